@@ -1,0 +1,31 @@
+"""textrnn: declare a gate, get a fast recurrent model that is served as text in, text out.
+
+Public names load on first use, so that `textrnn.cells` and `textrnn.layers` pull in neither
+TensorFlow (on the JAX backend) nor KerasHub, and `--help` stays instant.
+"""
+
+from importlib import import_module as _import_module
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "GateSpec": "cells.spec",
+    "Gate": "cells.spec",
+    "GatedCell": "cells.gated",
+    "Cell": "cells.base",
+    "Recurrent": "layers.recurrent",
+    "RecurrentStack": "layers.stack",
+    "InputError": "errors",
+}
+
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name):
+    if name in _PUBLIC:
+        return getattr(_import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,16 @@
+"""The one exception that means: something a person gave us is wrong, and here is what to do."""
+
+
+class InputError(ValueError):
+    """Raised for files, flags and prompts that cannot be used.
+
+    The message says what was given, what was expected and what to do. Recipes and the command line
+    print it without a traceback; everything else propagates as usual.
+
+    Example:
+
+    >>> raise textrnn.InputError("notes.txt is empty: give a file with text in it")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: notes.txt is empty: give a file with text in it
+    """
