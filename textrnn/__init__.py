@@ -15,6 +15,10 @@ _PUBLIC = {
     "Cell": "cells.base",
     "Recurrent": "layers.recurrent",
     "RecurrentStack": "layers.stack",
+    "RecurrentBackbone": "models.causal_lm",
+    "CausalLM": "models.causal_lm",
+    "CausalLMPreprocessor": "models.causal_lm",
+    "RowSampler": "decoding",
     "InputError": "errors",
 }
 

@@ -1,0 +1,54 @@
+# The whole of what one must know: make demo, make test, make lint, make bench. Each creates what it needs.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# TensorFlow's start-up messages say nothing that a user of this project can act on.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help install dev demo test test-slow lint format bench clean
+
+help:            ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+
+install: $(VENV)/installed          ## create .venv with the project in it
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"textrnn needs Python 3.11 to 3.13, and this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+dev: $(VENV)/installed-dev          ## the same with what tests and lint need
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+demo: install                       ## train on the starter corpus, export, and ask the SavedModel
+	$(BIN)/python recipes/text_generation.py --name demo
+	$(BIN)/textrnn generate saved_models/demo --prompt "The for statement"
+
+test: dev                           ## the test suite, on TensorFlow and (cells and layers) on JAX
+	$(BIN)/python -m pytest
+	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/cells tests/layers
+
+test-slow: dev                      ## the tests that take minutes: whole recipes, packaging
+	$(BIN)/python -m pytest -m slow
+
+lint: dev                           ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: dev                         ## mend what lint can mend by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: dev                          ## textrnn beside plain Keras, in one run
+	$(BIN)/python benchmarks/language_model.py
+
+clean:                              ## remove the environment and caches, never what you trained
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

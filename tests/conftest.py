@@ -1,0 +1,26 @@
+"""What every test needs: a quiet TensorFlow, the same random numbers in every run, hypothesis settings."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+from hypothesis import settings
+
+# The first example of a shape traces and compiles, so single examples have no deadline.
+settings.register_profile("textrnn", deadline=None, derandomize=True, max_examples=12)
+settings.load_profile("textrnn")
+
+
+def pytest_configure(config):
+    """Beside `error` for all warnings in pyproject.toml."""
+    # Keras's variables do not know the `copy` argument that NumPy 2 passes to `__array__`.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers():
+    keras.utils.set_random_seed(0)

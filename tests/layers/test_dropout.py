@@ -1,0 +1,117 @@
+"""Dropout of a recurrence: one mask for all steps, drawn before the loop, in training alone."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from references.gradients import assert_close, value_and_gradients
+
+from textrnn.cells import Cell, GatedCell
+from textrnn.layers import Recurrent, RecurrentStack
+
+BATCH, TIME, FEATURES = 200, 4, 50
+
+
+class Echo(Cell):
+    """Its output is its input, and beside it what `dot` makes of ones with two identity kernels."""
+
+    state_size, output_size = [1], 3 * FEATURES
+
+    def project_inputs(self, x):
+        return (x,)
+
+    def step(self, projected, states, dot, weights):
+        ones = ops.ones_like(projected[0])
+        return ops.concatenate([projected[0], dot("a", ones), dot("b", ones)], axis=-1), states
+
+    @property
+    def recurrent_kernels(self):
+        return {"a": ops.eye(FEATURES), "b": ops.eye(FEATURES)}
+
+
+def echo(**options):
+    """What is left of ones: of the input, and of what each of the two kernels multiplies."""
+    layer = Recurrent(Echo(), return_sequences=True, **options)
+    outputs = ops.convert_to_numpy(layer(np.ones((BATCH, TIME, FEATURES), "float32"), training=True))
+    return np.split(outputs, 3, axis=-1)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_dropped_features_are_zero_and_the_others_scaled(rate):
+    for kept in echo(dropout=rate, recurrent_dropout=rate):
+        np.testing.assert_allclose(np.unique(kept), [0, 1 / (1 - rate)], rtol=1e-6)
+        # BATCH·FEATURES = 10,000 draws: five standard deviations are at most 0.025
+        assert abs((kept[:, 0] == 0).mean() - rate) < 0.025
+
+
+def test_every_step_of_a_sequence_drops_the_same_and_every_sequence_its_own():
+    for kept in echo(dropout=0.5, recurrent_dropout=0.5):
+        np.testing.assert_array_equal(kept, np.repeat(kept[:, :1], TIME, axis=1))
+        assert len(np.unique(kept[:, 0], axis=0)) == BATCH
+
+
+def test_every_kernel_drops_its_own():
+    _, a, b = echo(recurrent_dropout=0.5)
+    assert abs((a == b).mean() - 0.5) < 0.025
+
+
+def test_one_kind_of_dropout_leaves_the_other_s_place_alone():
+    inputs, a, b = echo(dropout=0.5)
+    assert not inputs.all() and (a == 1).all() and (b == 1).all()
+    inputs, a, b = echo(recurrent_dropout=0.5)
+    assert (inputs == 1).all() and not a.all() and not b.all()
+
+
+def test_every_call_drops_anew_and_a_seed_repeats_the_calls():
+    x = np.ones((2, TIME, FEATURES), "float32")
+    runs = []
+    for _ in range(2):
+        layer = Recurrent(Echo(), dropout=0.5, recurrent_dropout=0.5, seed=4)
+        runs.append([ops.convert_to_numpy(layer(x, training=True)) for _ in range(2)])
+    np.testing.assert_array_equal(*runs)
+    assert (runs[0][0] != runs[0][1]).any()
+
+
+@pytest.mark.parametrize("cell", [lambda: GatedCell(4, "lstm"), lambda: keras.layers.LSTMCell(4)])
+def test_inference_drops_nothing(cell):
+    cell, x = cell(), np.ones((2, TIME, 3), "float32")
+    recurrent_dropout = 0.5 if isinstance(cell, Cell) else 0.0
+    layer = Recurrent(cell, dropout=0.5, recurrent_dropout=recurrent_dropout)
+    assert_close(layer(x, training=False), Recurrent(cell)(x), 0)
+    assert_close(layer(x), Recurrent(cell)(x), 0)
+    assert np.abs(ops.convert_to_numpy(layer(x, training=True) - layer(x))).max() > 1e-3
+
+
+def test_dropped_inputs_get_no_gradient():
+    layer = Recurrent(Echo(), dropout=0.5, return_sequences=True)
+    x = np.ones((2, TIME, FEATURES), "float32")
+    layer.build(x.shape)
+    outputs, gradients, _ = value_and_gradients(layer, {"sequences": x}, ops.sum, training=True)
+    np.testing.assert_allclose(gradients["sequences"], outputs[..., :FEATURES], rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])
+def test_a_model_with_dropout_trains(policy):
+    model = keras.Sequential(
+        [
+            Recurrent(GatedCell(4, "gru", dtype=policy), dropout=0.2, recurrent_dropout=0.2),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse")
+    history = model.fit(np.ones((8, 3, 2)), np.ones((8, 1)), epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_a_stack_drops_between_its_layers_only():
+    stack = RecurrentStack([Echo(), Echo()], dropout=0.5)
+    assert [layer.dropout for layer in stack.recurrent_layers] == [0.0, 0.5]
+    stack = RecurrentStack(
+        [GatedCell(4, "lstm") for _ in range(3)], dropout=0.5, recurrent_dropout=0.3, seed=1
+    )
+    assert [layer.dropout for layer in stack.recurrent_layers] == [0.0, 0.5, 0.5]
+    assert [layer.recurrent_dropout for layer in stack.recurrent_layers] == [0.3] * 3
+    assert len({layer.seed for layer in stack.recurrent_layers}) == 3
+    x = np.ones((2, TIME, 3), "float32")
+    inference, training = stack(x)[0], stack(x, training=True)[0]
+    assert np.abs(ops.convert_to_numpy(inference - training)).max() > 1e-3

@@ -1,0 +1,271 @@
+"""`Recurrent` behaves as `keras.layers.RNN`, whatever the cell and the options."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from references.gradients import TENSORFLOW, assert_close, value_and_gradients
+
+from textrnn.cells import Cell, Gate, GatedCell, GateSpec
+from textrnn.errors import InputError
+from textrnn.layers import Recurrent
+
+BATCH, TIME, FEATURES, UNITS = 4, 5, 3, 4
+MASKS = {
+    "none": None,
+    "right": np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], bool),
+    "left": np.array([[1, 1, 1, 1, 1], [0, 0, 1, 1, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], bool),
+    "middle": np.array([[1, 1, 1, 1, 1], [1, 0, 0, 1, 1], [0, 1, 0, 1, 0], [1, 0, 1, 0, 1]], bool),
+}
+tensorflow_only = pytest.mark.skipif(not TENSORFLOW, reason="about TensorFlow graphs")
+
+
+def sequences(time=TIME):
+    return np.random.normal(size=(BATCH, time, FEATURES)).astype("float32")
+
+
+def random_states(cell):
+    return [np.random.normal(size=(BATCH, size)).astype("float32") for size in cell.state_size]
+
+
+@pytest.mark.parametrize("go_backwards", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("zero_output_for_mask", [False, True], ids=["repeat", "zero"])
+@pytest.mark.parametrize("mask", MASKS)
+def test_options_mean_what_they_mean_to_keras(mask, zero_output_for_mask, go_backwards):
+    cell, x = GatedCell(UNITS, "lstm"), sequences()
+    options = {
+        "zero_output_for_mask": zero_output_for_mask,
+        "go_backwards": go_backwards,
+        "return_state": True,
+    }
+    mask = MASKS[mask]
+    for return_sequences, given in itertools.product([False, True], repeat=2):
+        states = random_states(cell) if given else None
+        ours = Recurrent(cell, return_sequences=return_sequences, **options)
+        theirs = keras.layers.RNN(cell, return_sequences=return_sequences, **options)
+        output, *last = (ops.convert_to_numpy(t) for t in ours(x, initial_state=states, mask=mask))
+        expected, *expected_last = (
+            ops.convert_to_numpy(t) for t in theirs(x, initial_state=states, mask=mask)
+        )
+        if not TENSORFLOW and given and mask is not None and not zero_output_for_mask:
+            # Before the first valid step Keras repeats zeros on TensorFlow, and on JAX the first state.
+            order = mask[:, ::-1] if go_backwards else mask
+            seen = np.logical_or.accumulate(order, axis=1)[..., None]
+            seen = seen if return_sequences else seen[:, -1]
+            assert not output[~seen[..., 0]].any()
+            output, expected = output * seen, expected * seen
+        assert_close(output, expected)
+        assert_close(last, expected_last)
+
+
+def test_a_mask_that_keras_attached_is_used():
+    x = sequences() * MASKS["right"][..., None]
+    layer = Recurrent(GatedCell(UNITS, "gru"))
+    assert_close(layer(keras.layers.Masking()(x)), layer(x, mask=MASKS["right"]), 0)
+    assert_close(
+        layer(x, mask=[ops.convert_to_tensor(MASKS["right"]), None]), layer(x, mask=MASKS["right"]), 0
+    )
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", None])
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_bidirectional_equals_keras_s_own(return_sequences, merge_mode):
+    ours = keras.layers.Bidirectional(
+        Recurrent(GatedCell(UNITS, "lstm"), return_sequences=return_sequences), merge_mode
+    )
+    theirs = keras.layers.Bidirectional(
+        keras.layers.LSTM(UNITS, return_sequences=return_sequences), merge_mode
+    )
+    x = sequences()
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+    for mask in MASKS.values():
+        assert_close(ours(x, mask=mask), theirs(x, mask=mask))
+    assert ours.backward_layer.go_backwards
+
+
+def test_stateful_layers_go_on_where_the_last_batch_ended():
+    layer = Recurrent(GatedCell(UNITS, "lstm"), stateful=True, return_sequences=True)
+    whole = Recurrent(layer.cell, return_sequences=True)
+    x = sequences(6)
+    parts = [layer(x[:, :2]), layer(x[:, 2:])]
+    expected = whole(x)
+    assert_close(ops.concatenate(parts, axis=1), expected)
+    layer.reset_state()
+    assert_close(layer(x), expected)
+
+
+def test_unrolling_changes_nothing():
+    cell, x = GatedCell(UNITS, "gru"), sequences()
+    layers = [Recurrent(cell, return_sequences=True, return_state=True, unroll=u) for u in (False, True)]
+    for layer in layers:
+        layer.build(x.shape)
+    states = random_states(cell)
+    for mask in (None, MASKS["middle"]):
+        inputs = {"sequences": x, "initial_state": states}
+        loop, unrolled = (
+            value_and_gradients(
+                layer, inputs, lambda outputs: sum(ops.sum(o * o) for o in outputs), mask=mask
+            )
+            for layer in layers
+        )
+        assert_close(unrolled[0], loop[0])
+        assert_close(unrolled[1:], loop[1:], 1e-4)
+    with pytest.raises(ValueError, match=r"[Cc]annot unroll"):
+        layers[1](keras.Input((None, FEATURES)))
+
+
+@pytest.mark.parametrize(
+    "make_cell",
+    [
+        lambda: keras.layers.LSTMCell(UNITS),
+        lambda: keras.layers.GRUCell(UNITS, dropout=0.5),
+        lambda: keras.layers.StackedRNNCells([keras.layers.GRUCell(3), keras.layers.LSTMCell(UNITS)]),
+        lambda: keras.layers.StackedRNNCells([GatedCell(3, "gru"), GatedCell(UNITS, "lstm")]),
+    ],
+    ids=["lstm", "gru", "stacked", "stacked of ours"],
+)
+def test_any_keras_cell_runs(make_cell):
+    cell, x = make_cell(), sequences()
+    for mask in (None, MASKS["middle"]):
+        ours = Recurrent(cell, return_sequences=True, return_state=True)(x, mask=mask)
+        theirs = keras.layers.RNN(cell, return_sequences=True, return_state=True)(x, mask=mask)
+        assert_close(ours, theirs)
+
+
+def test_a_cell_without_recurrent_matrices_needs_only_two_methods():
+    class Counter(Cell):
+        state_size, output_size = [1], 1
+
+        def project_inputs(self, x):
+            return (ops.sum(x, axis=-1, keepdims=True),)
+
+        def step(self, projected, states, dot, weights):
+            return states[0] + projected[0], [states[0] + projected[0]]
+
+        @property
+        def recurrent_kernels(self):
+            return {}
+
+    outputs = Recurrent(Counter(), return_sequences=True)(np.ones((1, 3, 2), "float32"))
+    assert_close(outputs, np.array([[[2.0], [4.0], [6.0]]]))
+
+
+def test_config_restores_every_option():
+    options = dict(
+        return_sequences=True,
+        return_state=True,
+        go_backwards=True,
+        stateful=True,
+        strategy="loop",
+        dropout=0.1,
+        recurrent_dropout=0.2,
+        seed=3,
+        unroll=True,
+        zero_output_for_mask=True,
+        name="mine",
+    )
+    spec = GateSpec(forget=Gate(), input="1 - forget")
+    layer = Recurrent(GatedCell(UNITS, spec), **options)
+    config = layer.get_config()
+    assert {key: config[key] for key in options} == options
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert isinstance(copy, Recurrent)
+    assert copy.get_config() == config
+    assert copy.cell.spec == spec
+
+
+def test_a_layer_computes_in_its_cell_s_dtype():
+    assert Recurrent(GatedCell(UNITS, "lstm", dtype="float64")).compute_dtype == "float64"
+    layer = Recurrent(GatedCell(UNITS, "lstm"), dtype="bfloat16")
+    assert keras.backend.standardize_dtype(layer(sequences()).dtype) == "bfloat16"
+
+
+def test_auto_resolves_to_a_strategy():
+    assert Recurrent(GatedCell(UNITS, "lstm")).resolved_strategy == "loop"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "scam"}, "no strategy 'scam': use auto or loop"),
+        ({"dropout": 1.0}, "dropout is 1.0: give a rate of at least 0 and below 1"),
+        ({"recurrent_dropout": -0.1}, "recurrent_dropout is -0.1: give a rate"),
+        (
+            {"cell": keras.layers.LSTMCell(UNITS), "recurrent_dropout": 0.1},
+            "LSTMCell does its own recurrent products: use a textrnn cell",
+        ),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        Recurrent(**{"cell": GatedCell(UNITS, "lstm"), **options})
+
+
+def test_sequences_without_steps_are_refused():
+    layer = Recurrent(GatedCell(UNITS, "lstm"), return_sequences=True)
+    with pytest.raises(Exception, match=r"no steps|out of bounds|slice index"):
+        layer(np.zeros((2, 0, FEATURES), "float32"))
+
+
+def graph_operations(function):
+    """The operations of a concrete function, those of its loops' bodies and gradients included."""
+    graph = function.graph.as_graph_def()
+    bodies = [f.node_def for f in graph.library.function]
+    return {node.op for nodes in [graph.node, *bodies] for node in nodes}
+
+
+@tensorflow_only
+@pytest.mark.parametrize("masked", [False, True])
+def test_inference_graphs_hold_only_operations_that_any_server_runs(masked):
+    import tensorflow as tf
+
+    layer = keras.layers.Bidirectional(Recurrent(GatedCell(UNITS, "lstm"), return_sequences=True))
+    layer.build((None, None, FEATURES))
+    signature = [tf.TensorSpec((None, None, FEATURES)), tf.TensorSpec((None, None), "bool")]
+    function = tf.function(lambda x, mask: layer(x, mask=mask if masked else None), input_signature=signature)
+    operations = graph_operations(function.get_concrete_function())
+    assert "StatelessWhile" in operations
+    assert not [
+        op for op in operations if op.startswith(("Xla", "Cudnn", "CudnnRNN", "PyFunc", "EagerPyFunc"))
+    ]
+    selects = [op for op in operations if op.startswith("Select")]
+    assert bool(selects) == masked  # no mask, no masking
+    x = sequences()
+    assert_close(function(x, MASKS["right"]), layer(x, mask=MASKS["right"] if masked else None))
+
+
+@tensorflow_only
+def test_unknown_batch_and_time_run_and_differentiate():
+    import tensorflow as tf
+
+    layer = Recurrent(GatedCell(UNITS, "lstm"), return_sequences=True)
+    layer.build((None, None, FEATURES))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, FEATURES)), tf.TensorSpec((None, None), "bool")])
+    def run(x, mask):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x, mask=mask)
+        return outputs, tape.gradient(outputs, x)
+
+    for time in (1, TIME):
+        x, mask = sequences(time), MASKS["right"][:, :time]
+        outputs, gradients, _ = value_and_gradients(layer, {"sequences": x}, ops.sum, mask=mask)
+        assert_close(run(x, mask), [outputs, gradients["sequences"]], 1e-4)
+
+
+@tensorflow_only
+def test_known_states_meet_sequences_of_unknown_batch():
+    import tensorflow as tf
+
+    layer = Recurrent(GatedCell(UNITS, "lstm"), return_state=True)
+    states = random_states(layer.cell)
+    run = tf.function(
+        lambda x: layer(x, initial_state=states), input_signature=[tf.TensorSpec((None, None, FEATURES))]
+    )
+    x = sequences()
+    assert_close(run(x), layer(x, initial_state=states))

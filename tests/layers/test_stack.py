@@ -1,0 +1,128 @@
+"""A stack is its layers one after another; its states carry a text from window to window and step to step."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+from references.gradients import assert_close
+
+from textrnn.cells import GatedCell
+from textrnn.errors import InputError
+from textrnn.layers import RecurrentStack
+
+BATCH, TIME, FEATURES = 3, 6, 4
+
+
+def make_stack(**options):
+    stack = RecurrentStack([GatedCell(5, "lstm"), GatedCell(3, "gru"), keras.layers.LSTMCell(2)], **options)
+    stack.build((None, None, FEATURES))
+    return stack
+
+
+def make_batch():
+    x = np.random.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
+    states = [
+        [np.random.normal(size=(BATCH, size)).astype("float32") for size in sizes]
+        for sizes in make_stack().state_size
+    ]
+    return x, states
+
+
+def test_a_stack_runs_its_layers_one_after_another():
+    stack, (x, states) = make_stack(), make_batch()
+    mask = np.random.uniform(size=(BATCH, TIME)) < 0.6
+    outputs, last = stack(x, initial_states=states, mask=mask)
+    expected, expected_last = x, []
+    for cell, state in zip(stack.cells, states, strict=True):
+        rnn = keras.layers.RNN(cell, return_sequences=True, return_state=True)
+        expected, *own = rnn(expected, initial_state=state, mask=mask)
+        expected_last.append(own)
+    valid = mask[..., None]
+    assert_close(outputs * valid, expected * valid)
+    assert_close(last, expected_last)
+
+
+@given(splits=st.sets(st.integers(1, TIME - 1)))
+def test_windows_with_carried_states_are_the_whole_text(splits):
+    stack, (x, states) = make_stack(), make_batch()
+    expected, expected_last = stack(x, initial_states=states)
+    windows = []
+    for window in np.split(x, sorted(splits), axis=1):
+        outputs, states = stack(window, initial_states=states)
+        windows.append(outputs)
+    assert_close(ops.concatenate(windows, axis=1), expected)
+    assert_close(states, expected_last)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_step_is_call_on_one_step(policy):
+    stack = RecurrentStack(
+        [GatedCell(5, "lstm", dtype=policy), GatedCell(3, "gru", dtype=policy)], dtype=policy
+    )
+    stack.build((None, None, FEATURES))
+    x, states = np.random.normal(size=(BATCH, TIME, FEATURES)), stack.get_initial_states(BATCH)
+    expected, expected_last = stack(x)
+    outputs = []
+    for t in range(TIME):
+        output, states = stack.step(ops.convert_to_tensor(x[:, t], stack.compute_dtype), states)
+        outputs.append(output)
+    tolerance = 2e-5 if policy == "float32" else 0.02
+    dtypes = {keras.backend.standardize_dtype(t.dtype) for t in keras.tree.flatten([outputs, states])}
+    assert dtypes == {stack.compute_dtype}
+    both = keras.tree.map_structure(
+        lambda t: ops.cast(t, "float32"), [ops.stack(outputs, axis=1), states, expected, expected_last]
+    )
+    assert_close(both[:2], both[2:], tolerance)
+
+
+def test_initial_states_are_those_of_the_cells():
+    stack, (x, _) = make_stack(), make_batch()
+    assert stack.state_size == [[5, 5], [3], [2, 2]]
+    states = stack.get_initial_states(BATCH)
+    assert [[s.shape for s in layer] for layer in states] == [
+        [(BATCH, 5)] * 2,
+        [(BATCH, 3)],
+        [(BATCH, 2)] * 2,
+    ]
+    assert_close(stack(x), stack(x, initial_states=states), 0)
+
+
+def test_a_functional_model_with_states_saves_and_loads(tmp_path):
+    x, states = make_batch()
+    x[:, 4:] = 0
+    inputs = keras.Input((None, FEATURES))
+    initial = [[keras.Input((size,)) for size in sizes] for sizes in make_stack().state_size]
+    mask = keras.layers.Masking().compute_mask(inputs)
+    outputs, last = make_stack()(inputs, initial_states=initial, mask=mask)
+    assert outputs.shape == (None, None, 2)
+    assert [[s.shape for s in layer] for layer in last] == [[(None, 5)] * 2, [(None, 3)], [(None, 2)] * 2]
+    model = keras.Model([inputs, *keras.tree.flatten(initial)], [outputs, *keras.tree.flatten(last)])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    arguments = [x, *keras.tree.flatten(states)]
+    assert_close(loaded(arguments), model(arguments), 0)
+
+
+def test_a_mask_that_keras_attached_reaches_every_layer_and_what_follows():
+    stack, (x, _) = make_stack(), make_batch()
+    x[:, 4:] = 0
+    mask = np.arange(TIME) < np.full((BATCH, 1), 4)
+    outputs, states = stack(keras.layers.Masking()(x))
+    assert_close([outputs, states], list(stack(x, mask=mask)), 0)
+    np.testing.assert_array_equal(ops.convert_to_numpy(keras.src.backend.get_keras_mask(outputs)), mask)
+    assert all(keras.src.backend.get_keras_mask(s) is None for s in keras.tree.flatten(states))
+
+
+def test_config_restores_every_option():
+    stack = make_stack(dropout=0.1, strategy="loop", seed=3, name="mine")
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(stack))
+    assert isinstance(copy, RecurrentStack)
+    assert copy.get_config() == stack.get_config()
+    assert copy.state_size == stack.state_size
+
+
+def test_a_stack_without_cells_is_refused():
+    with pytest.raises(InputError, match="a stack needs at least one cell"):
+        RecurrentStack([])

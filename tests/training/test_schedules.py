@@ -1,0 +1,71 @@
+import keras
+import numpy as np
+import pytest
+
+from textrnn.errors import InputError
+from textrnn.training.schedules import make_schedule, warmup_cosine
+
+
+def rates(schedule, steps):
+    return np.array([float(schedule(step)) for step in steps])
+
+
+def expected(learning_rate, steps, rising):
+    """The schedule from its definition, step by step."""
+    step = np.arange(steps)
+    rise = learning_rate * (step + 1) / (rising + 1)
+    fall = learning_rate * 0.5 * (1 + np.cos(np.pi * (step - rising) / (steps - rising)))
+    return np.where(step < rising, rise, fall)
+
+
+@pytest.mark.parametrize(
+    "steps, warmup, rising", [(100, 0.1, 10), (100, 0.0, 0), (3, 0.02, 0), (50, 0.98, 49)]
+)
+def test_warmup_cosine_rises_linearly_and_falls_as_a_cosine(steps, warmup, rising):
+    schedule = warmup_cosine(0.3, steps, warmup)
+    np.testing.assert_allclose(rates(schedule, range(steps)), expected(0.3, steps, rising), atol=1e-7)
+
+
+def test_warmup_cosine_wastes_no_update_and_ends_at_zero():
+    schedule = warmup_cosine(0.3, steps=1000)
+    assert rates(schedule, range(1000)).min() > 0
+    np.testing.assert_allclose(rates(schedule, [1000, 2000]), 0.0, atol=1e-7)
+
+
+def test_one_step_of_training_uses_the_whole_learning_rate():
+    assert rates(warmup_cosine(0.3, steps=1, warmup=0.9), [0]) == pytest.approx(0.3)
+
+
+def test_schedules_are_serialised_with_their_optimizer():
+    optimizer = keras.optimizers.Adam(make_schedule("warmup_cosine", 0.01, steps=40))
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    np.testing.assert_allclose(
+        rates(again._learning_rate, range(40)), rates(optimizer._learning_rate, range(40)), atol=1e-9
+    )
+
+
+def test_constant_is_a_number_that_callbacks_can_change():
+    optimizer = keras.optimizers.SGD(make_schedule("constant", 0.5, steps=10))
+    optimizer.learning_rate = 0.25
+    assert float(optimizer.learning_rate) == 0.25
+
+
+def test_an_unknown_schedule_names_the_known_ones():
+    with pytest.raises(InputError, match=r"'linear'.*constant, warmup_cosine"):
+        make_schedule("linear", 0.1, steps=10)
+
+
+@pytest.mark.parametrize(
+    "learning_rate, steps, warmup",
+    [
+        (0.0, 10, 0.1),
+        (-1.0, 10, 0.1),
+        (float("nan"), 10, 0.1),
+        (0.1, 0, 0.1),
+        (0.1, 10, 1.0),
+        (0.1, 10, -0.1),
+    ],
+)
+def test_impossible_numbers_are_refused(learning_rate, steps, warmup):
+    with pytest.raises(InputError):
+        warmup_cosine(learning_rate, steps, warmup)

@@ -1,0 +1,145 @@
+"""The cell contract: the mathematics of one step, which knows nothing of time, masks, batching or speed."""
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+"""A tensor of whichever backend Keras runs on."""
+
+Dot = Callable[[str, Tensor], Tensor]
+"""`dot(name, x)`: x `(batch, n)` times the recurrent kernel of that name `(n, m)`; gives `(batch, m)`."""
+
+
+class Cell(keras.layers.Layer, abc.ABC):
+    """Base class of recurrent cells that say what depends on the input alone and what on the state.
+
+    A subclass defines
+
+    - `state_size`, a list of ints, one for each state, and `output_size`, an int;
+    - `project_inputs(x)`: everything that depends on the input alone. A layer runs it once for a whole
+      sequence, as a few large matrix products;
+    - `step(projected, states, dot, weights)`: one step, written as its paper writes it;
+    - `recurrent_kernels` and, where it has any, `elementwise_weights`: what `dot` and `weights` stand for.
+
+    `call`, and with it Keras's contract for cells, is derived from these: the cell also works in
+    `keras.layers.RNN`, one step at a time. `step` must be pure and deterministic, and `dot` the only way in
+    which it multiplies by a recurrent matrix: then whoever runs the cell over time may keep a product or
+    recompute it, drop out what is multiplied, and take the kernels' gradients out of the loop.
+
+    A single state is a list of one: `states` is a list everywhere.
+
+    Example:
+    >>> import keras, numpy as np, textrnn
+    >>> class Decay(textrnn.Cell):
+    ...     "h = tanh(Wx + Uh) / 2"
+    ...     state_size = [3]
+    ...     output_size = 3
+    ...     def build(self, input_shape):
+    ...         self.kernel = self.add_weight(shape=(input_shape[-1], 3), name="kernel")
+    ...         self.recurrent_kernel = self.add_weight(shape=(3, 3), name="recurrent_kernel")
+    ...     @property
+    ...     def recurrent_kernels(self):
+    ...         return {"state": keras.ops.convert_to_tensor(self.recurrent_kernel)}
+    ...     def project_inputs(self, x):
+    ...         return (keras.ops.matmul(x, self.kernel),)
+    ...     def step(self, projected, states, dot, weights):
+    ...         h = keras.ops.tanh(projected[0] + dot("state", states[0])) / 2
+    ...         return h, [h]
+    >>> textrnn.Recurrent(Decay(), return_sequences=True)(np.ones((2, 5, 4))).shape == (2, 5, 3)
+    True
+    """
+
+    state_size: Sequence[int]
+    output_size: int
+
+    def call(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """One step of time.
+
+        Args:
+            inputs: `(batch, features)`.
+            states: one tensor `(batch, n)` for each n of `state_size`.
+
+        Returns:
+            The output `(batch, output_size)` and the new states.
+        """
+        kernels = self.recurrent_kernels
+        output, new_states = self.step(
+            self.project_inputs(inputs),
+            list(states),
+            lambda name, x: ops.matmul(x, kernels[name]),
+            self.elementwise_weights,
+        )
+        return output, list(new_states)
+
+    @abc.abstractmethod
+    def project_inputs(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Everything that depends on the input alone.
+
+        Args:
+            x: `(..., features)`; with one leading dimension a step of a batch, with two a whole sequence.
+
+        Returns:
+            A tuple of tensors `(..., n)`. Separate tensors, since slicing one large tensor inside the loop
+            over time costs more than the loop's arithmetic.
+        """
+
+    @abc.abstractmethod
+    def step(
+        self,
+        projected: Sequence[Tensor],
+        states: Sequence[Tensor],
+        dot: Dot,
+        weights: Mapping[str, Tensor],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """One step of time, from projected inputs.
+
+        Args:
+            projected: what `project_inputs` gave, each of shape `(batch, n)`.
+            states: as for `call`.
+            dot: `dot(name, x)` multiplies x by `recurrent_kernels[name]`.
+            weights: `elementwise_weights`, perhaps with other entries, which a cell leaves alone.
+
+        Returns:
+            The output `(batch, output_size)` and the new states.
+        """
+
+    @property
+    @abc.abstractmethod
+    def recurrent_kernels(self) -> dict[str, Tensor]:
+        """The matrices that `dot` multiplies by: name -> `(n, m)`, one for each gate."""
+
+    @property
+    def elementwise_weights(self) -> dict[str, Tensor]:
+        """The weights of `step` that are not matrices (peepholes, a normalisation's gain): name -> `(n,)`."""
+        return {}
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
+        """Zeros `(batch_size, n)` for each n of `state_size`, in the cell's compute dtype."""
+        return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
+
+    def compute_output_shape(self, input_shape):
+        """The shapes of what `call` returns."""
+        batch = input_shape[0]
+        return (batch, self.output_size), [(batch, size) for size in self.state_size]
+
+
+def project(x: Tensor, kernel: Tensor) -> Tensor:
+    """Multiplies x `(..., n)` by a kernel `(n, m)`, as one matrix product whatever the leading dimensions.
+
+    A batched product of `(time, batch, n)` with a matrix is slower, and its gradient much more so.
+
+    Example:
+    >>> from keras import ops
+    >>> from textrnn.cells.base import project
+    >>> project(ops.ones((5, 2, 3)), ops.ones((3, 4))).shape == (5, 2, 4)
+    True
+    """
+    *leading, features = ops.shape(x)
+    if len(leading) == 1:
+        return ops.matmul(x, kernel)
+    product = ops.matmul(ops.reshape(x, (-1, features)), kernel)
+    return ops.reshape(product, (*leading, kernel.shape[-1]))

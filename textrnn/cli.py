@@ -1,0 +1,208 @@
+"""The command line: `textrnn generate`, and what recipes share of theirs.
+
+Nothing heavy is imported before a command runs, so `--help` answers at once.
+"""
+
+import inspect
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from textrnn.errors import InputError
+
+
+def generate(
+    model: str,
+    prompt: str = "",
+    interactive: bool = False,
+    samples: int = 1,
+    max_new_tokens: int = 100,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+):
+    """Continue a prompt with a trained model, from its SavedModel or its preset.
+
+    Args:
+        model: A model's folder (saved_models/NAME, the newest version is used), one version, or a preset.
+        prompt: The text to continue.
+        interactive: Ask for prompts until Ctrl-D.
+        samples: How many different continuations to show.
+        max_new_tokens: How many tokens to add at the most.
+        temperature: Higher is more surprising; 0 takes the likeliest token. Default: the model's own.
+        top_k: Choose among this many tokens; 0 for all. Default: the model's own.
+        top_p: Choose among the likeliest tokens that reach this probability. Default: the model's own.
+        seed: Give another one for another answer. Default: derived from the prompt.
+    """
+    _expect(samples >= 1, f"--samples {samples}: expected 1 or more")
+    _expect(max_new_tokens >= 0, f"--max_new_tokens {max_new_tokens}: expected 0 or more")
+    _expect(temperature is None or temperature >= 0, f"--temperature {temperature}: expected 0 or more")
+    _expect(top_k is None or top_k >= 0, f"--top_k {top_k}: expected 0 or more (0 keeps all tokens)")
+    _expect(top_p is None or 0 < top_p <= 1, f"--top_p {top_p}: expected more than 0 and at most 1")
+    _expect(seed is None or 0 <= seed < 2**63, f"--seed {seed}: expected 0 or more")
+    load_tensorflow()
+    with native_messages_hidden():
+        function = _text_generator(Path(model))
+
+    import tensorflow as tf
+
+    def answer(prompt):
+        seeds = [-1 if seed is None and i == 0 else (seed or 0) + i for i in range(samples)]
+        repeat = lambda value, dtype: tf.fill([samples], tf.constant(-1 if value is None else value, dtype))  # noqa: E731
+        texts = function(
+            text=repeat(prompt, tf.string),
+            max_new_tokens=repeat(max_new_tokens, tf.int32),
+            temperature=repeat(temperature, tf.float32),
+            top_k=repeat(top_k, tf.int32),
+            top_p=repeat(top_p, tf.float32),
+            seed=tf.constant(seeds, tf.int64),
+        )["text"]
+        for i, text in enumerate(texts.numpy()):
+            if samples > 1:
+                print(f"--- {i + 1} of {samples}")
+            print(text.decode("utf-8"))
+
+    if not interactive:
+        answer(prompt)
+        return
+    print("Type a prompt, Enter for an answer, Ctrl-D to end.", file=sys.stderr)
+    if prompt:
+        answer(prompt)
+    while True:
+        try:
+            line = input("> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+        answer(line)
+
+
+def _text_generator(path):
+    """The `generate` function of a SavedModel, or the same function over a preset."""
+    from textrnn.serving.saved_model import find_saved_model, load_signatures
+
+    if find_saved_model(path) is not None:
+        signatures = load_signatures(path)
+        _expect(
+            "generate" in signatures,
+            f"{path} does not generate text: it has the signatures {', '.join(sorted(signatures))}",
+        )
+        return signatures["generate"]
+    if not path.exists():
+        raise InputError(f"{path} does not exist: give a folder that a recipe wrote, such as saved_models/NAME")
+    import tensorflow as tf
+
+    from textrnn.export import load_preset
+    from textrnn.signatures import text_signatures
+
+    function, specs = text_signatures(load_preset(path))["generate"]
+    return tf.function(lambda **inputs: function(*(inputs[spec.name] for spec in specs)), autograph=False)
+
+
+@contextmanager
+def native_messages_hidden():
+    """Hides what C++ libraries print while they load, which says nothing that a user can act on.
+
+    Some of it is written before any log level is read, so standard error is closed meanwhile. Exceptions
+    are raised as always.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def load_tensorflow():
+    """Imports TensorFlow without its start-up messages."""
+    with native_messages_hidden():
+        import tensorflow as tf
+
+        tf.constant(0)  # the first tensor makes the devices, which has messages of its own
+
+
+def _expect(condition, message):
+    if not condition:
+        raise InputError(message)
+
+
+def _parser(**kwargs):
+    """A parser whose errors are one message, without the usage of thirty flags above it."""
+    from jsonargparse import ArgumentParser
+
+    class Parser(ArgumentParser):
+        def error(self, message, ex=None):
+            print(f"error: {message}\nFor the options: {self.prog} --help", file=sys.stderr)
+            raise SystemExit(2)
+
+    return Parser(**kwargs)
+
+
+def run_recipe(main, options_class, description):
+    """Parses a recipe's options, from flags or from `--config FILE`, and runs it.
+
+    Args:
+        main: the recipe, a function of its options.
+        options_class: a dataclass; its docstring says what each option means.
+        description: what `--help` says first.
+    """
+    parser = _parser(description=description.strip().splitlines()[0])
+    parser.add_argument("--config", action="config", help="Options from a YAML file; flags win.")
+    parser.add_class_arguments(options_class)
+    given = parser.parse_args()
+    given.pop("config")
+
+    def start():
+        load_tensorflow()
+        main(options_class(**given.as_dict()))
+
+    run(start)
+
+
+def run(function):
+    """Runs a command; what a person gave wrong becomes one line on stderr and exit status 2.
+
+    Args:
+        function: a callable without arguments.
+    """
+    try:
+        function()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+COMMANDS = {"generate": generate}
+"""The subcommands of `textrnn`, by name; a switch is a parameter that is False by default."""
+
+
+def make_parser():
+    """The parser of the `textrnn` command."""
+    parser = _parser(prog="textrnn", description="Use models that textrnn's recipes trained.")
+    subcommands = parser.add_subcommands()
+    for name, function in COMMANDS.items():
+        parameters = inspect.signature(function).parameters
+        switches = [p for p, parameter in parameters.items() if parameter.default is False]
+        help_lines = inspect.getdoc(function).splitlines()
+        subparser = _parser(description=help_lines[0])
+        subparser.add_function_arguments(function, as_positional=True, skip={*switches})
+        for switch in switches:
+            text = next(line for line in help_lines if line.strip().startswith(f"{switch}: "))
+            subparser.add_argument(f"--{switch}", action="store_true", help=text.split(": ", 1)[1])
+        subcommands.add_subcommand(name, subparser, help=help_lines[0])
+    return parser
+
+
+def main():
+    """The `textrnn` command."""
+    given = make_parser().parse_args()
+    run(lambda: COMMANDS[given.subcommand](**given[given.subcommand].as_dict()))

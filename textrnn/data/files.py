@@ -1,0 +1,138 @@
+"""The user's files -> texts, with errors that name the file."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from textrnn.errors import InputError
+
+
+class Document(NamedTuple):
+    """A text and where it came from."""
+
+    source: str
+    text: str
+
+
+def read_documents(path: str | os.PathLike) -> list[Document]:
+    r"""Reads a text file, or every text file of a folder.
+
+    A folder is walked recursively, files before subfolders and each in sorted order; names that start with
+    a dot are skipped. Files that end in `.gz` are decompressed. A byte order mark is dropped and `\r\n`
+    becomes `\n`; nothing else is changed.
+
+    Args:
+        path: a UTF-8 text file, or a folder of them.
+
+    Returns:
+        One `Document` for each file; `source` is its path.
+
+    Raises:
+        InputError: a path that does not exist, a folder with no files, or a file that is empty, blank,
+            unreadable, binary or not UTF-8 (with the offset of the first bad byte).
+
+    Example:
+    >>> import pathlib, tempfile
+    >>> from textrnn.data.files import read_documents
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "poem.txt").write_bytes(b"one line\r\nanother\r\n")
+    ...     [document] = read_documents(folder)
+    >>> document.text
+    'one line\nanother\n'
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: give a text file, or a folder of text files")
+    if not path.is_dir():
+        return [_read(path)]
+    documents = [_read(file) for file in _files_in(path)]
+    if not documents:
+        raise InputError(
+            f"the folder {path} has no files: put UTF-8 text files in it (hidden files are skipped)"
+        )
+    return documents
+
+
+def split_documents(documents: list[Document], held_out: float) -> tuple[list[Document], list[Document]]:
+    """Holds out the end of the text: the last `held_out` of all characters.
+
+    The documents count as one text in their order, cut after `int((1 - held_out) * characters)`; so one
+    document may be cut in two. For a single file that is the usual split of character-level models.
+
+    Args:
+        documents: the documents in order.
+        held_out: the fraction of the characters to hold out, between 0 and 1.
+
+    Returns:
+        The documents to train on, and those held out.
+
+    Raises:
+        InputError: a fraction outside (0, 1), or a text so short that one side would be empty.
+
+    Example:
+    >>> from textrnn.data.files import Document, split_documents
+    >>> train, held_out = split_documents([Document("a", "abcdef"), Document("b", "ghij")], 0.5)
+    >>> [document.text for document in train], [document.text for document in held_out]
+    (['abcde'], ['f', 'ghij'])
+    """
+    if not 0 < held_out < 1:
+        raise InputError(f"held_out is {held_out}: give a fraction between 0 and 1, for example 0.1")
+    characters = sum(len(document.text) for document in documents)
+    cut = int((1 - held_out) * characters)
+    if not 0 < cut < characters:
+        raise InputError(
+            f"{characters} characters cannot be split with held_out={held_out}: one side would be empty; "
+            "give more text, or another fraction"
+        )
+    train, rest = [], []
+    for source, text in documents:
+        head, tail = text[:cut], text[cut:]
+        cut -= len(head)
+        if head:
+            train.append(Document(source, head))
+        if tail:
+            rest.append(Document(source, tail))
+    return train, rest
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    def refuse(error):
+        raise InputError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _read(path: Path) -> Document:
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    text = _decode(content, path)
+    if not text:
+        raise InputError(f"{path} is empty: give a file with text in it")
+    if text.isspace():
+        raise InputError(f"{path} holds nothing but whitespace: give a file with text in it")
+    return Document(str(path), text)
+
+
+def _decode(content: bytes, path: Path) -> str:
+    nul = content.find(b"\0")
+    try:
+        text = content.decode("utf-8")
+        offset = nul
+    except UnicodeDecodeError as error:
+        offset = error.start if nul < 0 else min(error.start, nul)
+    if offset >= 0:
+        encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
+        raise InputError(
+            f"{path} is not UTF-8 text: byte 0x{content[offset]:02x} at offset {offset}. If it is text in "
+            f"another encoding, convert it, for example: iconv -f {encoding} -t utf-8 FILE > NEW_FILE"
+        )
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")

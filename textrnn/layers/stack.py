@@ -1,0 +1,154 @@
+"""Recurrent layers, one on top of another."""
+
+import keras
+from keras import ops
+
+from textrnn.errors import InputError
+from textrnn.layers.dropout import check_rate
+from textrnn.layers.recurrent import Recurrent
+
+
+@keras.saving.register_keras_serializable("textrnn")
+class RecurrentStack(keras.layers.Layer):
+    """Cells over time, each reading the outputs of the one below; the states of all go in and come out.
+
+    The states make it the heart of a language model: they carry a long text from one window to the next,
+    and `step` goes on from them token by token, with the same weights.
+
+    Args:
+        cells: a list of cells, the lowest first. Each becomes a `Recurrent`, in `recurrent_layers`.
+        dropout: the fraction of features to drop between layers in training, the same ones at every step of
+            a sequence. What goes into the lowest layer and comes out of the highest is left to the model.
+        recurrent_dropout: as for `Recurrent`, in each layer.
+        strategy: as for `Recurrent`, in each layer.
+        seed: an int, for dropout; each layer draws its own.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        sequences: `(batch, time, features)`.
+        initial_states: what an earlier call returned as states, or None for those of `get_initial_states`.
+        mask: `(batch, time)`, True where a step is valid. Keras hands on the mask of `sequences` by itself
+            only where no `initial_states` are given; with them, pass it.
+        training: whether to drop.
+
+    Returns:
+        `(outputs, states)`: the outputs of the highest layer `(batch, time, units)`, and for each layer the
+        list of its last states, each `(batch, n)`.
+
+    Raises:
+        InputError: without cells, or for a rate outside [0, 1).
+
+    Example:
+    >>> import numpy as np, textrnn
+    >>> stack = textrnn.RecurrentStack([textrnn.GatedCell(8, "lstm"), textrnn.GatedCell(4, "gru")])
+    >>> outputs, states = stack(np.ones((2, 5, 3)))
+    >>> outputs.shape == (2, 5, 4), [len(layer) for layer in states]
+    (True, [2, 1])
+    >>> output, states = stack.step(np.ones((2, 3)), states)
+    >>> output.shape == (2, 4)
+    True
+    """
+
+    def __init__(self, cells, dropout=0.0, recurrent_dropout=0.0, strategy="auto", seed=None, **kwargs):
+        super().__init__(**kwargs)
+        cells = list(cells)
+        if not cells:
+            raise InputError("a stack needs at least one cell")
+        self.dropout = check_rate("dropout", dropout)
+        self.recurrent_dropout = recurrent_dropout
+        self.strategy = strategy
+        self.seed = seed
+        self.supports_masking = True
+        self.recurrent_layers = [
+            Recurrent(
+                cell,
+                return_sequences=True,
+                return_state=True,
+                strategy=strategy,
+                dropout=dropout if index else 0.0,
+                recurrent_dropout=recurrent_dropout,
+                seed=None if seed is None else seed + index,
+                name=f"recurrent_{index}",
+            )
+            for index, cell in enumerate(cells)
+        ]
+
+    @property
+    def cells(self):
+        """The cells, the lowest first."""
+        return [layer.cell for layer in self.recurrent_layers]
+
+    @property
+    def state_size(self):
+        """For each layer the list of its states' sizes."""
+        return [layer.state_size for layer in self.recurrent_layers]
+
+    def build(self, sequences_shape, initial_states_shape=None):
+        """Builds each layer for the outputs of the one below."""
+        shape = sequences_shape
+        for layer in self.recurrent_layers:
+            layer.build(shape)
+            layer.built = True
+            shape, *_ = layer.compute_output_shape(shape)
+
+    def call(self, sequences, initial_states=None, mask=None, training=False):
+        """Runs the layers; see the class for shapes."""
+        if initial_states is None:
+            initial_states = self.get_initial_states(ops.shape(sequences)[0])
+        states = []
+        for layer, initial_state in zip(self.recurrent_layers, initial_states, strict=True):
+            sequences, *last = layer(
+                sequences, initial_state=list(initial_state), mask=mask, training=training
+            )
+            states.append(last)
+        return sequences, states
+
+    def step(self, inputs, states):
+        """One step of time, as in inference: what `call` gives for a sequence of one step.
+
+        Args:
+            inputs: `(batch, features)`.
+            states: as `call` returns them.
+
+        Returns:
+            `(output, states)`: `(batch, units)`, and the new states.
+        """
+        new_states = []
+        for cell, state in zip(self.cells, states, strict=True):
+            inputs, new = cell(inputs, list(state))
+            new_states.append(list(new))
+        return inputs, new_states
+
+    def get_initial_states(self, batch_size):
+        """The states to start from, as `call` takes and returns them."""
+        return [layer.get_initial_state(batch_size) for layer in self.recurrent_layers]
+
+    def compute_mask(self, sequences, previous_mask=None):
+        """The mask belongs to the outputs as it did to the inputs; states have none."""
+        return [previous_mask, keras.tree.map_structure(lambda _: None, self.state_size)]
+
+    def compute_output_shape(self, sequences_shape, initial_states_shape=None):
+        """The shapes of what `call` returns."""
+        batch, time, _ = sequences_shape
+        top = self.recurrent_layers[-1].compute_output_shape(sequences_shape)[0]
+        states = [[(batch, size) for size in sizes] for sizes in self.state_size]
+        return (batch, time, top[-1]), states
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "cells": [keras.saving.serialize_keras_object(cell) for cell in self.cells],
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "strategy": self.strategy,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The stack that `get_config` described."""
+        cells = [
+            keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects)
+            for cell in config["cells"]
+        ]
+        return cls(**{**config, "cells": cells})

@@ -1,0 +1,539 @@
+"""Language models: the backbone, preprocessor and task that generate text from left to right."""
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from textrnn import decoding
+from textrnn.cells.gated import GatedCell
+from textrnn.cells.spec import GateSpec
+from textrnn.errors import InputError
+from textrnn.layers.stack import RecurrentStack
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
+class RecurrentBackbone(keras_hub.models.Backbone):
+    """Token embedding and a stack of recurrent layers, read from left to right.
+
+    Args:
+        vocabulary_size: int. The size of the token vocabulary.
+        cell: a cell's name, a `textrnn.GateSpec`, or a cell layer that stands for all of them: each recurrent
+            layer gets a copy with weights of its own.
+        units: int. The width of each recurrent layer; ignored if `cell` is a layer.
+        num_layers: int. The number of recurrent layers.
+        embedding_dim: int. The width of the embedding; `None` for `units`.
+        tie_embeddings: bool. Whether the output projection is the transposed embedding (Press & Wolf 2017;
+            Inan et al. 2017). If the last layer is not `embedding_dim` wide, a linear map comes between.
+        dropout: float. Fraction of the inputs and outputs of every layer to drop while training.
+        recurrent_dropout: float. Fraction of what the recurrent kernels multiply to drop, with one mask
+            for a sequence (Gal & Ghahramani 2016).
+        dtype: the dtype or dtype policy of the computation and the weights.
+
+    Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"` of the same
+    shape, True for tokens that count. Returns `(batch, time, units)`.
+
+    Example:
+
+    >>> backbone = textrnn.RecurrentBackbone(vocabulary_size=10, cell="gru", units=4)
+    >>> x = {"token_ids": np.ones((2, 3), "int32"), "padding_mask": np.ones((2, 3), "bool")}
+    >>> backbone(x).shape
+    TensorShape([2, 3, 4])
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        cell="lstm",
+        units=256,
+        num_layers=1,
+        embedding_dim=None,
+        tie_embeddings=True,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        dtype=None,
+        **kwargs,
+    ):
+        dtype = keras.dtype_policies.get(dtype)
+        cells = [_make_cell(cell, units, dtype) for _ in range(num_layers)]
+        embedding_dim = embedding_dim or units
+
+        # === Layers ===
+        self.token_embedding = keras.layers.ReversibleEmbedding(
+            vocabulary_size,
+            embedding_dim,
+            tie_weights=tie_embeddings,
+            embeddings_initializer=keras.initializers.RandomUniform(-0.05, 0.05),
+            dtype=dtype,
+            name="token_embedding",
+        )
+        # It drops the mask of what it projects back, on purpose; without this Keras warns that it does.
+        self.token_embedding.supports_masking = True
+        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="embedding_dropout")
+        self.stack = RecurrentStack(
+            cells, dropout=dropout, recurrent_dropout=recurrent_dropout, dtype=dtype, name="stack"
+        )
+        self.output_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="output_dropout")
+        self.output_projection = None
+        if cells[-1].output_size != embedding_dim:
+            self.output_projection = keras.layers.Dense(
+                embedding_dim, use_bias=False, dtype=dtype, name="output_projection"
+            )
+
+        # === Functional model ===
+        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+        padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
+        x = self.embedding_dropout(self.token_embedding(token_ids))
+        x, _ = self.stack(x, mask=padding_mask)
+        super().__init__(
+            inputs={"token_ids": token_ids, "padding_mask": padding_mask},
+            outputs=self._finish(x),
+            dtype=dtype,
+            **kwargs,
+        )
+
+        # === Config ===
+        self.vocabulary_size = vocabulary_size
+        self.cell = cell
+        self.units = units
+        self.num_layers = num_layers
+        self.embedding_dim = embedding_dim
+        self.tie_embeddings = tie_embeddings
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+
+    def _finish(self, x, training=None):
+        x = self.output_dropout(x, training=training)
+        return x if self.output_projection is None else self.output_projection(x)
+
+    def get_initial_states(self, batch_size):
+        """Returns the states before the first token: a list for each layer of tensors `(batch, n)`."""
+        return self.stack.get_initial_states(batch_size)
+
+    def run(self, token_ids, states, padding_mask=None, training=False):
+        """Reads tokens from given states, as `call` does from the initial ones.
+
+        Args:
+            token_ids: integers, `(batch, time)`.
+            states: as `get_initial_states` returns them.
+            padding_mask: booleans, `(batch, time)`. At padding the states stay as they are and the output
+                is that of the last valid step.
+            training: bool, whether to drop.
+
+        Returns:
+            `(batch, time, embedding_dim)` and the states after the last token.
+        """
+        x = self.embedding_dropout(self.token_embedding(token_ids), training=training)
+        x, states = self.stack(x, initial_states=states, mask=padding_mask, training=training)
+        return self._finish(x, training=training), states
+
+    def step(self, token_ids, states):
+        """Reads one token, `(batch,)`, and returns `(batch, embedding_dim)` and the new states."""
+        x, states = self.stack.step(self.token_embedding(token_ids), states)
+        return self._finish(x), states
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        config = super().get_config()
+        serialize = keras.saving.serialize_keras_object
+        config.update(
+            vocabulary_size=self.vocabulary_size,
+            cell=self.cell.get_config() if isinstance(self.cell, GateSpec) else serialize(self.cell),
+            units=self.units,
+            num_layers=self.num_layers,
+            embedding_dim=self.embedding_dim,
+            tie_embeddings=self.tie_embeddings,
+            dropout=self.dropout,
+            recurrent_dropout=self.recurrent_dropout,
+        )
+        return config
+
+
+def _make_cell(cell, units, dtype):
+    if isinstance(cell, dict) and "class_name" in cell:
+        return keras.saving.deserialize_keras_object(cell)
+    if isinstance(cell, keras.layers.Layer):
+        return cell.__class__.from_config({**cell.get_config(), "name": None})
+    return GatedCell(units, cell, dtype=dtype)
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
+class CausalLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
+    """Turns strings into what `textrnn.CausalLM` reads, and back.
+
+    Every text and every prompt starts with the tokenizer's start token, which is also the end-of-text
+    token: a prompt is the beginning of a document, and an empty prompt is that token alone.
+
+    Args:
+        tokenizer: one of `textrnn.tokenizers`.
+        sequence_length: int. Texts given to `fit` are cut and padded to this many tokens; `generate` stops
+            there unless it is told a `max_length`.
+        add_start_token: bool. Whether to start every text with the start token.
+        add_end_token: bool. Whether to end every training text with the end token.
+    """
+
+    backbone_cls = RecurrentBackbone
+
+    def generate_preprocess(self, x, sequence_length=None):
+        """Turns prompts into padded tokens and refuses one that leaves no room for a new token.
+
+        Args:
+            x: a string tensor or list of prompts.
+            sequence_length: int. The length to pad to, in tokens.
+
+        Returns:
+            A dict of `"token_ids"` and `"padding_mask"`, `(batch, sequence_length)`.
+
+        Raises:
+            InputError: if a prompt, with its start token, has `sequence_length` tokens or more.
+        """
+        limit = sequence_length or self.sequence_length
+        longest = int(max(self.tokenizer(x).row_lengths())) + int(self.add_start_token)
+        if longest >= limit:
+            raise InputError(
+                f"A prompt of {longest} tokens leaves no room for a new one within max_length={limit}. "
+                f"Give max_length={longest + 1} or more, or a shorter prompt."
+            )
+        return super().generate_preprocess(x, sequence_length=sequence_length)
+
+    def generate_postprocess(self, x):
+        """Turns generated tokens into text.
+
+        Args:
+            x: a dict of `"token_ids"` and `"padding_mask"`, `(batch, time)`.
+
+        Returns:
+            A list of str. What is no valid UTF-8, as an untrained model of bytes may write, is U+FFFD.
+        """
+        import tensorflow as tf
+
+        from textrnn.tokenizers import valid_utf8
+
+        token_ids, mask = (ops.convert_to_numpy(x[key]) for key in ("token_ids", "padding_mask"))
+        texts = self.tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask.astype("bool")))
+        return [text.decode("utf-8") for text in valid_utf8(texts).numpy()]
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
+class CarriedStates(keras.layers.Layer):
+    """Recurrent states that travel from one batch to the next while training.
+
+    They belong to a pass over a stream, not to the model: nothing is saved or loaded.
+
+    Args:
+        initial_states: a nested structure of tensors `(batch, n)`, the states of a fresh start.
+    """
+
+    def __init__(self, initial_states, **kwargs):
+        super().__init__(**kwargs)
+        self.structure = keras.tree.map_structure(lambda _: 0, initial_states)
+        self.batch_size = int(keras.tree.flatten(initial_states)[0].shape[0])
+        self.initial = keras.tree.flatten(initial_states)
+        self.carried = [
+            self.add_weight(
+                shape=tuple(state.shape), initializer="zeros", trainable=False, dtype=state.dtype, name="state"
+            )
+            for state in self.initial
+        ]
+        self.built = True
+
+    def read(self, restart):
+        """The carried states, fresh ones in the rows where `restart`, `(batch,)`, is True."""
+        restart = ops.reshape(restart, (-1, 1))
+        states = [
+            ops.where(restart, initial, ops.convert_to_tensor(carried))
+            for initial, carried in zip(self.initial, self.carried, strict=True)
+        ]
+        return keras.tree.pack_sequence_as(self.structure, states)
+
+    def write(self, states):
+        """Keeps these states for the next batch."""
+        for carried, state in zip(self.carried, keras.tree.flatten(states), strict=True):
+            carried.assign(state)
+
+    def save_own_variables(self, store):
+        """Saves nothing."""
+
+    def load_own_variables(self, store):
+        """Loads nothing."""
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
+class CausalLM(keras_hub.models.CausalLM):
+    """A recurrent language model: strings in, strings out.
+
+    Behaves as every KerasHub `CausalLM`: `fit` on raw strings, `generate` with any KerasHub sampler,
+    `save_to_preset` and `from_preset`. Beyond that it trains on a continuous stream by truncated
+    backpropagation through time: give `fit` the windows of `textrnn.data.batching`, and the states at the
+    end of one window are where the next one starts.
+
+    Generation reads the prompt once and then steps the cells with their states.
+
+    Args:
+        backbone: a `RecurrentBackbone`.
+        preprocessor: a `CausalLMPreprocessor`, or None for a model of token ids.
+        sampler: a `textrnn.RowSampler`, how this model samples unless told otherwise; saved with it.
+
+    Call arguments: as `RecurrentBackbone`'s; returns logits, `(batch, time, vocabulary_size)`.
+
+    Example:
+
+    >>> from textrnn.tokenizers import ByteTokenizer
+    >>> backbone = textrnn.RecurrentBackbone(vocabulary_size=258, units=8)
+    >>> lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(ByteTokenizer(), sequence_length=16))
+    >>> history = lm.fit(["strings in", "strings out"], verbose=0)
+    >>> lm.generate("str", max_length=6).startswith("str")
+    True
+    """
+
+    backbone_cls = RecurrentBackbone
+    preprocessor_cls = CausalLMPreprocessor
+
+    def __init__(self, backbone, preprocessor=None, sampler=None, **kwargs):
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        if isinstance(sampler, dict):
+            sampler = keras.saving.deserialize_keras_object(sampler)
+        self.default_sampler = sampler or decoding.RowSampler()
+        inputs = backbone.input
+        outputs = backbone.token_embedding(backbone(inputs), reverse=True)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        # Windows of a stream come without a padding mask and with a key of their own.
+        self.input_spec = None
+
+    def compile(self, optimizer="auto", loss="auto", *, weighted_metrics=None, sampler="auto",
+                jit_compile=False, **kwargs):  # fmt: skip
+        """Configures training and generation, as `keras_hub.models.CausalLM.compile` does.
+
+        Args:
+            optimizer: `"auto"` is Adam with a learning rate of 1e-3 and the gradients clipped to a global
+                norm of 1, without which recurrent networks diverge (Pascanu et al. 2013).
+            loss: `"auto"` is the cross-entropy in nats per token that counts.
+            weighted_metrics: metrics to follow; none by default, since each costs another pass over the
+                logits.
+            sampler: a KerasHub sampler or its name; `"auto"` is the sampler saved with the model.
+            jit_compile: bool. Whether to compile the training step with XLA on TensorFlow; on a CPU that makes
+                the `loop` strategy slower. JAX always compiles.
+            **kwargs: see `keras.Model.compile`.
+        """
+        if keras.backend.backend() == "jax":
+            jit_compile = True
+        if optimizer == "auto":
+            optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
+        if loss == "auto":
+            loss = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight"
+            )
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            weighted_metrics=weighted_metrics,
+            sampler=self.default_sampler if sampler == "auto" else sampler,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+
+    def has_task_weights(self):
+        """All weights are the backbone's; carried states and the optimizer's are not part of a preset."""
+        return False
+
+    # === Training ===
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """Passes tokens through, and gives strings to the preprocessor."""
+        if isinstance(x, dict) and "token_ids" in x:
+            return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        return super().preprocess_samples(x, y=y, sample_weight=sample_weight)
+
+    def fit(self, x=None, *args, **kwargs):
+        """Trains on strings, on tokens, or on the windows of a stream; see `keras.Model.fit`."""
+        self._carry_states_for(x, "training_states")
+        if kwargs.get("validation_data") is not None:
+            self._carry_states_for(kwargs["validation_data"], "evaluation_states")
+        # KerasHub turns whatever it gets into a dataset, which Keras cannot shuffle and warns about.
+        kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Evaluates on strings, on tokens, or on the windows of a stream; see `keras.Model.evaluate`."""
+        self._carry_states_for(x, "evaluation_states")
+        return super().evaluate(x, *args, **kwargs)
+
+    def _carry_states_for(self, dataset, name):
+        """Makes room for the states of a windowed dataset's rows."""
+        spec = getattr(dataset, "element_spec", None)
+        inputs = spec[0] if isinstance(spec, tuple) else spec
+        if isinstance(inputs, dict) and "restart" in inputs:
+            self.carry_states(inputs["restart"].shape[0], name)
+
+    def carry_states(self, batch_size, name="training_states"):
+        """Makes room for the states of `batch_size` rows; `fit` and `evaluate` do so for tf.data windows.
+
+        Args:
+            batch_size: int, the number of rows of the windows that follow.
+            name: `"training_states"` or `"evaluation_states"`.
+        """
+        carried = getattr(self, name, None)
+        if carried is not None and carried.batch_size == batch_size:
+            return
+        if carried is not None:
+            delattr(self, name)
+            # What was traced before refers to the old states.
+            self.train_function = self.test_function = None
+        setattr(self, name, CarriedStates(self.backbone.get_initial_states(batch_size), name=name))
+
+    def call(self, inputs, training=None, mask=None):
+        """Returns logits for every token; windows of a stream start where the last one ended."""
+        if "restart" not in inputs:
+            return super().call(inputs, training=training, mask=mask)
+        carried = self.training_states if training else getattr(self, "evaluation_states", self.training_states)
+        hidden, states = self.backbone.run(
+            inputs["token_ids"], carried.read(inputs["restart"]), training=bool(training)
+        )
+        carried.write(states)
+        return self.backbone.token_embedding(hidden, reverse=True)
+
+    # === Generation ===
+
+    def start(self, token_ids, padding_mask):
+        """Reads prompts once.
+
+        Args:
+            token_ids: integers, `(batch, time)`, padded on the right.
+            padding_mask: booleans, `(batch, time)`; at least one True in a row.
+
+        Returns:
+            logits of the token after each prompt, float32 `(batch, vocabulary_size)`, and the states.
+        """
+        states = self.backbone.get_initial_states(ops.shape(token_ids)[0])
+        hidden, states = self.backbone.run(token_ids, states, padding_mask=padding_mask)
+        return self._logits(hidden[:, -1]), states
+
+    def step(self, token_ids, states):
+        """Reads one more token, `(batch,)`; returns the next one's logits and the new states."""
+        hidden, states = self.backbone.step(token_ids, states)
+        return self._logits(hidden), states
+
+    def _logits(self, hidden):
+        logits = ops.cast(self.backbone.token_embedding(hidden, reverse=True), "float32")
+        suppressed = getattr(getattr(self.preprocessor, "tokenizer", None), "suppressed_token_ids", ())
+        excluded = np.isin(np.arange(logits.shape[-1]), list(suppressed))
+        return ops.where(excluded, -float("inf"), logits)
+
+    def generate_tokens(
+        self, token_ids, padding_mask, *, max_new_tokens, limit, temperature, top_k, top_p, seed=None,
+        stop_token_ids=(),
+    ):  # fmt: skip
+        """Continues prompts, row by row; what a row gets does not depend on the others.
+
+        Args:
+            token_ids: integers, `(batch, time)`, padded on the right.
+            padding_mask: booleans, `(batch, time)`.
+            max_new_tokens: int32, `(batch,)`.
+            limit: the largest of them; an int, or on TensorFlow a scalar tensor.
+            temperature: float32, `(batch,)`.
+            top_k: int32, `(batch,)`.
+            top_p: float32, `(batch,)`.
+            seed: integers, `(batch,)`; None derives each row's from its prompt.
+            stop_token_ids: the tokens that end a text, a tuple of ints.
+
+        Returns:
+            New tokens, int32 `(batch, limit)`, zero after the end, and how many each row has, `(batch,)`.
+        """
+        seeds = decoding.row_seeds(token_ids, padding_mask) if seed is None else seed
+
+        def choose(logits, index):
+            uniforms = decoding.row_uniforms(seeds, index)
+            return decoding.sample(logits, uniforms, temperature, top_k, top_p)
+
+        logits, states = self.start(token_ids, padding_mask)
+        return decoding.generate(
+            self.step, choose, logits, states,
+            max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
+        )  # fmt: skip
+
+    def make_generate_function(self):
+        """Returns the compiled `generate_step`; without XLA, which would compile for every prompt length."""
+        if self.generate_function is None and keras.backend.backend() == "tensorflow" and not self.run_eagerly:
+            import tensorflow as tf
+
+            self.generate_function = tf.function(self.generate_step, reduce_retracing=True)
+        return super().make_generate_function()
+
+    def generate_step(self, inputs, stop_token_ids=None):
+        """Continues prompts up to the length they are padded to; `generate` calls this.
+
+        Args:
+            inputs: a dict of `"token_ids"` and `"padding_mask"`, `(batch, max_length)`.
+            stop_token_ids: tokens that end a text, or None.
+
+        Returns:
+            A dict of the same keys and shapes: prompts followed by what was generated.
+        """
+        token_ids = ops.cast(inputs["token_ids"], "int32")
+        padding_mask = ops.cast(inputs["padding_mask"], "bool")
+        if isinstance(self.sampler, decoding.RowSampler):
+            return self._generate_rows(token_ids, padding_mask, tuple(stop_token_ids or ()))
+        return self._generate_in_step(token_ids, padding_mask, stop_token_ids)
+
+    def _generate_rows(self, token_ids, padding_mask, stop_token_ids):
+        """Each row goes on from its own end: one pass over the prompts, then as many steps as needed."""
+        batch_size, max_length = ops.shape(token_ids)
+        prompt_lengths = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
+        full = lambda value, dtype: ops.full((batch_size,), value, dtype)  # noqa: E731
+        new, new_lengths = self.generate_tokens(
+            *_without_padding(token_ids, padding_mask),
+            max_new_tokens=max_length - prompt_lengths,
+            limit=max_length,
+            temperature=full(self.sampler.temperature, "float32"),
+            top_k=full(self.sampler.top_k, "int32"),
+            top_p=full(self.sampler.top_p, "float32"),
+            seed=None if self.sampler.seed is None else full(self.sampler.seed, "int32"),
+            stop_token_ids=stop_token_ids,
+        )
+        position = ops.arange(max_length, dtype="int32")[None]
+        moved = ops.take_along_axis(new, ops.maximum(position - prompt_lengths[:, None], 0), axis=1)
+        return {
+            "token_ids": ops.where(padding_mask, token_ids, moved),
+            "padding_mask": position < (prompt_lengths + new_lengths)[:, None],
+        }
+
+    def _generate_in_step(self, token_ids, padding_mask, stop_token_ids):
+        """KerasHub's samplers write the same position in every row, from the shortest prompt's end on."""
+        index = ops.min(ops.sum(ops.cast(padding_mask, "int32"), axis=1))
+        before = ops.broadcast_to(ops.arange(ops.shape(token_ids)[1]) < index - 1, ops.shape(token_ids))
+        _, states = self.start(*_without_padding(token_ids, before))
+
+        def next_logits(prompt, cache, index):
+            logits, cache = self.step(ops.take(prompt, index - 1, axis=1), cache)
+            return logits, None, cache
+
+        token_ids = self.sampler(
+            next=next_logits,
+            prompt=token_ids,
+            cache=states,
+            index=index,
+            mask=padding_mask,
+            stop_token_ids=stop_token_ids,
+            model=self,
+        )
+        if stop_token_ids is None:
+            return {"token_ids": token_ids, "padding_mask": ops.ones_like(token_ids, dtype="bool")}
+        stops = sum(ops.cast(token_ids == stop, "int32") for stop in stop_token_ids) > 0
+        stops = stops & ~padding_mask
+        after = ops.cumsum(ops.cast(stops, "int32"), axis=1) - ops.cast(stops, "int32") > 0
+        return {"token_ids": token_ids, "padding_mask": ~after}
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        config = super().get_config()
+        config["sampler"] = keras.saving.serialize_keras_object(self.default_sampler)
+        return config
+
+
+def _without_padding(token_ids, padding_mask):
+    """The columns up to the longest prompt's end. On JAX shapes are static: padding costs steps there."""
+    if keras.backend.backend() != "tensorflow":
+        return token_ids, padding_mask
+    longest = ops.max(ops.sum(ops.cast(padding_mask, "int32"), axis=1))
+    return token_ids[:, :longest], padding_mask[:, :longest]

@@ -1,0 +1,1 @@
+"""Running exported SavedModels. Nothing here knows Keras or the models that wrote them."""

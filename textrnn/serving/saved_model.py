@@ -1,0 +1,63 @@
+"""Exported models in Python: find a version, load it, ask it."""
+
+import importlib.util
+from pathlib import Path
+
+from textrnn.errors import InputError
+
+
+def find_saved_model(path):
+    """The SavedModel that a server pointed at `path` would load: the highest version.
+
+    Args:
+        path: a model's folder, whose numbered children are versions, or one version.
+
+    Returns:
+        The `pathlib.Path` of a folder with a `saved_model.pb`, or None if there is none.
+    """
+    path = Path(path)
+    if (path / "saved_model.pb").is_file():
+        return path
+    children = path.iterdir() if path.is_dir() else ()
+    numbered = [child for child in children if child.name.isdecimal() and (child / "saved_model.pb").is_file()]
+    return max(numbered, key=lambda child: int(child.name), default=None)
+
+
+def load_signatures(path):
+    """Loads a SavedModel with TensorFlow alone.
+
+    Args:
+        path: see `find_saved_model`.
+
+    Returns:
+        The signatures: a mapping from name to a function of named tensors.
+
+    Raises:
+        InputError: if there is no SavedModel at `path`.
+    """
+    found = find_saved_model(path)
+    if found is None:
+        raise InputError(
+            f"No SavedModel at {path}: expected a folder with numbered versions, as a recipe leaves in "
+            "saved_models/NAME, or one of those versions."
+        )
+    import tensorflow as tf
+
+    load_text_ops()
+    loaded = tf.saved_model.load(str(found))
+    # The functions live as long as the object they came with.
+    return _Signatures(loaded.signatures, loaded)
+
+
+def load_text_ops():
+    """Registers TensorFlow Text's SentencePiece ops, as a server does: its Python package brings Keras along."""
+    import tensorflow as tf
+
+    for folder in importlib.util.find_spec("tensorflow_text").submodule_search_locations:
+        tf.load_op_library(str(Path(folder, "python", "ops", "_sentencepiece_tokenizer.so")))
+
+
+class _Signatures(dict):
+    def __init__(self, signatures, owner):
+        super().__init__(signatures)
+        self._owner = owner

@@ -1,0 +1,16 @@
+"""Training: schedules, callbacks, and a `fit` that survives Ctrl-C and a loss that is not finite."""
+
+from textrnn.training.callbacks import BestWeights, Evaluate, ProgressBar, SampleText
+from textrnn.training.fitting import TrainingResult, fit
+from textrnn.training.schedules import make_schedule, warmup_cosine
+
+__all__ = [
+    "BestWeights",
+    "Evaluate",
+    "ProgressBar",
+    "SampleText",
+    "TrainingResult",
+    "fit",
+    "make_schedule",
+    "warmup_cosine",
+]
