@@ -500,13 +500,16 @@ class CausalLM(keras_hub.models.CausalLM):
 
     def _generate_in_step(self, token_ids, padding_mask, stop_token_ids):
         """KerasHub's samplers write the same position in every row, from the shortest prompt's end on."""
+        batch_size, max_length = ops.shape(token_ids)
         index = ops.min(ops.sum(ops.cast(padding_mask, "int32"), axis=1))
-        before = ops.broadcast_to(ops.arange(ops.shape(token_ids)[1]) < index - 1, ops.shape(token_ids))
-        _, states = self.start(*_without_padding(token_ids, before))
+        before = ops.broadcast_to(ops.arange(max_length) < index - 1, (batch_size, max_length))
+        hidden, states = self.backbone.run(
+            token_ids, self.backbone.get_initial_states(batch_size), padding_mask=before
+        )
 
         def next_logits(prompt, cache, index):
-            logits, cache = self.step(ops.take(prompt, index - 1, axis=1), cache)
-            return logits, None, cache
+            hidden, cache = self.backbone.step(ops.take(prompt, index - 1, axis=1), cache)
+            return self._logits(hidden), hidden, cache
 
         token_ids = self.sampler(
             next=next_logits,
@@ -515,6 +518,7 @@ class CausalLM(keras_hub.models.CausalLM):
             index=index,
             mask=padding_mask,
             stop_token_ids=stop_token_ids,
+            hidden_states=hidden,
             model=self,
         )
         if stop_token_ids is None:

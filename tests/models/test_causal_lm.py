@@ -1,0 +1,269 @@
+"""The language model is a KerasHub task, trains on a stream, and generates step by step."""
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import textrnn
+from textrnn.data.batching import evaluation_windows, windows
+from textrnn.evaluation import language_model
+from textrnn.tokenizers import ByteTokenizer
+
+VOCABULARY_SIZE = 258
+CELLS = ["simple", "lstm", "gru"]
+
+
+def make_lm(cell="lstm", units=12, num_layers=2, sampler=None, **kwargs):
+    backbone = textrnn.RecurrentBackbone(
+        VOCABULARY_SIZE, cell=cell, units=units, num_layers=num_layers, **kwargs
+    )
+    # Larger than usual, so that an untrained model has opinions.
+    for weight in backbone.trainable_variables:
+        weight.assign(weight * 3)
+    preprocessor = textrnn.CausalLMPreprocessor(ByteTokenizer(), sequence_length=24)
+    return textrnn.CausalLM(backbone, preprocessor, sampler=sampler)
+
+
+def token_batch(batch_size=2, length=7, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(2, VOCABULARY_SIZE, (batch_size, length)).astype("int32")
+
+
+# === The model of tokens ===
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_call_run_and_step_say_the_same(cell):
+    lm = make_lm(cell, embedding_dim=6)
+    token_ids = token_batch()
+    whole = lm({"token_ids": token_ids, "padding_mask": np.ones_like(token_ids, "bool")})
+    _, states = lm.start(token_ids[:, :3], np.ones((2, 3), "bool"))
+    for t in range(3, 7):
+        logits, states = lm.step(token_ids[:, t], states)
+        expected = np.where(np.isfinite(logits), whole[:, t], -np.inf)  # padding is never generated
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_tied_embeddings_share_one_matrix_and_untied_do_not():
+    tied, untied = make_lm(tie_embeddings=True), make_lm(tie_embeddings=False)
+    matrix = VOCABULARY_SIZE * 12
+    assert untied.count_params() - tied.count_params() == matrix
+    # Doubling the embedding doubles logits where it is tied: it is the projection too.
+    x = {"token_ids": token_batch(), "padding_mask": np.ones((2, 7), "bool")}
+    hidden = tied.backbone(x)
+    np.testing.assert_allclose(
+        tied(x), hidden @ np.transpose(tied.backbone.token_embedding.embeddings), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_spec_of_ones_own_and_a_cell_layer_are_copied_for_each_layer():
+    spec = textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")
+    by_spec = textrnn.RecurrentBackbone(20, cell=spec, units=5, num_layers=2)
+    by_layer = textrnn.RecurrentBackbone(20, cell=textrnn.GatedCell(5, spec), units=5, num_layers=2)
+    assert by_spec.count_params() == by_layer.count_params()
+    for backbone in (by_spec, by_layer):
+        again = textrnn.RecurrentBackbone.from_config(backbone.get_config())
+        assert again.count_params() == backbone.count_params()
+        assert again.stack.cells[1].spec == spec
+        assert again.stack.cells[0] is not again.stack.cells[1]
+
+
+# === Training ===
+
+
+def test_fits_raw_strings():
+    lm = make_lm()
+    lm.compile(optimizer=keras.optimizers.Adam(0.01))
+    losses = lm.fit(["abcabcabc", "abcabc"] * 8, epochs=4, batch_size=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_the_loss_counts_tokens_and_not_padding():
+    lm = make_lm()
+    loss = lm.evaluate(["abc", "a"], verbose=0)
+    nats = []
+    for text in ("abc", "a"):
+        ids = np.array([[1, *(byte + 2 for byte in text.encode()), 1]], "int32")
+        x = {"token_ids": ids[:, :-1], "padding_mask": np.ones_like(ids[:, :-1], "bool")}
+        log_probs = np.asarray(keras.ops.log_softmax(lm(x)))[0]
+        nats += [-log_probs[t, token] for t, token in enumerate(ids[0, 1:])]
+    assert loss == pytest.approx(np.mean(nats), rel=1e-4)
+
+
+def test_states_travel_from_window_to_window_and_restart_each_pass():
+    """Reading a stream in windows of 4 is reading it whole; the first window of a pass starts afresh."""
+    lm = make_lm()
+    token_ids = token_batch(2, 12)
+    lm.carry_states(2)
+    whole = lm({"token_ids": token_ids, "padding_mask": np.ones_like(token_ids, "bool")})
+    for _ in range(2):
+        parts = [
+            lm({"token_ids": token_ids[:, t : t + 4], "restart": np.array([t == 0] * 2)}, training=True)
+            for t in range(0, 12, 4)
+        ]
+        np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_a_row_can_restart_alone():
+    lm = make_lm()
+    lm.carry_states(2)
+    token_ids = token_batch(2, 4)
+    x = {"token_ids": token_ids, "restart": np.array([True, True])}
+    fresh = lm(x, training=True)
+    again = lm({**x, "restart": np.array([False, True])}, training=True)
+    np.testing.assert_allclose(again[1], fresh[1], rtol=1e-5)
+    assert not np.allclose(again[0], fresh[0], rtol=1e-3)
+
+
+def test_carried_states_know_what_an_earlier_window_said():
+    """A letter comes again six tokens later, often in the next window: only a carried state can know it."""
+    rng = np.random.default_rng(0)
+    blocks = [[letter, *[9] * 5, letter, 8] for letter in rng.integers(2, 6, 400)]
+    stream = np.array([1, *np.concatenate(blocks)], "int32")
+    data = windows(stream, batch_size=8, sequence_length=7)
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(10, cell="gru", units=24))
+    lm.compile(optimizer=keras.optimizers.Adam(0.02, global_clipnorm=1.0))
+    lm.fit(data, epochs=25, verbose=0)
+    forgetful = data.map(lambda x, y: ({**x, "restart": tf.ones_like(x["restart"])}, y))
+    # Of eight tokens one is random: ln 4 nats. To repeat it blindly costs as much again.
+    assert lm.evaluate(data, verbose=0) < 1.3 * np.log(4) / 8
+    assert lm.evaluate(forgetful, verbose=0) > 1.5 * np.log(4) / 8
+
+
+def test_evaluation_is_exact_and_leaves_the_training_states_alone():
+    lm = make_lm()
+    stream = token_batch(1, 100)[0]
+    lm.carry_states(2)
+    lm({"token_ids": token_batch(), "restart": np.array([True, True])}, training=True)
+    before = [np.array(v) for v in lm.training_states.carried]
+    score = language_model(lm, evaluation_windows(stream, 1, 16), characters=99)
+    for variable, value in zip(lm.training_states.carried, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    x = {"token_ids": stream[None, :-1], "padding_mask": np.ones((1, 99), "bool")}
+    log_probs = np.asarray(keras.ops.log_softmax(lm(x)))[0]
+    assert score.loss == pytest.approx(-np.mean(log_probs[np.arange(99), stream[1:]]), rel=1e-4)
+    assert score.tokens == 99
+
+
+def test_another_batch_size_can_follow():
+    lm = make_lm()
+    stream = token_batch(1, 200)[0]
+    for batch_size in (4, 2, 4):
+        lm.fit(windows(stream, batch_size, 8), verbose=0)
+    assert lm.training_states.batch_size == 4
+
+
+def test_trains_in_mixed_precision():
+    backbone = textrnn.RecurrentBackbone(VOCABULARY_SIZE, units=8, dtype="mixed_bfloat16")
+    lm = textrnn.CausalLM(backbone)
+    history = lm.fit(windows(token_batch(1, 100)[0], 2, 8), verbose=0).history
+    assert np.isfinite(history["loss"][0])
+    assert lm.backbone.stack.cells[0].kernel.dtype == "float32"
+
+
+# === Generation ===
+
+PROMPTS = ["abc", "", "a longer prompt"]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_row_is_the_same_alone_and_in_any_batch(cell):
+    lm = make_lm(cell, sampler=textrnn.RowSampler(temperature=1.0, top_k=50, top_p=0.9))
+    together = lm.generate(PROMPTS, max_length=24)
+    assert together == [lm.generate(prompt, max_length=24) for prompt in PROMPTS]
+    assert lm.generate(PROMPTS[::-1], max_length=24) == together[::-1]
+    assert all(text.startswith(prompt) for text, prompt in zip(together, PROMPTS, strict=True))
+
+
+def test_the_seed_is_the_prompts_own_unless_one_is_given():
+    lm = make_lm()
+    assert lm.generate("abc", max_length=24) == lm.generate("abc", max_length=24)
+    first, second = (
+        lm.compile(sampler=textrnn.RowSampler(seed=seed)) or lm.generate("abc", max_length=24)
+        for seed in (1, 2)
+    )
+    assert first != second
+
+
+@pytest.mark.parametrize("sampler", ["greedy", "top_k", "top_p", "beam", "random", "contrastive"])
+def test_generates_with_any_sampler_of_keras_hub(sampler):
+    lm = make_lm()
+    lm.compile(sampler=keras_hub.samplers.ContrastiveSampler(k=3, alpha=0.2) if sampler == "contrastive" else sampler)
+    texts = lm.generate(["abc", "a longer one"], max_length=20)
+    assert texts[0].startswith("abc") and texts[1].startswith("a longer one")
+
+
+def test_greedy_by_keras_hub_equals_temperature_zero():
+    lm = make_lm("gru")
+    lm.compile(sampler="greedy")
+    expected = lm.generate(PROMPTS, max_length=20)
+    lm.compile(sampler=textrnn.RowSampler(temperature=0))
+    assert lm.generate(PROMPTS, max_length=20) == expected
+
+
+def test_greedy_takes_the_likeliest_token_of_the_whole_text_each_time():
+    lm = make_lm(sampler=textrnn.RowSampler(temperature=0))
+    ids = [1, *(byte + 2 for byte in b"abc")]
+    for _ in range(5):
+        x = {"token_ids": np.array([ids]), "padding_mask": np.ones((1, len(ids)), "bool")}
+        ids.append(int(np.argmax(np.asarray(lm(x))[0, -1, 1:]) + 1))  # never padding
+        if ids[-1] == 1:
+            break
+    inputs = lm.preprocessor.generate_preprocess(["abc"], sequence_length=9)
+    got = lm.generate_step(inputs, stop_token_ids=[1])
+    length = int(np.sum(got["padding_mask"]))
+    assert np.asarray(got["token_ids"])[0, :length].tolist() == ids[:length]
+
+
+def test_the_end_token_ends_a_text():
+    lm = make_lm()
+    # An end token that is always likeliest.
+    lm.backbone.token_embedding.embeddings.assign(np.zeros((VOCABULARY_SIZE, 12)))
+    lm.compile(sampler=textrnn.RowSampler(temperature=0))
+    inputs = lm.preprocessor.generate_preprocess(["abc"], sequence_length=9)
+    assert int(np.sum(lm.generate_step(inputs, stop_token_ids=[1])["padding_mask"])) == 4
+    assert int(np.sum(lm.generate_step(inputs, stop_token_ids=None)["padding_mask"])) == 9
+
+
+def test_generation_runs_the_cells_once_a_token():
+    """The graph's loop has one step of each layer and no loop over the text so far."""
+    lm = make_lm("lstm", num_layers=1)
+    step = tf.function(lambda ids, h, c: lm.step(ids, [[h, c]])).get_concrete_function(
+        tf.TensorSpec([None], tf.int32), *[tf.TensorSpec([None, 12], tf.float32)] * 2
+    )
+    names = [node.op for node in step.graph.as_graph_def().node]
+    functions = step.graph.as_graph_def().library.function
+    assert "While" not in names and "StatelessWhile" not in names
+    assert not any("While" in node.op for function in functions for node in function.node_def)
+
+
+def test_a_prompt_without_room_is_refused():
+    lm = make_lm()
+    with pytest.raises(textrnn.InputError, match=r"prompt of 6 tokens .* max_length=5.*max_length=7 or more"):
+        lm.generate("abcde", max_length=5)
+
+
+# === Presets ===
+
+
+@pytest.mark.parametrize("cell", ["gru", textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")])
+def test_preset_round_trip(cell, tmp_path):
+    sampler = textrnn.RowSampler(temperature=0.5, top_k=7)
+    lm = make_lm(cell, sampler=sampler, embedding_dim=6, dropout=0.1)
+    lm.fit(windows(token_batch(1, 100)[0], 2, 8), verbose=0)
+    lm.save_to_preset(str(tmp_path / "preset"))
+    for cls in (textrnn.CausalLM, keras_hub.models.CausalLM):
+        again = cls.from_preset(str(tmp_path / "preset"))
+        assert again.default_sampler.get_config() == sampler.get_config()
+        assert again.generate(PROMPTS, max_length=20) == lm.generate(PROMPTS, max_length=20)
+
+
+def test_carried_states_are_not_saved(tmp_path):
+    lm = make_lm()
+    lm.fit(windows(token_batch(1, 100)[0], 2, 8), verbose=0)
+    lm.save_to_preset(str(tmp_path / "preset"))
+    again = textrnn.CausalLM.from_preset(str(tmp_path / "preset"))
+    assert not hasattr(again, "training_states")
+    again.fit(windows(token_batch(1, 100)[0], 3, 4), verbose=0)
