@@ -51,7 +51,10 @@ def text_signatures(lm, max_new_tokens=100):
         tokens = tf.cast(tokenizer.tokenize(text), tf.int32).with_row_splits_dtype(tf.int64)
         start = tf.fill([tf.shape(text)[0], 1], tokenizer.start_token_id)
         started = tf.concat([start, tokens], axis=1)
-        return tokens, started.to_tensor(), tf.sequence_mask(started.row_lengths())
+        token_ids, padding_mask = started.to_tensor(), tf.sequence_mask(started.row_lengths())
+        # A batch of no prompts still needs one step of time for the layers to have a last one.
+        no_rows = [[0, 0], [0, tf.cast(tf.equal(tf.shape(text)[0], 0), tf.int32)]]
+        return tokens, tf.pad(token_ids, no_rows), tf.pad(padding_mask, no_rows)
 
     def generate(text, max_new_tokens_, temperature, top_k, top_p, seed):
         own = lambda given, default: tf.where(given < 0, tf.cast(default, given.dtype), given)  # noqa: E731

@@ -366,7 +366,7 @@ def _training_error(message: str, vocabulary_size: int | None) -> InputError:
 def _does_not_fit(vocabulary_size: int | None, fits: str) -> str:
     return (
         f"vocabulary_size={vocabulary_size} does not suit this text: {fits} would "
-        "(the special tokens, the newline and the 256 bytes are counted), or give another amount of text"
+        "(the special tokens, the newline and the 256 bytes are counted). Ask for that, or give more text"
     )
 
 
