@@ -9,6 +9,8 @@ import keras
 from keras import ops
 from keras_hub.samplers import Sampler
 
+from textrnn.errors import InputError
+
 
 def row_uniforms(seeds, index):
     """One number in [0, 1) for each row, a function of the row's seed and a counter alone.
@@ -188,7 +190,7 @@ class RowSampler(Sampler):
     def __init__(self, temperature=1.0, top_k=0, top_p=1.0, seed=None):
         super().__init__(temperature=temperature)
         if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
-            raise ValueError(
+            raise InputError(
                 "Expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1. "
                 f"Received: temperature={temperature}, top_k={top_k}, top_p={top_p}"
             )

@@ -6,32 +6,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
-from references.gradients import assert_close
+from references.gradients import assert_close, interpreted
 
 from textrnn.cells import GatedCell
 from textrnn.errors import InputError
 from textrnn.layers import RecurrentStack
 
-BATCH, TIME, FEATURES = 3, 6, 4
+BATCH, TIME, FEATURES, UNITS = 4, 5, 3, 4
 
 
-def make_stack(**options):
-    stack = RecurrentStack([GatedCell(5, "lstm"), GatedCell(3, "gru"), keras.layers.LSTMCell(2)], **options)
+@pytest.fixture(scope="module", autouse=True)
+def _interpreted():
+    with interpreted():
+        yield
+
+
+def make_stack(sizes=(UNITS, UNITS, UNITS), **options):
+    lstm, gru, keras_lstm = sizes
+    stack = RecurrentStack(
+        [GatedCell(lstm, "lstm"), GatedCell(gru, "gru"), keras.layers.LSTMCell(keras_lstm)], **options
+    )
     stack.build((None, None, FEATURES))
     return stack
 
 
-def make_batch():
+def make_batch(stack):
     x = np.random.normal(size=(BATCH, TIME, FEATURES)).astype("float32")
     states = [
         [np.random.normal(size=(BATCH, size)).astype("float32") for size in sizes]
-        for sizes in make_stack().state_size
+        for sizes in stack.state_size
     ]
     return x, states
 
 
 def test_a_stack_runs_its_layers_one_after_another():
-    stack, (x, states) = make_stack(), make_batch()
+    stack = make_stack()
+    x, states = make_batch(stack)
     mask = np.random.uniform(size=(BATCH, TIME)) < 0.6
     outputs, last = stack(x, initial_states=states, mask=mask)
     expected, expected_last = x, []
@@ -46,7 +56,8 @@ def test_a_stack_runs_its_layers_one_after_another():
 
 @given(splits=st.sets(st.integers(1, TIME - 1)))
 def test_windows_with_carried_states_are_the_whole_text(splits):
-    stack, (x, states) = make_stack(), make_batch()
+    stack = make_stack()
+    x, states = make_batch(stack)
     expected, expected_last = stack(x, initial_states=states)
     windows = []
     for window in np.split(x, sorted(splits), axis=1):
@@ -58,9 +69,7 @@ def test_windows_with_carried_states_are_the_whole_text(splits):
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_step_is_call_on_one_step(policy):
-    stack = RecurrentStack(
-        [GatedCell(5, "lstm", dtype=policy), GatedCell(3, "gru", dtype=policy)], dtype=policy
-    )
+    stack = RecurrentStack([GatedCell(UNITS, name, dtype=policy) for name in ("lstm", "gru")], dtype=policy)
     stack.build((None, None, FEATURES))
     x, states = np.random.normal(size=(BATCH, TIME, FEATURES)), stack.get_initial_states(BATCH)
     expected, expected_last = stack(x)
@@ -78,7 +87,8 @@ def test_step_is_call_on_one_step(policy):
 
 
 def test_initial_states_are_those_of_the_cells():
-    stack, (x, _) = make_stack(), make_batch()
+    stack = make_stack()
+    x, _ = make_batch(stack)
     assert stack.state_size == [[5, 5], [3], [2, 2]]
     states = stack.get_initial_states(BATCH)
     assert [[s.shape for s in layer] for layer in states] == [
@@ -90,12 +100,14 @@ def test_initial_states_are_those_of_the_cells():
 
 
 def test_a_functional_model_with_states_saves_and_loads(tmp_path):
-    x, states = make_batch()
+    stack = make_stack(sizes=(5, 3, 2))
+    assert stack.state_size == [[5, 5], [3], [2, 2]]
+    x, states = make_batch(stack)
     x[:, 4:] = 0
     inputs = keras.Input((None, FEATURES))
-    initial = [[keras.Input((size,)) for size in sizes] for sizes in make_stack().state_size]
+    initial = [[keras.Input((size,)) for size in sizes] for sizes in stack.state_size]
     mask = keras.layers.Masking().compute_mask(inputs)
-    outputs, last = make_stack()(inputs, initial_states=initial, mask=mask)
+    outputs, last = stack(inputs, initial_states=initial, mask=mask)
     assert outputs.shape == (None, None, 2)
     assert [[s.shape for s in layer] for layer in last] == [[(None, 5)] * 2, [(None, 3)], [(None, 2)] * 2]
     model = keras.Model([inputs, *keras.tree.flatten(initial)], [outputs, *keras.tree.flatten(last)])
@@ -106,7 +118,8 @@ def test_a_functional_model_with_states_saves_and_loads(tmp_path):
 
 
 def test_a_mask_that_keras_attached_reaches_every_layer_and_what_follows():
-    stack, (x, _) = make_stack(), make_batch()
+    stack = make_stack()
+    x, _ = make_batch(stack)
     x[:, 4:] = 0
     mask = np.arange(TIME) < np.full((BATCH, 1), 4)
     outputs, states = stack(keras.layers.Masking()(x))

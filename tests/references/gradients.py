@@ -56,7 +56,11 @@ def _jax(layer, inputs, loss, compiled, options):
 
     run = jax.value_and_grad(run, argnums=(0, 1), has_aux=True)
     trainable = [variable.value for variable in layer.trainable_variables]
-    (_, outputs), gradients = (jax.jit(run) if compiled else run)(inputs, trainable)
+    if compiled:
+        with jax.disable_jit(False):  # also where others are `interpreted`
+            (_, outputs), gradients = jax.jit(run)(inputs, trainable)
+    else:
+        (_, outputs), gradients = run(inputs, trainable)
     return [outputs, *gradients]
 
 
@@ -86,6 +90,18 @@ def float64():
         import jax
 
         with jax.enable_x64(True):
+            yield
+
+
+@contextlib.contextmanager
+def interpreted():
+    """Where JAX runs a scan step by step; otherwise it compiles one anew whenever it is called eagerly."""
+    if TENSORFLOW:
+        yield
+    else:
+        import jax
+
+        with jax.disable_jit():
             yield
 
 

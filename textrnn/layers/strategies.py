@@ -124,9 +124,7 @@ def scan(
 def unrolled(
     body: Callable, carry: list[Tensor], inputs: list[Tensor], outputs_like: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """As `scan`, but a copy of `body` for every step."""
-    if inputs[0].shape[0] is None:
-        raise InputError("the number of steps is unknown, so the loop cannot be unrolled: leave unroll out")
+    """As `scan`, but a copy of `body` for every step; `RNN` has checked that their number is known."""
     steps = []
     for step in zip(*(ops.unstack(x) for x in inputs), strict=True):
         carry, outputs = body(carry, list(step))
