@@ -9,7 +9,7 @@ weights for everyone. Tokens are drawn at random: what they are does not change 
 
 Training: tokens per second of `fit`, on the same windows, with the cross-entropy and Adam with the gradients
 clipped to a global norm of 1. textrnn carries the states from window to window; Keras starts every window
-afresh, which is a little less work.
+afresh, which is a little less work. What `fit` needs to start, some hundredths of a second, counts for all.
 
 - textrnn: `textrnn.CausalLM`, compiled as it comes.
 - Keras fit: `keras.layers.Embedding`, `LSTM` and `Dense` with Keras's own defaults. Its `jit_compile="auto"`

@@ -121,10 +121,10 @@ def test_gradients_equal_finite_differences_of_the_reference(name, strategy):
 @main_architectures
 @given(data=st.data())
 def test_running_in_two_parts_is_running_in_one(name, strategy, data):
-    batch, time = data.draw(st.integers(1, 4)), data.draw(st.integers(2, 7))
+    time = data.draw(st.integers(2, 7))
     split = data.draw(st.integers(1, time - 1))
     layer = make_layer(name, strategy)
-    x, states, mask = make_batch(name, batch, time)
+    x, states, mask = make_batch(name, time=time)
     whole, last = run(layer, x, states, mask)
     prefix, between = run(layer, x[:, :split], states, mask[:, :split])
     suffix, last_of_parts = run(layer, x[:, split:], between, mask[:, split:])
@@ -137,7 +137,7 @@ def test_running_in_two_parts_is_running_in_one(name, strategy, data):
 @main_architectures
 @given(data=st.data())
 def test_padding_never_changes_a_valid_step(name, strategy, data):
-    lengths = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=4))
+    lengths = data.draw(st.lists(st.integers(0, 5), min_size=4, max_size=4))
     padding = data.draw(st.integers(0, 3))
     left = data.draw(st.booleans())
     layer = make_layer(name, strategy)

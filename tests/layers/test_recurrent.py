@@ -22,6 +22,12 @@ MASKS = {
 tensorflow_only = pytest.mark.skipif(not TENSORFLOW, reason="about TensorFlow graphs")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _interpreted():
+    with interpreted():
+        yield
+
+
 def sequences(time=TIME):
     return np.random.normal(size=(BATCH, time, FEATURES)).astype("float32")
 
@@ -33,7 +39,6 @@ def random_states(cell):
 @pytest.mark.parametrize("go_backwards", [False, True], ids=["forwards", "backwards"])
 @pytest.mark.parametrize("zero_output_for_mask", [False, True], ids=["repeat", "zero"])
 @pytest.mark.parametrize("mask", MASKS)
-@interpreted()
 def test_options_mean_what_they_mean_to_keras(mask, zero_output_for_mask, go_backwards):
     cell, x = GatedCell(UNITS, "lstm"), sequences()
     options = {
@@ -71,7 +76,6 @@ def test_a_mask_that_keras_attached_is_used():
 
 
 @pytest.mark.parametrize("return_sequences", [False, True])
-@interpreted()
 def test_bidirectional_equals_keras_s_own(return_sequences):
     ours = keras.layers.Bidirectional(Recurrent(GatedCell(UNITS, "lstm"), return_sequences=return_sequences))
     theirs = keras.layers.Bidirectional(keras.layers.LSTM(UNITS, return_sequences=return_sequences))

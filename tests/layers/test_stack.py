@@ -89,13 +89,8 @@ def test_step_is_call_on_one_step(policy):
 def test_initial_states_are_those_of_the_cells():
     stack = make_stack()
     x, _ = make_batch(stack)
-    assert stack.state_size == [[5, 5], [3], [2, 2]]
     states = stack.get_initial_states(BATCH)
-    assert [[s.shape for s in layer] for layer in states] == [
-        [(BATCH, 5)] * 2,
-        [(BATCH, 3)],
-        [(BATCH, 2)] * 2,
-    ]
+    assert [[s.shape for s in layer] for layer in states] == [[(BATCH, UNITS)] * n for n in (2, 1, 2)]
     assert_close(stack(x), stack(x, initial_states=states), 0)
 
 

@@ -53,8 +53,15 @@ class Cell(keras.layers.Layer, abc.ABC):
     True
     """
 
-    state_size: Sequence[int]
-    output_size: int
+    @property
+    @abc.abstractmethod
+    def state_size(self) -> list[int]:
+        """The size of each state."""
+
+    @property
+    @abc.abstractmethod
+    def output_size(self) -> int:
+        """The size of the output."""
 
     def call(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One step of time.
@@ -66,14 +73,26 @@ class Cell(keras.layers.Layer, abc.ABC):
         Returns:
             The output `(batch, output_size)` and the new states.
         """
-        kernels = self.recurrent_kernels
-        output, new_states = self.step(
-            self.project_inputs(inputs),
-            list(states),
-            lambda name, x: ops.matmul(x, kernels[name]),
-            self.elementwise_weights,
-        )
-        return output, list(new_states)
+        return self.stepper()(inputs, states)
+
+    def stepper(self) -> Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]:
+        """`call` as a function that has read the weights already: for loops of one's own, such as decoding.
+
+        Reading them splits the kernels by gate, which costs more than a step of one row.
+        """
+        project, kernels, weights = self.projector(), self.recurrent_kernels, self.elementwise_weights
+
+        def step(inputs, states):
+            output, new_states = self.step(
+                project(inputs), list(states), lambda name, x: ops.matmul(x, kernels[name]), weights
+            )
+            return output, list(new_states)
+
+        return step
+
+    def projector(self) -> Callable[[Tensor], tuple[Tensor, ...]]:
+        """`project_inputs` as a function that has read the weights already, if the cell gains by that."""
+        return self.project_inputs
 
     @abc.abstractmethod
     def project_inputs(self, x: Tensor) -> tuple[Tensor, ...]:

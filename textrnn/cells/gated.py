@@ -141,11 +141,19 @@ class GatedCell(Cell):
         Returns:
             A tensor `(..., units)` for each of those gates.
         """
+        return self.projector()(x)
+
+    def projector(self):
+        """`project_inputs`, with the kernel and bias split by gate already."""
         biases = self._biases()
         kernels = self._blocks(self.kernel, self.spec.reading("input"))
-        x = ops.cast(x, self.compute_dtype)
-        products = {role: project(x, kernel) for role, kernel in kernels.items()}
-        return tuple(p + biases[role] if role in biases else p for role, p in products.items())
+
+        def project_inputs(x):
+            x = ops.cast(x, self.compute_dtype)
+            products = {role: project(x, kernel) for role, kernel in kernels.items()}
+            return tuple(p + biases[role] if role in biases else p for role, p in products.items())
+
+        return project_inputs
 
     def step(
         self,

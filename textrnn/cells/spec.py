@@ -159,9 +159,8 @@ class GateSpec:
         unknown = [key for key in config if key not in known]
         if unknown:
             raise InputError(f"a gate spec has no entry {unknown[0]!r}: use any of {', '.join(known)}")
-        return cls(
-            **{key: Gate(**value) if isinstance(value, Mapping) else value for key, value in config.items()}
-        )
+        parts: dict[str, Any] = {k: Gate(**v) if isinstance(v, Mapping) else v for k, v in config.items()}
+        return cls(**parts)
 
 
 def parse_tie(tie: str) -> tuple[bool, str]:

@@ -23,7 +23,8 @@ class Recurrent(keras.layers.RNN):
         return_state: whether to return the last states too.
         go_backwards: whether to run from the last step to the first; outputs are in the order of running.
         stateful: whether a batch starts from the states at which the last one ended.
-        strategy: how to run the recurrence, `"loop"`, or `"auto"` for the fastest that the cell allows.
+        strategy: how to run the recurrence, `"loop"`, `"recompute"` (a custom gradient that takes the kernels'
+            gradients out of the loop), or `"auto"` for the fastest: see `textrnn.layers.strategies`.
         dropout: the fraction of the inputs' features to drop in training, the same ones at every step.
         recurrent_dropout: the fraction to drop in training of what the recurrent kernels multiply: the same
             units at every step, drawn for each kernel on its own (Gal & Ghahramani 2016, A theoretically
@@ -90,7 +91,7 @@ class Recurrent(keras.layers.RNN):
 
     @property
     def resolved_strategy(self) -> str:
-        """The strategy that runs: `strategy`, with "auto" resolved."""
+        """The strategy that runs in training: `strategy`, with "auto" resolved."""
         return resolve(self.strategy)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
@@ -126,7 +127,7 @@ class Recurrent(keras.layers.RNN):
             step, weights = drop_recurrent(
                 step, kernels, weights, batch_size, self.recurrent_dropout, self.seed_generator
             )
-        last_output, outputs, states = STRATEGIES[self.resolved_strategy](
+        last_output, outputs, states = STRATEGIES[resolve(self.strategy, bool(training))](
             step,
             cell.project_inputs(inputs),
             initial_state,

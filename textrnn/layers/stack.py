@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from textrnn.cells.base import Cell
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate
 from textrnn.layers.recurrent import Recurrent
@@ -113,11 +114,20 @@ class RecurrentStack(keras.layers.Layer):
         Returns:
             `(output, states)`: `(batch, units)`, and the new states.
         """
-        new_states = []
-        for cell, state in zip(self.cells, states, strict=True):
-            inputs, new = cell(inputs, list(state))
-            new_states.append(list(new))
-        return inputs, new_states
+        return self.stepper()(inputs, states)
+
+    def stepper(self):
+        """`step` as a function that has read the weights already, for loops over time of one's own."""
+        steppers = [cell.stepper() if isinstance(cell, Cell) else cell for cell in self.cells]
+
+        def step(inputs, states):
+            new_states = []
+            for step_cell, state in zip(steppers, states, strict=True):
+                inputs, new = step_cell(inputs, list(state))
+                new_states.append(list(new) if keras.tree.is_nested(new) else [new])
+            return inputs, new_states
+
+        return step
 
     def get_initial_states(self, batch_size):
         """The states to start from, as `call` takes and returns them."""

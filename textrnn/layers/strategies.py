@@ -4,6 +4,7 @@ Every tensor here is time-major: `(time, batch, ...)`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -44,60 +45,270 @@ def loop(
     Returns:
         The last output `(batch, n)`, all outputs `(time, batch, n)` or None, and the last states.
     """
-    count = len(states)
+    advance = _advance(step, len(projected), len(states), zero_output_for_mask, return_all_outputs)
+    carries_output = mask is not None or not return_all_outputs
 
     def dot(name, x):
         return ops.matmul(x, kernels[name])
 
-    # What is carried from step to step is flat: the states and, only where a later step or the caller
-    # needs it, the output.
-    carries_output = mask is not None or not return_all_outputs
+    carry, outputs = (unrolled if unroll else scan)(
+        lambda carry, inputs: advance(carry, inputs, dot, weights),
+        [*states, *([first_output] if carries_output else [])],
+        [*projected, *([] if mask is None else [mask])],
+        [first_output] if return_all_outputs else [],
+    )
+    last_output = carry[len(states)] if carries_output else outputs[0][-1]
+    return last_output, outputs[0] if return_all_outputs else None, carry[: len(states)]
 
-    def advance(carry, inputs):
+
+def recompute(
+    step: Callable,
+    projected: Sequence[Tensor],
+    states: Sequence[Tensor],
+    kernels: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    mask: Tensor | None,
+    first_output: Tensor,
+    zero_output_for_mask: bool = False,
+    return_all_outputs: bool = True,
+    unroll: bool = False,
+) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+    """As `loop`, with a gradient of its own: each recurrent kernel's is one matrix product after the loop.
+
+    The forward loop keeps the states and the recurrent products. The backward loop replays a step from
+    them, elementwise work only, and asks the backend for its vector-Jacobian product; in place of each
+    recurrent product the replay has a function whose value is the kept product q and whose gradients are
+    those of the multiplied vector, `d @ kernel.T`, and of q: d itself. So the gradients of the products leave the
+    loop as those of q, and with the vectors they give the kernels' gradients at once, instead of a sum of
+    one outer product a step. A cell says nothing about any of this: its `step` is run with another `dot`.
+
+    Arguments and results are those of `loop`. `unroll` is that of `loop` too: it unrolls that.
+    """
+    if unroll:
+        return loop(
+            step, projected, states, kernels, weights, mask, first_output,
+            zero_output_for_mask, return_all_outputs, unroll,
+        )  # fmt: skip
+    advance = _advance(step, len(projected), len(states), zero_output_for_mask, return_all_outputs)
+    carries_output = mask is not None or not return_all_outputs
+    carry = [*states, *([first_output] if carries_output else [])]
+    masks = [] if mask is None else [mask]
+    names, weight_names = list(kernels), list(weights)
+    sizes = (len(projected), len(carry), len(names), len(weight_names), len(masks))
+
+    # Everything that the recurrence depends on is an argument: the gradient is with respect to these.
+    def run(*arguments):
+        projected, carry, matrices, vectors, masks = _split(arguments, sizes)
+        kernels, weights = dict(zip(names, matrices, strict=True)), dict(zip(weight_names, vectors, strict=True))
+        record = _record(advance, carry, [*projected, *masks], kernels, weights)
+
+        def forward(carry, inputs):
+            products = []
+
+            def dot(name, x):
+                products.append(ops.matmul(x, kernels[name]))
+                return products[-1]
+
+            new_carry, outputs = advance(carry, inputs, dot, weights)
+            return new_carry, [*new_carry, *(outputs if record.output_is is None else []), *products]
+
+        last, kept = scan(forward, carry, [*projected, *masks], record.kept_like)
+        after, outputs, products = _split(kept, record.kept_sizes)
+        if record.output_is is not None:
+            outputs = [after[record.output_is]]
+
+        def gradient(*upstream, **_):
+            # TensorFlow hands over one argument for each result, JAX one tuple.
+            d_outputs, d_last = _split(keras.tree.flatten(upstream), (len(outputs), len(carry)))
+            before = [
+                ops.concatenate([first[None], later[:-1]], axis=0)
+                for first, later in zip(carry, after, strict=True)
+            ]
+            transposed = {name: ops.transpose(kernel) for name, kernel in kernels.items()}
+
+            def backward(d_carry, inputs):
+                d_carry, d_weights = _split(d_carry, (len(carry), len(vectors)))
+                step_sizes = (len(projected), len(masks), len(carry), len(products), len(outputs))
+                projected_t, masks_t, carry_t, products_t, d_outputs_t = _split(inputs, step_sizes)
+
+                def replay(projected_t, carry_t, vectors, products_t):
+                    multiplied = []
+
+                    def dot(name, x):
+                        multiplied.append(x)
+                        return _kept_product(x, products_t[len(multiplied) - 1], transposed[name])
+
+                    weights = dict(zip(weight_names, vectors, strict=True))
+                    new_carry, outputs = advance(carry_t, [*projected_t, *masks_t], dot, weights)
+                    return [*outputs, *new_carry], [multiplied[i] for i in record.vectors]
+
+                (d_projected, d_carry, d_vectors, d_products), multiplied = vector_jacobian(
+                    replay, (projected_t, carry_t, vectors, products_t), [*d_outputs_t, *d_carry]
+                )
+                d_weights = [total + d for total, d in zip(d_weights, d_vectors, strict=True)]
+                return [*d_carry, *d_weights], [*d_projected, *d_products, *multiplied]
+
+            totals, steps = scan(
+                backward,
+                [*d_last, *(ops.zeros_like(vector) for vector in vectors)],
+                [*projected, *masks, *before, *products, *d_outputs],
+                [*(p[0] for p in projected), *record.products_like, *record.vectors_like],
+                reverse=True,
+            )
+            d_carry, d_weights = _split(totals, (len(carry), len(vectors)))
+            d_projected, d_products, multiplied = _split(
+                steps, (len(projected), len(products), len(record.vectors))
+            )
+            sequences = {"carry": before, "vector": multiplied}
+            d_kernels: dict[str, Tensor] = {}
+            for name, (kind, index), d_product in zip(record.names, record.sources, d_products, strict=True):
+                d_kernel = _outer_sum(sequences[kind][index], d_product)
+                d_kernels[name] = d_kernels[name] + d_kernel if name in d_kernels else d_kernel
+            d_matrices = [
+                d_kernels[name] if name in d_kernels else ops.zeros_like(kernel)
+                for name, kernel in kernels.items()
+            ]
+            return (*d_projected, *d_carry, *d_matrices, *d_weights, *(None for _ in masks))
+
+        return (*outputs, *last), gradient
+
+    results = ops.custom_gradient(run)(*projected, *carry, *kernels.values(), *weights.values(), *masks)
+    outputs, last = _split(results, (int(return_all_outputs), len(carry)))
+    last_output = last[len(states)] if carries_output else outputs[0][-1]
+    return last_output, outputs[0] if return_all_outputs else None, last[: len(states)]
+
+
+def _advance(step, projections, count, zero_output_for_mask, return_all_outputs):
+    """One step of time with its mask: (carry, inputs, dot, weights) -> (carry, outputs), flat lists all.
+
+    What is carried from step to step is the states and, only where a later step or the caller needs it,
+    the output. The inputs are the projections and, if there is one, the mask.
+    """
+
+    def advance(carry, inputs, dot, weights):
         states, previous = carry[:count], carry[count:]
-        inputs, valid = inputs[: len(projected)], inputs[len(projected) :]
+        inputs, valid = inputs[:projections], inputs[projections:]
         output, new_states = step(inputs, states, dot, weights)
         if valid:
             otherwise = ops.zeros_like(output) if zero_output_for_mask else previous[0]
             output = ops.where(valid[0], output, otherwise)
             new_states = [ops.where(valid[0], new, old) for new, old in zip(new_states, states, strict=True)]
-        carry = [*new_states, *([output] if carries_output else [])]
-        return carry, [output] if return_all_outputs else []
+        return [*new_states, *([output] if previous else [])], [output] if return_all_outputs else []
 
-    carry, outputs = (unrolled if unroll else scan)(
-        advance,
-        [*states, *([first_output] if carries_output else [])],
-        [*projected, *([] if mask is None else [mask])],
-        [first_output] if return_all_outputs else [],
+    return advance
+
+
+class _Record(NamedTuple):
+    """What one step multiplies and keeps, found out by running it once."""
+
+    names: list[str]  # the kernel of each product, in the order of the step
+    sources: list[tuple[str, int]]  # what it multiplies: ("carry", i), or ("vector", index into `vectors`)
+    vectors: list[int]  # the products whose multiplied vector has to be recorded
+    output_is: int | None  # the output is this entry of the carry
+    kept_sizes: tuple[int, int, int]
+    kept_like: list[Tensor]
+    products_like: list[Tensor]
+    vectors_like: list[Tensor]
+
+
+def _record(advance, carry, inputs, kernels, weights):
+    """Runs the first step only to see what it does; nothing of its values is used, so compilers drop it."""
+    names, multiplied, products = [], [], []
+
+    def dot(name, x):
+        names.append(name)
+        multiplied.append(x)
+        products.append(ops.matmul(x, kernels[name]))
+        return products[-1]
+
+    new_carry, outputs = advance(carry, [x[0] for x in inputs], dot, weights)
+
+    def position(x, among):
+        return next((i for i, other in enumerate(among) if other is x), None)
+
+    sources, vectors = [], []
+    for product, x in enumerate(multiplied):
+        if (state := position(x, carry)) is not None:
+            sources.append(("carry", state))
+            continue
+        seen = position(x, [multiplied[i] for i in vectors])
+        if seen is None:
+            seen = len(vectors)
+            vectors.append(product)
+        sources.append(("vector", seen))
+    output_is = position(outputs[0], new_carry) if outputs else None
+    kept_outputs = outputs if output_is is None else []
+    return _Record(
+        names,
+        sources,
+        vectors,
+        output_is,
+        (len(carry), len(kept_outputs), len(products)),
+        [*new_carry, *kept_outputs, *products],
+        products,
+        [multiplied[i] for i in vectors],
     )
-    last_output = carry[count] if carries_output else outputs[0][-1]
-    return last_output, outputs[0] if return_all_outputs else None, carry[:count]
 
 
-STRATEGIES = {"loop": loop}
+def _kept_product(x, product, transposed_kernel):
+    """A product that is known already: `product`, with the gradients of `x @ kernel`, and its own handed on."""
+
+    def kept(x, product):
+        def gradient(*upstream, **_):
+            (d,) = keras.tree.flatten(upstream)
+            return ops.matmul(d, transposed_kernel), d
+
+        return product, gradient
+
+    return ops.custom_gradient(kept)(x, product)
+
+
+def _outer_sum(x, d):
+    """The gradient of a kernel `(n, m)` from all steps: x `(time, batch, n)`, d `(time, batch, m)`."""
+    x, d = (ops.reshape(a, (-1, a.shape[-1])) for a in (x, d))
+    return ops.matmul(ops.transpose(x), d)
+
+
+def _split(flat, sizes):
+    """A flat sequence as consecutive lists of the given sizes."""
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(list(flat[start : start + size]))
+        start += size
+    return parts
+
+
+STRATEGIES = {"loop": loop, "recompute": recompute}
 """Name -> function. Each has the signature of `loop` and gives its results."""
 
 
-def resolve(strategy: str) -> str:
+def resolve(strategy: str, training: bool = True) -> str:
     """The name of the strategy that runs for `strategy`, which may be "auto".
+
+    "auto" is `recompute` in training, and `loop` where no gradient is expected: that keeps nothing for one. (Its
+    gradient is right all the same.)
 
     Raises:
         InputError: for an unknown strategy.
 
     Example:
     >>> from textrnn.layers.strategies import resolve
-    >>> resolve("auto")
-    'loop'
+    >>> resolve("auto"), resolve("auto", training=False)
+    ('recompute', 'loop')
     """
     if strategy == "auto":
-        return "loop"
+        return "recompute" if training else "loop"
     if strategy not in STRATEGIES:
         raise InputError(f"there is no strategy {strategy!r}: use auto or {' or '.join(STRATEGIES)}")
     return strategy
 
 
 def scan(
-    body: Callable, carry: list[Tensor], inputs: list[Tensor], outputs_like: list[Tensor]
+    body: Callable,
+    carry: list[Tensor],
+    inputs: list[Tensor],
+    outputs_like: list[Tensor],
+    reverse: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Folds `body` over the leading axis of `inputs`, as a loop of the backend.
 
@@ -106,6 +317,7 @@ def scan(
         carry: what the first step starts from.
         inputs: each `(time, ...)`.
         outputs_like: tensors with the shape and dtype of one step of each output.
+        reverse: whether to go from the last step to the first; outputs stay at the places of their steps.
 
     Returns:
         The last carry, and the outputs stacked, each `(time, ...)`.
@@ -118,7 +330,7 @@ def scan(
     backend = keras.backend.backend()
     if backend not in _SCANS:
         raise InputError(f"textrnn runs on the backends {' and '.join(_SCANS)}: {backend} is not one of them")
-    return _SCANS[backend](body, carry, inputs, outputs_like)
+    return _SCANS[backend](body, carry, inputs, outputs_like, reverse)
 
 
 def unrolled(
@@ -132,7 +344,7 @@ def unrolled(
     return carry, [ops.stack(outputs) for outputs in zip(*steps, strict=True)]
 
 
-def _scan_tensorflow(body, carry, inputs, outputs_like):
+def _scan_tensorflow(body, carry, inputs, outputs_like, reverse):
     import tensorflow as tf
 
     steps = inputs[0].shape[0] or tf.shape(inputs[0])[0]
@@ -140,23 +352,49 @@ def _scan_tensorflow(body, carry, inputs, outputs_like):
     readers = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
     writers = [tf.TensorArray(y.dtype, steps, element_shape=y.shape) for y in outputs_like]
 
-    def advance(time, carry, writers):
+    def advance(count, carry, writers):
+        time = steps - 1 - count if reverse else count
         new_carry, outputs = body(carry, [reader.read(time) for reader in readers])
         for new, old in zip(new_carry, carry, strict=True):
             new.set_shape(old.shape)  # what is known before the first step holds after each
-        return time + 1, new_carry, [w.write(time, y) for w, y in zip(writers, outputs, strict=True)]
+        return count + 1, new_carry, [w.write(time, y) for w, y in zip(writers, outputs, strict=True)]
 
     # XLA can differentiate a loop only if it knows how often it runs at most.
     _, carry, writers = tf.while_loop(
-        lambda time, *_: time < steps, advance, (tf.constant(0), carry, writers), maximum_iterations=steps
+        lambda count, *_: count < steps, advance, (tf.constant(0), carry, writers), maximum_iterations=steps
     )
     return carry, [writer.stack() for writer in writers]
 
 
-def _scan_jax(body, carry, inputs, outputs_like):
+def _scan_jax(body, carry, inputs, outputs_like, reverse):
     from jax import lax
 
-    return lax.scan(body, carry, inputs)
+    return lax.scan(body, carry, inputs, reverse=reverse)
 
 
 _SCANS: dict[str, Scan] = {"tensorflow": _scan_tensorflow, "jax": _scan_jax}
+
+
+def vector_jacobian(function: Callable, arguments: tuple, cotangents: list[Tensor]) -> tuple[Any, Any]:
+    """The vector-Jacobian product of a function at a point.
+
+    Args:
+        function: pure, `function(*arguments) -> (outputs, others)`, where outputs is a list of tensors.
+        arguments: nested lists of tensors.
+        cotangents: a tensor for each output.
+
+    Returns:
+        The gradients, structured as `arguments`, zero where nothing depends on them; and the others.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        _, pull_back, others = jax.vjp(function, *arguments, has_aux=True)
+        return pull_back(cotangents), others
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(arguments)
+        outputs, others = function(*arguments)
+    gradients = tape.gradient(outputs, arguments, cotangents, unconnected_gradients="zero")
+    return gradients, others

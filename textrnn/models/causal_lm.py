@@ -129,8 +129,17 @@ class RecurrentBackbone(keras_hub.models.Backbone):
 
     def step(self, token_ids, states):
         """Reads one token, `(batch,)`, and returns `(batch, embedding_dim)` and the new states."""
-        x, states = self.stack.step(self.token_embedding(token_ids), states)
-        return self._finish(x), states
+        return self.stepper()(token_ids, states)
+
+    def stepper(self):
+        """`step` as a function that has read the weights already, for a loop over tokens."""
+        step_stack = self.stack.stepper()
+
+        def step(token_ids, states):
+            x, states = step_stack(self.token_embedding(token_ids), states)
+            return self._finish(x), states
+
+        return step
 
     def get_config(self):
         """Returns the arguments of the constructor."""
@@ -411,8 +420,17 @@ class CausalLM(keras_hub.models.CausalLM):
 
     def step(self, token_ids, states):
         """Reads one more token, `(batch,)`; returns the next one's logits and the new states."""
-        hidden, states = self.backbone.step(token_ids, states)
-        return self._logits(hidden), states
+        return self.stepper()(token_ids, states)
+
+    def stepper(self):
+        """`step` as a function that has read the weights already, for a loop over tokens."""
+        step_backbone = self.backbone.stepper()
+
+        def step(token_ids, states):
+            hidden, states = step_backbone(token_ids, states)
+            return self._logits(hidden), states
+
+        return step
 
     def _logits(self, hidden):
         logits = ops.cast(self.backbone.token_embedding(hidden, reverse=True), "float32")
@@ -448,7 +466,7 @@ class CausalLM(keras_hub.models.CausalLM):
 
         logits, states = self.start(token_ids, padding_mask)
         return decoding.generate(
-            self.step, choose, logits, states,
+            self.stepper(), choose, logits, states,
             max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
         )  # fmt: skip
 
@@ -507,8 +525,10 @@ class CausalLM(keras_hub.models.CausalLM):
             token_ids, self.backbone.get_initial_states(batch_size), padding_mask=before
         )
 
+        step_backbone = self.backbone.stepper()
+
         def next_logits(prompt, cache, index):
-            hidden, cache = self.backbone.step(ops.take(prompt, index - 1, axis=1), cache)
+            hidden, cache = step_backbone(ops.take(prompt, index - 1, axis=1), cache)
             return self._logits(hidden), hidden, cache
 
         token_ids = self.sampler(
