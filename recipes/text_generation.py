@@ -1,8 +1,8 @@
-"""Text generation: train a recurrent language model on your text, and serve it.
+r"""Text generation: train a recurrent language model on your text, and serve it.
 
     python recipes/text_generation.py --data my_novel.txt --name novel
-    python recipes/text_generation.py --dataset shakespeare --tokenizer character --units 512 \\
-        --embedding_dim 128 --dropout 0.25 --learning_rate 0.003 --epochs 8 --name shakespeare
+    python recipes/text_generation.py --dataset shakespeare --tokenizer character --units 512 \
+        --embedding_dim 128 --dropout 0.25 --learning_rate 0.004 --epochs 12 --name shakespeare
     python recipes/text_generation.py --from_preset saved_models/novel --data sequel.txt --name sequel
 
 Without `--data` and `--dataset` it trains on the reference text inside Python, in minutes on two cores. The
@@ -38,6 +38,7 @@ class Options:
         dropout: The fraction of each layer's inputs and outputs to drop while training.
         recurrent_dropout: The fraction of the recurrent state to drop while training.
         sequence_length: How many tokens backpropagation goes back through; the state goes on beyond.
+        restart_probability: How often a row of the batch starts with an empty state, as every prompt will.
         batch_size: How many places of the text are read side by side.
         epochs: How often the text is read.
         learning_rate: The highest learning rate; it warms up and then falls to zero.
@@ -65,6 +66,7 @@ class Options:
     dropout: float = 0.2
     recurrent_dropout: float = 0.0
     sequence_length: int = 64
+    restart_probability: float = 0.05
     batch_size: int = 32
     epochs: int = 10
     learning_rate: float = 3e-3
@@ -98,7 +100,9 @@ def main(options: Options):
         batching.stream(encode_documents(tokenizer, texts), tokenizer.end_token_id)
         for texts in (train_texts, held_out_texts)
     )
-    train = batching.windows(train_stream, options.batch_size, options.sequence_length)
+    train = batching.windows(
+        train_stream, options.batch_size, options.sequence_length, options.restart_probability
+    )
     held_out = batching.evaluation_windows(held_out_stream, batch_size=8, sequence_length=256)
     characters = sum(len(document.text) for document in held_out_texts)
     print(
@@ -191,9 +195,7 @@ def new_model(options, texts):
         dropout=options.dropout,
         recurrent_dropout=options.recurrent_dropout,
     )
-    return textrnn.CausalLM(
-        backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler=make_sampler(options)
-    )
+    return textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler=make_sampler(options))
 
 
 def load_model(options):

@@ -38,9 +38,13 @@ def textrnn_command(capsys, *arguments):
 def test_generates_from_the_saved_model_and_the_preset_alike(model, capsys):
     status, text, _ = textrnn_command(capsys, "generate", model, "--prompt", "To be", "--max_new_tokens", 8)
     assert status == 0 and text.startswith("To be")
-    _, again, _ = textrnn_command(capsys, "generate", model / "preset", "--prompt", "To be", "--max_new_tokens", 8)
+    _, again, _ = textrnn_command(
+        capsys, "generate", model / "preset", "--prompt", "To be", "--max_new_tokens", 8
+    )
     assert again == text
-    _, version, _ = textrnn_command(capsys, "generate", model / "1", "--prompt", "To be", "--max_new_tokens", 8)
+    _, version, _ = textrnn_command(
+        capsys, "generate", model / "1", "--prompt", "To be", "--max_new_tokens", 8
+    )
     assert version == text
 
 
@@ -49,7 +53,9 @@ def test_samples_differ_and_seeds_repeat(model, capsys):
     assert three.count("--- ") == 3
     answers = three.split("--- ")[1:]
     assert len({answer.split("\n", 1)[1] for answer in answers}) == 3
-    assert textrnn_command(capsys, "generate", model, "--prompt", "a", "--samples", 3, "--seed", 5)[1] == three
+    assert (
+        textrnn_command(capsys, "generate", model, "--prompt", "a", "--samples", 3, "--seed", 5)[1] == three
+    )
 
 
 def test_interactive_answers_line_by_line_and_empty_lines_too(model, capsys, monkeypatch):

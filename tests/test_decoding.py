@@ -153,6 +153,6 @@ def test_the_sampler_refuses_impossible_settings(bad):
 
 
 def test_the_sampler_says_why_it_cannot_serve_a_foreign_model():
-    with pytest.raises(NotImplementedError, match="keras_hub.samplers"):
+    with pytest.raises(NotImplementedError, match=r"keras_hub\.samplers"):
         decoding.RowSampler().get_next_token(None)
     assert isinstance(decoding.RowSampler(), keras_hub.samplers.Sampler)

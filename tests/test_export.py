@@ -104,7 +104,9 @@ def test_impossible_parameters_hurt_nobody(exported):
     """A batch may hold other people's requests: parameters are clipped, never refused."""
     _, _, signatures = exported
     texts = ["the cat"] * 3
-    wild = request(texts, max_new_tokens=8, top_k=[10**6, 0, -7], top_p=[7.0, 0.0, 0.5], temperature=[1e-9, 0, 1e9])
+    wild = request(
+        texts, max_new_tokens=8, top_k=[10**6, 0, -7], top_p=[7.0, 0.0, 0.5], temperature=[1e-9, 0, 1e9]
+    )
     assert len(strings(signatures["generate"](**wild)["text"])) == 3
 
 
@@ -132,7 +134,10 @@ def test_a_client_can_stream_with_start_step_and_detokenize(exported):
         carried = signatures["step"](token_ids=token, **carried)
     assert "".join(pieces) == strings(answer["completion"])[0]
     assert {f"states_{i}" for i in range(4)} < set(carried)
-    assert carried["logits"].dtype == tf.float32 and carried["logits"].shape == (1, lm.backbone.vocabulary_size)
+    assert carried["logits"].dtype == tf.float32 and carried["logits"].shape == (
+        1,
+        lm.backbone.vocabulary_size,
+    )
 
 
 @pytest.mark.parametrize(("kind", "cell"), [("character", "simple"), ("byte", "gru"), ("word", "lstm")])
@@ -226,7 +231,7 @@ def test_preset_of_an_earlier_run_is_set_aside(tmp_path):
 
 
 def test_what_is_no_model_is_said_to_be_none(tmp_path):
-    with pytest.raises(textrnn.InputError, match="No SavedModel at .*numbered versions"):
+    with pytest.raises(textrnn.InputError, match=r"No SavedModel at .*numbered versions"):
         load_signatures(tmp_path)
     with pytest.raises(textrnn.InputError, match="No preset at"):
         export.load_preset(tmp_path)

@@ -22,7 +22,8 @@ _PUBLIC = {
     "InputError": "errors",
 }
 
-__all__ = [*_PUBLIC, "__version__"]
+__all__ = ["__version__"]
+__all__ += list(_PUBLIC)
 
 
 def __getattr__(name):

@@ -90,7 +90,9 @@ def _text_generator(path):
         )
         return signatures["generate"]
     if not path.exists():
-        raise InputError(f"{path} does not exist: give a folder that a recipe wrote, such as saved_models/NAME")
+        raise InputError(
+            f"{path} does not exist: give a folder that a recipe wrote, such as saved_models/NAME"
+        )
     import tensorflow as tf
 
     from textrnn.export import load_preset

@@ -143,7 +143,9 @@ def versions(folder):
     """
     folder = Path(folder)
     children = folder.iterdir() if folder.is_dir() else ()
-    return sorted(int(child.name) for child in children if re.fullmatch(r"\d+", child.name) and child.is_dir())
+    return sorted(
+        int(child.name) for child in children if re.fullmatch(r"\d+", child.name) and child.is_dir()
+    )
 
 
 def next_version(folder):
@@ -211,7 +213,9 @@ def refuse_unservable_ops(path):
         elif op.startswith("Xla"):
             reasons[op] = "it runs under XLA compilation only"
         elif op not in TEXT_OPS and not hasattr(tf.raw_ops, op):
-            reasons[op] = "it is neither a core TensorFlow op nor one of the TensorFlow Text ops that are served"
+            reasons[op] = (
+                "it is neither a core TensorFlow op nor one of the TensorFlow Text ops that are served"
+            )
     if reasons:
         listed = "; ".join(f"{op}: {reason}" for op, reason in sorted(reasons.items()))
         raise ValueError(
@@ -266,7 +270,5 @@ def write_warmup_requests(path, model_name, prompts):
             request.model_spec.name = model_name
             request.model_spec.signature_name = "serving_default"
             request.inputs["text"].CopyFrom(tf.make_tensor_proto([prompt]))
-            log = prediction_log_pb2.PredictionLog(
-                predict_log=prediction_log_pb2.PredictLog(request=request)
-            )
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())

@@ -18,6 +18,16 @@ def joined(batches):
     return np.concatenate([batch.numpy() for batch in batches], axis=1)
 
 
+def test_rows_restart_at_random_as_often_as_asked():
+    data = windows(np.arange(4001), batch_size=20, sequence_length=2, restart_probability=0.3)
+    restarts = np.array([inputs["restart"].numpy() for inputs, _ in data])
+    assert restarts[0].all()
+    assert 0.25 < restarts[1:].mean() < 0.35
+    assert (restarts[1:].mean(axis=0) < 0.6).all()  # each row on its own
+    with pytest.raises(InputError, match="restart_probability is 1"):
+        windows(np.arange(100), 2, 2, restart_probability=1)
+
+
 def test_a_stream_has_the_end_token_around_every_document():
     np.testing.assert_array_equal(
         stream([np.array([5, 6]), np.array([], int), [7]], 1), [1, 5, 6, 1, 1, 7, 1]

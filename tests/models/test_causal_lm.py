@@ -190,7 +190,9 @@ def test_the_seed_is_the_prompts_own_unless_one_is_given():
 @pytest.mark.parametrize("sampler", ["greedy", "top_k", "top_p", "beam", "random", "contrastive"])
 def test_generates_with_any_sampler_of_keras_hub(sampler):
     lm = make_lm()
-    lm.compile(sampler=keras_hub.samplers.ContrastiveSampler(k=3, alpha=0.2) if sampler == "contrastive" else sampler)
+    lm.compile(
+        sampler=keras_hub.samplers.ContrastiveSampler(k=3, alpha=0.2) if sampler == "contrastive" else sampler
+    )
     texts = lm.generate(["abc", "a longer one"], max_length=20)
     assert texts[0].startswith("abc") and texts[1].startswith("a longer one")
 

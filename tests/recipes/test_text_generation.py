@@ -108,7 +108,9 @@ def test_bad_input_is_one_clear_line(content, options, message, tmp_path, capsys
     if content is not None:
         Path("text.txt").write_bytes(content)
     flags = {**SMALL, "data": "text.txt", "output": tmp_path / "out", **options}
-    monkeypatch.setattr(sys, "argv", [str(RECIPE), *(w for n, v in flags.items() for w in (f"--{n}", str(v)))])
+    monkeypatch.setattr(
+        sys, "argv", [str(RECIPE), *(w for n, v in flags.items() for w in (f"--{n}", str(v)))]
+    )
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(RECIPE), run_name="__main__")
     error = capsys.readouterr().err

@@ -30,7 +30,9 @@ def stream(documents: Iterable[np.ndarray], end_token_id: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.data.Dataset:
+def windows(
+    stream: np.ndarray, batch_size: int, sequence_length: int, restart_probability: float = 0.0
+) -> tf.data.Dataset:
     """Cuts a stream into windows for training by truncated backpropagation.
 
     The stream is cut into `batch_size` contiguous rows, which are walked side by side, window by window: the
@@ -41,6 +43,9 @@ def windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.dat
         stream: token ids of shape `(tokens,)`.
         batch_size: the number of rows.
         sequence_length: the number of tokens in a window.
+        restart_probability: how often a row of a window also starts from zero states, at random. A model whose
+            state has travelled through the whole text unbroken has never learnt to begin, and every prompt
+            is a beginning.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
@@ -58,6 +63,8 @@ def windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.dat
     [[2, 3], [6, 7]] [[3, 4], [7, 8]] [False False]
     """
     _check_sizes(batch_size, sequence_length)
+    if not 0 <= restart_probability < 1:
+        raise InputError(f"restart_probability is {restart_probability}: give one of at least 0 and below 1")
     window = batch_size * sequence_length
     used = (len(stream) - 1) // window * window
     if used <= 0:
@@ -67,7 +74,12 @@ def windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.dat
             "lower one of the two, or give more text"
         )
     dataset = _walk(stream[: used + 1], batch_size, sequence_length)
-    return dataset.map(lambda inputs, targets, _: (inputs, targets)).prefetch(tf.data.AUTOTUNE)
+
+    def finish(inputs, targets, _):
+        at_random = tf.random.uniform([batch_size]) < restart_probability
+        return {**inputs, "restart": inputs["restart"] | at_random}, targets
+
+    return dataset.map(finish).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.data.Dataset:

@@ -23,8 +23,8 @@ class Recurrent(keras.layers.RNN):
         return_state: whether to return the last states too.
         go_backwards: whether to run from the last step to the first; outputs are in the order of running.
         stateful: whether a batch starts from the states at which the last one ended.
-        strategy: how to run the recurrence, `"loop"`, `"recompute"` (a custom gradient that takes the kernels'
-            gradients out of the loop), or `"auto"` for the fastest: see `textrnn.layers.strategies`.
+        strategy: how to run the recurrence, `"loop"`, `"recompute"` (a custom gradient that takes the
+            kernels' gradients out of the loop), or `"auto"` for the fastest: see `textrnn.layers.strategies`.
         dropout: the fraction of the inputs' features to drop in training, the same ones at every step.
         recurrent_dropout: the fraction to drop in training of what the recurrent kernels multiply: the same
             units at every step, drawn for each kernel on its own (Gal & Ghahramani 2016, A theoretically

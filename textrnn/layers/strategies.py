@@ -78,9 +78,9 @@ def recompute(
     The forward loop keeps the states and the recurrent products. The backward loop replays a step from
     them, elementwise work only, and asks the backend for its vector-Jacobian product; in place of each
     recurrent product the replay has a function whose value is the kept product q and whose gradients are
-    those of the multiplied vector, `d @ kernel.T`, and of q: d itself. So the gradients of the products leave the
-    loop as those of q, and with the vectors they give the kernels' gradients at once, instead of a sum of
-    one outer product a step. A cell says nothing about any of this: its `step` is run with another `dot`.
+    those of the multiplied vector, `d @ kernel.T`, and of q: d itself. So the gradients of the products
+    leave the loop as those of q, and with the vectors they give the kernels' gradients at once, instead of
+    a sum of one outer product a step. A cell says nothing about any of this: its `step` is run with another `dot`.
 
     Arguments and results are those of `loop`. `unroll` is that of `loop` too: it unrolls that.
     """
@@ -99,7 +99,10 @@ def recompute(
     # Everything that the recurrence depends on is an argument: the gradient is with respect to these.
     def run(*arguments):
         projected, carry, matrices, vectors, masks = _split(arguments, sizes)
-        kernels, weights = dict(zip(names, matrices, strict=True)), dict(zip(weight_names, vectors, strict=True))
+        kernels, weights = (
+            dict(zip(names, matrices, strict=True)),
+            dict(zip(weight_names, vectors, strict=True)),
+        )
         record = _record(advance, carry, [*projected, *masks], kernels, weights)
 
         def forward(carry, inputs):
@@ -251,7 +254,7 @@ def _record(advance, carry, inputs, kernels, weights):
 
 
 def _kept_product(x, product, transposed_kernel):
-    """A product that is known already: `product`, with the gradients of `x @ kernel`, and its own handed on."""
+    """A product that is known already, with the gradients of `x @ kernel`, and its own handed on."""
 
     def kept(x, product):
         def gradient(*upstream, **_):
@@ -285,8 +288,8 @@ STRATEGIES = {"loop": loop, "recompute": recompute}
 def resolve(strategy: str, training: bool = True) -> str:
     """The name of the strategy that runs for `strategy`, which may be "auto".
 
-    "auto" is `recompute` in training, and `loop` where no gradient is expected: that keeps nothing for one. (Its
-    gradient is right all the same.)
+    "auto" is `recompute` in training, and `loop` where no gradient is expected: that keeps nothing for one.
+    (Its gradient is right all the same.)
 
     Raises:
         InputError: for an unknown strategy.

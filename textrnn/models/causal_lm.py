@@ -63,7 +63,8 @@ class RecurrentBackbone(keras_hub.models.Backbone):
             vocabulary_size,
             embedding_dim,
             tie_weights=tie_embeddings,
-            embeddings_initializer=keras.initializers.RandomUniform(-0.05, 0.05),
+            # Of unit length, for the logits; `_embed` gives what the layers read unit variance.
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=embedding_dim**-0.5),
             dtype=dtype,
             name="token_embedding",
         )
@@ -83,7 +84,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         # === Functional model ===
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
-        x = self.embedding_dropout(self.token_embedding(token_ids))
+        x = self.embedding_dropout(self._embed(token_ids))
         x, _ = self.stack(x, mask=padding_mask)
         super().__init__(
             inputs={"token_ids": token_ids, "padding_mask": padding_mask},
@@ -101,6 +102,10 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         self.tie_embeddings = tie_embeddings
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
+
+    def _embed(self, token_ids):
+        """Token vectors scaled as in Vaswani et al. 2017: Keras's small ones leave the gates blind at first."""
+        return self.token_embedding(token_ids) * self.token_embedding.output_dim**0.5
 
     def _finish(self, x, training=None):
         x = self.output_dropout(x, training=training)
@@ -123,7 +128,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         Returns:
             `(batch, time, embedding_dim)` and the states after the last token.
         """
-        x = self.embedding_dropout(self.token_embedding(token_ids), training=training)
+        x = self.embedding_dropout(self._embed(token_ids), training=training)
         x, states = self.stack(x, initial_states=states, mask=padding_mask, training=training)
         return self._finish(x, training=training), states
 
@@ -136,7 +141,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         step_stack = self.stack.stepper()
 
         def step(token_ids, states):
-            x, states = step_stack(self.token_embedding(token_ids), states)
+            x, states = step_stack(self._embed(token_ids), states)
             return self._finish(x), states
 
         return step
@@ -240,7 +245,11 @@ class CarriedStates(keras.layers.Layer):
         self.initial = keras.tree.flatten(initial_states)
         self.carried = [
             self.add_weight(
-                shape=tuple(state.shape), initializer="zeros", trainable=False, dtype=state.dtype, name="state"
+                shape=tuple(state.shape),
+                initializer="zeros",
+                trainable=False,
+                dtype=state.dtype,
+                name="state",
             )
             for state in self.initial
         ]
@@ -321,8 +330,8 @@ class CausalLM(keras_hub.models.CausalLM):
             weighted_metrics: metrics to follow; none by default, since each costs another pass over the
                 logits.
             sampler: a KerasHub sampler or its name; `"auto"` is the sampler saved with the model.
-            jit_compile: bool. Whether to compile the training step with XLA on TensorFlow; on a CPU that makes
-                the `loop` strategy slower. JAX always compiles.
+            jit_compile: bool. Whether to compile the training step with XLA on TensorFlow, which was slower
+                on the CPUs measured. JAX always compiles.
             **kwargs: see `keras.Model.compile`.
         """
         if keras.backend.backend() == "jax":
@@ -395,7 +404,9 @@ class CausalLM(keras_hub.models.CausalLM):
         """Returns logits for every token; windows of a stream start where the last one ended."""
         if "restart" not in inputs:
             return super().call(inputs, training=training, mask=mask)
-        carried = self.training_states if training else getattr(self, "evaluation_states", self.training_states)
+        carried = (
+            self.training_states if training else getattr(self, "evaluation_states", self.training_states)
+        )
         hidden, states = self.backbone.run(
             inputs["token_ids"], carried.read(inputs["restart"]), training=bool(training)
         )
@@ -472,7 +483,11 @@ class CausalLM(keras_hub.models.CausalLM):
 
     def make_generate_function(self):
         """Returns the compiled `generate_step`; without XLA, which would compile for every prompt length."""
-        if self.generate_function is None and keras.backend.backend() == "tensorflow" and not self.run_eagerly:
+        if (
+            self.generate_function is None
+            and keras.backend.backend() == "tensorflow"
+            and not self.run_eagerly
+        ):
             import tensorflow as tf
 
             self.generate_function = tf.function(self.generate_step, reduce_retracing=True)

@@ -19,7 +19,9 @@ def find_saved_model(path):
     if (path / "saved_model.pb").is_file():
         return path
     children = path.iterdir() if path.is_dir() else ()
-    numbered = [child for child in children if child.name.isdecimal() and (child / "saved_model.pb").is_file()]
+    numbered = [
+        child for child in children if child.name.isdecimal() and (child / "saved_model.pb").is_file()
+    ]
     return max(numbered, key=lambda child: int(child.name), default=None)
 
 
@@ -50,7 +52,7 @@ def load_signatures(path):
 
 
 def load_text_ops():
-    """Registers TensorFlow Text's SentencePiece ops, as a server does: its Python package brings Keras along."""
+    """Registers the SentencePiece ops of TensorFlow Text, whose Python package would bring Keras along."""
     import tensorflow as tf
 
     for folder in importlib.util.find_spec("tensorflow_text").submodule_search_locations:

@@ -1,0 +1,32 @@
+"""Every example in a docstring, and in README, runs."""
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import textrnn
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(textrnn.__path__, "textrnn.")
+    if not module.name.endswith("__main__")
+)
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of(name):
+    module = importlib.import_module(name)
+    failures, _ = doctest.testmod(module, extraglobs={"textrnn": textrnn, "np": np}, optionflags=OPTIONS)
+    assert failures == 0
+
+
+def test_examples_of_the_readme():
+    failures, tried = doctest.testfile(
+        str(Path(__file__).parents[1] / "README.md"), module_relative=False, optionflags=OPTIONS
+    )
+    assert failures == 0 and tried > 10

@@ -1,0 +1,40 @@
+"""What is built installs elsewhere and brings its command along."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_the_wheel_installs_in_an_empty_environment_and_its_command_answers(tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT], check=True)
+    [wheel] = tmp_path.glob("textrnn-*.whl")
+    packaged = set(zipfile.ZipFile(wheel).namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "textrnn").rglob("*.py")}
+    assert modules <= packaged
+    assert not any(name.startswith(("tests", "recipes", "benchmarks")) for name in packaged)
+
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run(
+        [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", wheel], check=True
+    )
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = subprocess.run(
+        [environment / "bin" / "textrnn", "generate", "--help"],
+        cwd=tmp_path, env=clean, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "--interactive" in command.stdout
+    code = "import textrnn; print(textrnn.GatedCell(4, 'gru').state_size)"
+    ran = subprocess.run(
+        [python, "-c", code], cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[4]"
