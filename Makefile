@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests of one file share what they trained, so a file stays in one process.
+PARALLEL := -n auto --dist loadfile
 # TensorFlow's start-up messages say nothing that a user of this project can act on.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -32,8 +34,8 @@ demo: install                       ## train on the starter corpus, export, and 
 	$(BIN)/textrnn generate saved_models/demo --prompt "The for statement"
 
 test: dev                           ## the test suite, on TensorFlow and (cells and layers) on JAX
-	$(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/cells tests/layers
+	$(BIN)/python -m pytest $(PARALLEL)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/cells tests/layers
 
 test-slow: dev                      ## the tests that take minutes: whole recipes, packaging
 	$(BIN)/python -m pytest -m slow

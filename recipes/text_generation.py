@@ -12,6 +12,8 @@ It leaves, in `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `pr
 and for `textrnn.CausalLM.from_preset`; and `report/`, with the options, scores, curves and samples.
 """
 
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +28,8 @@ class Options:
         data: Your text: a UTF-8 file, or a folder whose files are one document each.
         dataset: A public text instead of your own: shakespeare, wikitext-2 or ptb.
         held_out: The last part of the text is kept back to measure on (if a data set has no part for that).
-        from_preset: Go on training from a model of an earlier run (saved_models/NAME), with its tokenizer
-            and architecture; the flags for those are then not used.
+        from_preset: Go on training from a model of an earlier run (saved_models/NAME). The tokenizer, cell,
+            sizes and dropout are then that model's, and the flags for them are not used.
         tokenizer: What a token is: sentencepiece (pieces of words), character, byte or word. All but word
             give every text back exactly.
         vocabulary_size: How many different tokens; chosen by the size of the text if left out.
@@ -45,7 +47,8 @@ class Options:
         clipnorm: Gradients are scaled down to this global norm.
         seed: For the initial weights and dropout.
         sample_prompt: What the samples continue; the first words of the held-out text if left out.
-        temperature: How the model samples: higher is more surprising, 0 takes the likeliest token.
+        temperature: How the model samples: higher is more surprising, 0 takes the likeliest token. It and the
+            next two are the preset's, or 0.8, 0 and 1, if left out.
         top_k: Sample among this many tokens; 0 for all.
         top_p: Sample among the likeliest tokens that reach this probability; 1 for all.
         max_new_tokens: How many tokens a sample, or an answer of the served model, has at the most.
@@ -73,9 +76,9 @@ class Options:
     clipnorm: float = 1.0
     seed: int = 0
     sample_prompt: str | None = None
-    temperature: float = 0.8
-    top_k: int = 0
-    top_p: float = 1.0
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
     max_new_tokens: int = 100
     name: str = "text_generation"
     output: Path = Path("saved_models")
@@ -89,6 +92,7 @@ def main(options: Options):
     from textrnn.data import batching
     from textrnn.tokenizers import encode_documents
 
+    check(options)
     keras.utils.set_random_seed(options.seed)
     folder = options.output / options.name
 
@@ -128,11 +132,13 @@ def main(options: Options):
         train,
         epochs=options.epochs,
         callbacks=[
-            training.Evaluate(held_out, characters),
+            training.Evaluate(held_out, characters, every=2000),  # batches, within long epochs too
             training.SampleText(sample, folder / "report" / "samples.txt"),
         ],
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
     )
+
+    preset = export.save_preset(lm, folder)  # first of all: what has been learnt is safe
 
     # === Evaluation and report, on the best weights ===
     score = evaluation.language_model(lm, held_out, characters)
@@ -150,15 +156,39 @@ def main(options: Options):
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
     )
 
-    # === Preset and SavedModel ===
-    preset = export.save_preset(lm, folder)
+    # === SavedModel ===
+    if result.stopped == "not finite" and result.best_epoch is None:
+        raise cli.InputError(
+            f"the model learnt nothing that could be served; its report is in {folder / 'report'}"
+        )
     version = export.export(lm, folder, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt])
     export.write_models_config(options.output)
     print(f"\n{sample()}\n")
     print(f"report     {folder / 'report'}")
     print(f"preset     {preset}")
     print(f"SavedModel {version}")
-    print(f'ask it:    textrnn generate {folder} --prompt "{prompt}"')
+    print(f"ask it:    textrnn generate {folder} --prompt {shlex.quote(prompt)}")
+
+
+def check(options):
+    """Says what cannot be before the long work begins."""
+    whole = ("units", "layers", "sequence_length", "batch_size", "epochs", "embedding_dim", "vocabulary_size")
+    for name in whole:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise cli.InputError(f"--{name} {value}: give 1 or more")
+    for name in ("dropout", "recurrent_dropout", "restart_probability"):
+        value = getattr(options, name)
+        if not 0 <= value < 1:
+            raise cli.InputError(f"--{name} {value}: give a fraction of at least 0 and below 1")
+    if not 0 <= options.seed < 2**31:
+        raise cli.InputError(f"--seed {options.seed}: give a whole number from 0 to 2147483647")
+    if options.max_new_tokens < 0:
+        raise cli.InputError(f"--max_new_tokens {options.max_new_tokens}: give 0 or more")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
+        raise cli.InputError(
+            f"--name {options.name}: it is part of an address; use letters, digits, . _ and -"
+        )
 
 
 def load_texts(options):
@@ -195,21 +225,26 @@ def new_model(options, texts):
         dropout=options.dropout,
         recurrent_dropout=options.recurrent_dropout,
     )
-    return textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler=make_sampler(options))
+    return textrnn.CausalLM(
+        backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler=make_sampler(options, {"temperature": 0.8})
+    )
 
 
 def load_model(options):
     """The model of an earlier run, sampling as these options say."""
     from textrnn import export
 
-    return export.load_preset(options.from_preset, sampler=make_sampler(options))
+    lm = export.load_preset(options.from_preset)
+    lm.default_sampler = make_sampler(options, lm.default_sampler.get_config())
+    return lm
 
 
-def make_sampler(options):
+def make_sampler(options, default):
     """How the model samples unless told otherwise."""
     import textrnn
 
-    return textrnn.RowSampler(options.temperature, options.top_k, options.top_p)
+    given = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p")}
+    return textrnn.RowSampler(**{**default, **{k: v for k, v in given.items() if v is not None}})
 
 
 if __name__ == "__main__":

@@ -101,6 +101,19 @@ def test_temperature_zero_takes_the_likeliest_token_and_suppressed_tokens_never_
         assert int(decoding.sample(logits, uniforms, np.ones(2, "float32"), *args)[1]) == 1
 
 
+@pytest.mark.parametrize("temperature", [1e-40, 1e-9, np.inf, np.nan])
+def test_wild_temperatures_still_give_tokens_that_are_possible(temperature):
+    logits = np.array([[-np.inf, 0.0, 1.0, -np.inf]] * 8, "float32")
+    drawn = decoding.sample(
+        logits,
+        np.linspace(0, 0.99, 8, dtype="float32"),
+        np.full(8, temperature, "float32"),
+        np.zeros(8, "int32"),
+        np.ones(8, "float32"),
+    )
+    assert set(as_numpy(drawn).tolist()) <= {1, 2}
+
+
 def spelling_step(text):
     """A scripted model: its logits spell a text, one letter a step, whatever it is fed."""
     ids = np.array([VOCABULARY.index(letter) for letter in text])

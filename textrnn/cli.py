@@ -17,7 +17,7 @@ def generate(
     prompt: str = "",
     interactive: bool = False,
     samples: int = 1,
-    max_new_tokens: int = 100,
+    max_new_tokens: int | None = None,
     temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -30,14 +30,17 @@ def generate(
         prompt: The text to continue.
         interactive: Ask for prompts until Ctrl-D.
         samples: How many different continuations to show.
-        max_new_tokens: How many tokens to add at the most.
+        max_new_tokens: How many tokens to add at the most, up to 4096. Default: the model's own.
         temperature: Higher is more surprising; 0 takes the likeliest token. Default: the model's own.
         top_k: Choose among this many tokens; 0 for all. Default: the model's own.
         top_p: Choose among the likeliest tokens that reach this probability. Default: the model's own.
         seed: Give another one for another answer. Default: derived from the prompt.
     """
     _expect(samples >= 1, f"--samples {samples}: expected 1 or more")
-    _expect(max_new_tokens >= 0, f"--max_new_tokens {max_new_tokens}: expected 0 or more")
+    _expect(
+        max_new_tokens is None or max_new_tokens >= 0,
+        f"--max_new_tokens {max_new_tokens}: expected 0 or more",
+    )
     _expect(temperature is None or temperature >= 0, f"--temperature {temperature}: expected 0 or more")
     _expect(top_k is None or top_k >= 0, f"--top_k {top_k}: expected 0 or more (0 keeps all tokens)")
     _expect(top_p is None or 0 < top_p <= 1, f"--top_p {top_p}: expected more than 0 and at most 1")
@@ -122,7 +125,12 @@ def native_messages_hidden():
 
 
 def load_tensorflow():
-    """Imports TensorFlow without its start-up messages."""
+    """Imports TensorFlow, the backend that recipes and exports need, without its start-up messages."""
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    _expect(
+        backend == "tensorflow",
+        f"KERAS_BACKEND is {backend!r}: recipes and exports run on TensorFlow; unset it for this command",
+    )
     with native_messages_hidden():
         import tensorflow as tf
 

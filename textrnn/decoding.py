@@ -110,7 +110,8 @@ def sample(logits, uniforms, temperature, top_k, top_p):
     """
     logits = ops.cast(logits, "float32")
     greedy = ops.argmax(logits, axis=-1)
-    scale = ops.where(temperature > 0, temperature, 1.0)[:, None]
+    # Beyond these a logit over the temperature is no number, and nothing changes that one could see.
+    scale = ops.clip(ops.where(temperature > 0, temperature, 1.0), 1e-4, 1e4)[:, None]
     probabilities = ops.softmax(filter_logits(logits / scale, top_k, top_p), axis=-1)
     cumulative = ops.cumsum(probabilities, axis=-1)
     # The first token whose cumulative probability exceeds u, scaled by the sum as rounded: a token of

@@ -46,8 +46,7 @@ def export(lm, folder, max_new_tokens=100, warmup_prompts=("",)):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    version = next_version(folder)
-    unfinished = folder / f".{version}.{os.getpid()}"
+    unfinished = folder / f".unfinished.{os.getpid()}"
     try:
         archive = keras.export.ExportArchive()
         archive.track(lm.backbone)
@@ -58,10 +57,20 @@ def export(lm, folder, max_new_tokens=100, warmup_prompts=("",)):
         refuse_unservable_ops(unfinished)
         write_warmup_requests(unfinished, folder.name, warmup_prompts)
         check_in_fresh_process(unfinished)
-        unfinished.rename(folder / str(version))
+        return _publish(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return folder / str(version)
+
+
+def _publish(unfinished, folder):
+    """Renames to the next version; another export may have taken the number meanwhile."""
+    while True:
+        version = folder / str(next_version(folder))
+        try:
+            return unfinished.rename(version)
+        except OSError:
+            if not version.exists():
+                raise
 
 
 def save_preset(lm, folder):

@@ -22,11 +22,12 @@ def text_signatures(lm, max_new_tokens=100):
     | `generate` | `text, max_new_tokens, temperature, top_k, top_p, seed` | `text, completion, tokens` |
     | `start` | `text` | `logits [None, vocabulary], states_0, states_1, ...` |
     | `step` | `token_ids, states_0, states_1, ...` | `logits, states_0, states_1, ...` |
-    | `detokenize` | `token_ids` | `text` |
+    | `detokenize` | `token_ids [None, None]`, 0 where a row has ended | `text` |
 
     `serving_default` samples with the model's own settings and a seed derived from the prompt. In
-    `generate` a negative value of any parameter stands for the model's own. `start`, `step` and
-    `detokenize` are for clients that stream: they choose each token themselves and carry the states.
+    `generate` a negative value of any parameter stands for the model's own; no row gets more than
+    `MAX_NEW_TOKENS`. `start`, `step` and `detokenize` are for clients that stream: they choose each token
+    themselves, carry the states, and show the text of all tokens so far, since a character may take several.
 
     Args:
         lm: a `textrnn.CausalLM` with a preprocessor.
@@ -40,12 +41,14 @@ def text_signatures(lm, max_new_tokens=100):
     # Flat and nested states: a signature's inputs and outputs are named tensors.
     structure = lm.backbone.get_initial_states(1)
     state_specs = [
-        tf.TensorSpec([None, *s.shape[1:]], s.dtype, name=f"states_{i}")
+        tf.TensorSpec([None, *s.shape[1:]], tf.float32, name=f"states_{i}")
         for i, s in enumerate(keras.tree.flatten(structure))
     ]
 
-    def named_states(states):
-        return {spec.name: s for spec, s in zip(state_specs, keras.tree.flatten(states), strict=True)}
+    def named(logits, states):
+        # For JSON, which has neither half precision nor infinity: tokens never generated have -inf.
+        pairs = zip(state_specs, keras.tree.flatten(states), strict=True)
+        return {"logits": tf.maximum(logits, -1e9), **{s.name: tf.cast(x, s.dtype) for s, x in pairs}}
 
     def prompts(text):
         tokens = tf.cast(tokenizer.tokenize(text), tf.int32).with_row_splits_dtype(tf.int64)
@@ -89,14 +92,15 @@ def text_signatures(lm, max_new_tokens=100):
     def start(text):
         _, token_ids, padding_mask = prompts(text)
         logits, states = lm.start(token_ids, padding_mask)
-        return {"logits": logits, **named_states(states)}
+        return named(logits, states)
 
     def step(token_ids, *states):
-        logits, states = lm.step(token_ids, keras.tree.pack_sequence_as(structure, list(states)))
-        return {"logits": logits, **named_states(states)}
+        pairs = zip(states, keras.tree.flatten(structure), strict=True)
+        states = [tf.cast(state, like.dtype) for state, like in pairs]
+        return named(*lm.step(token_ids, keras.tree.pack_sequence_as(structure, states)))
 
     def detokenize(token_ids):
-        return {"text": valid_utf8(tokenizer.detokenize(token_ids[:, tf.newaxis]))}
+        return {"text": valid_utf8(tokenizer.detokenize(token_ids))}
 
     text = tf.TensorSpec([None], tf.string, name="text")
     token_ids = tf.TensorSpec([None], tf.int32, name="token_ids")
@@ -112,7 +116,7 @@ def text_signatures(lm, max_new_tokens=100):
         "generate": (generate, [text, *parameters]),
         "start": (start, [text]),
         "step": (step, [token_ids, *state_specs]),
-        "detokenize": (detokenize, [token_ids]),
+        "detokenize": (detokenize, [tf.TensorSpec([None, None], tf.int32, name="token_ids")]),
     }
 
 

@@ -186,7 +186,6 @@ _ESCAPES = (("\x10", "\x100"), ("▁", "\x101"))
 _RESERVED = "▅"
 
 _MAX_TRAINING_CHARACTERS = 10_000_000
-_DEFAULT_VOCABULARY_SIZE = 8000
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -228,7 +227,9 @@ class SentencePieceTokenizer(Tokenizer):
 
         Args:
             documents: the texts to learn from.
-            vocabulary_size: the number of ids. None means 8000, or as many as the text has use for.
+            vocabulary_size: the number of ids. None means one for every 250 characters of the text, from
+                1000 to 8000 (more if its alphabet is that large), or as many as the text has use for: rarer
+                pieces are seen too seldom to learn.
 
         Raises:
             InputError: no text, or a `vocabulary_size` that does not suit it; the message says which does.
@@ -293,7 +294,7 @@ class _SentencePieceModel(tf.saved_model.experimental.TrackableResource):
     def __init__(self, proto: bytes):
         super().__init__()
         self._proto = proto
-        self.resource_handle  # noqa: B018 (made here, eagerly, rather than inside the first graph that needs it)
+        self.resource_handle  # noqa: B018 (made eagerly, not inside the first graph that needs it)
 
     def _create_resource(self):
         name = f"textrnn_sentencepiece_{hashlib.sha256(self._proto).hexdigest()}"
@@ -315,12 +316,13 @@ def _train_sentencepiece(documents, model_type, character_coverage, vocabulary_s
     chunks = [chunk for document in documents for chunk in _chunks(_text(document), 4096)]
     every = -(-sum(map(len, chunks)) // _MAX_TRAINING_CHARACTERS) or 1
     model = io.BytesIO()
+    size = vocabulary_size or _default_vocabulary_size(chunks)
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=map(_trainable, chunks[::every]),
             model_writer=model,
             model_type=model_type,
-            vocab_size=vocabulary_size or _DEFAULT_VOCABULARY_SIZE,
+            vocab_size=size,
             hard_vocab_limit=vocabulary_size is not None,
             character_coverage=character_coverage,
             normalization_rule_name="identity",
@@ -337,7 +339,7 @@ def _train_sentencepiece(documents, model_type, character_coverage, vocabulary_s
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise _training_error(str(error), vocabulary_size) from error
+        raise _training_error(str(error), size) from error
     fits = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()).vocab_size()
     if vocabulary_size is not None and fits < vocabulary_size:
         raise InputError(_does_not_fit(vocabulary_size, f"at most {fits}"))
@@ -350,20 +352,25 @@ def _trainable(text: str) -> str:
     return text.replace(_RESERVED, "")
 
 
-def _training_error(message: str, vocabulary_size: int | None) -> InputError:
+def _default_vocabulary_size(texts: list[str]) -> int:
+    alphabet = len(set().union(*texts))  # every character is a piece, beside the 256 bytes
+    return max(min(sum(map(len, texts)) // 250, 8000), 1000, alphabet + 512)
+
+
+def _training_error(message: str, vocabulary_size: int) -> InputError:
     """SentencePiece's complaint in the user's terms."""
     if "sentences_.empty()" in message:
         return InputError("there is no text to learn a vocabulary from: give documents with text in them")
     if match := re.search(r"value <= (\d+)", message):
         return InputError(_does_not_fit(vocabulary_size, f"at most {match[1]}"))
     if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
-        return InputError(_does_not_fit(vocabulary_size or _DEFAULT_VOCABULARY_SIZE, f"at least {match[1]}"))
-    if vocabulary_size is not None and vocabulary_size <= 260:
+        return InputError(_does_not_fit(vocabulary_size, f"at least {match[1]}"))
+    if vocabulary_size <= 260:
         return InputError(_does_not_fit(vocabulary_size, "at least 261"))
     return InputError(f"SentencePiece could not learn a vocabulary from the text: {message}")
 
 
-def _does_not_fit(vocabulary_size: int | None, fits: str) -> str:
+def _does_not_fit(vocabulary_size: int, fits: str) -> str:
     return (
         f"vocabulary_size={vocabulary_size} does not suit this text: {fits} would "
         "(the special tokens, the newline and the 256 bytes are counted). Ask for that, or give more text"

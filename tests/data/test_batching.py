@@ -22,6 +22,8 @@ def test_rows_restart_at_random_as_often_as_asked():
     data = windows(np.arange(4001), batch_size=20, sequence_length=2, restart_probability=0.3)
     restarts = np.array([inputs["restart"].numpy() for inputs, _ in data])
     assert restarts[0].all()
+    again = np.array([inputs["restart"].numpy() for inputs, _ in data])
+    assert (restarts != again).any()
     assert 0.25 < restarts[1:].mean() < 0.35
     assert (restarts[1:].mean(axis=0) < 0.6).all()  # each row on its own
     with pytest.raises(InputError, match="restart_probability is 1"):

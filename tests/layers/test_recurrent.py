@@ -184,7 +184,7 @@ def test_a_layer_computes_in_its_cell_s_dtype():
 
 
 def test_auto_resolves_to_a_strategy():
-    assert Recurrent(GatedCell(UNITS, "lstm")).resolved_strategy == "loop"
+    assert Recurrent(GatedCell(UNITS, "lstm")).resolved_strategy == "recompute"
 
 
 @pytest.mark.parametrize(

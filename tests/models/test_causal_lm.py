@@ -147,6 +147,14 @@ def test_evaluation_is_exact_and_leaves_the_training_states_alone():
     assert score.tokens == 99
 
 
+def test_a_fresh_model_evaluates_windows():
+    lm = make_lm()
+    stream = token_batch(1, 100)[0]
+    data = evaluation_windows(stream, 2, 16)
+    assert language_model(lm, data, characters=99).tokens == 99
+    assert np.isfinite(make_lm().evaluate(data, verbose=0))
+
+
 def test_another_batch_size_can_follow():
     lm = make_lm()
     stream = token_batch(1, 200)[0]
@@ -245,6 +253,21 @@ def test_a_prompt_without_room_is_refused():
     lm = make_lm()
     with pytest.raises(textrnn.InputError, match=r"prompt of 6 tokens .* max_length=5.*max_length=7 or more"):
         lm.generate("abcde", max_length=5)
+
+
+def test_prompts_are_preprocessed_alone_in_lists_and_in_datasets():
+    preprocessor = make_lm().preprocessor
+    alone = preprocessor.generate_preprocess("abc", sequence_length=6)["token_ids"]
+    listed = preprocessor.generate_preprocess(["abc"], sequence_length=6)["token_ids"]
+    mapped = next(
+        iter(
+            tf.data.Dataset.from_tensors(tf.constant(["abc"])).map(
+                lambda x: preprocessor.generate_preprocess(x, sequence_length=6)
+            )
+        )
+    )["token_ids"]
+    for ids in (alone, listed[0], mapped[0]):
+        np.testing.assert_array_equal(ids, [1, 99, 100, 101, 0, 0])
 
 
 # === Presets ===

@@ -98,6 +98,10 @@ def test_goes_on_from_a_preset_on_new_text_and_keeps_what_was_there(trained):
         (TEXT.encode() * 40, {"batch_size": 5000}, "batch_size"),
         (TEXT.encode() * 40, {"from_preset": "nowhere"}, "No preset at nowhere"),
         (TEXT.encode() * 40, {"temperature": -2}, "temperature"),
+        (TEXT.encode() * 40, {"dropout": 1.5}, "--dropout 1.5"),
+        (TEXT.encode() * 40, {"seed": -1}, "--seed -1"),
+        (TEXT.encode() * 40, {"vocabulary_size": 0}, "--vocabulary_size 0"),
+        (TEXT.encode() * 40, {"name": "a/b"}, "--name a/b"),
     ],
 )
 def test_bad_input_is_one_clear_line(content, options, message, tmp_path, capsys, monkeypatch):
@@ -128,7 +132,9 @@ def test_an_unknown_data_set_is_answered_with_the_known_ones(tmp_path):
 def test_a_loss_that_is_not_finite_keeps_good_weights_and_says_what_to_lower(tmp_path):
     (tmp_path / "text.txt").write_text(TEXT * 40)
     status, _, error = run(tmp_path, data="text.txt", name="wild", units=64, learning_rate=2e37, epochs=2)
-    assert status == 0, error
+    # Nothing was learnt: there is nothing to serve.
+    assert status == 2 and "its report is in" in error
+    assert {child.name for child in (tmp_path / "out" / "wild").iterdir()} == {"preset", "report"}
     assert "not finite" in error and "Lower the learning rate" in error
     metrics = json.loads((tmp_path / "out" / "wild" / "report" / "metrics.json").read_text())["metrics"]
     assert metrics["stopped"] == "not finite" and metrics["held_out_loss"] is not None

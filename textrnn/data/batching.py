@@ -43,9 +43,9 @@ def windows(
         stream: token ids of shape `(tokens,)`.
         batch_size: the number of rows.
         sequence_length: the number of tokens in a window.
-        restart_probability: how often a row of a window also starts from zero states, at random. A model whose
-            state has travelled through the whole text unbroken has never learnt to begin, and every prompt
-            is a beginning.
+        restart_probability: how often a row of a window also starts from zero states, at random. A model
+            whose state has travelled through the whole text unbroken has never learnt to begin, and every
+            prompt is a beginning.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
@@ -75,11 +75,14 @@ def windows(
         )
     dataset = _walk(stream[: used + 1], batch_size, sequence_length)
 
-    def finish(inputs, targets, _):
-        at_random = tf.random.uniform([batch_size]) < restart_probability
+    def finish(window, seed):
+        inputs, targets, _ = window
+        at_random = tf.random.stateless_uniform([batch_size], [seed, 0]) < restart_probability
         return {**inputs, "restart": inputs["restart"] | at_random}, targets
 
-    return dataset.map(finish).prefetch(tf.data.AUTOTUNE)
+    # Others in every pass: random operations within `map` would repeat theirs.
+    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True)
+    return tf.data.Dataset.zip((dataset, seeds)).map(finish).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.data.Dataset:

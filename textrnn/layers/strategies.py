@@ -80,7 +80,8 @@ def recompute(
     recurrent product the replay has a function whose value is the kept product q and whose gradients are
     those of the multiplied vector, `d @ kernel.T`, and of q: d itself. So the gradients of the products
     leave the loop as those of q, and with the vectors they give the kernels' gradients at once, instead of
-    a sum of one outer product a step. A cell says nothing about any of this: its `step` is run with another `dot`.
+    a sum of one outer product a step. A cell says nothing about any of this: its `step` is run with
+    another `dot`.
 
     Arguments and results are those of `loop`. `unroll` is that of `loop` too: it unrolls that.
     """
@@ -148,12 +149,12 @@ def recompute(
                 (d_projected, d_carry, d_vectors, d_products), multiplied = vector_jacobian(
                     replay, (projected_t, carry_t, vectors, products_t), [*d_outputs_t, *d_carry]
                 )
-                d_weights = [total + d for total, d in zip(d_weights, d_vectors, strict=True)]
+                d_weights = [t + ops.cast(d, t.dtype) for t, d in zip(d_weights, d_vectors, strict=True)]
                 return [*d_carry, *d_weights], [*d_projected, *d_products, *multiplied]
 
             totals, steps = scan(
                 backward,
-                [*d_last, *(ops.zeros_like(vector) for vector in vectors)],
+                [*d_last, *(_zero_total(vector) for vector in vectors)],
                 [*projected, *masks, *before, *products, *d_outputs],
                 [*(p[0] for p in projected), *record.products_like, *record.vectors_like],
                 reverse=True,
@@ -162,6 +163,7 @@ def recompute(
             d_projected, d_products, multiplied = _split(
                 steps, (len(projected), len(products), len(record.vectors))
             )
+            d_weights = [ops.cast(d, v.dtype) for d, v in zip(d_weights, vectors, strict=True)]
             sequences = {"carry": before, "vector": multiplied}
             d_kernels: dict[str, Tensor] = {}
             for name, (kind, index), d_product in zip(record.names, record.sources, d_products, strict=True):
@@ -264,6 +266,12 @@ def _kept_product(x, product, transposed_kernel):
         return product, gradient
 
     return ops.custom_gradient(kept)(x, product)
+
+
+def _zero_total(x):
+    """Where a sum over all steps begins: in float32 at the least, since half precision loses small terms."""
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return ops.zeros_like(x, dtype="float32" if dtype in ("float16", "bfloat16") else dtype)
 
 
 def _outer_sum(x, d):

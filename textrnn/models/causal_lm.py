@@ -22,7 +22,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
             layer gets a copy with weights of its own.
         units: int. The width of each recurrent layer; ignored if `cell` is a layer.
         num_layers: int. The number of recurrent layers.
-        embedding_dim: int. The width of the embedding; `None` for `units`.
+        embedding_dim: int. The width of the embedding; `None` for that of the last layer.
         tie_embeddings: bool. Whether the output projection is the transposed embedding (Press & Wolf 2017;
             Inan et al. 2017). If the last layer is not `embedding_dim` wide, a linear map comes between.
         dropout: float. Fraction of the inputs and outputs of every layer to drop while training.
@@ -31,7 +31,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         dtype: the dtype or dtype policy of the computation and the weights.
 
     Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"` of the same
-    shape, True for tokens that count. Returns `(batch, time, units)`.
+    shape, True for tokens that count. Returns `(batch, time, embedding_dim)`.
 
     Example:
 
@@ -56,7 +56,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
     ):
         dtype = keras.dtype_policies.get(dtype)
         cells = [_make_cell(cell, units, dtype) for _ in range(num_layers)]
-        embedding_dim = embedding_dim or units
+        embedding_dim = cells[-1].output_size if embedding_dim is None else embedding_dim
 
         # === Layers ===
         self.token_embedding = keras.layers.ReversibleEmbedding(
@@ -104,7 +104,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         self.recurrent_dropout = recurrent_dropout
 
     def _embed(self, token_ids):
-        """Token vectors scaled as in Vaswani et al. 2017: Keras's small ones leave the gates blind at first."""
+        """Token vectors scaled as in Vaswani et al. 2017: small ones leave the gates blind at first."""
         return self.token_embedding(token_ids) * self.token_embedding.output_dim**0.5
 
     def _finish(self, x, training=None):
@@ -132,12 +132,12 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         x, states = self.stack(x, initial_states=states, mask=padding_mask, training=training)
         return self._finish(x, training=training), states
 
-    def step(self, token_ids, states):
-        """Reads one token, `(batch,)`, and returns `(batch, embedding_dim)` and the new states."""
-        return self.stepper()(token_ids, states)
-
     def stepper(self):
-        """`step` as a function that has read the weights already, for a loop over tokens."""
+        """Returns `step(token_ids, states) -> hidden, states`, one token of each row.
+
+        Tokens are `(batch,)`, what comes out is `(batch, embedding_dim)`. The function has read the weights
+        already: make it once before a loop over tokens, not within.
+        """
         step_stack = self.stack.stepper()
 
         def step(token_ids, states):
@@ -202,7 +202,13 @@ class CausalLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
             InputError: if a prompt, with its start token, has `sequence_length` tokens or more.
         """
         limit = sequence_length or self.sequence_length
-        longest = int(max(self.tokenizer(x).row_lengths())) + int(self.add_start_token)
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():  # mapped over a dataset: lengths are not known yet
+            return super().generate_preprocess(x, sequence_length=sequence_length)
+        tokens = self.tokenizer(x)
+        lengths = tokens.row_lengths() if isinstance(tokens, tf.RaggedTensor) else tf.shape(tokens)
+        longest = max(lengths.numpy().tolist(), default=0) + int(self.add_start_token)
         if longest >= limit:
             raise InputError(
                 f"A prompt of {longest} tokens leaves no room for a new one within max_length={limit}. "
@@ -319,8 +325,16 @@ class CausalLM(keras_hub.models.CausalLM):
         # Windows of a stream come without a padding mask and with a key of their own.
         self.input_spec = None
 
-    def compile(self, optimizer="auto", loss="auto", *, weighted_metrics=None, sampler="auto",
-                jit_compile=False, **kwargs):  # fmt: skip
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        *,
+        weighted_metrics=None,
+        sampler="auto",
+        jit_compile="auto",
+        **kwargs,
+    ):
         """Configures training and generation, as `keras_hub.models.CausalLM.compile` does.
 
         Args:
@@ -330,12 +344,12 @@ class CausalLM(keras_hub.models.CausalLM):
             weighted_metrics: metrics to follow; none by default, since each costs another pass over the
                 logits.
             sampler: a KerasHub sampler or its name; `"auto"` is the sampler saved with the model.
-            jit_compile: bool. Whether to compile the training step with XLA on TensorFlow, which was slower
-                on the CPUs measured. JAX always compiles.
+            jit_compile: bool. Whether to compile the training step with XLA; `"auto"` does not on TensorFlow,
+                where it was slower on the CPUs measured.
             **kwargs: see `keras.Model.compile`.
         """
-        if keras.backend.backend() == "jax":
-            jit_compile = True
+        if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
+            jit_compile = False
         if optimizer == "auto":
             optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
         if loss == "auto":
@@ -404,9 +418,9 @@ class CausalLM(keras_hub.models.CausalLM):
         """Returns logits for every token; windows of a stream start where the last one ended."""
         if "restart" not in inputs:
             return super().call(inputs, training=training, mask=mask)
-        carried = (
-            self.training_states if training else getattr(self, "evaluation_states", self.training_states)
-        )
+        # Keras calls a model once before it trains, and not in training mode: then there may be one kind.
+        evaluates = not training and hasattr(self, "evaluation_states")
+        carried = self.evaluation_states if evaluates else self.training_states
         hidden, states = self.backbone.run(
             inputs["token_ids"], carried.read(inputs["restart"]), training=bool(training)
         )
