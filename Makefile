@@ -3,21 +3,22 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests of one file share what they trained, so a file stays in one process.
-PARALLEL := -n auto --dist loadfile
+# Tests of one file share what they trained, so a file stays in one process; each takes up to 4 GB.
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile
 # TensorFlow's start-up messages say nothing that a user of this project can act on.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help install dev demo test test-slow lint format bench clean
 
 help:            ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed          ## create .venv with the project in it
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"textrnn needs Python 3.11 to 3.13, and this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -33,9 +34,12 @@ demo: install                       ## train on the starter corpus, export, and 
 	$(BIN)/python recipes/text_generation.py --name demo
 	$(BIN)/textrnn generate saved_models/demo --prompt "The for statement"
 
-test: dev                           ## the test suite, on TensorFlow and (cells and layers) on JAX
+# On the CPU, also where there is a GPU: several processes would fight for it, and its matrix products are
+# rounded more coarsely than the tests' tolerances.
+test test-slow: export CUDA_VISIBLE_DEVICES = -1
+test: dev                           ## the test suite, on TensorFlow and, for cells, layers and models, on JAX
 	$(BIN)/python -m pytest $(PARALLEL)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/cells tests/layers
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/cells tests/layers tests/models/test_backbone.py
 
 test-slow: dev                      ## the tests that take minutes: whole recipes, packaging
 	$(BIN)/python -m pytest -m slow

@@ -12,6 +12,8 @@ clipped to a global norm of 1. textrnn carries the states from window to window;
 afresh, which is a little less work. What `fit` needs to start, some hundredths of a second, counts for all.
 
 - textrnn: `textrnn.CausalLM`, compiled as it comes.
+- re-reading overlapping windows: the same model on windows that overlap by half, as those do who cannot carry
+  states; tokens of new text count.
 - Keras fit: `keras.layers.Embedding`, `LSTM` and `Dense` with Keras's own defaults. Its `jit_compile="auto"`
   means `False` on a CPU, and on a GPU too, where `LSTM` takes its cuDNN kernel.
 - Keras fit, XLA: the same with `jit_compile=True`, and `use_cudnn=False`, without which Keras declines.
@@ -109,6 +111,16 @@ def fit_textrnn(work, windows):
     lm = textrnn_model(work)
     lm.compile()
     return fitting(lm, windows, work)
+
+
+@contestant("training", "re-reading overlapping windows")
+def fit_overlapping(work, windows):
+    """The same model without carried states: windows overlap by half, so that half of each is new text."""
+    lm = textrnn_model(work)
+    lm.compile()
+    afresh = windows.map(lambda x, y: ({"token_ids": x["token_ids"], "restart": x["restart"] | True}, y))
+    run = fitting(lm, afresh, work)
+    return lambda: run() // 2
 
 
 @contestant("training", "Keras fit")

@@ -104,10 +104,11 @@ def main(options: Options):
         batching.stream(encode_documents(tokenizer, texts), tokenizer.end_token_id)
         for texts in (train_texts, held_out_texts)
     )
+    source = str(options.data or options.dataset or "the starter corpus")
     train = batching.windows(
-        train_stream, options.batch_size, options.sequence_length, options.restart_probability
+        train_stream, options.batch_size, options.sequence_length, options.restart_probability, source
     )
-    held_out = batching.evaluation_windows(held_out_stream, batch_size=8, sequence_length=256)
+    held_out = batching.evaluation_windows(held_out_stream, batch_size=8, sequence_length=256, source=source)
     characters = sum(len(document.text) for document in held_out_texts)
     print(
         f"{len(train_stream):,} tokens to train on and {len(held_out_stream):,} held out, "
@@ -203,7 +204,7 @@ def load_texts(options):
         print("The starter corpus: the reference text inside Python. Give --data for your own text.")
         return files.split_documents(starter.starter_text(), options.held_out)
     texts = datasets.load_text(options.dataset)
-    print(f"{options.dataset}: {texts.licence}")
+    print(f"{options.dataset}, licence: {texts.licence}", *texts.files, sep="\n  ")
     if texts.validation is None:
         return files.split_documents(texts.train, options.held_out)
     return texts.train, texts.validation

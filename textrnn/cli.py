@@ -202,7 +202,7 @@ def make_parser():
     for name, function in COMMANDS.items():
         parameters = inspect.signature(function).parameters
         switches = [p for p, parameter in parameters.items() if parameter.default is False]
-        help_lines = inspect.getdoc(function).splitlines()
+        help_lines = (inspect.getdoc(function) or "").splitlines()
         subparser = _parser(description=help_lines[0])
         subparser.add_function_arguments(function, as_positional=True, skip={*switches})
         for switch in switches:

@@ -96,8 +96,8 @@ def text_signatures(lm, max_new_tokens=100):
 
     def step(token_ids, *states):
         pairs = zip(states, keras.tree.flatten(structure), strict=True)
-        states = [tf.cast(state, like.dtype) for state, like in pairs]
-        return named(*lm.step(token_ids, keras.tree.pack_sequence_as(structure, states)))
+        own = keras.tree.pack_sequence_as(structure, [tf.cast(state, like.dtype) for state, like in pairs])
+        return named(*lm.step(token_ids, own))
 
     def detokenize(token_ids):
         return {"text": valid_utf8(tokenizer.detokenize(token_ids))}

@@ -31,7 +31,11 @@ def stream(documents: Iterable[np.ndarray], end_token_id: int) -> np.ndarray:
 
 
 def windows(
-    stream: np.ndarray, batch_size: int, sequence_length: int, restart_probability: float = 0.0
+    stream: np.ndarray,
+    batch_size: int,
+    sequence_length: int,
+    restart_probability: float = 0.0,
+    source: str = "the text",
 ) -> tf.data.Dataset:
     """Cuts a stream into windows for training by truncated backpropagation.
 
@@ -46,6 +50,7 @@ def windows(
         restart_probability: how often a row of a window also starts from zero states, at random. A model
             whose state has travelled through the whole text unbroken has never learnt to begin, and every
             prompt is a beginning.
+        source: what to call the text in an error, such as its file.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
@@ -69,7 +74,7 @@ def windows(
     used = (len(stream) - 1) // window * window
     if used <= 0:
         raise InputError(
-            f"the text is too short: it has {len(stream)} tokens, and batch_size={batch_size} times "
+            f"{source} is too short: it has {len(stream)} tokens, and batch_size={batch_size} times "
             f"sequence_length={sequence_length} needs {window + 1} at the least; "
             "lower one of the two, or give more text"
         )
@@ -85,7 +90,9 @@ def windows(
     return tf.data.Dataset.zip((dataset, seeds)).map(finish).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_windows(stream: np.ndarray, batch_size: int, sequence_length: int) -> tf.data.Dataset:
+def evaluation_windows(
+    stream: np.ndarray, batch_size: int, sequence_length: int, source: str = "the text"
+) -> tf.data.Dataset:
     """Cuts a stream into windows that score every token of it, except the first, exactly once.
 
     As `windows`, but nothing is dropped: rows are padded at their ends. Each row starts without context, so
@@ -96,6 +103,7 @@ def evaluation_windows(stream: np.ndarray, batch_size: int, sequence_length: int
         stream: token ids of shape `(tokens,)`, at least two.
         batch_size: the largest number of rows.
         sequence_length: the number of tokens in a window.
+        source: what to call the text in an error, such as its file.
 
     Returns:
         A `tf.data.Dataset` as that of `windows` with a third part, `sample_weight` of shape `(batch, time)`,
@@ -114,7 +122,7 @@ def evaluation_windows(stream: np.ndarray, batch_size: int, sequence_length: int
     _check_sizes(batch_size, sequence_length)
     if len(stream) < 2:
         raise InputError(
-            f"the text is too short: it has {len(stream)} tokens, and evaluation needs 2 at the least"
+            f"{source} is too short: it has {len(stream)} tokens, and evaluation needs 2 at the least"
         )
     rows = min(batch_size, -(-(len(stream) - 1) // sequence_length))
     return _walk(stream, rows, sequence_length).prefetch(tf.data.AUTOTUNE)

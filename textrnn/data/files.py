@@ -84,7 +84,8 @@ def split_documents(documents: list[Document], held_out: float) -> tuple[list[Do
     cut = int((1 - held_out) * characters)
     if not 0 < cut < characters:
         raise InputError(
-            f"{characters} characters cannot be split with held_out={held_out}: one side would be empty; "
+            f"{documents[0].source if documents else 'no text'}: {characters} characters cannot be split "
+            f"with held_out={held_out}: one side would be empty; "
             "give more text, or another fraction"
         )
     train, rest = [], []

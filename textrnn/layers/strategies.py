@@ -231,7 +231,8 @@ def _record(advance, carry, inputs, kernels, weights):
     def position(x, among):
         return next((i for i, other in enumerate(among) if other is x), None)
 
-    sources, vectors = [], []
+    sources: list[tuple[str, int]] = []
+    vectors: list[int] = []
     for product, x in enumerate(multiplied):
         if (state := position(x, carry)) is not None:
             sources.append(("carry", state))

@@ -312,6 +312,7 @@ class CausalLM(keras_hub.models.CausalLM):
 
     backbone_cls = RecurrentBackbone
     preprocessor_cls = CausalLMPreprocessor
+    generate_function = None
 
     def __init__(self, backbone, preprocessor=None, sampler=None, **kwargs):
         self.backbone = backbone

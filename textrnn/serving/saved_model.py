@@ -55,7 +55,8 @@ def load_text_ops():
     """Registers the SentencePiece ops of TensorFlow Text, whose Python package would bring Keras along."""
     import tensorflow as tf
 
-    for folder in importlib.util.find_spec("tensorflow_text").submodule_search_locations:
+    package = importlib.util.find_spec("tensorflow_text")
+    for folder in (package and package.submodule_search_locations) or ():
         tf.load_op_library(str(Path(folder, "python", "ops", "_sentencepiece_tokenizer.so")))
 
 
