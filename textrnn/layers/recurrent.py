@@ -6,7 +6,7 @@ from keras import ops
 from textrnn.cells.base import Cell
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate, drop_recurrent, locked_mask
-from textrnn.layers.strategies import STRATEGIES, resolve
+from textrnn.layers.strategies import recur, resolve
 
 
 @keras.saving.register_keras_serializable("textrnn")
@@ -127,7 +127,8 @@ class Recurrent(keras.layers.RNN):
             step, weights = drop_recurrent(
                 step, kernels, weights, batch_size, self.recurrent_dropout, self.seed_generator
             )
-        last_output, outputs, states = STRATEGIES[resolve(self.strategy, bool(training))](
+        last_output, outputs, states = recur(
+            resolve(self.strategy, bool(training)),
             step,
             cell.project_inputs(inputs),
             initial_state,

@@ -15,7 +15,8 @@ from textrnn.errors import InputError
 Scan = Callable[..., tuple[list[Tensor], list[Tensor]]]
 
 
-def loop(
+def recur(
+    strategy: str,
     step: Callable,
     projected: Sequence[Tensor],
     states: Sequence[Tensor],
@@ -27,9 +28,10 @@ def loop(
     return_all_outputs: bool = True,
     unroll: bool = False,
 ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-    """One step after another, differentiated by the backend. The reference for every other strategy.
+    """Runs a cell's step over time.
 
     Args:
+        strategy: the name of one of `STRATEGIES`.
         step: a cell's `step`.
         projected: what the cell's `project_inputs` gave for the whole sequence, each `(time, batch, n)`.
         states: the initial states, each `(batch, n)`.
@@ -45,34 +47,51 @@ def loop(
     Returns:
         The last output `(batch, n)`, all outputs `(time, batch, n)` or None, and the last states.
     """
-    advance = _advance(step, len(projected), len(states), zero_output_for_mask, return_all_outputs)
+    count = len(states)
+    # What is carried from step to step is the states and, only where a later step or the caller needs it,
+    # the output.
     carries_output = mask is not None or not return_all_outputs
+    outputs, carry = (loop if unroll else STRATEGIES[strategy])(
+        _advance(step, len(projected), count, zero_output_for_mask, return_all_outputs),
+        [*states, *([first_output] if carries_output else [])],
+        list(projected),
+        [] if mask is None else [mask],
+        kernels,
+        weights,
+        [first_output] if return_all_outputs else [],
+        unrolled if unroll else scan,
+    )
+    last_output = carry[count] if carries_output else outputs[0][-1]
+    return last_output, outputs[0] if return_all_outputs else None, carry[:count]
+
+
+def loop(advance, carry, projected, masks, kernels, weights, outputs_like, fold=None):
+    """One step after another, differentiated by the backend. The reference for every other strategy.
+
+    Args:
+        advance: one step, see `_advance`.
+        carry: what the first step starts from, tensors `(batch, n)`.
+        projected: tensors `(time, batch, n)`.
+        masks: one tensor `(time, batch, 1)`, or none.
+        kernels: name -> `(n, m)`.
+        weights: name -> tensor.
+        outputs_like: a tensor with the shape and dtype of one step's output, or none.
+        fold: `scan` or `unrolled`.
+
+    Returns:
+        All outputs, `[(time, batch, n)]` or nothing, and the last carry.
+    """
 
     def dot(name, x):
         return ops.matmul(x, kernels[name])
 
-    carry, outputs = (unrolled if unroll else scan)(
-        lambda carry, inputs: advance(carry, inputs, dot, weights),
-        [*states, *([first_output] if carries_output else [])],
-        [*projected, *([] if mask is None else [mask])],
-        [first_output] if return_all_outputs else [],
+    carry, outputs = (fold or scan)(
+        lambda carry, inputs: advance(carry, inputs, dot, weights), carry, [*projected, *masks], outputs_like
     )
-    last_output = carry[len(states)] if carries_output else outputs[0][-1]
-    return last_output, outputs[0] if return_all_outputs else None, carry[: len(states)]
+    return outputs, carry
 
 
-def recompute(
-    step: Callable,
-    projected: Sequence[Tensor],
-    states: Sequence[Tensor],
-    kernels: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    mask: Tensor | None,
-    first_output: Tensor,
-    zero_output_for_mask: bool = False,
-    return_all_outputs: bool = True,
-    unroll: bool = False,
-) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+def recompute(advance, carry, projected, masks, kernels, weights, outputs_like, fold=None):
     """As `loop`, with a gradient of its own: each recurrent kernel's is one matrix product after the loop.
 
     The forward loop keeps the states and the recurrent products. The backward loop replays a step from
@@ -83,17 +102,8 @@ def recompute(
     a sum of one outer product a step. A cell says nothing about any of this: its `step` is run with
     another `dot`.
 
-    Arguments and results are those of `loop`. `unroll` is that of `loop` too: it unrolls that.
+    Arguments and results are those of `loop`.
     """
-    if unroll:
-        return loop(
-            step, projected, states, kernels, weights, mask, first_output,
-            zero_output_for_mask, return_all_outputs, unroll,
-        )  # fmt: skip
-    advance = _advance(step, len(projected), len(states), zero_output_for_mask, return_all_outputs)
-    carries_output = mask is not None or not return_all_outputs
-    carry = [*states, *([first_output] if carries_output else [])]
-    masks = [] if mask is None else [mask]
     names, weight_names = list(kernels), list(weights)
     sizes = (len(projected), len(carry), len(names), len(weight_names), len(masks))
 
@@ -178,16 +188,14 @@ def recompute(
         return (*outputs, *last), gradient
 
     results = ops.custom_gradient(run)(*projected, *carry, *kernels.values(), *weights.values(), *masks)
-    outputs, last = _split(results, (int(return_all_outputs), len(carry)))
-    last_output = last[len(states)] if carries_output else outputs[0][-1]
-    return last_output, outputs[0] if return_all_outputs else None, last[: len(states)]
+    outputs, last = _split(results, (len(outputs_like), len(carry)))
+    return outputs, last
 
 
 def _advance(step, projections, count, zero_output_for_mask, return_all_outputs):
     """One step of time with its mask: (carry, inputs, dot, weights) -> (carry, outputs), flat lists all.
 
-    What is carried from step to step is the states and, only where a later step or the caller needs it,
-    the output. The inputs are the projections and, if there is one, the mask.
+    The carry is the states and perhaps the output; the inputs are the projections and perhaps the mask.
     """
 
     def advance(carry, inputs, dot, weights):
@@ -291,7 +299,7 @@ def _split(flat, sizes):
 
 
 STRATEGIES = {"loop": loop, "recompute": recompute}
-"""Name -> function. Each has the signature of `loop` and gives its results."""
+"""Name -> function. Each has the arguments and results of `loop`."""
 
 
 def resolve(strategy: str, training: bool = True) -> str:
