@@ -13,7 +13,7 @@ from textrnn.errors import InputError
 
 
 def row_uniforms(seeds, index):
-    """One number in [0, 1) for each row, a function of the row's seed and a counter alone.
+    """One number in (0, 1) for each row, a function of the row's seed and a counter alone.
 
     `keras.random` and `tf.random` draw a whole batch from one seed, so a row's numbers would depend on the
     rows beside it. This is a counter-based generator instead (Salmon et al. 2011, "Parallel random numbers:
@@ -25,7 +25,8 @@ def row_uniforms(seeds, index):
         index: integer scalar or `(batch,)`, the number of the draw.
 
     Returns:
-        float32, `(batch,)`, multiples of 2⁻²⁴.
+        float32, `(batch,)`, odd multiples of 2⁻²⁴: never 0, which would choose a token that is all but
+        impossible, and never 1.
 
     Example:
 
@@ -34,8 +35,10 @@ def row_uniforms(seeds, index):
     >>> bool(alone[0] == batched[1])
     True
     """
-    bits = _mix(_mix(ops.cast(ops.convert_to_tensor(seeds), "uint32")) + ops.cast(index, "uint32"))
-    return ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") * 2.0**-24
+    # The mixing function leaves 0 as it is, so the seeds are moved away from it.
+    seeds = ops.cast(ops.convert_to_tensor(seeds), "uint32") + ops.cast(0x9E3779B9, "uint32")
+    bits = _mix(_mix(seeds) + ops.cast(index, "uint32"))
+    return (ops.cast(ops.right_shift(bits, ops.cast(9, "uint32")), "float32") + 0.5) * 2.0**-23
 
 
 def row_seeds(token_ids, padding_mask):
@@ -101,7 +104,7 @@ def sample(logits, uniforms, temperature, top_k, top_p):
 
     Args:
         logits: `(batch, vocabulary)`.
-        uniforms: float32, `(batch,)` in [0, 1).
+        uniforms: float32, `(batch,)` in (0, 1).
         temperature: float32, `(batch,)`; 0 or less takes the likeliest token.
         top_k, top_p: see `filter_logits`.
 
