@@ -262,7 +262,11 @@ def keras_layers(work, **lstm):
     else:
         embedding = layers.Embedding(work.vocabulary_size, work.units)
         project = layers.Dense(work.vocabulary_size, use_bias=False)
-    return embedding, layers.LSTM(work.units, **lstm), project
+
+    def embed(token_ids):  # scaled as textrnn's backbone does
+        return embedding(token_ids) * work.units**0.5
+
+    return embed, layers.LSTM(work.units, **lstm), project
 
 
 def make_inputs(work, seed):
