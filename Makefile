@@ -41,7 +41,7 @@ test: dev                           ## the test suite, on TensorFlow and, for ce
 	$(BIN)/python -m pytest $(PARALLEL)
 	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/cells tests/layers tests/models/test_backbone.py
 
-test-slow: dev                      ## the tests that take minutes: whole recipes, packaging
+test-slow: dev                      ## the tests that take minutes: packaging, the benchmark
 	$(BIN)/python -m pytest -m slow
 
 lint: dev                           ## formatting, lint and types

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from textrnn.errors import InputError
-from textrnn.training.schedules import make_schedule, warmup_cosine
+from textrnn.training.schedules import warmup_cosine
 
 
 def rates(schedule, steps):
@@ -37,22 +37,11 @@ def test_one_step_of_training_uses_the_whole_learning_rate():
 
 
 def test_schedules_are_serialised_with_their_optimizer():
-    optimizer = keras.optimizers.Adam(make_schedule("warmup_cosine", 0.01, steps=40))
+    optimizer = keras.optimizers.Adam(warmup_cosine(0.01, steps=40))
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     np.testing.assert_allclose(
         rates(again._learning_rate, range(40)), rates(optimizer._learning_rate, range(40)), atol=1e-9
     )
-
-
-def test_constant_is_a_number_that_callbacks_can_change():
-    optimizer = keras.optimizers.SGD(make_schedule("constant", 0.5, steps=10))
-    optimizer.learning_rate = 0.25
-    assert float(optimizer.learning_rate) == 0.25
-
-
-def test_an_unknown_schedule_names_the_known_ones():
-    with pytest.raises(InputError, match=r"'linear'.*constant, warmup_cosine"):
-        make_schedule("linear", 0.1, steps=10)
 
 
 @pytest.mark.parametrize(

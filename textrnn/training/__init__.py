@@ -2,7 +2,7 @@
 
 from textrnn.training.callbacks import BestWeights, Evaluate, ProgressBar, SampleText
 from textrnn.training.fitting import TrainingResult, fit
-from textrnn.training.schedules import make_schedule, warmup_cosine
+from textrnn.training.schedules import warmup_cosine
 
 __all__ = [
     "BestWeights",
@@ -11,6 +11,5 @@ __all__ = [
     "SampleText",
     "TrainingResult",
     "fit",
-    "make_schedule",
     "warmup_cosine",
 ]

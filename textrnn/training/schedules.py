@@ -1,27 +1,10 @@
-"""Learning rates over time: what the recipes offer, as Keras's own serialisable schedules."""
+"""Learning rates over time, as Keras's own serialisable schedules."""
 
 import math
-from collections.abc import Callable
 
 import keras
 
 from textrnn.errors import InputError
-
-
-def constant(learning_rate, steps=None):
-    """Returns the learning rate itself, which every Keras optimizer takes as it is.
-
-    Args:
-        learning_rate: Positive float.
-        steps: Ignored; there so that all schedules are called alike.
-
-    Example:
-
-    >>> from textrnn.training import schedules
-    >>> schedules.constant(0.001)
-    0.001
-    """
-    return _checked(learning_rate)
 
 
 def warmup_cosine(learning_rate, steps, warmup=0.02):
@@ -63,34 +46,6 @@ def warmup_cosine(learning_rate, steps, warmup=0.02):
         warmup_steps=rising,
         decay_steps=steps - rising,
     )
-
-
-SCHEDULES: dict[str, Callable] = {"constant": constant, "warmup_cosine": warmup_cosine}
-
-
-def make_schedule(name, learning_rate, steps):
-    """Makes the schedule that a recipe's flag names.
-
-    Args:
-        name: `"constant"` or `"warmup_cosine"`.
-        learning_rate: The highest learning rate, a positive float.
-        steps: The updates of the whole training: batches per epoch times epochs.
-
-    Returns:
-        What an optimizer takes as `learning_rate`: a float or a Keras schedule.
-
-    Raises:
-        InputError: The name is unknown, or the numbers are impossible.
-
-    Example:
-
-    >>> from textrnn.training import make_schedule
-    >>> make_schedule("constant", 0.001, steps=500)
-    0.001
-    """
-    if name not in SCHEDULES:
-        raise InputError(f"there is no schedule {name!r}: choose one of {', '.join(sorted(SCHEDULES))}")
-    return SCHEDULES[name](learning_rate, steps)
 
 
 def _checked(learning_rate):
