@@ -13,6 +13,8 @@ _PUBLIC = {
     "Gate": "cells.spec",
     "GatedCell": "cells.gated",
     "Cell": "cells.base",
+    "register_cell": "cells.registry",
+    "gate_spec": "cells.registry",
     "Recurrent": "layers.recurrent",
     "RecurrentStack": "layers.stack",
     "RecurrentBackbone": "models.causal_lm",

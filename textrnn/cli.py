@@ -1,4 +1,4 @@
-"""The command line: `textrnn generate`, and what recipes share of theirs.
+"""The command line: `textrnn generate`, `textrnn cells`, and what recipes share of theirs.
 
 Nothing heavy is imported before a command runs, so `--help` answers at once.
 """
@@ -79,6 +79,22 @@ def generate(
         except EOFError:
             return
         answer(line)
+
+
+def cells(name: str | None = None, markdown: bool = False):
+    """Print the table of all cells, or one cell: its equations, states, parameters and paper.
+
+    Args:
+        name: A cell's name, or module:attribute for one of your own. Default: the table of all.
+        markdown: Print the reference page of all cells, as in docs/cells.md.
+    """
+    with native_messages_hidden():
+        from textrnn.cells import describe
+    _expect(not (name and markdown), "--markdown prints all cells: leave out the name")
+    if markdown:
+        print(describe.page(), end="")
+    else:
+        print(describe.sheet(name) if name else describe.table())
 
 
 def _text_generator(path):
@@ -191,23 +207,35 @@ def run(function):
         raise SystemExit(130) from None
 
 
-COMMANDS = {"generate": generate}
+COMMANDS = {"generate": generate, "cells": cells}
 """The subcommands of `textrnn`, by name; a switch is a parameter that is False by default."""
+
+OPTIONAL_POSITIONALS = {"name"}
+"""Parameters that are given without a flag, or not at all."""
 
 
 def make_parser():
     """The parser of the `textrnn` command."""
-    parser = _parser(prog="textrnn", description="Use models that textrnn's recipes trained.")
+    parser = _parser(
+        prog="textrnn", description="Use models that textrnn's recipes trained, and look at cells."
+    )
     subcommands = parser.add_subcommands()
     for name, function in COMMANDS.items():
         parameters = inspect.signature(function).parameters
         switches = [p for p, parameter in parameters.items() if parameter.default is False]
+        optional = OPTIONAL_POSITIONALS & set(parameters)
         help_lines = (inspect.getdoc(function) or "").splitlines()
         subparser = _parser(description=help_lines[0])
-        subparser.add_function_arguments(function, as_positional=True, skip={*switches})
+        subparser.add_function_arguments(function, as_positional=True, skip={*switches, *optional})
+        help_of = {
+            p: next(line for line in help_lines if line.strip().startswith(f"{p}: ")).split(": ", 1)[1]
+            for p in (*switches, *optional)
+        }
         for switch in switches:
-            text = next(line for line in help_lines if line.strip().startswith(f"{switch}: "))
-            subparser.add_argument(f"--{switch}", action="store_true", help=text.split(": ", 1)[1])
+            subparser.add_argument(f"--{switch}", action="store_true", help=help_of[switch])
+        for argument in optional:
+            default = parameters[argument].default
+            subparser.add_argument(argument, nargs="?", default=default or None, help=help_of[argument])
         subcommands.add_subcommand(name, subparser, help=help_lines[0])
     return parser
 

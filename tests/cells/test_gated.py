@@ -1,5 +1,7 @@
 """A gated cell computes one step as its equation says, from weights laid out as documented."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from keras import ops
 from references.gated_cells import REFERENCES
 from references.gradients import assert_close
 
-from textrnn.cells import Gate, GatedCell, GateSpec
+from textrnn.cells import PUBLISHED, Gate, GatedCell, GateSpec
 from textrnn.errors import InputError
 
 BATCH, FEATURES, UNITS = 3, 4, 5
@@ -26,35 +28,31 @@ def random_cell(spec, **options):
     return cell
 
 
-def random_states(cell):
-    return [np.random.normal(size=(BATCH, size)).astype("float32") for size in cell.state_size]
+def random_states(name):
+    states = REFERENCES[name].random_states(np.random.default_rng(0), BATCH, UNITS)
+    return [state.astype("float32") for state in states]
 
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_step_is_the_equation(name):
     reference = REFERENCES[name]
-    cell = random_cell(reference.spec)
-    x, states = np.random.normal(size=(BATCH, FEATURES)).astype("float32"), random_states(cell)
+    cell = random_cell(reference.cell)
+    x, states = np.random.normal(size=(BATCH, FEATURES)).astype("float32"), random_states(name)
     output, new_states = cell(x, states)
     expected, expected_states = reference.step(reference.unpack(cell.get_weights()), x, states)
     assert_close([output, new_states], [expected, expected_states])
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_weights_have_a_block_for_each_gate_that_uses_them(name):
-    reference, cell = REFERENCES[name], random_cell(REFERENCES[name].spec)
-    biases = UNITS * len(reference.bias or reference.kernel)
-    expected = {
-        "kernel": (FEATURES, UNITS * len(reference.kernel)),
-        "recurrent_kernel": (UNITS, UNITS * len(reference.recurrent_kernel)),
-        "bias": (2, biases) if reference.two_biases else (biases,),
-        "peephole": (UNITS * len(reference.peephole),),
-    }
-    assert {w.name: w.shape for w in cell.weights} == {k: v for k, v in expected.items() if v[-1]}
-    assert [k.shape for k in cell.recurrent_kernels.values()] == [(UNITS, UNITS)] * len(
-        reference.recurrent_kernel
-    )
-    assert len(cell.state_size) == reference.states
+@pytest.mark.parametrize("features", [FEATURES, UNITS], ids=["projected", "same width"])
+def test_weights_have_a_block_for_each_gate_that_uses_them(name, features):
+    reference = REFERENCES[name]
+    cell = GatedCell(UNITS, reference.cell)
+    cell.build((None, features))
+    widths = {w.name: w.shape[-1] for w in cell.weights}
+    names = reference.names(features, UNITS)
+    assert widths == {name: UNITS * len(reference.layout[name]) for name in names}
+    assert len(cell.state_size) == len(reference.states)
 
 
 @pytest.mark.parametrize("name", KERAS_CELLS)
@@ -64,7 +62,7 @@ def test_weights_copy_to_and_from_keras(name, use_bias):
     ours.build((None, FEATURES))
     theirs.build((None, FEATURES))
     assert [(w.name, w.shape) for w in ours.weights] == [(w.name, w.shape) for w in theirs.weights]
-    x, states = np.ones((BATCH, FEATURES), "float32"), random_states(ours)
+    x, states = np.ones((BATCH, FEATURES), "float32"), random_states(name)
     theirs.set_weights([np.random.normal(size=w.shape) for w in theirs.get_weights()])
     ours.set_weights(theirs.get_weights())
     assert_close(ours(x, states), theirs(x, states))
@@ -75,22 +73,22 @@ def test_weights_copy_to_and_from_keras(name, use_bias):
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "state_gated"])
 def test_inputs_project_alike_step_by_step_and_as_a_sequence(name):
-    cell = random_cell(REFERENCES[name].spec)
+    cell = random_cell(REFERENCES[name].cell)
     x = np.random.normal(size=(6, BATCH, FEATURES)).astype("float32")
     whole = cell.project_inputs(ops.convert_to_tensor(x))
     steps = [cell.project_inputs(ops.convert_to_tensor(step)) for step in x]
-    assert len(whole) == len(REFERENCES[name].kernel)
+    assert len(whole) == len(REFERENCES[name].layout["kernel"])
     assert_close(list(whole), [ops.stack(gate) for gate in zip(*steps, strict=True)])
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "state_gated", "lstm_peephole"])
 def test_without_biases_a_cell_computes_as_with_zeros(name):
-    spec = REFERENCES[name].spec
+    spec = REFERENCES[name].cell
     with_bias, without = random_cell(spec), GatedCell(UNITS, spec, use_bias=False)
     without.build((None, FEATURES))
     with_bias.bias.assign(ops.zeros(with_bias.bias.shape))
     without.set_weights([w.numpy() for w in with_bias.weights if w.name != "bias"])
-    x, states = np.ones((BATCH, FEATURES), "float32"), random_states(without)
+    x, states = np.ones((BATCH, FEATURES), "float32"), random_states(name)
     assert_close(without(x, states), with_bias(x, states))
 
 
@@ -133,10 +131,10 @@ def test_initializers_without_a_seed_fill_every_gate():
 )
 def test_a_learned_forget_gate_over_a_separate_memory_starts_open(name, gates):
     for unit_forget_bias in (True, False):
-        cell = GatedCell(2, REFERENCES[name].spec, unit_forget_bias=unit_forget_bias)
+        cell = GatedCell(2, REFERENCES[name].cell, unit_forget_bias=unit_forget_bias)
         cell.build((None, FEATURES))
         bias = ops.convert_to_numpy(cell.bias)
-        opens = unit_forget_bias and REFERENCES[name].states == 2
+        opens = unit_forget_bias and len(REFERENCES[name].states) == 2
         expected = [float(opens and gate == "f") for gate in gates for _ in range(2)]
         np.testing.assert_array_equal(bias.reshape(-1, bias.shape[-1])[0], expected)
         assert bias.sum() == sum(expected)
@@ -159,12 +157,13 @@ def test_config_restores_every_argument():
         dtype="float64",
         name="mine",
     )
-    cell = GatedCell(UNITS, REFERENCES["lstm_peephole"].spec, **options)
+    cell = GatedCell(UNITS, "lstm_peephole", **options)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
     assert isinstance(copy, GatedCell)
     assert copy.get_config() == cell.get_config()
     assert copy.spec == cell.spec
-    assert set(options) | {"units", "spec", "trainable"} == set(cell.get_config())
+    others = {"units", "spec", "trainable", "chrono", "peephole_regularizer", "peephole_constraint"}
+    assert set(options) | others == set(cell.get_config())
 
 
 def test_regularizers_and_constraints_reach_the_weights():
@@ -188,8 +187,10 @@ def test_states_start_at_zero_in_the_compute_dtype():
     [
         ((0, "lstm"), "units is 0: give a positive whole number"),
         ((2.5, "lstm"), "units is 2.5: give a positive whole number"),
-        ((4, "lstn"), "no cell called 'lstn': use one of simple, lstm, gru"),
-        ((4, None), "spec is None: give a GateSpec or the name of one"),
+        ((4, "lstn"), "no cell called 'lstn'; did you mean lstm"),
+        ((4, None), "spec is None: give a GateSpec, a subclass of textrnn.Cell, or the name of one"),
+        ((4, "simple", True, 8), "chrono sets the biases .* simple learns neither"),
+        ((4, "lstm", True, 2), "chrono is 2: give the number of steps .* 3 or more"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
@@ -201,3 +202,74 @@ def test_a_cell_of_one_s_own_spec_is_declared_in_a_line():
     cell = GatedCell(UNITS, GateSpec(forget=Gate("hard_sigmoid"), input="1 - forget"))
     output, _ = cell(np.ones((BATCH, FEATURES)), cell.get_initial_state(BATCH))
     assert output.shape == (BATCH, UNITS)
+
+
+def test_a_name_of_a_class_makes_that_class_which_saves_as_itself():
+    cell = GatedCell(UNITS, "slstm", num_heads=5, name="mine")
+    assert (type(cell), cell.num_heads, cell.name) == (PUBLISHED["slstm"], 5, "mine")
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
+    assert copy.get_config() == cell.get_config()
+
+
+def normalised(x):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+
+
+def test_layer_normalisation_takes_all_gates_together_and_a_reset_candidate_apart():
+    """The GRU of Ba et al. 2016, with gains and shifts of 1 and 0, in one normalisation of the input."""
+    cell = GatedCell(UNITS, replace(PUBLISHED["gru_reset_before"], layer_norm=True))
+    cell.build((None, FEATURES))
+    x, h = np.random.normal(size=(BATCH, FEATURES)), np.random.normal(size=(BATCH, UNITS))
+    kernel, recurrent_kernel = (ops.convert_to_numpy(w) for w in (cell.kernel, cell.recurrent_kernel))
+    sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
+    of_input = np.split(normalised(x @ kernel), 3, axis=-1)  # forget, reset, candidate
+    of_state = np.split(normalised(h @ recurrent_kernel[:, : 2 * UNITS]), 2, axis=-1)
+    z, r = (sigmoid(a + b) for a, b in zip(of_input, of_state, strict=False))
+    candidate = np.tanh(of_input[2] + normalised((r * h) @ recurrent_kernel[:, 2 * UNITS :]))
+    output, _ = cell(x.astype("float32"), [h.astype("float32")])
+    assert_close(output, z * h + (1 - z) * candidate)
+
+
+@pytest.mark.parametrize(
+    "spec", [name for name, cell in PUBLISHED.items() if isinstance(cell, GateSpec)], ids=str
+)
+def test_any_spec_can_be_layer_normalised(spec):
+    spec = replace(PUBLISHED[spec], layer_norm=True)
+    cell = GatedCell(UNITS, spec)
+    states = [ops.cast(state, "float32") for state in cell.get_initial_state(BATCH)]
+    x = np.random.normal(size=(BATCH, FEATURES)).astype("float32")
+    output, _ = cell(x, states)
+    scaled, _ = cell(x * 100, states)
+    assert np.isfinite(ops.convert_to_numpy(output)).all()
+    if not spec.reading("raw input", "previous input", "modulated state"):
+        assert_close(scaled, output, 1e-3)  # what only passes through a normalisation has no scale
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "mgu"])
+def test_chrono_biases_span_the_times_given(name):
+    """Tallec & Ollivier 2018: b_f ~ log U(1, T − 1) and b_i = −b_f, where these gates are learned."""
+    cell = GatedCell(2000, name, chrono=100)
+    cell.build((None, 1))
+    bias = ops.convert_to_numpy(cell.bias)
+    blocks = dict(
+        zip(cell.spec.learned, np.split(np.atleast_2d(bias)[0], len(cell.spec.learned)), strict=True)
+    )
+    keep = blocks["forget"] if name != "mgu" else -blocks["input"]
+    span = np.exp(keep)
+    assert span.min() >= 1 - 1e-5 and span.max() <= 99 + 1e-3
+    # A uniform distribution on [1, 99]: mean 50, standard deviation 98/√12; five standard errors
+    assert abs(span.mean() - 50) < 5 * 98 / np.sqrt(12 * 2000)
+    assert abs(np.quantile(span, 0.25) - 25.5) < 5 * 98 * np.sqrt(0.25 * 0.75 / 2000)
+    if name == "lstm":
+        np.testing.assert_allclose(blocks["input"], -blocks["forget"])
+    others = [block for role, block in blocks.items() if role not in ("forget", "input")]
+    assert not np.any(others)
+
+
+def test_the_recurrence_of_an_independent_unit_starts_uniform_and_a_peephole_centred():
+    for name, low, mean in (("indrnn", 0.0, 0.5), ("lstm_peephole", -1.0, 0.0)):
+        cell = GatedCell(2000, name)
+        cell.build((None, 1))
+        peephole = ops.convert_to_numpy(cell.peephole)
+        assert peephole.min() >= low and peephole.max() <= 1
+        assert abs(peephole.mean() - mean) < 5 * peephole.std() / np.sqrt(peephole.size)

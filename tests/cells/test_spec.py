@@ -1,33 +1,75 @@
 """A gate spec is data: it goes to JSON and back, and one that contradicts itself is refused."""
 
 import json
-import re
 from dataclasses import replace
 
 import pytest
 from references.gated_cells import REFERENCES
 
-from textrnn.cells import GATE_SPECS, Gate, GateSpec, gate_spec
+from textrnn.cells import Gate, GateSpec, find_cell, gate_spec
 from textrnn.errors import InputError
 
 LSTM = gate_spec("lstm")
 GRU = gate_spec("gru")
 
 
-@pytest.mark.parametrize("name", REFERENCES)
+SPECS = {name: spec for name, r in REFERENCES.items() if isinstance(spec := find_cell(r.cell), GateSpec)}
+
+
+@pytest.mark.parametrize("name", SPECS)
 def test_a_spec_survives_json(name):
-    spec = REFERENCES[name].spec
+    spec = SPECS[name]
     copy = GateSpec.from_config(json.loads(json.dumps(spec.get_config())))
     assert copy == spec
-    assert (copy.name, copy.equation, copy.source) == (spec.name, spec.equation, spec.source)
+    assert (copy.name, copy.source) == (spec.name, spec.source)
 
 
-@pytest.mark.parametrize("name", GATE_SPECS)
-def test_a_named_spec_says_its_equation_and_source(name):
-    spec = gate_spec(name)
-    assert spec.name == name
-    assert "h = " in spec.equation
-    assert re.search(r"\b(19|20)\d\d\b", spec.source)
+@pytest.mark.parametrize(
+    ("spec", "kind", "states"),
+    [
+        (GateSpec(), "S", ["state"]),
+        (LSTM, "S", ["state", "memory"]),
+        (GateSpec(candidate=Gate("tanh", "input"), forget=Gate(reads="memory")), None, None),
+        (GateSpec(candidate=Gate("tanh", "input"), forget=Gate(reads=("input", "memory"))), "D", ["state"]),
+        (GateSpec(candidate=Gate("tanh", "input"), forget=Gate(reads="input")), "P", ["state"]),
+        (
+            GateSpec(
+                candidate=Gate("tanh", "input"),
+                forget=0.9,
+                output=Gate(reads=("input", "memory")),
+                separate_memory=True,
+            ),
+            "P",  # the output gate reads the memory when it is known, and hands nothing on
+            ["memory"],
+        ),
+        (
+            GateSpec(candidate=Gate("tanh", ("input", "gates")), forget=Gate(reads="input")),
+            "S",
+            ["state", "gate/forget"],
+        ),
+        (
+            GateSpec(candidate=Gate("tanh", ("input", "previous input")), forget=0.5),
+            "P",
+            ["state", "previous/candidate"],
+        ),
+    ],
+    ids=range(8),
+)
+def test_kind_and_states_follow_from_what_is_read(spec, kind, states):
+    if kind is None:
+        assert spec.kind == "D"
+        return
+    assert spec.kind == kind
+    assert list(spec.states) == states
+
+
+def test_ties_have_one_spelling():
+    for given, written in (
+        ("1-forget", "1 - forget"),
+        ("forget( s-1 )", "forget(s - 1)"),
+        ("1 - forget(s + 0.50)", "1 - forget(s + 0.5)"),
+    ):
+        assert GateSpec(forget=Gate(), input=given).input == written
 
 
 def test_specs_that_compute_the_same_are_equal_whatever_they_are_called():
@@ -35,12 +77,13 @@ def test_specs_that_compute_the_same_are_equal_whatever_they_are_called():
     assert hash(replace(LSTM, name="mine")) == hash(LSTM)
     assert replace(LSTM, forget="1-input") == replace(LSTM, forget=" 1 - input ")
     assert Gate(reads=("state", "input")) == Gate(reads=("input", "state", "state"))
+    assert Gate(reads="tanh( state )") == Gate(reads=("tanh(state)",))
     assert GateSpec(input=1) == GateSpec()
     assert replace(LSTM, forget=1.0) != LSTM
 
 
 def test_partial_configs_keep_defaults():
-    assert GateSpec.from_config({"forget": {}, "input": "1 - forget"}) == REFERENCES["ugrnn"].spec
+    assert GateSpec.from_config({"forget": {}, "input": "1 - forget"}) == gate_spec("ugrnn")
 
 
 OF_ANY = "give a Gate, a number, or a tie such as '1 - input'"
@@ -48,7 +91,34 @@ CONTRADICTIONS = {
     "unknown activation": (lambda: Gate("tahn"), "unknown activation 'tahn': name one of keras.activations"),
     "activation that JSON cannot hold": (lambda: Gate(abs), "name one of keras.activations"),
     "unknown output activation": (lambda: replace(LSTM, output_activation="x"), "unknown activation 'x'"),
-    "unknown source": (lambda: Gate(reads=("input", "stat")), "'stat': use any of input, state, memory"),
+    "unknown source": (lambda: Gate(reads=("input", "stat")), "'stat': use any of input, previous input"),
+    "unknown activation of a source": (lambda: Gate(reads="tahn(state)"), "unknown activation 'tahn'"),
+    "activation of the gates": (
+        lambda: Gate(reads="tanh(gates)"),
+        "write 'gates' in place of 'tanh\\(gates\\)'",
+    ),
+    "no word": (lambda: Gate(reads=(1,)), "a gate cannot read 1: use any of"),
+    "two ways to read the state": (
+        lambda: Gate(reads=("state", "tanh(state)")),
+        "reads 'state' in two ways: choose one",
+    ),
+    "two states": (lambda: Gate(reads=("state", "modulated state")), "reads both .*: leave one of them out"),
+    "no gates to read": (
+        lambda: GateSpec(candidate=Gate("tanh", ("input", "gates"))),
+        "no gates to read: add a gate, or leave 'gates' out",
+    ),
+    "shift of a number": (
+        lambda: GateSpec(forget=0.5, input="1 - forget(s - 1)"),
+        "input shifts what the activation of forget is applied to, but forget is 0.5: make it a Gate",
+    ),
+    "shift of a tie": (
+        lambda: GateSpec(forget="1 - reset", input="forget(s + 1)", reset=Gate()),
+        "but forget is '1 - reset': make it a Gate, or leave the shift out",
+    ),
+    "shift that is no number": (
+        lambda: GateSpec(forget=Gate(), input="forget(s - x)"),
+        "cannot read the tie",
+    ),
     "gate that reads nothing": (lambda: Gate(reads=()), "write a number in its place"),
     "candidate that is not learned": (lambda: GateSpec(candidate=1.0), "candidate is 1.0: .* give a Gate"),
     "gate of another type": (lambda: GateSpec(forget=None), f"forget is None: {OF_ANY}"),
@@ -97,7 +167,11 @@ CONTRADICTIONS = {
         lambda: GateSpec.from_config({"foget": 1.0}),
         "no entry 'foget': use any of candidate, forget",
     ),
-    "unknown name": (lambda: gate_spec("lstn"), "no cell called 'lstn': use one of simple, lstm, gru"),
+    "unknown name": (lambda: gate_spec("lstn"), "no cell called 'lstn'; did you mean lstm"),
+    "name of a class": (
+        lambda: gate_spec("sru"),
+        "sru has no declaration: it is the class textrnn.cells.sru",
+    ),
 }
 
 

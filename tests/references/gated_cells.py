@@ -1,72 +1,116 @@
-"""Gated cells in NumPy, each as its paper writes it, beside the spec that declares it.
+"""The published cells in NumPy, each as its paper writes it, and a few that nobody published.
 
-The steps are written out from the equations and use nothing of the library; the layout of the weights is
-spelled as letters (i input, f forget, r reset, g candidate, o output).
+The steps are written out from the equations and use nothing of the library; of its cells they know how the
+weights are laid out, spelled as letters: i input, f forget, r reset, g candidate, o output.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from textrnn.cells import Gate, GateSpec, gate_spec
+from textrnn.cells import Gate, GateSpec
+
+tanh = np.tanh
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-tanh = np.tanh
+def softplus(x):
+    return np.logaddexp(0, x)
 
 
-@dataclasses.dataclass(frozen=True)
+def normalised(x, gain, shift, epsilon=1e-5):
+    """Layer normalisation over the last axis; the paper has no epsilon, its implementations have."""
+    return gain * (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon) + shift
+
+
 class Weights:
-    """By letter of the gate: input kernels W, recurrent kernels U, biases b and b2, peepholes p."""
+    """The blocks of a cell's weights by name: `w["peephole"]["i"]`, or `w.p["i"]` for the common ones."""
 
-    W: dict
-    U: dict
-    b: dict
-    b2: dict
-    p: dict
+    def __init__(self, blocks: Mapping[str, dict]):
+        self.blocks = blocks
+        self.W, self.U, self.b, self.p = (
+            blocks.get(name, {}) for name in ("kernel", "recurrent_kernel", "bias", "peephole")
+        )
 
-    def pre(self, gate, x, h=None, c=None):
-        """Wx + Uh + p⊙c + b, of those terms that are there."""
-        total = x @ self.W[gate] + self.b[gate]
+    def __getitem__(self, name):
+        return self.blocks[name]
+
+    def pre(self, gate, x=None, h=None, c=None):
+        """Wx + Uh + p⊙c + b, of those terms that are given."""
+        total = self.b[gate]
+        if x is not None:
+            total = total + x @ self.W[gate]
         if h is not None:
             total = total + h @ self.U[gate]
         if c is not None:
             total = total + self.p[gate] * c
         return total
 
+    def at_width_of_units(self, x):
+        """The projection rule: W′x where the widths differ, else x."""
+        return x @ self["projection_kernel"]["x"] if "projection_kernel" in self.blocks else x
+
+
+def normal(rng, shape):
+    return rng.normal(size=shape)
+
+
+def fractions(rng, shape):
+    return rng.uniform(0.1, 0.9, size=shape)
+
+
+def positive(rng, shape):
+    return rng.uniform(0.5, 2.0, size=shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """A state of `units`: where it starts, and how to draw values that it could have later."""
+
+    initial: float = 0.0
+    draw: Callable = normal
+
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A step `(w, x, states) -> (output, states)` in NumPy, and the layout of the weights it expects.
+    """A cell in NumPy, and what it has to know of the library's.
 
-    The bias is laid out as the kernel unless said.
+    `cell` is what `GatedCell(units, cell)` takes: the name of a published architecture, or a spec. `step` is
+    a function `(weights, x, states) -> (output, states)`. `layout` names the weights in the order of
+    `get_weights()`, each with the names of its blocks of `units` along the last axis; a `projection_kernel`
+    is there only where the widths of input and units differ. `states` are the states in their order.
     """
 
-    spec: GateSpec
+    name: str
+    cell: str | GateSpec
     step: Callable
-    kernel: str
-    recurrent_kernel: str = ""
-    peephole: str = ""
-    states: int = 1
-    bias: str = ""
-    two_biases: bool = False
+    layout: Mapping[str, Sequence[str]]
+    states: tuple[State, ...] = (State(),)
+
+    def names(self, features, units):
+        """The names of the weights that a cell of these widths has."""
+        return [name for name in self.layout if name != "projection_kernel" or features != units]
 
     def unpack(self, weights):
-        """The arrays in the order of a cell's `get_weights()`, by gate."""
-        weights = [np.asarray(w, "float64") for w in weights]
-        blocks = lambda array, letters: dict(zip(letters, np.split(array, len(letters), -1), strict=True))  # noqa: E731
-        W = blocks(weights.pop(0), self.kernel)
-        U = blocks(weights.pop(0), self.recurrent_kernel) if self.recurrent_kernel else {}
-        bias, letters = weights.pop(0), self.bias or self.kernel
-        b = blocks(bias[0] if self.two_biases else bias, letters)
-        b2 = blocks(bias[1], letters) if self.two_biases else {}
-        p = blocks(weights.pop(0), self.peephole) if self.peephole else {}
-        assert not weights
-        return Weights(W, U, b, b2, p)
+        """The arrays in the order of a cell's `get_weights()`, in float64, by name and block."""
+        features, units = len(weights[0]), weights[0].shape[-1] // len(self.layout["kernel"])
+        blocks = {}
+        for name, array in zip(self.names(features, units), weights, strict=True):
+            split = np.split(np.asarray(array, "float64"), len(self.layout[name]), axis=-1)
+            blocks[name] = dict(zip(self.layout[name], split, strict=True))
+        return Weights(blocks)
+
+    def initial_states(self, batch, units):
+        """The states before the first step, each `(batch, units)`."""
+        return [np.full((batch, units), state.initial) for state in self.states]
+
+    def random_states(self, rng, batch, units):
+        """States `(batch, units)` that the cell could be in, from a NumPy generator."""
+        return [state.draw(rng, (batch, units)) for state in self.states]
 
     def run(self, weights, x, states=None, mask=None):
         """X `(batch, time, features)` -> outputs `(batch, time, units)` and the last states.
@@ -74,9 +118,8 @@ class Reference:
         A masked step leaves the states alone and repeats the output before it, at first zeros.
         """
         w = self.unpack(weights)
-        units = w.W[self.kernel[0]].shape[-1]
-        if states is None:
-            states = [np.zeros((len(x), units)) for _ in range(self.states)]
+        units = w.W[self.layout["kernel"][0]].shape[-1]
+        states = self.initial_states(len(x), units) if states is None else states
         outputs, output = [], np.zeros((len(x), units))
         for t in range(x.shape[1]):
             new_output, new_states = self.step(w, np.asarray(x[:, t], "float64"), states)
@@ -85,6 +128,9 @@ class Reference:
             states = [np.where(valid, new, old) for new, old in zip(new_states, states, strict=True)]
             outputs.append(output)
         return np.stack(outputs, 1), states
+
+
+# The steps -----------------------------------------------------------------------------------------------
 
 
 def simple(w, x, states):
@@ -125,11 +171,42 @@ def lstm_cifg(w, x, states):
     return lstm_peephole(w, x, states, i=i, f=1 - i)
 
 
+def lstm_fgr(w, x, states):
+    h, old, *gates = states
+
+    def recurrence(reader):
+        """R_i i + R_f f + R_o o, the gates of t−1."""
+        kernels = w["gate_kernel"]
+        return sum(gate @ kernels[reader + source] for source, gate in zip("ifo", gates, strict=True))
+
+    i = sigmoid(w.pre("i", x, h, old) + recurrence("i"))
+    f = sigmoid(w.pre("f", x, h, old) + recurrence("f"))
+    c = f * old + i * tanh(w.pre("g", x, h))
+    o = sigmoid(w.pre("o", x, h, c) + recurrence("o"))
+    h = o * tanh(c)
+    return h, [h, c, i, f, o]
+
+
+def lstm_ln(w, x, states):
+    h, c = states
+    # One mean and variance for all four gates together (equation 20 of the paper).
+    whole = lambda name: np.concatenate(list(w[name].values()), axis=-1)  # noqa: E731
+    total = (
+        normalised(x @ whole("kernel"), whole("input_gain"), whole("input_shift"))
+        + normalised(h @ whole("recurrent_kernel"), whole("recurrent_gain"), whole("recurrent_shift"))
+        + whole("bias")
+    )
+    i, f, g, o = np.split(total, 4, axis=-1)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    h = sigmoid(o) * tanh(normalised(c, whole("memory_gain"), whole("memory_shift")))
+    return h, [h, c]
+
+
 def gru(w, x, states):
     (h,) = states
-    z = sigmoid(x @ w.W["f"] + w.b["f"] + h @ w.U["f"] + w.b2["f"])
-    r = sigmoid(x @ w.W["r"] + w.b["r"] + h @ w.U["r"] + w.b2["r"])
-    candidate = tanh(x @ w.W["g"] + w.b["g"] + r * (h @ w.U["g"] + w.b2["g"]))
+    z = sigmoid(x @ w.W["f"] + w.b["f"][0] + h @ w.U["f"] + w.b["f"][1])
+    r = sigmoid(x @ w.W["r"] + w.b["r"][0] + h @ w.U["r"] + w.b["r"][1])
+    candidate = tanh(x @ w.W["g"] + w.b["g"][0] + r * (h @ w.U["g"] + w.b["g"][1]))
     h = z * h + (1 - z) * candidate
     return h, [h]
 
@@ -155,16 +232,128 @@ def ugrnn(w, x, states):
     return h, [h]
 
 
+def janet(w, x, states, beta=1.0):
+    (c,) = states
+    s = w.pre("f", x, c)
+    c = sigmoid(s) * c + (1 - sigmoid(s - beta)) * tanh(w.pre("g", x, c))
+    return c, [c]
+
+
+def mut1(w, x, states):
+    (h,) = states
+    z = sigmoid(w.pre("i", x))
+    r = sigmoid(w.pre("r", x, h))
+    h = tanh((r * h) @ w.U["g"] + tanh(w.at_width_of_units(x)) + w.b["g"]) * z + h * (1 - z)
+    return h, [h]
+
+
+def mut2(w, x, states):
+    (h,) = states
+    z = sigmoid(w.pre("i", x, h))
+    r = sigmoid(w.at_width_of_units(x) + h @ w.U["r"] + w.b["r"])
+    h = tanh((r * h) @ w.U["g"] + x @ w.W["g"] + w.b["g"]) * z + h * (1 - z)
+    return h, [h]
+
+
+def mut3(w, x, states):
+    (h,) = states
+    z = sigmoid(w.pre("i", x, tanh(h)))
+    r = sigmoid(w.pre("r", x, h))
+    h = tanh((r * h) @ w.U["g"] + x @ w.W["g"] + w.b["g"]) * z + h * (1 - z)
+    return h, [h]
+
+
+def multiplicative_lstm(w, x, states):
+    h, c = states
+    m = (x @ w["modulation_kernel"]["m"]) * (h @ w["modulation_recurrent_kernel"]["m"])
+    return lstm(w, x, [m, c])
+
+
+def slstm(w, x, states):
+    h, c, n, m = states
+    log_forget = -softplus(-w.pre("f", x, h))  # log σ
+    log_input = w.pre("i", x, h)
+    stabiliser = np.maximum(log_forget + m, log_input)
+    i, f = np.exp(log_input - stabiliser), np.exp(log_forget + m - stabiliser)
+    c = f * c + i * tanh(w.pre("g", x, h))
+    n = f * n + i
+    h = sigmoid(w.pre("o", x, h)) * c / n
+    return h, [h, c, n, stabiliser]
+
+
+def slstm_without_stabiliser(w, x):
+    """What the sLSTM computes of a sequence `(batch, time, features)`, as the paper first writes it:
+    i = exp(ĩ), which overflows sooner or later."""
+    units = w.U["i"].shape[-1]
+    h, c, n = (np.zeros((len(x), units)) for _ in "hcn")
+    outputs = []
+    for t in range(x.shape[1]):
+        i, f, z, o = (w.pre(gate, x[:, t], h) for gate in "ifgo")
+        c = sigmoid(f) * c + np.exp(i) * tanh(z)
+        n = sigmoid(f) * n + np.exp(i)
+        h = sigmoid(o) * c / n
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
+
+
 def indrnn(w, x, states):
     (h,) = states
     h = np.maximum(w.pre("g", x, c=h), 0)
     return h, [h]
 
 
+def sru(w, x, states):
+    (old,) = states
+    f, r = (sigmoid(w.pre(gate, x, c=old)) for gate in "fr")
+    c = f * old + (1 - f) * (x @ w.W["g"])
+    # α = √(1 + 2e^b), of a bias that starts at 0. The authors' code scales W′ once, at its initialisation.
+    h = r * c + (1 - r) * np.sqrt(3) * w.at_width_of_units(x)
+    return h, [c]
+
+
+def qrnn(w, x, states):
+    """The width-2 convolutions step by step: the states behind c are W′x(t−1) of each gate."""
+    c, *previous = states
+    f, g, o = (w.pre(gate, x) + before for gate, before in zip("fgo", previous, strict=True))
+    c = sigmoid(f) * c + (1 - sigmoid(f)) * tanh(g)
+    return sigmoid(o) * c, [c, *(x @ w["previous_kernel"][gate] for gate in "fgo")]
+
+
+def qrnn_as_convolution(w, x):
+    """What the QRNN computes of a sequence `(batch, time, features)`: causal convolutions and fo-pooling."""
+    padded = np.pad(x, ((0, 0), (1, 0), (0, 0)))
+
+    def convolved(gate):
+        taps = np.stack([w["previous_kernel"][gate], w.W[gate]])
+        return sum(padded[:, k : k + x.shape[1]] @ taps[k] for k in (0, 1)) + w.b[gate]
+
+    z, f, o = tanh(convolved("g")), sigmoid(convolved("f")), sigmoid(convolved("o"))
+    c, outputs = np.zeros_like(z[:, 0]), []
+    for t in range(x.shape[1]):
+        c = f[:, t] * c + (1 - f[:, t]) * z[:, t]
+        outputs.append(o[:, t] * c)
+    return np.stack(outputs, axis=1)
+
+
 def min_gru(w, x, states):
     (h,) = states
     z = sigmoid(w.pre("i", x))
     h = (1 - z) * h + z * w.pre("g", x)
+    return h, [h]
+
+
+def min_lstm(w, x, states):
+    (h,) = states
+    f, i = sigmoid(w.pre("f", x)), sigmoid(w.pre("i", x))
+    h = f / (f + i) * h + i / (f + i) * w.pre("g", x)
+    return h, [h]
+
+
+def rg_lru(w, x, states):
+    (h,) = states
+    r, i = sigmoid(w.pre("f", x)), sigmoid(w.pre("i", x))
+    a = sigmoid(w["decay_logit"]["a"]) ** (8 * r)
+    h = a * h + np.sqrt(1 - a**2) * (i * w.at_width_of_units(x))
     return h, [h]
 
 
@@ -177,68 +366,100 @@ def leaky(w, x, states):
 def state_gated(w, x, states):
     """No published cell: forget and candidate see only the state, reset and output only the input."""
     h, c = states
-    f = sigmoid(h @ w.U["f"] + w.b["f"] + w.b2["f"])
-    r = sigmoid(x @ w.W["r"] + w.b["r"] + w.b2["r"])
-    o = sigmoid(x @ w.W["o"] + w.b["o"] + w.b2["o"])
-    c = f * c + tanh(r * (h @ w.U["g"] + w.b2["g"]) + w.b["g"])
+    f = sigmoid(h @ w.U["f"] + w.b["f"].sum(0))
+    r, o = (sigmoid(x @ w.W[gate] + w.b[gate].sum(0)) for gate in "ro")
+    c = f * c + tanh(r * (h @ w.U["g"] + w.b["g"][1]) + w.b["g"][0])
     h = o * c
     return h, [h, c]
 
 
-GATES = Gate(reads=("input", "state", "memory"))
-PEEPHOLE = dataclasses.replace(gate_spec("lstm"), name="", input=GATES, forget=GATES, output=GATES)
+# Where their weights are ---------------------------------------------------------------------------------
 
 
-def _peephole(name, kernel="ifgo", step=lstm_peephole, peephole="ifo", **changes):
-    spec = dataclasses.replace(PEEPHOLE, name=name, **changes)
-    return Reference(spec, step, kernel, kernel, peephole, states=2)
+def _layout(letters, peephole="", **more):
+    """A kernel, a recurrent kernel and a bias for each gate; and what a cell has besides."""
+    layout = {"kernel": letters, "recurrent_kernel": letters, "bias": letters}
+    return layout | ({"peephole": peephole} if peephole else {}) | more
+
+
+def _of_input(letters, **more):
+    """A kernel and a bias for each gate."""
+    return {"kernel": letters, "bias": letters, **more}
+
+
+H = State()
+HC = (State(), State())
+GATE = State(draw=fractions)
+NORMALISATION = {
+    name: "ifgo" for name in ("input_gain", "input_shift", "recurrent_gain", "recurrent_shift")
+} | {"memory_gain": "c", "memory_shift": "c"}
+PROJECTION = {"projection_kernel": "x"}
+
+
+def _greff(name, letters="ifgo", peephole="ifo", step=lstm_peephole, **parts):
+    run = (lambda w, x, states: step(w, x, states, **parts)) if parts else step
+    return Reference(name, name, run, _layout(letters, peephole), HC)
+
+
+def _published(name, step, layout, states=(H,)):
+    return Reference(name, name, step, layout, states)
 
 
 _REFERENCES = [
-    Reference(gate_spec("simple"), simple, "g", "g"),
-    Reference(gate_spec("lstm"), lstm, "ifgo", "ifgo", states=2),
-    Reference(gate_spec("gru"), gru, "frg", "frg", two_biases=True),
+    _published("simple", simple, _layout("g")),
+    _published("lstm", lstm, _layout("ifgo"), HC),
+    _greff("lstm_peephole"),
+    _greff("lstm_nig", "fgo", "fo", i=1),
+    _greff("lstm_nfg", "igo", "io", f=1),
+    _greff("lstm_nog", "ifg", "if", o=1),
+    _greff("lstm_niaf", g=lambda a: a),
+    _greff("lstm_noaf", show=lambda a: a),
+    _greff("lstm_cifg", "igo", "io", lstm_cifg),
+    _published(
+        "lstm_fgr",
+        lstm_fgr,
+        _layout("ifgo", "ifo", gate_kernel=[reader + source for reader in "ifo" for source in "ifo"]),
+        (*HC, GATE, GATE, GATE),
+    ),
+    _published("lstm_ln", lstm_ln, _layout("ifgo", **NORMALISATION), HC),
+    _published("gru", gru, _layout("frg")),
+    _published("gru_reset_before", gru_reset_before, _layout("frg")),
+    _published("mgu", mgu, _layout("ig")),
+    _published("ugrnn", ugrnn, _layout("fg")),
+    _published("janet", janet, _layout("fg")),
+    _published("mut1", mut1, {"kernel": "ir", "recurrent_kernel": "rg", "bias": "irg"} | PROJECTION),
+    _published("mut2", mut2, {"kernel": "ig", "recurrent_kernel": "irg", "bias": "irg"} | PROJECTION),
+    _published("mut3", mut3, _layout("irg")),
+    _published(
+        "multiplicative_lstm",
+        multiplicative_lstm,
+        _layout("ifgo", modulation_kernel="m", modulation_recurrent_kernel="m"),
+        HC,
+    ),
+    _published("slstm", slstm, _layout("ifgo"), (H, H, State(draw=positive), State(-3e4, normal))),
+    _published("indrnn", indrnn, _of_input("g", peephole="g")),
+    _published("sru", sru, {"kernel": "frg", "bias": "fr", "peephole": "fr"} | PROJECTION),
+    _published("qrnn", qrnn, _of_input("fgo", previous_kernel="fgo"), (H, H, H, H)),
+    _published("min_gru", min_gru, _of_input("ig")),
+    _published("min_lstm", min_lstm, _of_input("ifg")),
+    _published("rg_lru", rg_lru, _of_input("if", decay_logit="a") | PROJECTION),
     Reference(
-        dataclasses.replace(gate_spec("lstm"), name="coupled", forget="1 - input"),
-        lstm_cifg_without_peepholes,
-        "igo",
-        "igo",
-        states=2,
-    ),
-    _peephole("lstm_peephole"),
-    _peephole("lstm_nig", "fgo", lambda w, x, s: lstm_peephole(w, x, s, i=1), "fo", input=1),
-    _peephole("lstm_nfg", "igo", lambda w, x, s: lstm_peephole(w, x, s, f=1), "io", forget=1),
-    _peephole("lstm_nog", "ifg", lambda w, x, s: lstm_peephole(w, x, s, o=1), "if", output=1),
-    _peephole(
-        "lstm_niaf", step=lambda w, x, s: lstm_peephole(w, x, s, g=lambda a: a), candidate=Gate("linear")
-    ),
-    _peephole(
-        "lstm_noaf", step=lambda w, x, s: lstm_peephole(w, x, s, show=lambda a: a), output_activation="linear"
-    ),
-    _peephole("lstm_cifg", "igo", lstm_cifg, "io", forget="1 - input"),
-    Reference(
-        dataclasses.replace(gate_spec("gru"), name="gru_reset_before", reset_after=False),
-        gru_reset_before,
-        "frg",
-        "frg",
-    ),
-    Reference(GateSpec(name="mgu", input=Gate(), forget="1 - input", reset="input"), mgu, "ig", "ig"),
-    Reference(GateSpec(name="ugrnn", forget=Gate(), input="1 - forget"), ugrnn, "fg", "fg"),
-    Reference(
-        GateSpec(name="indrnn", candidate=Gate("relu", reads=("input", "memory"))), indrnn, "g", peephole="g"
-    ),
-    Reference(
+        "coupled",
         GateSpec(
-            name="min_gru",
-            candidate=Gate("linear", reads="input"),
-            input=Gate(reads="input"),
+            name="coupled",
             forget="1 - input",
+            input=Gate(),
+            output=Gate(),
+            separate_memory=True,
+            output_activation="tanh",
         ),
-        min_gru,
-        "ig",
+        lstm_cifg_without_peepholes,
+        _layout("igo"),
+        HC,
     ),
-    Reference(GateSpec(name="leaky", forget=0.75, input=0.25), leaky, "g", "g"),
+    Reference("leaky", GateSpec(name="leaky", forget=0.75, input=0.25), leaky, _layout("g")),
     Reference(
+        "state_gated",
         GateSpec(
             name="state_gated",
             candidate=Gate("tanh", reads="state"),
@@ -249,12 +470,9 @@ _REFERENCES = [
             reset_after=True,
         ),
         state_gated,
-        kernel="ro",
-        recurrent_kernel="fg",
-        bias="frgo",
-        two_biases=True,
-        states=2,
+        {"kernel": "ro", "recurrent_kernel": "fg", "bias": "frgo"},
+        HC,
     ),
 ]
-REFERENCES = {reference.spec.name: reference for reference in _REFERENCES}
+REFERENCES = {reference.name: reference for reference in _REFERENCES}
 """Name -> reference, for every architecture that a law is tested on."""

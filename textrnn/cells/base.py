@@ -136,6 +136,21 @@ class Cell(keras.layers.Layer, abc.ABC):
         """The weights of `step` that are not matrices (peepholes, a normalisation's gain): name -> `(n,)`."""
         return {}
 
+    @property
+    def zoneout_groups(self) -> list[int | None]:
+        """For each state the group whose zoneout mask it shares, or None where keeping an old value would
+        make no sense. By default every state is a group of its own, in the order of the states."""
+        return list(range(len(self.state_size)))
+
+    @property
+    def kind(self) -> str:
+        """How the states of one step depend on those before, derived from the built cell.
+
+        `"S"`, sequential: through a matrix. `"D"`, diagonal: elementwise. `"P"`, parallel: linearly, with
+        coefficients that depend on the input alone, so that a parallel scan computes it.
+        """
+        return "S" if self.recurrent_kernels else "D"
+
     def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
         """Zeros `(batch_size, n)` for each n of `state_size`, in the cell's compute dtype."""
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
@@ -144,6 +159,64 @@ class Cell(keras.layers.Layer, abc.ABC):
         """The shapes of what `call` returns."""
         batch = input_shape[0]
         return (batch, self.output_size), [(batch, size) for size in self.state_size]
+
+
+class LinearCell(Cell):
+    """Base class of cells whose one state is linear in itself: c(t) = a(t) ⊙ c(t−1) + b(t).
+
+    A subclass defines, besides `state_size`, `output_size` and `project_inputs`,
+
+    - `coefficients(projected)`: a and b, which depend on the input alone;
+    - `read_out(projected, memory, weights)` where the output is not the state itself.
+
+    `step` is derived from these, and so is everything else that runs the cell.
+
+    Example:
+    >>> import keras, numpy as np, textrnn
+    >>> class Average(textrnn.cells.LinearCell):
+    ...     "c = 0.9 c + 0.1 x"
+    ...     def __init__(self, units, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.state_size, self.output_size = [units], units
+    ...     state_size = output_size = None
+    ...     def project_inputs(self, x):
+    ...         return (x,)
+    ...     def coefficients(self, projected):
+    ...         return 0.9 * keras.ops.ones_like(projected[0]), 0.1 * projected[0]
+    >>> float(textrnn.Recurrent(Average(1))(np.ones((1, 2, 1)))[0, 0]), Average(1).kind
+    (0.1899999976158142, 'P')
+    """
+
+    @property
+    def kind(self) -> str:
+        """`"P"`."""
+        return "P"
+
+    @property
+    def recurrent_kernels(self) -> dict[str, Tensor]:
+        """None: nothing reads the state through a matrix."""
+        return {}
+
+    @abc.abstractmethod
+    def coefficients(self, projected: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The coefficients of the update.
+
+        Args:
+            projected: what `project_inputs` gave, of one step `(batch, n)` or of all `(time, batch, n)`.
+
+        Returns:
+            a and b, each with the leading dimensions of `projected` and the size of the state.
+        """
+
+    def read_out(self, projected: Sequence[Tensor], memory: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """The output from the new state; by default the state itself."""
+        return memory
+
+    def step(self, projected, states, dot, weights):
+        """One step: c = a ⊙ c + b, and what is read out of it."""
+        kept, written = self.coefficients(projected)
+        memory = kept * states[0] + written
+        return self.read_out(projected, memory, weights), [memory]
 
 
 def project(x: Tensor, kernel: Tensor) -> Tensor:

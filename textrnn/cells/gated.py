@@ -1,41 +1,58 @@
 """Any `GateSpec` as a Keras cell."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
-from textrnn.cells.base import Cell, Dot, Tensor, project
-from textrnn.cells.spec import Gate, GateSpec, gate_spec, parse_tie
+from textrnn.cells.base import Dot, Tensor, project
+from textrnn.cells.registry import find_cell
+from textrnn.cells.spec import INPUT_SOURCES, STATE_SOURCES, Gate, GateSpec, parse_tie
+from textrnn.cells.weights import WeightedCell, gate_by_gate
 from textrnn.errors import InputError
+
+_EPSILON = 1e-5  # of the variance in layer normalisation
 
 
 @keras.saving.register_keras_serializable("textrnn")
-class GatedCell(Cell):
+class GatedCell(WeightedCell):
     """A recurrent cell made of gates, from its declaration.
+
+    `GatedCell(units, name)` makes every cell that `textrnn cells` lists. The few that no declaration
+    expresses are classes of their own, and are what the call then returns. A subclass that overrides `step`
+    has the weights of a declaration and an update of its own.
 
     Weights, with one block of `units` columns for each learned gate in the order input, forget, reset,
     candidate, output: `kernel` `(features, blocks)`, `recurrent_kernel` `(units, blocks)`, `bias` `(blocks,)`
     (`(2, blocks)` where a reset acts after the matrix: a second bias belongs to the recurrent product) and
     `peephole` `(blocks,)`. Each has blocks for those gates that use it, and is absent where none does. For
     `simple`, `lstm` and `gru` they are Keras's: `set_weights(keras_cell.get_weights())` works both ways.
+    After them come those of rarer sources: `previous_kernel` `(features, blocks)`; `projection_kernel`
+    `(features, units)`, where the raw input is not `units` wide; `modulation_kernel` `(features, units)`
+    and `modulation_recurrent_kernel` `(units, units)`; `gate_kernel`, a block for each gate that reads and
+    each that is read; and the gains and shifts of layer normalisation.
 
     Args:
         units: the size of the output and of each state.
-        spec: a `GateSpec`, the name of one (`"simple"`, `"lstm"`, `"gru"`), or what its `get_config` gave.
-        use_bias: whether gates have biases.
+        spec: a `GateSpec`; the name of a cell; `"module:attribute"`; or what `GateSpec.get_config` gave.
         unit_forget_bias: whether the bias of a learned forget gate over a separate memory starts at 1
             (Gers et al. 2000; Jozefowicz et al. 2015).
-        kernel_initializer, recurrent_initializer, bias_initializer, peephole_initializer: the recurrent and
-            peephole initializers draw each gate on its own: `"orthogonal"` makes every matrix orthogonal.
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: as for Keras's cells.
-        kernel_constraint, recurrent_constraint, bias_constraint: as for Keras's cells.
-        **kwargs: of `keras.layers.Layer` (`name`, `dtype`, ...).
+        chrono: how many steps the longest dependencies span, for chrono initialisation (Tallec & Ollivier
+            2018, Can recurrent neural networks warp time?) in the place of a unit forget bias: that of a
+            learned forget gate starts at log(u) with u uniform in [1, chrono − 1], and that of a learned
+            input gate at −log(u).
+        **kwargs: `use_bias` (True), whether gates have biases; `kernel_initializer` ("glorot_uniform"),
+            `recurrent_initializer` ("orthogonal", each gate on its own), `bias_initializer` ("zeros") and
+            `peephole_initializer` (by default a candidate's, which is the whole recurrence of an
+            independently recurrent network, is uniform in [0, 1] as in Li et al. 2018, and those of gates are
+            Glorot's); `kernel_regularizer`, `kernel_constraint` and so on; and the arguments of
+            `keras.layers.Layer` (`name`, `dtype`, ...).
 
     Raises:
-        InputError: for an unknown name, or `units` that is not a positive int.
+        InputError: for an unknown name, `units` that is not a positive int, or chrono initialisation of a
+            spec that learns neither what it keeps nor what it writes.
 
     Example:
     >>> import numpy as np, textrnn
@@ -45,113 +62,134 @@ class GatedCell(Cell):
     True
     """
 
+    initializers: ClassVar = {
+        "kernel": "glorot_uniform",
+        "recurrent": "orthogonal",
+        "bias": "zeros",
+        "peephole": None,
+    }
+
+    def __new__(cls, units=None, spec="lstm", *args, **kwargs):
+        """The cell, of another class where the name is that of one."""
+        cell = find_cell(spec)
+        if isinstance(cell, GateSpec):
+            return super().__new__(cls, units, spec, *args, **kwargs)
+        if cls is not GatedCell:
+            raise InputError(
+                f"{cls.__name__} is made of a declaration, and {spec} is the class {cell.__name__}"
+            )
+        return cell(units, *args, **kwargs)
+
     def __init__(
         self,
         units: int,
         spec: GateSpec | str | Mapping[str, Any] = "lstm",
-        use_bias: bool = True,
         unit_forget_bias: bool = True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        peephole_initializer="glorot_uniform",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
+        chrono: int | None = None,
         **kwargs,
     ):
-        if not isinstance(units, (int, np.integer)) or isinstance(units, bool) or units <= 0:
-            raise InputError(f"units is {units!r}: give a positive whole number")
-        super().__init__(**kwargs)
-        self.units = int(units)
-        self.spec = _as_spec(spec)
-        self.use_bias = use_bias
+        super().__init__(units, **kwargs)
+        self.spec = _found_spec(spec)
         self.unit_forget_bias = unit_forget_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.peephole_initializer = keras.initializers.get(peephole_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
-        self.kernel_constraint = keras.constraints.get(kernel_constraint)
-        self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
-        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.chrono = _check_chrono(chrono, self.spec)
         self.kernel = self.recurrent_kernel = self.bias = self.peephole = None
+        self.previous_kernel = self.projection_kernel = self.gate_kernel = None
+        self.modulation_kernel = self.modulation_recurrent_kernel = None
+        self.input_gain = self.input_shift = self.recurrent_gain = self.recurrent_shift = None
+        self.memory_gain = self.memory_shift = None
 
     @property
     def state_size(self) -> list[int]:
-        """The output, and after it a separate memory."""
-        return [self.units] * (2 if self.spec.separate_memory else 1)
+        """`units` for each of the spec's states."""
+        return [self.units] * len(self.spec.states)
 
     @property
-    def output_size(self) -> int:
-        """`units`."""
-        return self.units
+    def kind(self) -> str:
+        """The spec's."""
+        return self.spec.kind
+
+    @property
+    def zoneout_groups(self) -> list[int | None]:
+        """The output and a separate memory, each on its own; what else is carried is no memory."""
+        memories = [name for name in self.spec.states if name in ("state", "memory")]
+        return [memories.index(name) if name in memories else None for name in self.spec.states]
 
     def build(self, input_shape):
         """Makes the weights for inputs `(batch, features)`."""
-        spec, units = self.spec, self.units
-        # Variables are cast where they are read, not by Keras's autocast: a layer over time reads them
-        # outside this layer's `call`, where another layer's policy would be in force.
-        self.kernel = self.add_weight(
-            shape=(input_shape[-1], units * len(spec.reading("input"))),
-            name="kernel",
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            autocast=False,
-        )
-        if readers := len(spec.reading("state")):
-            self.recurrent_kernel = self.add_weight(
-                shape=(units, units * readers),
-                name="recurrent_kernel",
-                initializer=_gate_by_gate(self.recurrent_initializer, readers),
-                regularizer=self.recurrent_regularizer,
-                constraint=self.recurrent_constraint,
-                autocast=False,
-            )
+        spec, units, features = self.spec, self.units, input_shape[-1]
+        by_input, by_state = spec.reading("input"), spec.reading(*STATE_SOURCES)
+        peepholes, gates_of_gates = spec.reading("memory"), self._gate_pairs
+
+        def add(name, family, rows, blocks, initializer=None):
+            if blocks:
+                shape = (*rows, units * blocks)
+                setattr(self, name, self.new_weight(family, name, shape, initializer))
+
+        def recurrent(blocks):
+            return gate_by_gate(self.recurrent_initializer, blocks)
+
+        add("kernel", "kernel", (features,), len(by_input))
+        add("recurrent_kernel", "recurrent", (units,), len(by_state), recurrent(len(by_state)))
         if self.use_bias:
-            blocks = units * len(spec.learned)
-            self.bias = self.add_weight(
-                shape=(2, blocks) if spec.reset_after else (blocks,),
-                name="bias",
-                initializer=self._initial_bias,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                autocast=False,
-            )
-        if readers := len(spec.reading("memory")):
-            self.peephole = self.add_weight(
-                shape=(units * readers,),
-                name="peephole",
-                initializer=_gate_by_gate(self.peephole_initializer, readers),
-                autocast=False,
-            )
-
-    def project_inputs(self, x: Tensor) -> tuple[Tensor, ...]:
-        """W·x + b for each gate that reads the input, in the order of their weights.
-
-        Args:
-            x: `(..., features)`.
-
-        Returns:
-            A tensor `(..., units)` for each of those gates.
-        """
-        return self.projector()(x)
+            rows = (2,) if spec.reset_after else ()
+            add("bias", "bias", rows, len(spec.learned), self._initial_bias)
+        add("peephole", "peephole", (), len(peepholes), self._initial_peephole)
+        add("previous_kernel", "kernel", (features,), len(spec.reading("previous input")))
+        if spec.reading("raw input"):
+            self.projection_kernel = self.new_projection(features)
+        if spec.reading("modulated state"):
+            add("modulation_kernel", "kernel", (features,), 1)
+            add("modulation_recurrent_kernel", "recurrent", (units,), 1)
+        add("gate_kernel", "recurrent", (units,), len(gates_of_gates), recurrent(len(gates_of_gates)))
+        if spec.layer_norm:
+            shown = 1 if spec.separate_memory else 0
+            for place, blocks in (("input", len(by_input)), ("recurrent", len(by_state)), ("memory", shown)):
+                for name, initializer in ((f"{place}_gain", "ones"), (f"{place}_shift", "zeros")):
+                    if blocks:
+                        weight = self.add_weight(
+                            shape=(units * blocks,), name=name, initializer=initializer, autocast=False
+                        )
+                        setattr(self, name, weight)
 
     def projector(self):
-        """`project_inputs`, with the kernel and bias split by gate already."""
-        biases = self._biases()
-        kernels = self._blocks(self.kernel, self.spec.reading("input"))
+        """`project_inputs`, with the kernels and bias split by gate already.
+
+        It gives, each `(..., units)`: for each gate that reads the input or the raw input, the sum of these
+        and the bias; for a modulated state, W·x; and for each gate that reads the previous input, what it
+        will read of this one.
+        """
+        spec, biases = self.spec, self._biases()
+        kernels = self.blocks(self.kernel, spec.reading("input"))
+        previous = self.blocks(self.previous_kernel, spec.reading("previous input"))
+        gains, shifts = (
+            self.blocks(weight, spec.reading("input")) for weight in (self.input_gain, self.input_shift)
+        )
+        projection, modulation = (
+            None if weight is None else ops.cast(weight, self.compute_dtype)
+            for weight in (self.projection_kernel, self.modulation_kernel)
+        )
 
         def project_inputs(x):
             x = ops.cast(x, self.compute_dtype)
-            products = {role: project(x, kernel) for role, kernel in kernels.items()}
-            return tuple(p + biases[role] if role in biases else p for role, p in products.items())
+
+            def vector(role, source):
+                return _activated(getattr(spec, role).sources[source], x)
+
+            products = {role: project(vector(role, "input"), kernel) for role, kernel in kernels.items()}
+            if spec.layer_norm:
+                products = _layer_normalised(products, gains, shifts)
+            raw = x if projection is None or not spec.reading("raw input") else project(x, projection)
+            sums = []
+            for role in self.spec.reading(*INPUT_SOURCES):
+                terms = [products[role]] if role in products else []
+                if "raw input" in getattr(spec, role).sources:
+                    terms.append(_activated(getattr(spec, role).sources["raw input"], raw))
+                if role in biases:
+                    terms.append(biases[role])
+                sums.append(_sum(terms))
+            modulated = () if modulation is None else (project(x, modulation),)
+            upcoming = [project(vector(role, "previous input"), kernel) for role, kernel in previous.items()]
+            return (*sums, *modulated, *upcoming)
 
         return project_inputs
 
@@ -166,107 +204,60 @@ class GatedCell(Cell):
 
         Args:
             projected: what `project_inputs` gave, each `(batch, units)`.
-            states: h and, with a separate memory, c: each `(batch, units)`.
-            dot: `dot(role, x)` multiplies by the recurrent kernel of that gate.
+            states: those that the spec names, each `(batch, units)`.
+            dot: `dot(role, x)` multiplies by the recurrent kernel of that gate, `dot("modulation", x)` by
+                that of the modulated state, `dot("role/other", x)` by that with which a gate reads another.
             weights: `elementwise_weights`.
 
         Returns:
             The output h `(batch, units)` and the new states.
         """
-        spec = self.spec
-        state, memory = states[0], states[-1]
-        inputs = dict(zip(spec.reading("input"), projected, strict=True))
-        gates: dict[str, Tensor | float] = {}
-
-        def recurrent(role):
-            if role != "candidate" or spec.reset == 1.0:
-                return dot(role, state)
-            if not spec.reset_after:
-                return dot(role, _gated(gate("reset"), state))
-            product = dot(role, state)
-            if "recurrent_bias" in weights:
-                product = product + weights["recurrent_bias"]
-            return _gated(gate("reset"), product)
-
-        def learned(role):
-            declared = getattr(spec, role)
-            terms = [inputs[role]] if role in inputs else []
-            if "state" in declared.reads:
-                terms.append(recurrent(role))
-            if "memory" in declared.reads:
-                terms.append(weights[f"peephole/{role}"] * memory)
-            if f"bias/{role}" in weights:
-                terms.append(weights[f"bias/{role}"])
-            return keras.activations.get(declared.activation)(sum(terms[1:], terms[0]))
-
-        def gate(role):
-            if role not in gates:
-                declared = getattr(spec, role)
-                if isinstance(declared, Gate):
-                    gates[role] = learned(role)
-                elif isinstance(declared, str):
-                    complement, other = parse_tie(declared)
-                    gates[role] = 1.0 - gate(other) if complement else gate(other)
-                else:
-                    gates[role] = declared
-            return gates[role]
-
-        parts = [(gate("forget"), memory), (gate("input"), learned("candidate"))]
-        kept, *written = [_gated(g, value) for g, value in parts if not _is_zero(g)]
-        memory = sum(written, kept)
-        if not spec.separate_memory:
-            return memory, [memory]
-        # Only now: what the output gate reads of the memory is the new one.
-        shown = keras.activations.get(spec.output_activation)(memory)
-        output = _gated(gate("output"), shown)
-        return output, [output, memory]
+        return _Step(self.spec, projected, states, dot, weights).run()
 
     @property
     def recurrent_kernels(self) -> dict[str, Tensor]:
-        """For each gate that reads the state, by role: U `(units, units)`."""
-        return self._blocks(self.recurrent_kernel, self.spec.reading("state"))
+        """Each `(units, units)`: by gate that reads the state, `modulation`, and `role/other` of gates."""
+        kernels = self.blocks(self.recurrent_kernel, self.spec.reading(*STATE_SOURCES))
+        if self.modulation_recurrent_kernel is not None:
+            kernels["modulation"] = ops.cast(self.modulation_recurrent_kernel, self.compute_dtype)
+        return kernels | self.blocks(self.gate_kernel, self._gate_pairs)
 
     @property
     def elementwise_weights(self) -> dict[str, Tensor]:
-        """Each `(units,)`: `peephole/<role>`; `bias/<role>` of gates that do not read the input; and
-        `recurrent_bias`, which the candidate adds to its recurrent product before a reset."""
+        """Each `(units,)`: `peephole/<role>`; `bias/<role>` of gates that do not read the input;
+        `recurrent_bias`, which the candidate adds to its recurrent product before a reset; and of layer
+        normalisation `recurrent_gain/<role>`, `recurrent_shift/<role>`, `memory_gain` and `memory_shift`."""
         spec = self.spec
-        peepholes = self._blocks(self.peephole, spec.reading("memory"))
+        peepholes = self.blocks(self.peephole, spec.reading("memory"))
         biases = self._biases()
         weights = {f"peephole/{role}": weight for role, weight in peepholes.items()}
         weights |= {
-            f"bias/{role}": bias for role, bias in biases.items() if role not in spec.reading("input")
+            f"bias/{role}": bias
+            for role, bias in biases.items()
+            if role not in self.spec.reading(*INPUT_SOURCES)
         }
         if self.bias is not None and spec.reset_after:
-            weights["recurrent_bias"] = self._blocks(self.bias[1], spec.learned)["candidate"]
+            weights["recurrent_bias"] = self.blocks(self.bias[1], spec.learned)["candidate"]
+        for name in ("recurrent_gain", "recurrent_shift"):
+            blocks = self.blocks(getattr(self, name), spec.reading(*STATE_SOURCES))
+            weights |= {f"{name}/{role}": block for role, block in blocks.items()}
+        for name in ("memory_gain", "memory_shift"):
+            if getattr(self, name) is not None:
+                weights[name] = ops.cast(getattr(self, name), self.compute_dtype)
         return weights
 
     def get_config(self):
         """The constructor's arguments, as JSON can hold them."""
-        serialize = keras.saving.serialize_keras_object
         return super().get_config() | {
-            "units": self.units,
             "spec": self.spec.get_config(),
-            "use_bias": self.use_bias,
             "unit_forget_bias": self.unit_forget_bias,
-            "kernel_initializer": serialize(self.kernel_initializer),
-            "recurrent_initializer": serialize(self.recurrent_initializer),
-            "bias_initializer": serialize(self.bias_initializer),
-            "peephole_initializer": serialize(self.peephole_initializer),
-            "kernel_regularizer": serialize(self.kernel_regularizer),
-            "recurrent_regularizer": serialize(self.recurrent_regularizer),
-            "bias_regularizer": serialize(self.bias_regularizer),
-            "kernel_constraint": serialize(self.kernel_constraint),
-            "recurrent_constraint": serialize(self.recurrent_constraint),
-            "bias_constraint": serialize(self.bias_constraint),
+            "chrono": self.chrono,
         }
 
-    def _blocks(self, weight, roles):
-        """The weight in compute dtype, split along its last axis into one contiguous block a role."""
-        if weight is None:
-            return {}
-        blocks = ops.split(ops.cast(weight, self.compute_dtype), len(roles), axis=-1)
-        return dict(zip(roles, blocks, strict=True))
+    @property
+    def _gate_pairs(self):
+        """`reader/read` for each gate that a gate reads."""
+        return [f"{role}/{other}" for role in self.spec.reading("gates") for other in self.spec.gates]
 
     def _biases(self):
         """The bias `(units,)` of each learned gate; where the recurrent product has a bias that no reset
@@ -274,29 +265,180 @@ class GatedCell(Cell):
         if self.bias is None:
             return {}
         if not self.spec.reset_after:
-            return self._blocks(self.bias, self.spec.learned)
-        own, recurrent = (self._blocks(self.bias[row], self.spec.learned) for row in (0, 1))
+            return self.blocks(self.bias, self.spec.learned)
+        own, recurrent = (self.blocks(self.bias[row], self.spec.learned) for row in (0, 1))
         return {role: b if role == "candidate" else b + recurrent[role] for role, b in own.items()}
+
+    def _initial_peephole(self, shape, dtype=None):
+        roles = self.spec.reading("memory")
+        if self.peephole_initializer is not None:
+            return gate_by_gate(self.peephole_initializer, len(roles))(shape, dtype=dtype)
+        glorot, uniform = keras.initializers.GlorotUniform, keras.initializers.RandomUniform
+        drawn = [uniform(0.0, 1.0) if role == "candidate" else glorot() for role in roles]
+        return ops.concatenate([draw((self.units,), dtype=dtype) for draw in drawn])
 
     def _initial_bias(self, shape, dtype=None):
         bias = self.bias_initializer(shape, dtype=dtype)
-        spec = self.spec
-        if not (self.unit_forget_bias and spec.separate_memory and "forget" in spec.learned):
+        if self.chrono is not None:
+            span = keras.initializers.RandomUniform(1.0, self.chrono - 1.0)((self.units,), dtype=dtype)
+            opens = {"forget": ops.log(span), "input": -ops.log(span)}
+        elif self.unit_forget_bias and self.spec.separate_memory:
+            opens = {"forget": ops.ones((self.units,), dtype=dtype)}
+        else:
             return bias
-        start = self.units * spec.learned.index("forget")
-        is_forget = np.zeros(shape, bool)
-        np.atleast_2d(is_forget)[0, start : start + self.units] = True
-        return ops.where(is_forget, ops.ones_like(bias), bias)
+        row = bias[0] if self.spec.reset_after else bias
+        blocks = dict(zip(self.spec.learned, ops.split(row, len(self.spec.learned)), strict=True))
+        row = ops.concatenate([opens.get(role, block) for role, block in blocks.items()])
+        return ops.stack([row, bias[1]]) if self.spec.reset_after else row
 
 
-def _as_spec(spec):
-    if isinstance(spec, GateSpec):
-        return spec
-    if isinstance(spec, str):
-        return gate_spec(spec)
-    if isinstance(spec, Mapping):
-        return GateSpec.from_config(spec)
-    raise InputError(f"spec is {spec!r}: give a GateSpec or the name of one")
+class _Step:
+    """One step of a spec, each gate computed when something first asks for it.
+
+    Args are those of `GatedCell.step`.
+    """
+
+    def __init__(self, spec, projected, states, dot, weights):
+        self.spec, self.dot, self.weights = spec, dot, weights
+        self.before = dict(zip(spec.states, states, strict=True))
+        projections = iter(projected)
+        self.inputs = {role: next(projections) for role in spec.reading(*INPUT_SOURCES)}
+        modulation = next(projections) if spec.reading("modulated state") else None
+        self.previous = {f"previous/{role}": next(projections) for role in spec.reading("previous input")}
+        self.state = self.before.get("state")
+        self.memory = self.before["memory"] if spec.separate_memory else self.state
+        self.modulated = None if modulation is None else modulation * dot("modulation", self.state)
+        self.sums: dict[str, Tensor] = {}
+        self.gates: dict[str, Tensor | float] = {}
+        # All that multiply at once are normalised together; a state that is reset first comes later.
+        self.products: dict[str, Tensor] = {}
+        self.multiply([role for role in spec.reading(*STATE_SOURCES) if not self.is_reset_before(role)])
+
+    def run(self):
+        """The output and the new states."""
+        spec = self.spec
+        parts = {role: self.gate(role) for role in ("forget", "input")}
+        values = {"forget": self.memory, "input": self.gate("candidate")}
+        self.memory = _sum([_gated(g, values[role]) for role, g in parts.items() if not _is_zero(g)])
+        output = self.memory
+        if spec.separate_memory:
+            # Only now: what the output gate reads of the memory is the new one.
+            output = _gated(self.gate("output"), _activated(spec.output_activation, self.shown_memory()))
+        after = self.previous | {"state": output, "memory": self.memory}
+        after |= {f"gate/{role}": self.gate(role) for role in spec.gates}
+        return output, [after[name] for name in spec.states]
+
+    def gate(self, role):
+        """The value of a part of the spec: a tensor, or a number."""
+        if role not in self.gates:
+            declared = getattr(self.spec, role)
+            if isinstance(declared, Gate):
+                declared = _activated(declared.activation, self.sum(role))
+            elif isinstance(declared, str):
+                declared = self.tied(parse_tie(declared))
+            self.gates[role] = declared
+        return self.gates[role]
+
+    def tied(self, tie):
+        """The value of a part that is tied to another."""
+        value = self.gate(tie.role)
+        if tie.shift:
+            value = _activated(getattr(self.spec, tie.role).activation, self.sum(tie.role) + tie.shift)
+        return 1.0 - value if tie.complement else value
+
+    def sum(self, role):
+        """What the activation of a learned gate is applied to."""
+        if role not in self.sums:
+            sources, weights = getattr(self.spec, role).sources, self.weights
+            terms = [self.inputs[role]] if role in self.inputs else []
+            if _state_source(sources):
+                terms.append(self.recurrent(role))
+            if "previous input" in sources:
+                terms.append(self.before[f"previous/{role}"])
+            if "gates" in sources:
+                read = {other: self.before[f"gate/{other}"] for other in self.spec.gates}
+                terms += [self.dot(f"{role}/{other}", value) for other, value in read.items()]
+            if "memory" in sources:
+                terms.append(weights[f"peephole/{role}"] * _activated(sources["memory"], self.memory))
+            if f"bias/{role}" in weights:
+                terms.append(weights[f"bias/{role}"])
+            self.sums[role] = _sum(terms)
+        return self.sums[role]
+
+    def recurrent(self, role):
+        """What a gate reads of the state."""
+        if role not in self.products:
+            self.multiply([role])
+        product = self.products[role]
+        if role == "candidate" and self.spec.reset_after:
+            if "recurrent_bias" in self.weights:
+                product = product + self.weights["recurrent_bias"]
+            product = _gated(self.gate("reset"), product)
+        return product
+
+    def multiply(self, roles):
+        """Makes the recurrent products of these gates."""
+        products = {role: self.dot(role, self.multiplied(role)) for role in roles}
+        if self.spec.layer_norm and products:
+            gains, shifts = (
+                {role: self.weights[f"recurrent_{name}/{role}"] for role in roles}
+                for name in ("gain", "shift")
+            )
+            products = _layer_normalised(products, gains, shifts)
+        self.products |= products
+
+    def multiplied(self, role):
+        """What the recurrent kernel of a gate multiplies."""
+        sources = getattr(self.spec, role).sources
+        source = _state_source(sources)
+        vector = self.state if source == "state" else self.modulated
+        if self.is_reset_before(role):
+            vector = _gated(self.gate("reset"), vector)
+        return _activated(sources[source], vector)
+
+    def is_reset_before(self, role):
+        """Whether the reset acts on what the recurrent kernel of the gate multiplies."""
+        return role == "candidate" and self.spec.reset != 1.0 and not self.spec.reset_after
+
+    def shown_memory(self):
+        """The separate memory, normalised if the spec says so."""
+        if not self.spec.layer_norm:
+            return self.memory
+        gains, shifts = ({"memory": self.weights[f"memory_{name}"]} for name in ("gain", "shift"))
+        return _layer_normalised({"memory": self.memory}, gains, shifts)["memory"]
+
+
+def _state_source(sources):
+    """The one of `STATE_SOURCES` among these, or None."""
+    return next((source for source in STATE_SOURCES if source in sources), None)
+
+
+def _found_spec(spec) -> GateSpec:
+    found = find_cell(spec)
+    assert isinstance(found, GateSpec)  # of another class, `__new__` has not returned a `GatedCell`
+    return found
+
+
+def _check_chrono(chrono, spec):
+    if chrono is None:
+        return None
+    if not isinstance(chrono, (int, np.integer)) or isinstance(chrono, bool) or chrono < 3:
+        raise InputError(f"chrono is {chrono!r}: give the number of steps that dependencies span, 3 or more")
+    if not {"forget", "input"} & set(spec.learned):
+        raise InputError(
+            f"chrono sets the biases of the forget and the input gate, and {spec.name} learns neither: "
+            "leave it out, or make one of them a Gate"
+        )
+    return int(chrono)
+
+
+def _activated(name, x):
+    """The activation of that name, if any, of x."""
+    return x if name in (None, "linear") else keras.activations.get(name)(x)
+
+
+def _sum(terms):
+    return sum(terms[1:], terms[0])
 
 
 def _gated(gate, value):
@@ -308,23 +450,12 @@ def _is_zero(gate):
     return isinstance(gate, float) and gate == 0.0
 
 
-def _gate_by_gate(initializer, count):
-    """An initializer that draws `count` equal blocks of the last axis independently of one another."""
-
-    def initialize(shape, dtype=None):
-        *leading, last = shape
-        block = (*leading, last // count)
-        return ops.concatenate(
-            [_reseeded(initializer, index)(block, dtype=dtype) for index in range(count)], axis=-1
-        )
-
-    return initialize
-
-
-def _reseeded(initializer, index):
-    """The initializer for the block of that index: Keras's give the same values whenever they are called."""
-    config = initializer.get_config() if hasattr(initializer, "get_config") else {}
-    seed = config.get("seed")
-    if index == 0 or "seed" not in config or isinstance(seed, dict):  # a generator moves on by itself
-        return initializer
-    return initializer.__class__.from_config(config | {"seed": None if seed is None else seed + index})
+def _layer_normalised(values, gains, shifts):
+    """Layer normalisation of all values as if they were one vector, in float32 at the least."""
+    dtype = next(iter(values.values())).dtype
+    exact = {name: ops.cast(v, keras.backend.result_type(dtype, "float32")) for name, v in values.items()}
+    mean = _sum([ops.mean(v, axis=-1, keepdims=True) for v in exact.values()]) / len(exact)
+    centred = {name: v - mean for name, v in exact.items()}
+    variance = _sum([ops.mean(ops.square(v), axis=-1, keepdims=True) for v in centred.values()]) / len(exact)
+    scale = ops.rsqrt(variance + _EPSILON)
+    return {name: ops.cast(v * scale, dtype) * gains[name] + shifts[name] for name, v in centred.items()}

@@ -1,0 +1,107 @@
+"""Cells have names: the published ones, one's own, and those that a Python file holds."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import textrnn
+from textrnn.cells import PUBLISHED, GateSpec, LinearCell, cell_names, find_cell, register_cell, registry
+from textrnn.errors import InputError
+
+LEAKY = GateSpec(forget=0.9, input=0.1)
+
+
+class Average(LinearCell):
+    """c = 0.9 c + 0.1 x"""
+
+    state_size = output_size = None
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.state_size, self.output_size = units, [units], units
+
+    def project_inputs(self, x):
+        return (x,)
+
+    def coefficients(self, projected):
+        return keras.ops.full_like(projected[0], 0.9), 0.1 * projected[0]
+
+    def get_config(self):
+        return super().get_config() | {"units": self.units}
+
+
+@pytest.fixture(autouse=True)
+def _names_of_one_test(monkeypatch):
+    monkeypatch.setattr(registry, "_CELLS", dict(registry._CELLS))
+
+
+def test_every_published_cell_has_its_name():
+    assert set(PUBLISHED) <= set(cell_names())
+    for name, cell in PUBLISHED.items():
+        assert find_cell(name) is cell
+
+
+def test_a_registered_spec_is_a_cell_by_name():
+    assert register_cell("my_cell", LEAKY) is LEAKY
+    assert "my_cell" in cell_names()
+    assert textrnn.GatedCell(3, "my_cell").spec is LEAKY
+    register_cell("my_cell", LEAKY)  # a module that is imported again does no harm
+
+
+def test_a_registered_class_is_a_cell_by_name_and_can_be_saved():
+    register_cell("average", Average)
+    cell = textrnn.GatedCell(3, "average", dtype="float64")
+    assert isinstance(cell, Average) and cell.compute_dtype == "float64" and cell.kind == "P"
+    model = keras.Sequential([keras.Input((None, 3)), textrnn.Recurrent(textrnn.GatedCell(3, "average"))])
+    copy = keras.Sequential.from_config(model.get_config())
+    x = np.ones((1, 2, 3), "float32")
+    np.testing.assert_allclose(copy(x), np.full((1, 3), 0.19), rtol=1e-6)
+    np.testing.assert_allclose(model(x), copy(x))
+
+
+@pytest.mark.parametrize("attribute", ["LEAKY", "Average"])
+def test_a_cell_is_found_in_a_file_of_the_current_folder(attribute, tmp_path, monkeypatch):
+    (tmp_path / "my_cells_of_a_test.py").write_text(
+        "import textrnn\nLEAKY = textrnn.GateSpec(forget=0.9, input=0.1)\n"
+        "class Average(textrnn.cells.LinearCell): pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "my_cells_of_a_test", raising=False)
+    found = find_cell(f"my_cells_of_a_test:{attribute}")
+    assert found == LEAKY if attribute == "LEAKY" else found.__name__ == "Average"
+
+
+WRONG = {
+    "unknown name": (
+        lambda: find_cell("xyz"),
+        "no cell called 'xyz'; there are simple, lstm, .*textrnn cells",
+    ),
+    "nearly a name": (lambda: find_cell("min_lst"), "did you mean min_lstm"),
+    "module that is not there": (
+        lambda: find_cell("no_such_module:cell"),
+        "cannot import 'no_such_module' .*; write module:name, for a file module.py in this folder",
+    ),
+    "no module": (lambda: find_cell(":cell"), "cannot import ''"),
+    "attribute that is not there": (lambda: find_cell("json:cell"), "defines no 'cell'"),
+    "attribute that is no cell": (
+        lambda: find_cell("json:dumps"),
+        "json:dumps is <function dumps.*: give a GateSpec",
+    ),
+    "name that is taken": (lambda: register_cell("lstm", LEAKY), "there is a cell called 'lstm' already"),
+    "no name": (lambda: register_cell("my cell", LEAKY), "'my cell': use letters, digits and underscores"),
+    "no cell": (lambda: register_cell("mine", dict), "is <class 'dict'>: give a GateSpec"),
+    "instance": (
+        lambda: register_cell("mine", textrnn.GatedCell(3)),
+        "give a GateSpec, a subclass of textrnn.Cell",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said(case):
+    call, message = WRONG[case]
+    with pytest.raises(InputError, match=message):
+        call()

@@ -1,0 +1,381 @@
+"""What there is to say of a cell, derived from its declaration: equations, states, parameters, a page."""
+
+import inspect
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields
+
+from textrnn.cells.base import Cell
+from textrnn.cells.gated import GatedCell
+from textrnn.cells.published import PUBLISHED
+from textrnn.cells.registry import CellType, cell_names, find_cell
+from textrnn.cells.spec import Gate, GateSpec, parse_tie
+from textrnn.errors import InputError
+
+KINDS = {
+    "S": "sequential: a step reads the one before through a matrix",
+    "D": "diagonal: a step reads the one before elementwise",
+    "P": "parallel: linear in the state, with coefficients of the input alone; a parallel scan applies",
+}
+
+_LETTERS = {"input": "i", "forget": "f", "reset": "r", "candidate": "g", "output": "o"}
+_SYMBOLS = {"sigmoid": "σ"}
+
+
+def equations(cell: CellType) -> tuple[str, ...]:
+    r"""The lines of one step, to be read by people.
+
+    Args:
+        cell: a `GateSpec`, from which they are derived; or a class, of which they are its `equations`, or
+            without these the first line of its docstring.
+
+    Example:
+    >>> from textrnn.cells import find_cell
+    >>> from textrnn.cells.describe import equations
+    >>> print(*equations(find_cell("mgu")), sep="\n")
+    iₜ = σ(W_i xₜ + U_i hₜ₋₁ + b_i)
+    gₜ = tanh(W_g xₜ + U_g (iₜ ⊙ hₜ₋₁) + b_g)
+    hₜ = (1 − iₜ) ⊙ hₜ₋₁ + iₜ ⊙ gₜ
+    """
+    if isinstance(cell, GateSpec):
+        return tuple(_Writer(cell).lines())
+    return tuple(getattr(cell, "equations", ())) or ((inspect.getdoc(cell) or cell.__name__).splitlines()[0],)
+
+
+def one_line(lines: Sequence[str]) -> str:
+    """Equations in the short form of papers: the state of t−1 on the right and that of t on the left, and
+    gates that are formed alike written once.
+
+    Example:
+    >>> from textrnn.cells import find_cell
+    >>> from textrnn.cells.describe import equations, one_line
+    >>> one_line(equations(find_cell("lstm")))
+    'i,f,o = σ(Wx + Uh + b); g = tanh(Wx + Uh + b); c = f⊙c + i⊙g; h = o⊙tanh(c)'
+    """
+    short: dict[str, list[str]] = {}
+    for left, right in (_shortened(line) for line in lines):
+        short.setdefault(right, []).append(left)
+    return "; ".join(f"{','.join(left)} = {right}" if right else left[0] for right, left in short.items())
+
+
+def _shortened(line):
+    left, _, right = line.partition(" = ")
+    of_both = set(re.findall(r"(\w)ₜ₋₁", right)) & set(re.findall(r"(\w)ₜ(?!₋)", right))
+    right = re.sub(r"(\w)ₜ₋₁", lambda match: match[1] + ("(t−1)" if match[1] in of_both else ""), right)
+    left, right = (re.sub(r"_\w+|ₜ", "", side) for side in (left, right))
+    # Wx and Uh, but U tanh(h)
+    return left, re.sub(r"(?<=\b[WUVR]) (?=\(|\w\b(?!\())| (?=⊙)|(?<=⊙) ", "", right)
+
+
+def states(cell: CellType) -> tuple[str, ...]:
+    """What a step reads of the step before, as its equations call it.
+
+    Example:
+    >>> from textrnn.cells import find_cell
+    >>> from textrnn.cells.describe import states
+    >>> states(find_cell("lstm")), states(find_cell("qrnn"))
+    (('h', 'c'), ('x', 'c'))
+    """
+    return tuple(dict.fromkeys(re.findall(r"(\w)ₜ₋₁", " ".join(equations(cell)))))
+
+
+def kind(cell: CellType) -> str:
+    """`"S"`, `"D"` or `"P"`: see `KINDS`.
+
+    Example:
+    >>> from textrnn.cells import find_cell
+    >>> from textrnn.cells.describe import kind
+    >>> kind(find_cell("sru"))
+    'D'
+    """
+    return cell.kind if isinstance(cell, GateSpec) else _built(cell, 4, 4).kind
+
+
+def count_parameters(cell: CellType, features: int, units: int) -> int:
+    """How many weights the cell has, for inputs `(batch, features)`.
+
+    Example:
+    >>> from textrnn.cells import find_cell
+    >>> from textrnn.cells.describe import count_parameters
+    >>> count_parameters(find_cell("lstm"), features=3, units=5)
+    180
+    """
+    return _built(cell, features, units).count_params()
+
+
+def parameters(cell: CellType) -> str:
+    """How many weights the cell has, as a formula: m features, n units.
+
+    Example:
+    >>> from textrnn.cells import find_cell
+    >>> from textrnn.cells.describe import parameters
+    >>> parameters(find_cell("lstm_peephole"))
+    '4mn + 4n² + 7n'
+    """
+    features, units = 53, 59  # primes: each dimension of a weight tells which of them it is a multiple of
+    total: Counter[str] = Counter()
+    for weight in _built(cell, features, units).weights:
+        factor, letters = 1, ""
+        for size in weight.shape:
+            letter, unit = next(
+                ((s, u) for s, u in (("m", features), ("n", units)) if size % u == 0), ("", 1)
+            )
+            factor, letters = factor * (size // unit), letters + letter
+        total["".join(sorted(letters))] += factor
+    order = sorted(total, key=lambda letters: (-len(letters), letters))
+    return " + ".join(f"{'' if total[t] == 1 else total[t]}{t.replace('nn', 'n²')}" for t in order)
+
+
+def declaration(spec: GateSpec) -> str:
+    """The Python expression that makes the spec: what differs from `GateSpec()`.
+
+    Example:
+    >>> from textrnn.cells import find_cell
+    >>> from textrnn.cells.describe import declaration
+    >>> declaration(find_cell("ugrnn"))
+    "GateSpec(forget=Gate(), input='1 - forget')"
+    """
+    return _expression(spec)
+
+
+def table() -> str:
+    """All cells, two lines each: what is derived from each, and its equations in short.
+
+    Example:
+    >>> from textrnn.cells.describe import table
+    >>> print(table())  # doctest: +ELLIPSIS
+    name                 kind  states       parameters                paper
+    simple               S     h            mn + n² + n               Elman 1990
+        h = tanh(Wx + Uh + b)
+    ...
+    """
+    row = "{:<20} {:<5} {:<12} {:<25} {}".format
+    lines = [row("name", "kind", "states", "parameters", "paper")]
+    for name in cell_names():
+        cell = find_cell(name)
+        lines.append(row(name, kind(cell), ", ".join(states(cell)), parameters(cell), _authors(cell)))
+        lines += textwrap.wrap(
+            one_line(equations(cell)), 110, initial_indent="    ", subsequent_indent="      "
+        )
+    return "\n".join([*lines, "", *_legend()])
+
+
+def sheet(reference: str, features: int = 256, units: int = 256) -> str:
+    """One cell in full.
+
+    Args:
+        reference: a name, or `"module:attribute"`.
+        features, units: for the number of parameters.
+
+    Example:
+    >>> from textrnn.cells.describe import sheet
+    >>> print(sheet("ugrnn"))  # doctest: +NORMALIZE_WHITESPACE
+    ugrnn
+    <BLANKLINE>
+      fₜ = σ(W_f xₜ + U_f hₜ₋₁ + b_f)
+      gₜ = tanh(W_g xₜ + U_g hₜ₋₁ + b_g)
+      hₜ = fₜ ⊙ hₜ₋₁ + (1 − fₜ) ⊙ gₜ
+    <BLANKLINE>
+    kind         S, sequential: a step reads the one before through a matrix
+    states       h
+    parameters   2mn + 2n² + 2n; 262,656 with m = 256 features, n = 256 units
+    declaration  GateSpec(forget=Gate(), input='1 - forget')
+    paper        Collins et al. 2017, Capacity and trainability in recurrent neural networks
+    """
+    cell = find_cell(reference)
+    count = f"{count_parameters(cell, features, units):,} with m = {features} features, n = {units} units"
+    entries = {
+        "kind": f"{kind(cell)}, {KINDS[kind(cell)]}",
+        "states": ", ".join(states(cell)) or f"{len(_built(cell, 4, 4).state_size)}",
+        "parameters": f"{parameters(cell)}; {count}",
+        **_what_it_is(cell),
+        "paper": _source(cell),
+    }
+    width = 110 - 13
+    lines = [reference, "", *(f"  {line}" for line in equations(cell)), ""]
+    for name, text in entries.items():
+        if text:
+            lines += textwrap.wrap(text, width, initial_indent=f"{name:<13}", subsequent_indent=" " * 13)
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The reference page of all published cells, in Markdown: `docs/cells.md`.
+
+    Example:
+    >>> from textrnn.cells.describe import page
+    >>> page().splitlines()[0]
+    '# The cells'
+    """
+    lines = [
+        "# The cells",
+        "",
+        "Generated from their declarations by `make docs`; do not edit. `GatedCell(units, name)` makes each",
+        "of them, `--cell name` trains it in every recipe.",
+        "",
+        *(f"{line}  " for line in _legend()),
+        "",
+        "| name | kind | states | parameters | equations | paper |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, cell in PUBLISHED.items():
+        short = one_line(equations(cell)).replace("|", "\\|")
+        row = (f"[`{name}`](#{name})", kind(cell), ", ".join(states(cell)), parameters(cell), short)
+        lines.append(f"| {' | '.join([*row, _authors(cell)])} |")
+    for name, cell in PUBLISHED.items():
+        made = "".join(f"\n    {text}\n" for text in _what_it_is(cell).values())
+        lines += ["", f"## {name}", "", _source(cell), ""]
+        lines += [f"    {line}" for line in equations(cell)]
+        lines += ["", "Declared as" if isinstance(cell, GateSpec) else "A class of its own:", made.rstrip()]
+    return "\n".join([*lines, ""])
+
+
+def _legend():
+    return [
+        *(f"{letter}  {meaning}" for letter, meaning in KINDS.items()),
+        "m features, n units. x input, h output, c memory, ⊙ elementwise; in short equations the states on",
+        "the right are those of t−1. Where a cell uses x itself and m is not n, x goes through a kernel",
+        "of mn weights first, which the formula counts.",
+    ]
+
+
+def _built(cell, features, units) -> Cell:
+    try:
+        made = GatedCell(units, cell) if isinstance(cell, GateSpec) else cell(units)
+        made.build((None, features))
+    except TypeError as error:
+        raise InputError(f"{cell.__name__}(units) cannot be made: {error}") from error
+    return made
+
+
+def _source(cell):
+    return getattr(cell, "source", "")
+
+
+def _authors(cell):
+    """`Elman 1990` of the whole reference."""
+    match = re.match(r".*?\d{4}", _source(cell))
+    return match[0] if match else ""
+
+
+def _what_it_is(cell):
+    if isinstance(cell, GateSpec):
+        return {"declaration": declaration(cell)}
+    return {"class": f"{cell.__module__}.{cell.__name__}"}
+
+
+def _expression(part):
+    """A `Gate` or `GateSpec` as Python would write it, without what is the default."""
+    if not isinstance(part, Gate | GateSpec):
+        return repr(part)
+    default = type(part)()
+    given = [
+        f"{entry.name}={_expression(getattr(part, entry.name))}"
+        for entry in fields(part)
+        if entry.compare and getattr(part, entry.name) != getattr(default, entry.name)
+    ]
+    return f"{type(part).__name__}({', '.join(given)})"
+
+
+class _Writer:
+    """Writes the equations of a spec."""
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.memory = "c" if spec.separate_memory else "h"
+        ties = [parse_tie(part) for role in _LETTERS if isinstance(part := getattr(spec, role), str)]
+        self.shifted = {tie.role for tie in ties if tie.shift}
+
+    def lines(self):
+        """In the order in which they can be computed."""
+        spec, memory = self.spec, self.memory
+        if spec.reading("modulated state"):
+            yield "mₜ = (W_m xₜ) ⊙ (U_m hₜ₋₁)"
+        output_is_last = "output" in spec.reading("memory")
+        for role in spec.gates:
+            if role != "output" or not output_is_last:
+                yield from self.gate(role)
+        kept, written = spec.forget != 0.0, spec.input != 0.0
+        only_candidate = not kept and spec.input == 1.0
+        if written and not only_candidate:
+            yield from self.gate("candidate")
+        candidate = self.formula("candidate") if only_candidate else "gₜ"
+        parts = [(self.value("forget"), f"{memory}ₜ₋₁")] * kept + [(self.value("input"), candidate)] * written
+        yield f"{memory}ₜ = {' + '.join(_times(gate, value) for gate, value in parts)}"
+        if output_is_last:
+            yield from self.gate("output")
+        if spec.separate_memory:
+            shown = "LN(cₜ)" if spec.layer_norm else "cₜ"
+            yield f"hₜ = {_times(self.value('output'), _applied(spec.output_activation, shown))}"
+
+    def gate(self, role):
+        """The line or two of a learned gate."""
+        letter = _LETTERS[role]
+        if role in self.shifted:
+            yield f"sₜ = {self.sum(role)}"
+            yield f"{letter}ₜ = {_applied(getattr(self.spec, role).activation, 'sₜ')}"
+        else:
+            yield f"{letter}ₜ = {self.formula(role)}"
+
+    def formula(self, role):
+        return _applied(getattr(self.spec, role).activation, self.sum(role))
+
+    def value(self, role):
+        """What multiplies: a gate's letter, a number, or what it is tied to."""
+        part = getattr(self.spec, role)
+        if isinstance(part, Gate):
+            return f"{_LETTERS[role]}ₜ"
+        if isinstance(part, float):
+            return f"{part:g}"
+        tie = parse_tie(part)
+        value = self.value(tie.role)
+        if tie.shift:
+            shifted = f"sₜ {'−' if tie.shift < 0 else '+'} {abs(tie.shift):g}"
+            value = _applied(getattr(self.spec, tie.role).activation, shifted)
+        return f"(1 − {value})" if tie.complement else value
+
+    def sum(self, role):
+        """What the activation of a gate is applied to."""
+        spec = self.spec
+        sources = getattr(spec, role).sources
+        letter = f"_{_LETTERS[role]}" if len(spec.learned) > 1 else ""
+        memory = f"{self.memory}ₜ" if role == "output" else f"{self.memory}ₜ₋₁"
+        write = {
+            "input": lambda a: self.normed(f"W{letter} {_applied(a, 'xₜ')}"),
+            "previous input": lambda a: f"V{letter} {_applied(a, 'xₜ₋₁')}",
+            "raw input": lambda a: _applied(a, "xₜ"),
+            "state": lambda a: self.recurrent(role, letter, a, "hₜ₋₁"),
+            "modulated state": lambda a: self.recurrent(role, letter, a, "mₜ"),
+            "gates": lambda a: " + ".join(
+                f"R{letter}{_LETTERS[other]} {_LETTERS[other]}ₜ₋₁" for other in spec.gates
+            ),
+            "memory": lambda a: f"p{letter} ⊙ {_applied(a, memory)}",
+        }
+        return " + ".join(
+            [*(write[source](activation) for source, activation in sources.items()), f"b{letter}"]
+        )
+
+    def recurrent(self, role, letter, activation, vector):
+        reset = self.value("reset") if role == "candidate" and self.spec.reset != 1.0 else None
+        if reset and not self.spec.reset_after:
+            vector = f"({_times(reset, vector)})"
+        product = self.normed(f"U{letter} {_applied(activation, vector)}")
+        return f"{reset} ⊙ ({product} + b′{letter})" if reset and self.spec.reset_after else product
+
+    def normed(self, product):
+        return f"LN({product})" if self.spec.layer_norm else product
+
+
+def _applied(activation, text):
+    if activation in (None, "linear"):
+        return text
+    text = text[1:-1] if re.fullmatch(r"\([^()]*\)", text) else text
+    return f"{_SYMBOLS.get(activation, activation)}({text})"
+
+
+def _times(gate, value):
+    if gate == "1":
+        return value
+    return f"{gate} ⊙ {value}" if re.search(r"ₜ", gate) else f"{gate} {value}"
