@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile
 # TensorFlow's start-up messages say nothing that a user of this project can act on.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install dev demo test test-slow lint format bench clean
+.PHONY: help install dev demo test test-slow lint format docs bench compare clean
 
 help:            ## show this list
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,8 +53,14 @@ format: dev                         ## mend what lint can mend by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: install                       ## write the reference page of the cells from their declarations
+	$(BIN)/textrnn cells --markdown > docs/cells.md
+
 bench: dev                          ## textrnn beside plain Keras, in one run
 	$(BIN)/python benchmarks/language_model.py
+
+compare: dev                        ## every cell at the same size on the same tasks: a table and a plot (an hour)
+	$(BIN)/python benchmarks/compare_cells.py
 
 clean:                              ## remove the environment and caches, never what you trained
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

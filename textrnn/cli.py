@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so `--help` answers at once.
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -207,7 +208,7 @@ def run(function):
         raise SystemExit(130) from None
 
 
-COMMANDS = {"generate": generate, "cells": cells}
+COMMANDS: dict[str, Callable[..., None]] = {"generate": generate, "cells": cells}
 """The subcommands of `textrnn`, by name; a switch is a parameter that is False by default."""
 
 OPTIONAL_POSITIONALS = {"name"}
