@@ -33,12 +33,20 @@ class Options:
         tokenizer: What a token is: sentencepiece (pieces of words), character, byte or word. All but word
             give every text back exactly.
         vocabulary_size: How many different tokens; chosen by the size of the text if left out.
-        cell: The recurrent cell: simple, lstm or gru.
+        cell: The recurrent cell: a name (`textrnn cells` lists them), or module:attribute for a GateSpec or a
+            cell class of your own in module.py.
         units: The width of the recurrent layers.
         layers: How many recurrent layers.
         embedding_dim: The width of the token vectors; as wide as the layers if left out.
         dropout: The fraction of each layer's inputs and outputs to drop while training.
         recurrent_dropout: The fraction of the recurrent state to drop while training.
+        weight_drop: The fraction of the recurrent weights to drop while training, as AWD-LSTM does.
+        zoneout: How likely a unit of the recurrent state keeps its old value while training.
+        embedding_dropout: The fraction of the vocabulary to drop while training: whole tokens, for a batch.
+        ar: Activation regularization: how much the mean square of the last layer's outputs adds to the
+            training loss; 2 in AWD-LSTM (alpha). Held-out scores are without it, and without the next.
+        tar: Temporal activation regularization: how much the mean square of their change from token to token
+            adds; 1 in AWD-LSTM (beta).
         sequence_length: How many tokens backpropagation goes back through; the state goes on beyond.
         restart_probability: How often a row of the batch starts with an empty state, as every prompt will.
         batch_size: How many places of the text are read side by side.
@@ -68,6 +76,11 @@ class Options:
     embedding_dim: int | None = None
     dropout: float = 0.2
     recurrent_dropout: float = 0.0
+    weight_drop: float = 0.0
+    zoneout: float = 0.0
+    embedding_dropout: float = 0.0
+    ar: float = 0.0
+    tar: float = 0.0
     sequence_length: int = 64
     restart_probability: float = 0.05
     batch_size: int = 32
@@ -173,15 +186,25 @@ def main(options: Options):
 
 def check(options):
     """Says what cannot be before the long work begins."""
+    import textrnn
+
     whole = ("units", "layers", "sequence_length", "batch_size", "epochs", "embedding_dim", "vocabulary_size")
     for name in whole:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise cli.InputError(f"--{name} {value}: give 1 or more")
-    for name in ("dropout", "recurrent_dropout", "restart_probability"):
+    fractions = (
+        "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "restart_probability"
+    )  # fmt: skip
+    for name in fractions:
         value = getattr(options, name)
         if not 0 <= value < 1:
             raise cli.InputError(f"--{name} {value}: give a fraction of at least 0 and below 1")
+    for name in ("ar", "tar"):
+        value = getattr(options, name)
+        if not 0 <= value < float("inf"):
+            raise cli.InputError(f"--{name} {value}: give 0 or more")
+    textrnn.GatedCell(options.units, options.cell)
     if not 0 <= options.seed < 2**31:
         raise cli.InputError(f"--seed {options.seed}: give a whole number from 0 to 2147483647")
     if options.max_new_tokens < 0:
@@ -215,7 +238,6 @@ def new_model(options, texts):
     import textrnn
     from textrnn.tokenizers import train_tokenizer
 
-    textrnn.GatedCell(options.units, options.cell)  # an unknown cell is said before the long work
     tokenizer = train_tokenizer(options.tokenizer, texts, options.vocabulary_size)
     backbone = textrnn.RecurrentBackbone(
         vocabulary_size=tokenizer.vocabulary_size(),
@@ -225,6 +247,11 @@ def new_model(options, texts):
         embedding_dim=options.embedding_dim,
         dropout=options.dropout,
         recurrent_dropout=options.recurrent_dropout,
+        weight_drop=options.weight_drop,
+        zoneout=options.zoneout,
+        embedding_dropout=options.embedding_dropout,
+        activation_regularization=options.ar,
+        temporal_activation_regularization=options.tar,
     )
     return textrnn.CausalLM(
         backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler=make_sampler(options, {"temperature": 0.8})

@@ -61,6 +61,28 @@ def test_a_registered_class_is_a_cell_by_name_and_can_be_saved():
     np.testing.assert_allclose(model(x), copy(x))
 
 
+class Bounded(textrnn.GatedCell):
+    """A subclass with an argument of its own, made once."""
+
+    made = 0
+
+    def __init__(self, units, bound=1.0, **kwargs):
+        super().__init__(units, "gru", **kwargs)
+        self.bound, self.made = bound, self.made + 1
+
+
+def test_a_registered_subclass_keeps_its_own_arguments():
+    register_cell("bounded", Bounded)
+    for cell in (
+        Bounded(3, 0.5),
+        textrnn.GatedCell(3, "bounded", bound=0.5),
+        textrnn.GatedCell(3, spec=Bounded, bound=0.5),
+    ):
+        assert (type(cell), cell.units, cell.bound, cell.made, cell.spec.name) == (Bounded, 3, 0.5, 1, "gru")
+    with pytest.raises(InputError, match="spec is the class SRUCell: give a GateSpec, or the name of one"):
+        type("Wrong", (textrnn.GatedCell,), {})(3, "sru")
+
+
 @pytest.mark.parametrize("attribute", ["LEAKY", "Average"])
 def test_a_cell_is_found_in_a_file_of_the_current_folder(attribute, tmp_path, monkeypatch):
     (tmp_path / "my_cells_of_a_test.py").write_text(

@@ -1,4 +1,4 @@
-"""Dropout of a recurrence: one mask for all steps, drawn before the loop, in training alone."""
+"""Dropout of a recurrence: one mask for all steps, or one for a batch; in training alone."""
 
 import keras
 import numpy as np
@@ -7,7 +7,8 @@ from keras import ops
 from references.gradients import assert_close, value_and_gradients
 
 from textrnn.cells import Cell, GatedCell
-from textrnn.layers import Recurrent, RecurrentStack
+from textrnn.errors import InputError
+from textrnn.layers import EmbeddingDropout, Recurrent, RecurrentStack
 
 BATCH, TIME, FEATURES = 200, 4, 50
 
@@ -115,3 +116,129 @@ def test_a_stack_drops_between_its_layers_only():
     x = np.ones((2, TIME, 3), "float32")
     inference, training = stack(x)[0], stack(x, training=True)[0]
     assert np.abs(ops.convert_to_numpy(inference - training)).max() > 1e-3
+
+
+# === Weight drop ===
+
+ENTRIES = 5000
+
+
+class Show(Cell):
+    """Its output is its two recurrent kernels, each a row of ones."""
+
+    state_size, output_size = [1], 2 * ENTRIES
+
+    def project_inputs(self, x):
+        return (x,)
+
+    def step(self, projected, states, dot, weights):
+        return ops.concatenate([dot(name, ops.ones_like(projected[0])) for name in "ab"], axis=-1), states
+
+    @property
+    def recurrent_kernels(self):
+        return {name: ops.ones((1, ENTRIES)) for name in "ab"}
+
+
+def show(layer, training=True):
+    """The kernels as the steps see them, `(2, batch, time, entries)`."""
+    outputs = layer(np.ones((3, TIME, 1), "float32"), training=training)
+    return np.stack(np.split(ops.convert_to_numpy(outputs), 2, axis=-1))
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_dropped_weights_are_zero_and_the_others_scaled(rate):
+    kernels = show(Recurrent(Show(), return_sequences=True, weight_drop=rate))
+    np.testing.assert_allclose(np.unique(kernels), [0, 1 / (1 - rate)], rtol=1e-6)
+    # 10,000 draws: five standard deviations are at most 0.025
+    assert abs((kernels[:, 0, 0] == 0).mean() - rate) < 0.025
+
+
+def test_weights_are_dropped_for_a_whole_batch_and_each_kernel_s_on_their_own():
+    kernels = show(Recurrent(Show(), return_sequences=True, weight_drop=0.5))
+    np.testing.assert_array_equal(kernels, np.broadcast_to(kernels[:, :1, :1], kernels.shape))
+    a, b = kernels[:, 0, 0]
+    assert abs((a == b).mean() - 0.5) < 5 * 0.5 / np.sqrt(ENTRIES)
+
+
+def test_every_batch_drops_other_weights_a_seed_repeats_them_and_inference_drops_none():
+    runs = []
+    for _ in range(2):
+        layer = Recurrent(Show(), return_sequences=True, weight_drop=0.5, seed=4)
+        runs.append([show(layer) for _ in range(2)])
+    np.testing.assert_array_equal(*runs)
+    assert (runs[0][0] != runs[0][1]).any()
+    assert (show(layer, training=False) == 1).all()
+
+
+@pytest.mark.parametrize("strategy", ["loop", "recompute"])
+def test_dropped_weights_get_no_gradient(strategy):
+    layer = Recurrent(GatedCell(20, "simple"), strategy=strategy, weight_drop=0.5, return_sequences=True)
+    x = np.random.normal(size=(4, TIME, 3)).astype("float32")
+    layer.build(x.shape)
+    _, _, (_, by_recurrent_kernel, _) = value_and_gradients(layer, {"sequences": x}, ops.sum, training=True)
+    # 400 draws: five standard deviations are 0.125
+    assert abs((by_recurrent_kernel == 0).mean() - 0.5) < 0.125
+
+
+# === Embedding dropout ===
+
+WORDS = 4000
+
+
+def embedded_ones(token_ids, layer=None, training=True, rate=0.5, **options):
+    layer = layer or EmbeddingDropout(rate, WORDS, **options)
+    return ops.convert_to_numpy(
+        layer(np.ones((*token_ids.shape, 3), "float32"), token_ids, training=training)
+    )
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropped_words_are_zero_and_the_others_scaled(rate):
+    kept = embedded_ones(np.arange(WORDS).reshape(40, 100), rate=rate)
+    np.testing.assert_allclose(np.unique(kept), [0, 1 / (1 - rate)], rtol=1e-6)
+    # 4,000 draws: five standard deviations are at most 0.04
+    assert abs((kept[..., 0] == 0).mean() - rate) < 0.04
+
+
+def test_a_word_is_dropped_whole_and_wherever_it_occurs():
+    token_ids = np.random.default_rng(0).integers(0, 50, (20, 30))
+    kept = embedded_ones(token_ids)
+    by_word = [kept[token_ids == word] for word in range(50)]
+    assert all((vectors == vectors[0, 0]).all() for vectors in by_word)
+    assert {bool(vectors[0, 0]) for vectors in by_word} == {True, False}
+
+
+def test_every_batch_drops_other_words_a_seed_repeats_them_and_inference_drops_none():
+    token_ids = np.arange(WORDS)[None]
+    runs = []
+    for _ in range(2):
+        layer = EmbeddingDropout(0.5, WORDS, seed=3)
+        runs.append([embedded_ones(token_ids, layer) for _ in range(2)])
+    np.testing.assert_array_equal(*runs)
+    assert (runs[0][0] != runs[0][1]).any()
+    assert (embedded_ones(token_ids, layer, training=False) == 1).all()
+    assert not layer.weights
+
+
+def test_embedding_dropout_in_a_model_trains_in_half_precision_saves_and_loads(tmp_path):
+    token_ids = keras.Input((None,), dtype="int32")
+    embedded = keras.layers.Embedding(5, 2, mask_zero=True, dtype="mixed_bfloat16")(token_ids)
+    dropped = EmbeddingDropout(0.5, 5, seed=1, dtype="mixed_bfloat16")(embedded, token_ids)
+    assert dropped.dtype == "bfloat16" and dropped.shape == (None, None, 2)
+    model = keras.Model(token_ids, Recurrent(GatedCell(2, "gru"))(dropped))
+    model.compile("adam", "mse")
+    x = np.array([[1, 2, 0], [4, 3, 1]])
+    assert np.isfinite(model.fit(x, np.ones((2, 2)), verbose=0).history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    # The mask goes on: padding changes nothing.
+    np.testing.assert_allclose(model(x)[0], model(x[:1, :2])[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((1.0, 5), "rate is 1.0: give a rate"), ((0.5, 0), "give the number of words")]
+)
+def test_embedding_dropout_refuses_what_cannot_be(arguments, message):
+    with pytest.raises(InputError, match=message):
+        EmbeddingDropout(*arguments)

@@ -162,6 +162,8 @@ def test_config_restores_every_option():
         strategy="loop",
         dropout=0.1,
         recurrent_dropout=0.2,
+        weight_drop=0.3,
+        zoneout=[0.1],
         seed=3,
         unroll=True,
         zero_output_for_mask=True,
@@ -193,10 +195,16 @@ def test_auto_resolves_to_a_strategy():
         ({"strategy": "scam"}, "no strategy 'scam': use auto or loop"),
         ({"dropout": 1.0}, "dropout is 1.0: give a rate of at least 0 and below 1"),
         ({"recurrent_dropout": -0.1}, "recurrent_dropout is -0.1: give a rate"),
+        ({"weight_drop": 1.5}, "weight_drop is 1.5: give a rate"),
         (
             {"cell": keras.layers.LSTMCell(UNITS), "recurrent_dropout": 0.1},
-            "LSTMCell does its own recurrent products: use a textrnn cell",
+            "recurrent_dropout is 0.1, but LSTMCell does not keep the contract of textrnn.Cell",
         ),
+        (
+            {"cell": keras.layers.LSTMCell(UNITS), "weight_drop": 0.1},
+            "weight_drop is 0.1, but LSTMCell does not",
+        ),
+        ({"cell": keras.layers.LSTMCell(UNITS), "zoneout": 0.1}, "zoneout is 0.1, but LSTMCell does not"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

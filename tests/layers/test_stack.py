@@ -67,6 +67,13 @@ def test_windows_with_carried_states_are_the_whole_text(splits):
     assert_close(states, expected_last)
 
 
+def test_cells_of_keras_step_too():
+    stack = make_stack()
+    x, states = make_batch(stack)
+    expected, expected_last = stack(x[:, :1], initial_states=states)
+    assert_close(list(stack.step(x[:, 0], states)), [expected[:, 0], expected_last])
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_step_is_call_on_one_step(policy):
     stack = RecurrentStack([GatedCell(UNITS, name, dtype=policy) for name in ("lstm", "gru")], dtype=policy)

@@ -1,5 +1,6 @@
 """The model of tokens: one mathematics, whether it reads a text whole, in windows or token by token."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,9 +20,21 @@ def token_batch(batch_size=2, length=7):
     return np.random.default_rng(0).integers(2, VOCABULARY_SIZE, (batch_size, length)).astype("int32")
 
 
-@pytest.mark.parametrize("cell", ["simple", "lstm", "gru"])
-def test_call_run_and_step_say_the_same(cell):
-    lm = make_lm(cell, embedding_dim=6)
+REGULARIZATION = {
+    "dropout": 0.1,
+    "recurrent_dropout": 0.2,
+    "weight_drop": 0.3,
+    "zoneout": 0.4,
+    "embedding_dropout": 0.5,
+    "activation_regularization": 2.0,
+    "temporal_activation_regularization": 1.0,
+}
+
+
+@pytest.mark.parametrize("options", [{}, REGULARIZATION], ids=["plain", "regularized"])
+@pytest.mark.parametrize("cell", ["simple", "lstm", "gru", "lstm_fgr", "slstm", "sru", "qrnn", "rg_lru"])
+def test_call_run_and_step_say_the_same(cell, options):
+    lm = make_lm(cell, embedding_dim=6, **options)
     token_ids = token_batch()
     whole = lm({"token_ids": token_ids, "padding_mask": np.ones_like(token_ids, "bool")})
     _, states = lm.start(token_ids[:, :3], np.ones((2, 3), "bool"))
@@ -77,3 +90,78 @@ def test_a_row_can_restart_alone():
     again = lm({**x, "restart": np.array([False, True])}, training=True)
     np.testing.assert_allclose(again[1], fresh[1], rtol=1e-5)
     assert not np.allclose(again[0], fresh[0], rtol=1e-3)
+
+
+def mean_squares(h, mask):
+    """The mean squares of valid outputs, and of their changes from one valid step to the next."""
+    changes = np.diff(h, axis=1)[mask[:, 1:] & mask[:, :-1]]
+    return np.mean(np.square(h[mask])), np.mean(np.square(changes))
+
+
+def test_training_adds_the_penalties_on_outputs_and_inference_does_not():
+    lm = make_lm(activation_regularization=2.0, temporal_activation_regularization=3.0)
+    token_ids, mask = token_batch(), np.arange(7) < np.array([[7], [4]])
+    padded = {"token_ids": token_ids, "padding_mask": mask}
+    window = {"token_ids": token_ids, "restart": np.array([True, True])}
+    lm.carry_states(2)
+    for inputs, valid in ((padded, mask), (window, np.ones_like(mask))):
+        h = np.array(lm.backbone({"token_ids": token_ids, "padding_mask": valid}))
+        lm(inputs, training=True)
+        size, change = mean_squares(h, valid)
+        assert sorted(map(float, lm.losses)) == pytest.approx(sorted([2 * size, 3 * change]), rel=1e-4)
+        lm(inputs)
+        assert lm.losses == []
+
+
+@pytest.mark.parametrize("option", REGULARIZATION)
+def test_each_regularization_is_noise_or_a_loss_in_training_alone(option):
+    lm = make_lm(**{option: REGULARIZATION[option]})
+    x = {"token_ids": token_batch(), "padding_mask": np.ones((2, 7), "bool")}
+    inference = np.array(lm(x))
+    np.testing.assert_array_equal(lm(x, training=False), inference)
+    assert lm.losses == []
+    training = np.array(lm(x, training=True))
+    noisy = "activation" not in option
+    assert np.allclose(training, inference, rtol=1e-3) != noisy
+    assert len(lm.losses) == (not noisy)
+
+
+def test_embedding_dropout_takes_a_word_out_wherever_it_is():
+    lm = make_lm(num_layers=1, embedding_dropout=0.5)
+    token_ids = np.full((8, 2), 3, "int32")
+    for _ in range(3):  # all rows are one word: they stay the same, whatever is drawn
+        outputs = np.array(
+            lm.backbone({"token_ids": token_ids, "padding_mask": token_ids > 0}, training=True)
+        )
+        np.testing.assert_allclose(outputs, np.broadcast_to(outputs[:1], outputs.shape), rtol=1e-5)
+
+
+def test_config_restores_every_regularization_and_an_older_one_has_none():
+    backbone = make_lm(**REGULARIZATION | {"zoneout": [0.1, 0.5]}).backbone
+    config = keras.saving.serialize_keras_object(backbone)
+    again = keras.saving.deserialize_keras_object(config)
+    assert again.get_config() == backbone.get_config()
+    assert again.stack.recurrent_layers[1].zoneout == [0.1, 0.5]
+    for option in REGULARIZATION:
+        if "dropout" not in option or option == "embedding_dropout":
+            del config["config"][option]
+    old = keras.saving.deserialize_keras_object(config)
+    assert (old.dropout, old.recurrent_dropout, old.weight_drop, old.zoneout) == (0.1, 0.2, 0.0, 0.0)
+    assert old.count_params() == backbone.count_params()
+
+
+def test_a_saved_model_needs_no_registered_name():
+    spec = textrnn.GateSpec(name="leaky", forget=0.9, input=0.1)
+    for cell in (spec, textrnn.cells.find_cell("sru"), "min_gru", textrnn.GatedCell(12, "gru", chrono=20)):
+        backbone = make_lm(cell).backbone
+        copy = textrnn.RecurrentBackbone.from_config(backbone.get_config())
+        ours, theirs = ([c.get_config() | {"name": ""} for c in b.stack.cells] for b in (backbone, copy))
+        assert ours == theirs
+
+
+def test_a_name_that_a_user_registered_is_saved_as_what_it_stands_for(monkeypatch):
+    monkeypatch.setattr(textrnn.cells.registry, "_CELLS", dict(textrnn.cells.registry._CELLS))
+    textrnn.register_cell("mine", textrnn.GateSpec(name="mine", forget=0.9, input=0.1))
+    config = make_lm("mine").backbone.get_config()
+    monkeypatch.undo()
+    assert textrnn.RecurrentBackbone.from_config(config).stack.cells[1].spec.forget == 0.9

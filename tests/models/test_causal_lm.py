@@ -107,6 +107,62 @@ def test_trains_in_mixed_precision():
     assert lm.backbone.stack.cells[0].kernel.dtype == "float32"
 
 
+def test_the_loss_of_training_has_the_penalties_and_that_of_an_evaluation_has_not():
+    texts = ["abc", "abcdefgh"]
+    lm = make_lm(activation_regularization=2.0, temporal_activation_regularization=3.0)
+    lm.compile(optimizer=keras.optimizers.SGD(0.0))
+    x, _, _ = lm.preprocessor(texts)
+    h, mask = np.array(lm.backbone(x)), np.array(x["padding_mask"])
+    changes = np.diff(h, axis=1)[mask[:, 1:] & mask[:, :-1]]
+    penalty = 2 * np.mean(np.square(h[mask])) + 3 * np.mean(np.square(changes))
+    plain = make_lm()
+    plain.set_weights(lm.get_weights())
+    cross_entropy = plain.evaluate(texts, verbose=0)
+    history = lm.fit(texts, validation_data=(texts,), verbose=0).history
+    assert history["loss"][0] == pytest.approx(cross_entropy + penalty, rel=1e-4)
+    assert history["val_loss"][0] == pytest.approx(cross_entropy, rel=1e-4)
+    assert lm.evaluate(texts, verbose=0) == pytest.approx(cross_entropy, rel=1e-4)
+
+
+REGULARIZATION = {
+    "dropout": 0.1,
+    "recurrent_dropout": 0.1,
+    "weight_drop": 0.3,
+    "zoneout": [0.1, 0.4],
+    "embedding_dropout": 0.1,
+    "activation_regularization": 2.0,
+    "temporal_activation_regularization": 1.0,
+}
+
+
+def test_a_regularized_model_learns_from_windows_and_is_scored_without_noise_and_penalties():
+    lm = make_lm(**REGULARIZATION)
+    stream = np.tile(np.arange(2, 10, dtype="int32"), 40)
+    lm.compile(optimizer=keras.optimizers.Adam(0.01, global_clipnorm=1.0))
+    losses = lm.fit(windows(stream, 4, 8), epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    held_out = evaluation_windows(stream, 2, 16)
+    score = language_model(lm, held_out, characters=100)
+    assert language_model(lm, held_out, characters=100) == score
+    assert lm.evaluate(held_out, verbose=0) == pytest.approx(score.loss, rel=0.05)  # a mean of batch means
+
+
+def test_a_regularized_model_generates_as_it_reads_and_after_a_preset_too(tmp_path):
+    lm = make_lm(**REGULARIZATION, sampler=textrnn.RowSampler(temperature=0))
+    tokens = [1, *(byte + 2 for byte in b"abc")]
+    for _ in range(5):
+        x = {"token_ids": np.array([tokens]), "padding_mask": np.ones((1, len(tokens)), "bool")}
+        tokens.append(int(np.argmax(np.asarray(lm(x))[0, -1, 1:]) + 1))  # never padding
+        if tokens[-1] == 1:
+            break
+    inputs = lm.preprocessor.generate_preprocess(["abc"], sequence_length=9)
+    lm.save_to_preset(str(tmp_path / "preset"))
+    for model in (lm, textrnn.CausalLM.from_preset(str(tmp_path / "preset"))):
+        generated = model.generate_step(inputs, stop_token_ids=[1])
+        length = int(np.sum(generated["padding_mask"]))
+        assert np.asarray(generated["token_ids"])[0, :length].tolist() == tokens[:length]
+
+
 # === Generation ===
 
 PROMPTS = ["abc", "", "a longer prompt"]

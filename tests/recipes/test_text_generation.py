@@ -17,6 +17,11 @@ SMALL = {
     "tokenizer": "byte", "units": 8, "batch_size": 2, "sequence_length": 16, "epochs": 1, "max_new_tokens": 8,
 }  # fmt: skip
 
+REGULARIZED = {
+    "dropout": 0.1, "recurrent_dropout": 0.2, "weight_drop": 0.3, "zoneout": 0.15, "embedding_dropout": 0.05,
+    "ar": 2.0, "tar": 1.0,
+}  # fmt: skip
+
 
 def start(folder, **options):
     flags = [word for name, value in {**SMALL, "output": folder / "out", **options}.items()
@@ -41,7 +46,9 @@ def run(folder, **options):
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipe")
     (folder / "cats.txt").write_text(TEXT * 40)
-    return folder, run(folder, data="cats.txt", name="cats", tokenizer="sentencepiece", vocabulary_size=280)
+    return folder, run(
+        folder, data="cats.txt", name="cats", tokenizer="sentencepiece", vocabulary_size=280, **REGULARIZED
+    )
 
 
 def test_leaves_a_saved_model_a_preset_and_a_report(trained):
@@ -58,6 +65,13 @@ def test_leaves_a_saved_model_a_preset_and_a_report(trained):
     assert "tok/s" in err and "sample after epoch 1" in err
 
 
+def test_regularizes_as_asked(trained):
+    folder, _ = trained
+    config = json.loads((folder / "out" / "cats" / "preset" / "config.json").read_text())["config"]
+    arguments = {"ar": "activation_regularization", "tar": "temporal_activation_regularization"}
+    assert {flag: config[arguments.get(flag, flag)] for flag in REGULARIZED} == REGULARIZED
+
+
 def test_says_the_command_that_asks_the_model_and_it_works(trained):
     folder, (_, out, _) = trained
     command = re.search(r"textrnn (generate .*) --prompt", out)[1]
@@ -66,6 +80,34 @@ def test_says_the_command_that_asks_the_model_and_it_works(trained):
         cwd=folder, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert answer.stdout.startswith("the cat")
+
+
+MY_CELLS = """
+import keras, textrnn
+leaky = textrnn.GateSpec(name="leaky", forget=0.9, input=0.1)
+class Bounded(textrnn.GatedCell):
+    def step(self, projected, states, dot, weights):
+        output, (h, c) = super().step(projected, states, dot, weights)
+        return output, [h, keras.ops.tanh(c)]
+"""
+
+
+@pytest.mark.parametrize("cell", ["leaky", "Bounded"])
+def test_trains_a_cell_of_one_s_own_which_is_served_without_its_module(cell, tmp_path):
+    (tmp_path / "my_cells.py").write_text(MY_CELLS)
+    (tmp_path / "cats.txt").write_text(TEXT * 40)
+    status, _, err = run(tmp_path, data="cats.txt", name="mine", cell=f"my_cells:{cell}")
+    assert status == 0, err
+    if cell == "leaky":  # a declaration is data, so its preset needs no module either
+        (tmp_path / "my_cells.py").unlink()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for model, folder in (("1", elsewhere), ("preset", tmp_path)):
+        command = ["-m", "textrnn", "generate", str(tmp_path / "out" / "mine" / model), "--prompt", "the cat"]
+        answer = subprocess.run(
+            [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=True
+        )
+        assert answer.stdout.startswith("the cat")
 
 
 def test_goes_on_from_a_preset_on_new_text_and_keeps_what_was_there(trained):
@@ -90,7 +132,7 @@ def test_goes_on_from_a_preset_on_new_text_and_keeps_what_was_there(trained):
         (b"abc\x00def", {}, r"byte 3|offset 3"),
         (b"caf\xe9 noir" * 50, {}, r"(byte|offset) 3\b"),
         (b"short", {}, r"text\.txt.*too short"),
-        (TEXT.encode() * 40, {"cell": "lsmt"}, "lsmt.*simple, lstm, gru"),
+        (TEXT.encode() * 40, {"cell": "lsmt"}, "no cell called 'lsmt'; did you mean lstm"),
         (TEXT.encode() * 40, {"dataset": "bible"}, "one of them"),
         (TEXT.encode() * 40, {"tokenizer": "letters"}, "letters.*character"),
         (TEXT.encode() * 40, {"tokenizer": "sentencepiece", "vocabulary_size": 9000}, "at most [0-9]+"),
@@ -99,6 +141,11 @@ def test_goes_on_from_a_preset_on_new_text_and_keeps_what_was_there(trained):
         (TEXT.encode() * 40, {"from_preset": "nowhere"}, "No preset at nowhere"),
         (TEXT.encode() * 40, {"temperature": -2}, "temperature"),
         (TEXT.encode() * 40, {"dropout": 1.5}, "--dropout 1.5"),
+        (TEXT.encode() * 40, {"weight_drop": 1}, "--weight_drop 1.0: give a fraction"),
+        (TEXT.encode() * 40, {"zoneout": -0.1}, "--zoneout -0.1: give a fraction"),
+        (TEXT.encode() * 40, {"embedding_dropout": 1}, "--embedding_dropout 1.0: give a fraction"),
+        (TEXT.encode() * 40, {"ar": -1}, "--ar -1.0: give 0 or more"),
+        (TEXT.encode() * 40, {"tar": -0.5}, "--tar -0.5: give 0 or more"),
         (TEXT.encode() * 40, {"seed": -1}, "--seed -1"),
         (TEXT.encode() * 40, {"vocabulary_size": 0}, "--vocabulary_size 0"),
         (TEXT.encode() * 40, {"name": "a/b"}, "--name a/b"),

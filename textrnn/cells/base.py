@@ -142,6 +142,24 @@ class Cell(keras.layers.Layer, abc.ABC):
         make no sense. By default every state is a group of its own, in the order of the states."""
         return list(range(len(self.state_size)))
 
+    def average_states(
+        self, old: Sequence[Tensor], new: Sequence[Tensor], rates: Sequence[float]
+    ) -> list[Tensor]:
+        """What is expected of the states where a unit keeps its old value with a given probability.
+
+        Zoneout asks this in inference. By default each state is averaged on its own; a cell whose states only
+        make sense together says how they are.
+
+        Args:
+            old: the states before a step.
+            new: the states after it.
+            rates: the probability of each state, the same within a group of `zoneout_groups`.
+
+        Returns:
+            The expected states.
+        """
+        return [z * o + (1 - z) * n if z else n for o, n, z in zip(old, new, rates, strict=True)]
+
     @property
     def kind(self) -> str:
         """How the states of one step depend on those before, derived from the built cell.

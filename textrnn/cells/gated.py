@@ -1,5 +1,7 @@
 """Any `GateSpec` as a Keras cell."""
 
+import abc
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -16,8 +18,29 @@ from textrnn.errors import InputError
 _EPSILON = 1e-5  # of the variance in layer normalisation
 
 
+class _ByName(abc.ABCMeta):
+    """Lets `GatedCell(units, name)` make the cell of that name, also where it is of another class.
+
+    Not `__new__`: after it Python would initialise a subclass of `GatedCell` a second time.
+    """
+
+    @property
+    def __signature__(cls):
+        """That of `__init__`, which `__call__` would hide."""
+        self, *parameters = inspect.signature(cls.__init__).parameters.values()
+        return inspect.Signature(parameters)
+
+    def __call__(cls, *args, **kwargs):
+        spec = args[1] if len(args) > 1 else kwargs.get("spec", "lstm")
+        cell = find_cell(spec) if cls is GatedCell else None
+        if not isinstance(cell, type):
+            return super().__call__(*args, **kwargs)
+        others = {name: value for name, value in kwargs.items() if name != "spec"}
+        return cell(*args[:1], *args[2:], **others)
+
+
 @keras.saving.register_keras_serializable("textrnn")
-class GatedCell(WeightedCell):
+class GatedCell(WeightedCell, metaclass=_ByName):
     """A recurrent cell made of gates, from its declaration.
 
     `GatedCell(units, name)` makes every cell that `textrnn cells` lists. The few that no declaration
@@ -69,17 +92,6 @@ class GatedCell(WeightedCell):
         "peephole": None,
     }
 
-    def __new__(cls, units=None, spec="lstm", *args, **kwargs):
-        """The cell, of another class where the name is that of one."""
-        cell = find_cell(spec)
-        if isinstance(cell, GateSpec):
-            return super().__new__(cls, units, spec, *args, **kwargs)
-        if cls is not GatedCell:
-            raise InputError(
-                f"{cls.__name__} is made of a declaration, and {spec} is the class {cell.__name__}"
-            )
-        return cell(units, *args, **kwargs)
-
     def __init__(
         self,
         units: int,
@@ -89,7 +101,7 @@ class GatedCell(WeightedCell):
         **kwargs,
     ):
         super().__init__(units, **kwargs)
-        self.spec = _found_spec(spec)
+        self.spec = _declared(spec)
         self.unit_forget_bias = unit_forget_bias
         self.chrono = _check_chrono(chrono, self.spec)
         self.kernel = self.recurrent_kernel = self.bias = self.peephole = None
@@ -413,10 +425,11 @@ def _state_source(sources):
     return next((source for source in STATE_SOURCES if source in sources), None)
 
 
-def _found_spec(spec) -> GateSpec:
+def _declared(spec) -> GateSpec:
     found = find_cell(spec)
-    assert isinstance(found, GateSpec)  # of another class, `__new__` has not returned a `GatedCell`
-    return found
+    if isinstance(found, GateSpec):
+        return found
+    raise InputError(f"spec is the class {found.__name__}: give a GateSpec, or the name of one")
 
 
 def _check_chrono(chrono, spec):

@@ -82,7 +82,7 @@ def find_cell(cell: str | CellType | Mapping[str, Any]) -> CellType:
     >>> find_cell("lstn")
     Traceback (most recent call last):
     ...
-    textrnn.errors.InputError: there is no cell called 'lstn'; did you mean lstm? see `textrnn cells`
+    textrnn.errors.InputError: there is no cell called 'lstn'; did you mean lstm or ...
     """
     if isinstance(cell, str):
         return _imported(cell) if ":" in cell else _named(cell)

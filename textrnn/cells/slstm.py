@@ -1,5 +1,6 @@
 """sLSTM: the LSTM with exponential gates, a normaliser, and heads."""
 
+import math
 from typing import ClassVar
 
 import keras
@@ -90,6 +91,18 @@ class SLSTMCell(WeightedCell):
     def zoneout_groups(self):
         """c, n and m only make sense together."""
         return [0, 1, 1, 1]
+
+    def average_states(self, old, new, rates):
+        """What c and n stand for, c·exp(m) and n·exp(m), is averaged; m is the scale of the result."""
+        h, *_ = super().average_states(old[:1], new[:1], rates[:1])
+        rate = rates[1]
+        if not rate:
+            return [h, *new[1:]]
+        before, after = old[3] + math.log(rate), new[3] + math.log(1 - rate)
+        m = ops.maximum(before, after)
+        kept, written = ops.exp(before - m), ops.exp(after - m)
+        c, n = (kept * o + written * w for o, w in zip(old[1:3], new[1:3], strict=True))
+        return [h, c, n, m]
 
     def get_initial_state(self, batch_size=None):
         """h, c and n: zeros; m: `INITIAL_STABILISER`. Each `(batch_size, units)`."""

@@ -1,6 +1,17 @@
-"""Cells over time: one layer, stacks of it, and the strategies by which a recurrence runs."""
+"""Cells over time: one layer, stacks of it, how a recurrence runs, and what regularises it."""
 
+from textrnn.layers.activation_regularization import (
+    ActivationRegularization,
+    TemporalActivationRegularization,
+)
+from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.recurrent import Recurrent
 from textrnn.layers.stack import RecurrentStack
 
-__all__ = ["Recurrent", "RecurrentStack"]
+__all__ = [
+    "ActivationRegularization",
+    "EmbeddingDropout",
+    "Recurrent",
+    "RecurrentStack",
+    "TemporalActivationRegularization",
+]

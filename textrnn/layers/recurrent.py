@@ -1,12 +1,15 @@
 """A cell over time."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
-from textrnn.cells.base import Cell
+from textrnn.cells.base import Cell, Tensor
 from textrnn.errors import InputError
-from textrnn.layers.dropout import check_rate, drop_recurrent, locked_mask
+from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
 from textrnn.layers.strategies import recur, resolve
+from textrnn.layers.zoneout import expect_zoneout, zone_out, zoneout_rates
 
 
 @keras.saving.register_keras_serializable("textrnn")
@@ -29,7 +32,15 @@ class Recurrent(keras.layers.RNN):
         recurrent_dropout: the fraction to drop in training of what the recurrent kernels multiply: the same
             units at every step, drawn for each kernel on its own (Gal & Ghahramani 2016, A theoretically
             grounded application of dropout in recurrent neural networks).
-        seed: an int, for dropout.
+        weight_drop: the fraction to drop in training of the recurrent kernels' entries: the same ones at
+            every step and in every row of the batch (Merity et al. 2018, Regularizing and optimizing LSTM
+            language models).
+        zoneout: the probability that in training a unit of a state keeps its old value, drawn anew at every
+            step; in inference a state becomes what is expected of it (Krueger et al. 2017, Zoneout). One
+            rate, or one for each group of the cell's `zoneout_groups` in the order of its states: for a cell
+            with the states h and c, `[0.05, 0.5]` is 0.5 for c. An output that is a state of the cell is
+            that state after zoneout.
+        seed: an int, for all that is drawn.
         **kwargs: of `keras.layers.RNN` (`unroll`, `zero_output_for_mask`, `name`, ...). `dtype` is the cell's
             unless given.
 
@@ -37,15 +48,16 @@ class Recurrent(keras.layers.RNN):
         sequences: `(batch, time, features)`, with at least one step.
         initial_state: a list of tensors `(batch, n)`, one for each n of the cell's `state_size`.
         mask: `(batch, time)`, True where a step is valid.
-        training: whether to drop.
+        training: whether to drop and to zone out.
 
     Returns:
         The outputs `(batch, time, output_size)`, or the last one `(batch, output_size)`; with
         `return_state`, followed by the states.
 
     Raises:
-        InputError: for an unknown strategy, a rate outside [0, 1), recurrent dropout of a cell that is not a
-            `Cell` and so does its own recurrent products, or sequences without steps.
+        InputError: for an unknown strategy, a rate outside [0, 1), more or fewer zoneout rates than groups,
+            recurrent dropout, weight drop or zoneout of a cell that is not a `Cell` and so cannot be taken
+            apart, or sequences without steps.
 
     Example:
     >>> import numpy as np, textrnn
@@ -64,6 +76,8 @@ class Recurrent(keras.layers.RNN):
         strategy="auto",
         dropout=0.0,
         recurrent_dropout=0.0,
+        weight_drop=0.0,
+        zoneout=0.0,
         seed=None,
         **kwargs,
     ):
@@ -81,11 +95,11 @@ class Recurrent(keras.layers.RNN):
         self.strategy = strategy
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
-        if self.recurrent_dropout and not isinstance(self.cell, Cell):
-            raise InputError(
-                f"recurrent_dropout is {recurrent_dropout}, but {type(self.cell).__name__} does its own "
-                "recurrent products: use a textrnn cell, or the cell's own recurrent_dropout if it has one"
-            )
+        self.weight_drop = check_rate("weight_drop", weight_drop)
+        self.zoneout = list(zoneout) if isinstance(zoneout, Sequence) else zoneout
+        if not isinstance(self.cell, Cell):
+            self._refuse_options_of_our_cells()
+        self._zoneout_rates = zoneout_rates(self.zoneout, self._zoneout_groups)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -101,7 +115,7 @@ class Recurrent(keras.layers.RNN):
             sequences: `(batch, time, features)`.
             initial_state: the states to start from.
             mask: `(batch, time)`, alone or in a list with masks of other inputs, or None.
-            training: whether to drop.
+            training: whether to drop and to zone out.
 
         Returns:
             The last output, the outputs in the order of running, and the last states.
@@ -122,11 +136,7 @@ class Recurrent(keras.layers.RNN):
         inputs = self._in_running_order(ops.cast(sequences, cell.compute_dtype))
         if mask is not None:
             mask = self._in_running_order(ops.expand_dims(ops.cast(mask, "bool"), -1))
-        step, kernels, weights = cell.step, cell.recurrent_kernels, cell.elementwise_weights
-        if training and self.recurrent_dropout:
-            step, weights = drop_recurrent(
-                step, kernels, weights, batch_size, self.recurrent_dropout, self.seed_generator
-            )
+        step, kernels, weights, noise = self._regularized(training, *ops.shape(inputs)[:2])
         last_output, outputs, states = recur(
             resolve(self.strategy, bool(training)),
             step,
@@ -134,6 +144,7 @@ class Recurrent(keras.layers.RNN):
             initial_state,
             kernels,
             weights,
+            noise,
             mask,
             first_output=ops.zeros((batch_size, cell.output_size), dtype=cell.compute_dtype),
             zero_output_for_mask=self.zero_output_for_mask,
@@ -144,14 +155,67 @@ class Recurrent(keras.layers.RNN):
         outputs = ops.expand_dims(last_output, 1) if outputs is None else ops.swapaxes(outputs, 0, 1)
         return last_output, outputs, states
 
+    def stepper(self):
+        """One step of time, as in inference, for loops over time of one's own, such as decoding.
+
+        Returns:
+            A function `(inputs, states) -> (output, new_states)` that has read the weights already: it takes
+            `(batch, features)` and a list of states, and gives what `call` does for a sequence of one step.
+        """
+        cell = self.cell
+        if isinstance(cell, Cell):
+            return self._expecting_zoneout(cell.stepper())
+
+        def step(inputs, states):
+            output, new_states = cell(inputs, list(states))
+            return output, list(new_states) if keras.tree.is_nested(new_states) else [new_states]
+
+        return step
+
     def get_config(self):
         """The constructor's arguments."""
         return super().get_config() | {
             "strategy": self.strategy,
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
+            "weight_drop": self.weight_drop,
+            "zoneout": self.zoneout,
             "seed": self.seed,
         }
+
+    def _regularized(self, training, steps, batch_size):
+        """The cell's step, kernels and weights, noisy in training; and the noise of each step."""
+        cell, seed = self.cell, self.seed_generator
+        step, kernels, weights = cell.step, cell.recurrent_kernels, cell.elementwise_weights
+        if not training:
+            return self._expecting_zoneout(step), kernels, weights, {}
+        noise: dict[str, Tensor] = {}
+        if self.recurrent_dropout:
+            step, weights = drop_recurrent(step, kernels, weights, batch_size, self.recurrent_dropout, seed)
+        if self.weight_drop:
+            kernels = drop_weights(kernels, self.weight_drop, seed)
+        if self._zoneout_rates:
+            step, noise = zone_out(
+                step, self._zoneout_rates, self._zoneout_groups, cell.state_size, steps, batch_size, seed
+            )
+        return step, kernels, weights, noise
+
+    def _expecting_zoneout(self, step):
+        if not self._zoneout_rates:
+            return step
+        return expect_zoneout(step, self.cell.average_states, self._zoneout_rates, self._zoneout_groups)
+
+    @property
+    def _zoneout_groups(self):
+        return self.cell.zoneout_groups if isinstance(self.cell, Cell) else []
+
+    def _refuse_options_of_our_cells(self):
+        for name in ("recurrent_dropout", "weight_drop", "zoneout"):
+            if value := getattr(self, name):
+                raise InputError(
+                    f"{name} is {value}, but {type(self.cell).__name__} does not keep the contract of "
+                    f"textrnn.Cell: use a cell that does, or the cell's own {name} if it has one"
+                )
 
     def _in_running_order(self, x):
         """`(batch, time, ...)` -> `(time, batch, ...)`, with the step that runs first in front."""

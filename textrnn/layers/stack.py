@@ -1,9 +1,10 @@
 """Recurrent layers, one on top of another."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
-from textrnn.cells.base import Cell
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate
 from textrnn.layers.recurrent import Recurrent
@@ -20,9 +21,9 @@ class RecurrentStack(keras.layers.Layer):
         cells: a list of cells, the lowest first. Each becomes a `Recurrent`, in `recurrent_layers`.
         dropout: the fraction of features to drop between layers in training, the same ones at every step of
             a sequence. What goes into the lowest layer and comes out of the highest is left to the model.
-        recurrent_dropout: as for `Recurrent`, in each layer.
+        recurrent_dropout, weight_drop, zoneout: as for `Recurrent`, in each layer.
         strategy: as for `Recurrent`, in each layer.
-        seed: an int, for dropout; each layer draws its own.
+        seed: an int, for all that is drawn; each layer draws its own.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -30,14 +31,14 @@ class RecurrentStack(keras.layers.Layer):
         initial_states: what an earlier call returned as states, or None for those of `get_initial_states`.
         mask: `(batch, time)`, True where a step is valid. Keras hands on the mask of `sequences` by itself
             only where no `initial_states` are given; with them, pass it.
-        training: whether to drop.
+        training: whether to drop and to zone out.
 
     Returns:
         `(outputs, states)`: the outputs of the highest layer `(batch, time, units)`, and for each layer the
         list of its last states, each `(batch, n)`.
 
     Raises:
-        InputError: without cells, or for a rate outside [0, 1).
+        InputError: without cells, or for what `Recurrent` refuses.
 
     Example:
     >>> import numpy as np, textrnn
@@ -50,13 +51,25 @@ class RecurrentStack(keras.layers.Layer):
     True
     """
 
-    def __init__(self, cells, dropout=0.0, recurrent_dropout=0.0, strategy="auto", seed=None, **kwargs):
+    def __init__(
+        self,
+        cells,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        weight_drop=0.0,
+        zoneout=0.0,
+        strategy="auto",
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         cells = list(cells)
         if not cells:
             raise InputError("a stack needs at least one cell")
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = recurrent_dropout
+        self.weight_drop = weight_drop
+        self.zoneout = list(zoneout) if isinstance(zoneout, Sequence) else zoneout
         self.strategy = strategy
         self.seed = seed
         self.supports_masking = True
@@ -68,6 +81,8 @@ class RecurrentStack(keras.layers.Layer):
                 strategy=strategy,
                 dropout=dropout if index else 0.0,
                 recurrent_dropout=recurrent_dropout,
+                weight_drop=weight_drop,
+                zoneout=zoneout,
                 seed=None if seed is None else seed + index,
                 name=f"recurrent_{index}",
             )
@@ -118,13 +133,13 @@ class RecurrentStack(keras.layers.Layer):
 
     def stepper(self):
         """`step` as a function that has read the weights already, for loops over time of one's own."""
-        steppers = [cell.stepper() if isinstance(cell, Cell) else cell for cell in self.cells]
+        steppers = [layer.stepper() for layer in self.recurrent_layers]
 
         def step(inputs, states):
             new_states = []
-            for step_cell, state in zip(steppers, states, strict=True):
-                inputs, new = step_cell(inputs, list(state))
-                new_states.append(list(new) if keras.tree.is_nested(new) else [new])
+            for step_layer, state in zip(steppers, states, strict=True):
+                inputs, new = step_layer(inputs, state)
+                new_states.append(new)
             return inputs, new_states
 
         return step
@@ -150,6 +165,8 @@ class RecurrentStack(keras.layers.Layer):
             "cells": [keras.saving.serialize_keras_object(cell) for cell in self.cells],
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
+            "weight_drop": self.weight_drop,
+            "zoneout": self.zoneout,
             "strategy": self.strategy,
             "seed": self.seed,
         }

@@ -4,6 +4,7 @@ Every tensor here is time-major: `(time, batch, ...)`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -22,6 +23,7 @@ def recur(
     states: Sequence[Tensor],
     kernels: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
+    noise: Mapping[str, Tensor],
     mask: Tensor | None,
     first_output: Tensor,
     zero_output_for_mask: bool = False,
@@ -37,6 +39,8 @@ def recur(
         states: the initial states, each `(batch, n)`.
         kernels: the cell's `recurrent_kernels`.
         weights: the cell's `elementwise_weights`, and whatever else `step` looks for there.
+        noise: name -> `(time, batch, n)`: what the step looks for among its weights and is another at every
+            step. No gradient is taken of it.
         mask: `(time, batch, 1)`, True where a step is valid, or None. A masked step leaves the states as
             they are and repeats the output before it.
         first_output: `(batch, n)`: what is repeated where there is no output before.
@@ -51,32 +55,31 @@ def recur(
     # What is carried from step to step is the states and, only where a later step or the caller needs it,
     # the output.
     carries_output = mask is not None or not return_all_outputs
-    outputs, carry = (loop if unroll else STRATEGIES[strategy])(
-        _advance(step, len(projected), count, zero_output_for_mask, return_all_outputs),
+    outputs, carry = (partial(loop, fold=unrolled) if unroll else STRATEGIES[strategy])(
+        _advance(step, len(projected), list(noise), count, zero_output_for_mask, return_all_outputs),
         [*states, *([first_output] if carries_output else [])],
         list(projected),
-        [] if mask is None else [mask],
+        [*noise.values(), *([] if mask is None else [mask])],
         kernels,
         weights,
         [first_output] if return_all_outputs else [],
-        unrolled if unroll else scan,
     )
     last_output = carry[count] if carries_output else outputs[0][-1]
     return last_output, outputs[0] if return_all_outputs else None, carry[:count]
 
 
-def loop(advance, carry, projected, masks, kernels, weights, outputs_like, fold=None):
+def loop(advance, carry, projected, constants, kernels, weights, outputs_like, fold=None):
     """One step after another, differentiated by the backend. The reference for every other strategy.
 
     Args:
         advance: one step, see `_advance`.
         carry: what the first step starts from, tensors `(batch, n)`.
         projected: tensors `(time, batch, n)`.
-        masks: one tensor `(time, batch, 1)`, or none.
+        constants: tensors `(time, batch, n)` that have no gradient: the noise and, if there is one, the mask.
         kernels: name -> `(n, m)`.
         weights: name -> tensor.
         outputs_like: a tensor with the shape and dtype of one step's output, or none.
-        fold: `scan` or `unrolled`.
+        fold: `unrolled`, or `scan` if left out.
 
     Returns:
         All outputs, `[(time, batch, n)]` or nothing, and the last carry.
@@ -85,13 +88,14 @@ def loop(advance, carry, projected, masks, kernels, weights, outputs_like, fold=
     def dot(name, x):
         return ops.matmul(x, kernels[name])
 
-    carry, outputs = (fold or scan)(
-        lambda carry, inputs: advance(carry, inputs, dot, weights), carry, [*projected, *masks], outputs_like
-    )
+    def body(carry, inputs):
+        return advance(carry, inputs, dot, weights)
+
+    carry, outputs = (fold or scan)(body, carry, [*projected, *constants], outputs_like)
     return outputs, carry
 
 
-def recompute(advance, carry, projected, masks, kernels, weights, outputs_like, fold=None):
+def recompute(advance, carry, projected, constants, kernels, weights, outputs_like):
     """As `loop`, with a gradient of its own: each recurrent kernel's is one matrix product after the loop.
 
     The forward loop keeps the states and the recurrent products. The backward loop replays a step from
@@ -102,19 +106,19 @@ def recompute(advance, carry, projected, masks, kernels, weights, outputs_like, 
     a sum of one outer product a step. A cell says nothing about any of this: its `step` is run with
     another `dot`.
 
-    Arguments and results are those of `loop`.
+    Arguments and results are those of `loop`, but for `fold`.
     """
     names, weight_names = list(kernels), list(weights)
-    sizes = (len(projected), len(carry), len(names), len(weight_names), len(masks))
+    sizes = (len(projected), len(carry), len(names), len(weight_names), len(constants))
 
     # Everything that the recurrence depends on is an argument: the gradient is with respect to these.
     def run(*arguments):
-        projected, carry, matrices, vectors, masks = _split(arguments, sizes)
+        projected, carry, matrices, vectors, constants = _split(arguments, sizes)
         kernels, weights = (
             dict(zip(names, matrices, strict=True)),
             dict(zip(weight_names, vectors, strict=True)),
         )
-        record = _record(advance, carry, [*projected, *masks], kernels, weights)
+        record = _record(advance, carry, [*projected, *constants], kernels, weights)
 
         def forward(carry, inputs):
             products = []
@@ -126,7 +130,7 @@ def recompute(advance, carry, projected, masks, kernels, weights, outputs_like, 
             new_carry, outputs = advance(carry, inputs, dot, weights)
             return new_carry, [*new_carry, *(outputs if record.output_is is None else []), *products]
 
-        last, kept = scan(forward, carry, [*projected, *masks], record.kept_like)
+        last, kept = scan(forward, carry, [*projected, *constants], record.kept_like)
         after, outputs, products = _split(kept, record.kept_sizes)
         if record.output_is is not None:
             outputs = [after[record.output_is]]
@@ -142,8 +146,8 @@ def recompute(advance, carry, projected, masks, kernels, weights, outputs_like, 
 
             def backward(d_carry, inputs):
                 d_carry, d_weights = _split(d_carry, (len(carry), len(vectors)))
-                step_sizes = (len(projected), len(masks), len(carry), len(products), len(outputs))
-                projected_t, masks_t, carry_t, products_t, d_outputs_t = _split(inputs, step_sizes)
+                step_sizes = (len(projected), len(constants), len(carry), len(products), len(outputs))
+                projected_t, constants_t, carry_t, products_t, d_outputs_t = _split(inputs, step_sizes)
 
                 def replay(projected_t, carry_t, vectors, products_t):
                     multiplied = []
@@ -153,7 +157,7 @@ def recompute(advance, carry, projected, masks, kernels, weights, outputs_like, 
                         return _kept_product(x, products_t[len(multiplied) - 1], transposed[name])
 
                     weights = dict(zip(weight_names, vectors, strict=True))
-                    new_carry, outputs = advance(carry_t, [*projected_t, *masks_t], dot, weights)
+                    new_carry, outputs = advance(carry_t, [*projected_t, *constants_t], dot, weights)
                     return [*outputs, *new_carry], [multiplied[i] for i in record.vectors]
 
                 (d_projected, d_carry, d_vectors, d_products), multiplied = vector_jacobian(
@@ -165,7 +169,7 @@ def recompute(advance, carry, projected, masks, kernels, weights, outputs_like, 
             totals, steps = scan(
                 backward,
                 [*d_last, *(_zero_total(vector) for vector in vectors)],
-                [*projected, *masks, *before, *products, *d_outputs],
+                [*projected, *constants, *before, *products, *d_outputs],
                 [*(p[0] for p in projected), *record.products_like, *record.vectors_like],
                 reverse=True,
             )
@@ -183,25 +187,28 @@ def recompute(advance, carry, projected, masks, kernels, weights, outputs_like, 
                 d_kernels[name] if name in d_kernels else ops.zeros_like(kernel)
                 for name, kernel in kernels.items()
             ]
-            return (*d_projected, *d_carry, *d_matrices, *d_weights, *(None for _ in masks))
+            return (*d_projected, *d_carry, *d_matrices, *d_weights, *(None for _ in constants))
 
         return (*outputs, *last), gradient
 
-    results = ops.custom_gradient(run)(*projected, *carry, *kernels.values(), *weights.values(), *masks)
+    results = ops.custom_gradient(run)(*projected, *carry, *kernels.values(), *weights.values(), *constants)
     outputs, last = _split(results, (len(outputs_like), len(carry)))
     return outputs, last
 
 
-def _advance(step, projections, count, zero_output_for_mask, return_all_outputs):
+def _advance(step, projections, noise_names, count, zero_output_for_mask, return_all_outputs):
     """One step of time with its mask: (carry, inputs, dot, weights) -> (carry, outputs), flat lists all.
 
-    The carry is the states and perhaps the output; the inputs are the projections and perhaps the mask.
+    The carry is the states and perhaps the output; the inputs are the projections, the noise and perhaps the
+    mask.
     """
 
     def advance(carry, inputs, dot, weights):
         states, previous = carry[:count], carry[count:]
-        inputs, valid = inputs[:projections], inputs[projections:]
-        output, new_states = step(inputs, states, dot, weights)
+        projected, noise = _split(inputs, (projections, len(noise_names)))
+        valid = inputs[projections + len(noise_names) :]
+        weights = {**weights, **dict(zip(noise_names, noise, strict=True))}
+        output, new_states = step(projected, states, dot, weights)
         if valid:
             otherwise = ops.zeros_like(output) if zero_output_for_mask else previous[0]
             output = ops.where(valid[0], output, otherwise)

@@ -7,8 +7,15 @@ from keras import ops
 
 from textrnn import decoding
 from textrnn.cells.gated import GatedCell
+from textrnn.cells.published import PUBLISHED
+from textrnn.cells.registry import find_cell
 from textrnn.cells.spec import GateSpec
 from textrnn.errors import InputError
+from textrnn.layers.activation_regularization import (
+    ActivationRegularization,
+    TemporalActivationRegularization,
+)
+from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import RecurrentStack
 
 
@@ -18,8 +25,8 @@ class RecurrentBackbone(keras_hub.models.Backbone):
 
     Args:
         vocabulary_size: int. The size of the token vocabulary.
-        cell: a cell's name, a `textrnn.GateSpec`, or a cell layer that stands for all of them: each recurrent
-            layer gets a copy with weights of its own.
+        cell: a cell's name, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`, or a
+            cell layer that stands for all of them: each recurrent layer gets a copy with weights of its own.
         units: int. The width of each recurrent layer; ignored if `cell` is a layer.
         num_layers: int. The number of recurrent layers.
         embedding_dim: int. The width of the embedding; `None` for that of the last layer.
@@ -28,6 +35,16 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         dropout: float. Fraction of the inputs and outputs of every layer to drop while training.
         recurrent_dropout: float. Fraction of what the recurrent kernels multiply to drop, with one mask
             for a sequence (Gal & Ghahramani 2016).
+        weight_drop: float. Fraction of the recurrent kernels' entries to drop, with one mask for a batch
+            (Merity et al. 2018).
+        zoneout: float, or a list of one for each group of a cell's states. Probability that a unit of the
+            state keeps its old value (Krueger et al. 2017); see `textrnn.Recurrent`.
+        embedding_dropout: float. Fraction of the vocabulary to drop, everywhere in a batch.
+        activation_regularization: float. Weight of the mean square of the last layer's outputs after dropout
+            (AR, Merity et al. 2018) in the training loss.
+        temporal_activation_regularization: float. Weight of the mean square of their change from step to
+            step before dropout (TAR) in the training loss. The loss that `fit` shows includes both; what is
+            measured in an evaluation, `val_loss` among it, does not.
         dtype: the dtype or dtype policy of the computation and the weights.
 
     Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"` of the same
@@ -51,6 +68,11 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         tie_embeddings=True,
         dropout=0.0,
         recurrent_dropout=0.0,
+        weight_drop=0.0,
+        zoneout=0.0,
+        embedding_dropout=0.0,
+        activation_regularization=0.0,
+        temporal_activation_regularization=0.0,
         dtype=None,
         **kwargs,
     ):
@@ -70,11 +92,26 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         )
         # It drops the mask of what it projects back, on purpose; without this Keras warns that it does.
         self.token_embedding.supports_masking = True
-        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="embedding_dropout")
+        self.word_dropout = EmbeddingDropout(
+            embedding_dropout, vocabulary_size, dtype=dtype, name="word_dropout"
+        )
+        self.input_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="input_dropout")
         self.stack = RecurrentStack(
-            cells, dropout=dropout, recurrent_dropout=recurrent_dropout, dtype=dtype, name="stack"
+            cells,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            weight_drop=weight_drop,
+            zoneout=zoneout,
+            dtype=dtype,
+            name="stack",
+        )
+        self.change_penalty = TemporalActivationRegularization(
+            temporal_activation_regularization, dtype=dtype, name="change_penalty"
         )
         self.output_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="output_dropout")
+        self.output_penalty = ActivationRegularization(
+            activation_regularization, dtype=dtype, name="output_penalty"
+        )
         self.output_projection = None
         if cells[-1].output_size != embedding_dim:
             self.output_projection = keras.layers.Dense(
@@ -84,11 +121,10 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         # === Functional model ===
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
-        x = self.embedding_dropout(self._embed(token_ids))
-        x, _ = self.stack(x, mask=padding_mask)
+        x, _ = self.stack(self._read(token_ids), mask=padding_mask)
         super().__init__(
             inputs={"token_ids": token_ids, "padding_mask": padding_mask},
-            outputs=self._finish(x),
+            outputs=self._write(x, mask=padding_mask),
             dtype=dtype,
             **kwargs,
         )
@@ -102,13 +138,29 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         self.tie_embeddings = tie_embeddings
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
+        self.weight_drop = weight_drop
+        self.zoneout = self.stack.zoneout
+        self.embedding_dropout = embedding_dropout
+        self.activation_regularization = activation_regularization
+        self.temporal_activation_regularization = temporal_activation_regularization
 
     def _embed(self, token_ids):
         """Token vectors scaled as in Vaswani et al. 2017: small ones leave the gates blind at first."""
         return self.token_embedding(token_ids) * self.token_embedding.output_dim**0.5
 
-    def _finish(self, x, training=None):
+    def _read(self, token_ids, training=None):
+        """Token ids -> what the lowest layer reads."""
+        x = self.word_dropout(self._embed(token_ids), token_ids, training=training)
+        return self.input_dropout(x, training=training)
+
+    def _write(self, x, mask=None, training=None):
+        """The outputs of the highest layer -> what becomes logits."""
+        x = self.change_penalty(x, mask=mask, training=training)
         x = self.output_dropout(x, training=training)
+        x = self.output_penalty(x, mask=mask, training=training)
+        return self._project(x)
+
+    def _project(self, x):
         return x if self.output_projection is None else self.output_projection(x)
 
     def get_initial_states(self, batch_size):
@@ -123,14 +175,14 @@ class RecurrentBackbone(keras_hub.models.Backbone):
             states: as `get_initial_states` returns them.
             padding_mask: booleans, `(batch, time)`. At padding the states stay as they are and the output
                 is that of the last valid step.
-            training: bool, whether to drop.
+            training: bool, whether to drop, zone out and penalise.
 
         Returns:
             `(batch, time, embedding_dim)` and the states after the last token.
         """
-        x = self.embedding_dropout(self._embed(token_ids), training=training)
+        x = self._read(token_ids, training=training)
         x, states = self.stack(x, initial_states=states, mask=padding_mask, training=training)
-        return self._finish(x, training=training), states
+        return self._write(x, mask=padding_mask, training=training), states
 
     def stepper(self):
         """Returns `step(token_ids, states) -> hidden, states`, one token of each row.
@@ -142,23 +194,27 @@ class RecurrentBackbone(keras_hub.models.Backbone):
 
         def step(token_ids, states):
             x, states = step_stack(self._embed(token_ids), states)
-            return self._finish(x), states
+            return self._project(x), states
 
         return step
 
     def get_config(self):
         """Returns the arguments of the constructor."""
         config = super().get_config()
-        serialize = keras.saving.serialize_keras_object
         config.update(
             vocabulary_size=self.vocabulary_size,
-            cell=self.cell.get_config() if isinstance(self.cell, GateSpec) else serialize(self.cell),
+            cell=_cell_config(self.cell, self.stack.cells[0]),
             units=self.units,
             num_layers=self.num_layers,
             embedding_dim=self.embedding_dim,
             tie_embeddings=self.tie_embeddings,
             dropout=self.dropout,
             recurrent_dropout=self.recurrent_dropout,
+            weight_drop=self.weight_drop,
+            zoneout=self.zoneout,
+            embedding_dropout=self.embedding_dropout,
+            activation_regularization=self.activation_regularization,
+            temporal_activation_regularization=self.temporal_activation_regularization,
         )
         return config
 
@@ -169,6 +225,17 @@ def _make_cell(cell, units, dtype):
     if isinstance(cell, keras.layers.Layer):
         return cell.__class__.from_config({**cell.get_config(), "name": None})
     return GatedCell(units, cell, dtype=dtype)
+
+
+def _cell_config(cell, made):
+    """What of `cell` a saved model keeps: nothing that another program would have to register first."""
+    if isinstance(cell, str):
+        if cell in PUBLISHED:
+            return cell
+        cell = find_cell(cell)
+    if isinstance(cell, GateSpec):
+        return cell.get_config()
+    return keras.saving.serialize_keras_object(made if isinstance(cell, type) else cell)
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
