@@ -27,8 +27,8 @@ class _ByName(abc.ABCMeta):
     @property
     def __signature__(cls):
         """That of `__init__`, which `__call__` would hide."""
-        self, *parameters = inspect.signature(cls.__init__).parameters.values()
-        return inspect.Signature(parameters)
+        of_init = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return of_init.replace(parameters=[*of_init.parameters.values()][1:])
 
     def __call__(cls, *args, **kwargs):
         spec = args[1] if len(args) > 1 else kwargs.get("spec", "lstm")
