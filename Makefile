@@ -37,9 +37,11 @@ demo: install                       ## train on the starter corpus, export, and 
 # On the CPU, also where there is a GPU: several processes would fight for it, and its matrix products are
 # rounded more coarsely than the tests' tolerances.
 test test-slow: export CUDA_VISIBLE_DEVICES = -1
+# On JAX only what computes: declarations and their descriptions are the same on every backend.
+ON_JAX := tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers tests/models/test_backbone.py
 test: dev                           ## the test suite, on TensorFlow and, for cells, layers and models, on JAX
 	$(BIN)/python -m pytest $(PARALLEL)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/cells tests/layers tests/models/test_backbone.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) $(ON_JAX)
 
 test-slow: dev                      ## the tests that take minutes: packaging, the benchmark
 	$(BIN)/python -m pytest -m slow

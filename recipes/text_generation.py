@@ -29,7 +29,8 @@ class Options:
         dataset: A public text instead of your own: shakespeare, wikitext-2 or ptb.
         held_out: The last part of the text is kept back to measure on (if a data set has no part for that).
         from_preset: Go on training from a model of an earlier run (saved_models/NAME). The tokenizer, cell,
-            sizes and dropout are then that model's, and the flags for them are not used.
+            sizes and dropout are then that model's, and the flags for them are not used; only a cell class of
+            your own has to be named again.
         tokenizer: What a token is: sentencepiece (pieces of words), character, byte or word. All but word
             give every text back exactly.
         vocabulary_size: How many different tokens; chosen by the size of the text if left out.
@@ -38,7 +39,8 @@ class Options:
         units: The width of the recurrent layers.
         layers: How many recurrent layers.
         embedding_dim: The width of the token vectors; as wide as the layers if left out.
-        dropout: The fraction of each layer's inputs and outputs to drop while training.
+        dropout: The fraction of each layer's inputs and outputs to drop while training; between layers the
+            same at all steps of a sequence.
         recurrent_dropout: The fraction of the recurrent state to drop while training.
         weight_drop: The fraction of the recurrent weights to drop while training, as AWD-LSTM does.
         zoneout: How likely a unit of the recurrent state keeps its old value while training.

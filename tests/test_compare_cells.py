@@ -242,7 +242,7 @@ def test_names_in_a_crowd_cover_neither_each_other_nor_a_point(compare):
 @pytest.mark.parametrize("speed", [True, False])
 def test_whatever_was_done_becomes_a_picture(compare, tiny, tmp_path, tasks, speed):
     records = [entry(task, cell, 0.5 + i) for task in tasks for i, cell in enumerate(["a", "b"])]
-    records += [entry(task, "c", status="failed") for task in tasks]
+    records += [entry(task, "c", status="failed") for task in tasks] + [entry("text", "d", 90.0)]
     speeds = {cell: {"training": [100.0], "generation": [5.0]} for cell in "abc"} if speed else {}
     rows = rows_of(compare, records, ["a", "b", "c", "d"], tasks, speeds)
     compare.draw(rows, tasks, tiny, tmp_path / "picture.png")

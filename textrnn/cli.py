@@ -23,6 +23,7 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int | None = None,
+    cell: str | None = None,
 ):
     """Continue a prompt with a trained model, from its SavedModel or its preset.
 
@@ -36,6 +37,7 @@ def generate(
         top_k: Choose among this many tokens; 0 for all. Default: the model's own.
         top_p: Choose among the likeliest tokens that reach this probability. Default: the model's own.
         seed: Give another one for another answer. Default: derived from the prompt.
+        cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
     """
     _expect(samples >= 1, f"--samples {samples}: expected 1 or more")
     _expect(
@@ -48,6 +50,10 @@ def generate(
     _expect(seed is None or 0 <= seed < 2**63, f"--seed {seed}: expected 0 or more")
     load_tensorflow()
     with native_messages_hidden():
+        if cell is not None:
+            from textrnn.cells import find_cell
+
+            find_cell(cell)
         function = _text_generator(Path(model))
 
     import tensorflow as tf

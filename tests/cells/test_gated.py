@@ -6,13 +6,16 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from references.gated_cells import REFERENCES
-from references.gradients import assert_close
+from references.gated_cells import NORMALISED, REFERENCES
+from references.gradients import assert_close, value_and_gradients
 
 from textrnn.cells import PUBLISHED, Gate, GatedCell, GateSpec
 from textrnn.errors import InputError
+from textrnn.layers import Recurrent
+from textrnn.layers.strategies import STRATEGIES
 
 BATCH, FEATURES, UNITS = 3, 4, 5
+STEPS = REFERENCES | NORMALISED
 KERAS_CELLS = {
     "simple": keras.layers.SimpleRNNCell,
     "lstm": keras.layers.LSTMCell,
@@ -29,13 +32,13 @@ def random_cell(spec, **options):
 
 
 def random_states(name):
-    states = REFERENCES[name].random_states(np.random.default_rng(0), BATCH, UNITS)
+    states = STEPS[name].random_states(np.random.default_rng(0), BATCH, UNITS)
     return [state.astype("float32") for state in states]
 
 
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("name", STEPS)
 def test_a_step_is_the_equation(name):
-    reference = REFERENCES[name]
+    reference = STEPS[name]
     cell = random_cell(reference.cell)
     x, states = np.random.normal(size=(BATCH, FEATURES)).astype("float32"), random_states(name)
     output, new_states = cell(x, states)
@@ -43,10 +46,10 @@ def test_a_step_is_the_equation(name):
     assert_close([output, new_states], [expected, expected_states])
 
 
-@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("features", [FEATURES, UNITS], ids=["projected", "same width"])
 def test_weights_have_a_block_for_each_gate_that_uses_them(name, features):
-    reference = REFERENCES[name]
+    reference = STEPS[name]
     cell = GatedCell(UNITS, reference.cell)
     cell.build((None, features))
     widths = {w.name: w.shape[-1] for w in cell.weights}
@@ -191,11 +194,74 @@ def test_states_start_at_zero_in_the_compute_dtype():
         ((4, None), "spec is None: give a GateSpec, a subclass of textrnn.Cell, or the name of one"),
         ((4, "simple", True, 8), "chrono sets the biases .* simple learns neither"),
         ((4, "lstm", True, 2), "chrono is 2: give the number of steps .* 3 or more"),
+        (
+            (4, GateSpec(input=Gate(), forget="input"), True, 8),
+            "custom keeps as much as it writes: leave chrono out, or tie forget to '1 - input'",
+        ),
+        (
+            (4, GateSpec(input=Gate(), forget="1 - reset", reset="1 - input"), True, 8),
+            "custom keeps as much as it writes",
+        ),
+        (
+            (4, GateSpec(forget=Gate("hard_sigmoid")), True, 8),
+            "chrono sets the biases of sigmoids, but forget of custom is 'hard_sigmoid'",
+        ),
+        ((8, "slstm", True, 20), "the class SLSTMCell takes no chrono: leave it out"),
+        ((8, "min_lstm", False), "the class MinLSTMCell takes no unit_forget_bias: leave it out"),
+        ((4, GateSpec(candidate=Gate("glu"))), "custom uses the activation 'glu', which does not give"),
+        ((4, GateSpec(candidate=Gate("threshold"))), "'threshold', which does not .*: use another"),
+        ((4, GateSpec(candidate=Gate("tanh", ("input", "glu(state)")))), "uses the activation 'glu'"),
+        ((4, replace(PUBLISHED["lstm"], output_activation="glu")), "lstm uses the activation 'glu'"),
     ],
+    ids=range(15),
 )
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         GatedCell(*arguments)
+
+
+def test_chrono_without_biases_is_refused():
+    with pytest.raises(InputError, match="use_bias is False: leave one of the two out"):
+        GatedCell(4, "lstm", chrono=10, use_bias=False)
+
+
+def test_arguments_that_a_class_lacks_may_be_left_at_their_defaults():
+    assert type(GatedCell(8, "slstm", True, None)) is PUBLISHED["slstm"]
+    assert type(GatedCell(units=8, spec="slstm", chrono=None)) is PUBLISHED["slstm"]
+    with pytest.raises(InputError, match="SLSTMCell takes no chrono"):
+        GatedCell(8, spec="slstm", chrono=20)
+
+
+def test_a_subclass_by_name_takes_what_a_gated_cell_takes():
+    cell = GatedCell(8, Squared, False, 20, use_bias=True, name="mine")
+    assert (type(cell), cell.unit_forget_bias, cell.chrono, cell.name) == (Squared, False, 20, "mine")
+
+
+class Squared(GatedCell):
+    """h = tanh(h² + Wx): elementwise, but not linear in the state."""
+
+    def step(self, projected, states, dot, weights):
+        """One step."""
+        h = ops.tanh(states[0] * states[0] + projected[0])
+        return h, [h]
+
+
+class Renamed(GatedCell):
+    """The spec's own step."""
+
+
+def test_the_kind_of_a_step_of_one_s_own_is_not_the_spec_s():
+    for cell, spec, kind in (
+        (GatedCell, "min_gru", "P"),
+        (Renamed, "min_gru", "P"),
+        (Squared, "min_gru", "D"),
+        (Squared, "indrnn", "D"),
+        (Squared, "lstm", "S"),
+    ):
+        made = cell(UNITS, spec)
+        assert made.kind == kind
+        made.build((None, FEATURES))
+        assert made.kind == kind
 
 
 def test_a_cell_of_one_s_own_spec_is_declared_in_a_line():
@@ -241,8 +307,73 @@ def test_any_spec_can_be_layer_normalised(spec):
     output, _ = cell(x, states)
     scaled, _ = cell(x * 100, states)
     assert np.isfinite(ops.convert_to_numpy(output)).all()
-    if not spec.reading("raw input", "previous input", "modulated state"):
+    if not spec.reading("raw input"):
         assert_close(scaled, output, 1e-3)  # what only passes through a normalisation has no scale
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_layer_normalised_cells_run_and_train_over_time_by_every_strategy(name):
+    cell = random_cell(NORMALISED[name].cell)
+    x = np.random.normal(size=(BATCH, 4, FEATURES)).astype("float32")
+    by_strategy = []
+    for strategy in STRATEGIES:
+        layer = Recurrent(cell, return_sequences=True, strategy=strategy)
+        layer.build(x.shape)
+        assert_close(layer(x), NORMALISED[name].run(cell.get_weights(), x)[0], 1e-4)
+        loss = lambda outputs: ops.sum(outputs * outputs * np.arange(1.0, UNITS + 1))  # noqa: E731
+        by_strategy.append(value_and_gradients(layer, {"sequences": x}, loss)[1:])
+    first, *others = by_strategy
+    for other in others:
+        assert_close(keras.tree.flatten(other), keras.tree.flatten(first), 1e-3)
+
+
+def test_layer_normalisation_of_a_convolution_leaves_no_scale_of_the_input():
+    """A normalised sum of W·x(t) and V·x(t−1) has none; one of whose halves only is normalised would."""
+    cell = random_cell(replace(PUBLISHED["qrnn"], layer_norm=True))
+    x = np.random.normal(size=(2, BATCH, FEATURES)).astype("float32")
+    outputs = []
+    for scale in (100, 10000):
+        states = cell.get_initial_state(BATCH)
+        for step in x:
+            output, states = cell(scale * step, states)
+        outputs.append(output)
+    assert_close(*outputs, 1e-3)
+
+
+def test_a_normalised_convolution_with_a_raw_input_adds_that_and_the_biases_afterwards():
+    spec = GateSpec(
+        candidate=Gate("tanh", ("input", "previous input", "raw input")),
+        forget=Gate(reads=("previous input", "raw input")),
+        input=Gate(reads="input"),
+        layer_norm=True,
+    )
+    cell = GatedCell(UNITS, spec)
+    cell.build((None, UNITS))
+    cell.bias.assign(np.random.normal(size=3 * UNITS))
+    x, old = np.random.normal(size=(2, BATCH, UNITS))
+    h = np.random.normal(size=(BATCH, UNITS))
+    previous = old @ ops.convert_to_numpy(cell.previous_kernel)  # forget, candidate
+    product = x @ ops.convert_to_numpy(cell.kernel)  # input, candidate
+    i, f, g = np.split(  # in the order of the weights
+        normalised(
+            np.concatenate(
+                [
+                    product[:, :UNITS],
+                    previous[:, :UNITS],
+                    product[:, UNITS:] + previous[:, UNITS:],
+                ],
+                axis=-1,
+            )
+        )
+        + ops.convert_to_numpy(cell.bias),
+        3,
+        axis=-1,
+    )
+    sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
+    expected = sigmoid(f + x) * h + sigmoid(i) * np.tanh(g + x)
+    states = [s.astype("float32") for s in (h, previous[:, :UNITS], previous[:, UNITS:])]
+    assert spec.states == ("state", "previous/forget", "previous/candidate")
+    assert_close(cell(x.astype("float32"), states)[0], expected)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "mgu"])

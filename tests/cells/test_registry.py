@@ -1,5 +1,6 @@
 """Cells have names: the published ones, one's own, and those that a Python file holds."""
 
+import dataclasses
 import sys
 
 import keras
@@ -37,6 +38,11 @@ def _names_of_one_test(monkeypatch):
     monkeypatch.setattr(registry, "_CELLS", dict(registry._CELLS))
 
 
+class NoKeywords(textrnn.GatedCell):
+    def __init__(self, units):
+        super().__init__(units)
+
+
 def test_every_published_cell_has_its_name():
     assert set(PUBLISHED) <= set(cell_names())
     for name, cell in PUBLISHED.items():
@@ -44,10 +50,18 @@ def test_every_published_cell_has_its_name():
 
 
 def test_a_registered_spec_is_a_cell_by_name():
-    assert register_cell("my_cell", LEAKY) is LEAKY
+    spec = register_cell("my_cell", LEAKY)
+    assert spec == dataclasses.replace(LEAKY, name="my_cell")
     assert "my_cell" in cell_names()
-    assert textrnn.GatedCell(3, "my_cell").spec is LEAKY
-    register_cell("my_cell", LEAKY)  # a module that is imported again does no harm
+    assert textrnn.GatedCell(3, "my_cell").spec is spec
+
+
+def test_a_name_given_again_is_the_new_cell_as_in_a_notebook_run_twice():
+    register_cell("my_cell", LEAKY)
+    register_cell("my_cell", GateSpec(forget=0.8, input=0.2))
+    assert textrnn.GatedCell(3, "my_cell").spec.forget == 0.8
+    register_cell("my_cell", Average)
+    assert find_cell("my_cell") is Average
 
 
 def test_a_registered_class_is_a_cell_by_name_and_can_be_saved():
@@ -83,17 +97,46 @@ def test_a_registered_subclass_keeps_its_own_arguments():
         type("Wrong", (textrnn.GatedCell,), {})(3, "sru")
 
 
-@pytest.mark.parametrize("attribute", ["LEAKY", "Average"])
-def test_a_cell_is_found_in_a_file_of_the_current_folder(attribute, tmp_path, monkeypatch):
-    (tmp_path / "my_cells_of_a_test.py").write_text(
-        "import textrnn\nLEAKY = textrnn.GateSpec(forget=0.9, input=0.1)\n"
-        "class Average(textrnn.cells.LinearCell): pass\n"
-    )
+MY_CELLS = """
+import textrnn
+LEAKY = textrnn.GateSpec(forget=0.9, input=0.1)
+class Mine(textrnn.GatedCell): pass
+textrnn.register_cell("by_name", Mine)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with Python files in it."""
+    (tmp_path / "cells_of_a_test.py").write_text(MY_CELLS)
+    (tmp_path / "broken_cells_of_a_test.py").write_text("import no_such_module_at_all")
+    (tmp_path / "wrong_cells_of_a_test.py").write_text("def :")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "my_cells_of_a_test", raising=False)
-    found = find_cell(f"my_cells_of_a_test:{attribute}")
-    assert found == LEAKY if attribute == "LEAKY" else found.__name__ == "Average"
+    yield tmp_path
+    sys.modules.pop("cells_of_a_test", None)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("attribute", "name"), [("LEAKY", "custom"), ("Mine", "Mine"), ("by_name", "Mine")])
+def test_a_cell_is_found_in_a_file_of_the_current_folder(attribute, name):
+    found = find_cell(f"cells_of_a_test:{attribute}")
+    assert getattr(found, "__name__", None) == name or found.name == name
+    if name == "Mine":  # and saved models with it are found too
+        assert keras.saving.get_registered_object("cells_of_a_test>Mine") is found
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("broken_cells_of_a_test:x", r"'broken.*' \(No module named 'no_such_module_at_all'\)$"),
+        ("wrong_cells_of_a_test:x", r"'wrong.*' \(invalid syntax"),
+    ],
+)
+def test_a_file_that_python_cannot_import_is_said_with_pythons_reason(reference, message):
+    with pytest.raises(InputError, match=message):
+        find_cell(reference)
 
 
 WRONG = {
@@ -102,17 +145,27 @@ WRONG = {
         "no cell called 'xyz'; there are simple, lstm, .*textrnn cells",
     ),
     "nearly a name": (lambda: find_cell("min_lst"), "did you mean min_lstm"),
+    "capitals": (lambda: find_cell("LSTM"), "did you mean lstm"),
+    "relative module": (lambda: find_cell("..:x"), "cannot import '..'"),
+    "abstract class": (
+        lambda: register_cell("mine", LinearCell),
+        "the class LinearCell, which does not define coefficients",
+    ),
+    "class without dtype": (
+        lambda: register_cell("mine", NoKeywords),
+        r"NoKeywords, which cannot be called with units and dtype .*\*\*kwargs",
+    ),
     "module that is not there": (
         lambda: find_cell("no_such_module:cell"),
-        "cannot import 'no_such_module' .*; write module:name, for a file module.py in this folder",
+        "cannot import 'no_such_module' .*: write module:name, for a file module.py in this folder",
     ),
     "no module": (lambda: find_cell(":cell"), "cannot import ''"),
-    "attribute that is not there": (lambda: find_cell("json:cell"), "defines no 'cell'"),
+    "attribute that is not there": (lambda: find_cell("json:cell"), "neither defines nor registers 'cell'"),
     "attribute that is no cell": (
         lambda: find_cell("json:dumps"),
-        "json:dumps is <function dumps.*: give a GateSpec",
+        "'json:dumps' is <function dumps.*: give a GateSpec",
     ),
-    "name that is taken": (lambda: register_cell("lstm", LEAKY), "there is a cell called 'lstm' already"),
+    "name that is taken": (lambda: register_cell("lstm", LEAKY), "'lstm' is the name of a published cell"),
     "no name": (lambda: register_cell("my cell", LEAKY), "'my cell': use letters, digits and underscores"),
     "no cell": (lambda: register_cell("mine", dict), "is <class 'dict'>: give a GateSpec"),
     "instance": (

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from references.gated_cells import REFERENCES
 
@@ -86,7 +88,23 @@ def test_partial_configs_keep_defaults():
     assert GateSpec.from_config({"forget": {}, "input": "1 - forget"}) == gate_spec("ugrnn")
 
 
+def test_a_tie_to_a_number_is_the_number_it_comes_to():
+    assert GateSpec(forget=0.75, input="1 - forget") == GateSpec(forget=0.75, input=0.25)
+    assert replace(LSTM, forget="1 - input", input=0.25).forget == 0.75
+    chain = replace(LSTM, forget="1 - output", input="1 - forget", output=0.5)
+    assert (chain.forget, chain.input) == (0.5, 0.5)
+
+
+def test_a_number_of_any_type_is_stored_as_a_float():
+    for half in (np.float32(0.5), np.float64(0.5), Fraction(1, 2)):
+        spec = GateSpec(forget=half)
+        assert spec == GateSpec(forget=0.5)
+        assert type(spec.forget) is float
+    assert type(GateSpec(forget=np.int64(1)).forget) is float
+
+
 OF_ANY = "give a Gate, a number, or a tie such as '1 - input'"
+NEVER_WRITES = "the memory stays 0: make input, or what it is tied to, a Gate or another number"
 CONTRADICTIONS = {
     "unknown activation": (lambda: Gate("tahn"), "unknown activation 'tahn': name one of keras.activations"),
     "activation that JSON cannot hold": (lambda: Gate(abs), "name one of keras.activations"),
@@ -143,9 +161,50 @@ CONTRADICTIONS = {
         lambda: GateSpec(candidate=Gate(reads="state")),
         "add 'input' to what the candidate reads",
     ),
-    "nothing is kept or written": (
-        lambda: GateSpec(input=0),
-        "the memory stays 0: make one of them a Gate or 1",
+    "nothing is written": (lambda: GateSpec(input=0, forget=Gate()), NEVER_WRITES),
+    "nothing is kept or written": (lambda: GateSpec(input=0), NEVER_WRITES),
+    "nothing is written by a tie": (lambda: GateSpec(input="1 - forget", forget=1), NEVER_WRITES),
+    "nothing is written while all is kept": (lambda: GateSpec(input=0.0, forget="1 - input"), NEVER_WRITES),
+    "nothing is shown": (
+        lambda: GateSpec(output=0.0, separate_memory=True),
+        "nothing of the memory is shown: make output, or what it is tied to, a Gate or another number",
+    ),
+    "nothing of the state is seen": (
+        lambda: GateSpec(reset=0.0),
+        "sees nothing of the state: leave the state out of what it reads, or make reset, .* another number",
+    ),
+    "nothing of the state is seen by a tie": (
+        lambda: GateSpec(reset="1 - input"),
+        "sees nothing of the state: leave the state out of what it reads",
+    ),
+    "layer normalisation of nothing": (
+        lambda: GateSpec(candidate=Gate(reads=("raw input", "memory")), layer_norm=True),
+        "nothing to normalise, .*: add 'input' to what the candidate reads, or leave layer_norm out",
+    ),
+    "layer normalisation of what is reset and what is not": (
+        lambda: replace(GRU, candidate=Gate("tanh", ("input", "state", "gates")), layer_norm=True),
+        "reset_after resets the state alone: leave one of these two out, or 'gates'",
+    ),
+    "reads that are none": (lambda: Gate(reads=None), "reads is None: give what the gate reads, such as"),
+    "reads that are a number": (lambda: Gate(reads=3), "reads is 3: give what the gate reads, such as"),
+    "a memory that is no bool": (
+        lambda: GateSpec(separate_memory="no"),
+        "separate_memory is 'no': give True or False",
+    ),
+    "a place of a reset that is no bool": (
+        lambda: replace(GRU, reset_after=1),
+        "reset_after is 1: give True or False",
+    ),
+    "a normalisation that is no bool": (
+        lambda: GateSpec(layer_norm=None),
+        "layer_norm is None: give True or False",
+    ),
+    "a name that is no string": (lambda: GateSpec(name=3), "name is 3: give a string"),
+    "a source that is no string": (lambda: GateSpec(source=None), "source is None: give a string"),
+    "a number that is a NumPy bool": (lambda: GateSpec(forget=np.bool_(True)), "forget is .*: give a Gate"),
+    "unknown entry of a gate": (
+        lambda: GateSpec.from_config({"candidate": {"foo": 1}}),
+        "candidate, a gate, has no entry 'foo': use any of activation, reads",
     ),
     "output gate without a memory": (
         lambda: replace(GRU, output=Gate()),

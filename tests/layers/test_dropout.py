@@ -73,6 +73,20 @@ def test_every_call_drops_anew_and_a_seed_repeats_the_calls():
     assert (runs[0][0] != runs[0][1]).any()
 
 
+def test_the_two_directions_of_one_seed_drop_their_own():
+    x, runs = np.ones((BATCH, TIME, FEATURES), "float32"), []
+    for _ in range(2):
+        layer = Recurrent(Echo(), dropout=0.5, recurrent_dropout=0.5, return_sequences=True, seed=4)
+        with keras.saving.custom_object_scope({"Echo": Echo}):
+            both = keras.layers.Bidirectional(layer)
+        assert both.forward_layer.seed == both.backward_layer.seed == 4
+        runs.append(ops.convert_to_numpy(both(x, training=True)))
+    np.testing.assert_array_equal(*runs)
+    forwards, backwards = np.split(runs[0][:, 0], 2, axis=-1)
+    # 30,000 draws: five standard deviations are at most 0.015
+    assert abs((forwards == backwards).mean() - 0.5) < 0.015
+
+
 @pytest.mark.parametrize("cell", [lambda: GatedCell(4, "lstm"), lambda: keras.layers.LSTMCell(4)])
 def test_inference_drops_nothing(cell):
     cell, x = cell(), np.ones((2, TIME, 3), "float32")
@@ -237,7 +251,13 @@ def test_embedding_dropout_in_a_model_trains_in_half_precision_saves_and_loads(t
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [((1.0, 5), "rate is 1.0: give a rate"), ((0.5, 0), "give the number of words")]
+    ("arguments", "message"),
+    [
+        ((1.0, 5), "rate is 1.0: give a rate"),
+        ((None, 5), "rate is None: give a rate"),
+        ((0.5, 0), "vocabulary_size is 0: give the number of words"),
+        ((0.5, "a"), "vocabulary_size is 'a': give the number of words"),
+    ],
 )
 def test_embedding_dropout_refuses_what_cannot_be(arguments, message):
     with pytest.raises(InputError, match=message):

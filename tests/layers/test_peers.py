@@ -1,4 +1,4 @@
-"""The numbers of PyTorch's LSTM and GRU, a second implementation, where it is installed (extra `peers`)."""
+"""The numbers of PyTorch's own layers, a second implementation, where it is installed (extra `peers`)."""
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 BATCH, TIME, FEATURES, UNITS = 3, 6, 4, 5
 PEERS = {
     # PyTorch's layer, and where each of its gates is among ours
+    "simple": (torch.nn.RNN, [0]),
     "lstm": (torch.nn.LSTM, [0, 1, 2, 3]),  # i, f, g, o
     "gru": (torch.nn.GRU, [1, 0, 2]),  # r, z, n of our z, r, n
 }
@@ -55,6 +56,6 @@ def test_values_and_gradients_equal_pytorch_s(name, strategy):
     assert_close(outputs, their_outputs.detach().numpy())
     assert_close(by_input["sequences"], their_x.grad.numpy(), 1e-4)
     expected = {key: getattr(theirs, key).grad.numpy() for key in torch_parameters(name, by_weight)}
-    if name == "lstm":
+    if name != "gru":
         expected["bias_hh_l0"] = np.zeros_like(expected["bias_hh_l0"])  # ours is one bias, theirs two
     assert_close(list(torch_parameters(name, by_weight).values()), list(expected.values()), 1e-4)

@@ -99,6 +99,22 @@ def test_stateful_layers_go_on_where_the_last_batch_ended():
     assert_close(layer(x), expected)
 
 
+@pytest.mark.parametrize(("name", "input_bias"), [("lstm", 0.0), ("slstm", -200.0)])
+def test_a_reset_goes_back_to_the_cell_s_initial_states(name, input_bias):
+    layer, x = Recurrent(GatedCell(UNITS, name), stateful=True), sequences()
+    layer.build(x.shape)
+    # The states of an sLSTM are not all zeros at first: with zeros such a bias makes its output 0/0.
+    bias = ops.convert_to_numpy(layer.cell.bias).copy()
+    bias[:UNITS] = input_bias
+    layer.cell.bias.assign(bias)
+    expected = Recurrent(layer.cell)(x)
+    assert np.isfinite(ops.convert_to_numpy(expected)).all()
+    assert_close(layer(x), expected)
+    layer.reset_state()
+    assert_close([state.value for state in layer.states], layer.cell.get_initial_state(BATCH), 0)
+    assert_close(layer(x), expected)
+
+
 def test_unrolling_changes_nothing():
     cell, x = GatedCell(UNITS, "gru"), sequences()
     layers = [Recurrent(cell, return_sequences=True, return_state=True, unroll=u) for u in (False, True)]
@@ -193,7 +209,11 @@ def test_auto_resolves_to_a_strategy():
     ("options", "message"),
     [
         ({"strategy": "scam"}, "no strategy 'scam': use auto or loop"),
-        ({"dropout": 1.0}, "dropout is 1.0: give a rate of at least 0 and below 1"),
+        ({"dropout": 1.0}, "dropout is 1.0: give a rate, a number of at least 0 and below 1"),
+        ({"recurrent_dropout": "x"}, "recurrent_dropout is 'x': give a rate"),
+        ({"recurrent_dropout": [0.1]}, r"recurrent_dropout is \[0.1\]: give a rate"),
+        ({"weight_drop": None}, "weight_drop is None: give a rate"),
+        ({"dropout": float("nan")}, "dropout is nan: give a rate"),
         ({"recurrent_dropout": -0.1}, "recurrent_dropout is -0.1: give a rate"),
         ({"weight_drop": 1.5}, "weight_drop is 1.5: give a rate"),
         (

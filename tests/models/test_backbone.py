@@ -1,10 +1,14 @@
 """The model of tokens: one mathematics, whether it reads a text whole, in windows or token by token."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 import textrnn
+from textrnn.cells import PUBLISHED, describe, find_cell
+from textrnn.errors import InputError
 
 VOCABULARY_SIZE = 30
 
@@ -34,6 +38,8 @@ REGULARIZATION = {
 @pytest.mark.parametrize("options", [{}, REGULARIZATION], ids=["plain", "regularized"])
 @pytest.mark.parametrize("cell", ["simple", "lstm", "gru", "lstm_fgr", "slstm", "sru", "qrnn", "rg_lru"])
 def test_call_run_and_step_say_the_same(cell, options):
+    if options and describe.kind(find_cell(cell)) != "S":
+        options = {**options, "recurrent_dropout": 0.0, "weight_drop": 0.0}
     lm = make_lm(cell, embedding_dim=6, **options)
     token_ids = token_batch()
     whole = lm({"token_ids": token_ids, "padding_mask": np.ones_like(token_ids, "bool")})
@@ -157,6 +163,39 @@ def test_a_saved_model_needs_no_registered_name():
         copy = textrnn.RecurrentBackbone.from_config(backbone.get_config())
         ours, theirs = ([c.get_config() | {"name": ""} for c in b.stack.cells] for b in (backbone, copy))
         assert ours == theirs
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_backbone_with_any_cell_is_its_config_and_its_weights(name):
+    backbone = make_lm(name).backbone
+    copy = textrnn.RecurrentBackbone.from_config(json.loads(json.dumps(backbone.get_config())))
+    copy.set_weights(backbone.get_weights())
+    x = {"token_ids": token_batch(), "padding_mask": np.ones((2, 7), "bool")}
+    np.testing.assert_array_equal(copy(x), backbone(x))
+
+
+def test_a_keras_cell_is_saved_as_keras_saves_it():
+    backbone = textrnn.RecurrentBackbone(10, cell=keras.layers.LSTMCell(4), embedding_dim=4)
+    copy = textrnn.RecurrentBackbone.from_config(backbone.get_config())
+    assert isinstance(copy.stack.cells[0], keras.layers.LSTMCell)
+
+
+class NotRegistered(textrnn.GatedCell):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("module", "advice"),
+    [
+        ("my_cells", r'find_cell\("my_cells:NotRegistered"\) before .* --cell my_cells:NotRegistered'),
+        ("__main__", "register_keras_serializable and define it before"),
+    ],
+)
+def test_a_saved_class_that_is_not_known_here_is_named_with_what_to_do(module, advice, monkeypatch):
+    monkeypatch.setattr(NotRegistered, "__module__", module)
+    config = textrnn.RecurrentBackbone(10, cell=NotRegistered(4), units=4).get_config()
+    with pytest.raises(InputError, match=f"the class NotRegistered, which is not known here: .*{advice}"):
+        textrnn.RecurrentBackbone.from_config(config)
 
 
 def test_a_name_that_a_user_registered_is_saved_as_what_it_stands_for(monkeypatch):

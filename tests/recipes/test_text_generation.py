@@ -82,6 +82,11 @@ def test_says_the_command_that_asks_the_model_and_it_works(trained):
     assert answer.stdout.startswith("the cat")
 
 
+def ask(folder, model, *flags):
+    command = [sys.executable, "-m", "textrnn", "generate", str(model), "--prompt", "the cat", *flags]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
 MY_CELLS = """
 import keras, textrnn
 leaky = textrnn.GateSpec(name="leaky", forget=0.9, input=0.1)
@@ -92,22 +97,26 @@ class Bounded(textrnn.GatedCell):
 """
 
 
-@pytest.mark.parametrize("cell", ["leaky", "Bounded"])
-def test_trains_a_cell_of_one_s_own_which_is_served_without_its_module(cell, tmp_path):
-    (tmp_path / "my_cells.py").write_text(MY_CELLS)
-    (tmp_path / "cats.txt").write_text(TEXT * 40)
-    status, _, err = run(tmp_path, data="cats.txt", name="mine", cell=f"my_cells:{cell}")
+def trained_with_my_cell(folder, cell):
+    """A model with a cell of `my_cells.py`, trained in that folder."""
+    (folder / "my_cells.py").write_text(MY_CELLS)
+    (folder / "cats.txt").write_text(TEXT * 40)
+    status, _, err = run(folder, data="cats.txt", name="mine", cell=f"my_cells:{cell}")
     assert status == 0, err
-    if cell == "leaky":  # a declaration is data, so its preset needs no module either
-        (tmp_path / "my_cells.py").unlink()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    for model, folder in (("1", elsewhere), ("preset", tmp_path)):
-        command = ["-m", "textrnn", "generate", str(tmp_path / "out" / "mine" / model), "--prompt", "the cat"]
-        answer = subprocess.run(
-            [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=True
-        )
-        assert answer.stdout.startswith("the cat")
+    return folder / "out" / "mine"
+
+
+def test_a_declaration_of_one_s_own_is_data_and_needs_its_module_only_to_train(tmp_path):
+    model = trained_with_my_cell(tmp_path, "leaky")
+    (tmp_path / "my_cells.py").unlink()
+    answer = ask(tmp_path, model / "preset")
+    assert answer.stdout.startswith("the cat"), answer.stderr
+
+
+def test_a_class_of_one_s_own_is_named_again_to_load_its_preset(tmp_path):
+    model = trained_with_my_cell(tmp_path, "Bounded")
+    answer = ask(tmp_path, model / "preset", "--cell", "my_cells:Bounded")
+    assert answer.stdout.startswith("the cat"), answer.stderr
 
 
 def test_goes_on_from_a_preset_on_new_text_and_keeps_what_was_there(trained):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from textrnn.cells import Gate, GateSpec
+from textrnn.cells import Gate, GateSpec, gate_spec
 
 tanh = np.tanh
 
@@ -49,6 +49,14 @@ class Weights:
         if c is not None:
             total = total + self.p[gate] * c
         return total
+
+    def whole(self, name):
+        """All blocks of a weight together, as they are stored."""
+        return np.concatenate(list(self[name].values()), axis=-1)
+
+    def normalised(self, place, x):
+        """Layer normalisation of all gates together, as one vector, with the gain and shift of a place."""
+        return normalised(x, self.whole(f"{place}_gain"), self.whole(f"{place}_shift"))
 
     def at_width_of_units(self, x):
         """The projection rule: W′x where the widths differ, else x."""
@@ -190,16 +198,36 @@ def lstm_fgr(w, x, states):
 def lstm_ln(w, x, states):
     h, c = states
     # One mean and variance for all four gates together (equation 20 of the paper).
-    whole = lambda name: np.concatenate(list(w[name].values()), axis=-1)  # noqa: E731
     total = (
-        normalised(x @ whole("kernel"), whole("input_gain"), whole("input_shift"))
-        + normalised(h @ whole("recurrent_kernel"), whole("recurrent_gain"), whole("recurrent_shift"))
-        + whole("bias")
+        w.normalised("input", x @ w.whole("kernel"))
+        + w.normalised("recurrent", h @ w.whole("recurrent_kernel"))
+        + w.whole("bias")
     )
     i, f, g, o = np.split(total, 4, axis=-1)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    h = sigmoid(o) * tanh(normalised(c, whole("memory_gain"), whole("memory_shift")))
+    h = sigmoid(o) * tanh(w.normalised("memory", c))
     return h, [h, c]
+
+
+def lstm_fgr_ln(w, x, states):
+    """Peepholes stay as they are; what the gates give is normalised with what the state gives."""
+    h, old, *gates = states
+    kernels = w["gate_kernel"]
+    of_gates = {
+        reader: sum(gate @ kernels[reader + source] for source, gate in zip("ifo", gates, strict=True))
+        for reader in "ifo"
+    }
+    of_gates["g"] = np.zeros_like(h)
+    recurrent = h @ w.whole("recurrent_kernel") + np.concatenate([of_gates[gate] for gate in "ifgo"], axis=-1)
+    total = (
+        w.normalised("input", x @ w.whole("kernel")) + w.normalised("recurrent", recurrent) + w.whole("bias")
+    )
+    i, f, g, o = np.split(total, 4, axis=-1)
+    i, f = sigmoid(i + w.p["i"] * old), sigmoid(f + w.p["f"] * old)
+    c = f * old + i * tanh(g)
+    o = sigmoid(o + w.p["o"] * c)
+    h = o * tanh(w.normalised("memory", c))
+    return h, [h, c, i, f, o]
 
 
 def gru(w, x, states):
@@ -208,6 +236,17 @@ def gru(w, x, states):
     r = sigmoid(x @ w.W["r"] + w.b["r"][0] + h @ w.U["r"] + w.b["r"][1])
     candidate = tanh(x @ w.W["g"] + w.b["g"][0] + r * (h @ w.U["g"] + w.b["g"][1]))
     h = z * h + (1 - z) * candidate
+    return h, [h]
+
+
+def gru_ln(w, x, states):
+    """With a bias of the recurrent product that is added after its normalisation and before the reset."""
+    (h,) = states
+    own, recurrent = w.whole("bias")
+    xz, xr, xg = np.split(w.normalised("input", x @ w.whole("kernel")) + own, 3, axis=-1)
+    hz, hr, hg = np.split(w.normalised("recurrent", h @ w.whole("recurrent_kernel")) + recurrent, 3, axis=-1)
+    z, r = sigmoid(xz + hz), sigmoid(xr + hr)
+    h = z * h + (1 - z) * tanh(xg + r * hg)
     return h, [h]
 
 
@@ -269,6 +308,12 @@ def multiplicative_lstm(w, x, states):
     return lstm(w, x, [m, c])
 
 
+def multiplicative_lstm_ln(w, x, states):
+    h, c = states
+    m = (x @ w["modulation_kernel"]["m"]) * (h @ w["modulation_recurrent_kernel"]["m"])
+    return lstm_ln(w, x, [m, c])
+
+
 def slstm(w, x, states):
     h, c, n, m = states
     log_forget = -softplus(-w.pre("f", x, h))  # log σ
@@ -317,6 +362,16 @@ def qrnn(w, x, states):
     f, g, o = (w.pre(gate, x) + before for gate, before in zip("fgo", previous, strict=True))
     c = sigmoid(f) * c + (1 - sigmoid(f)) * tanh(g)
     return sigmoid(o) * c, [c, *(x @ w["previous_kernel"][gate] for gate in "fgo")]
+
+
+def qrnn_ln(w, x, states):
+    """Each width-2 convolution is normalised whole, all three together; the states are as without."""
+    c, *previous = states
+    convolved = x @ w.whole("kernel") + np.concatenate(previous, axis=-1)
+    f, g, o = np.split(w.normalised("input", convolved) + w.whole("bias"), 3, axis=-1)
+    c = sigmoid(f) * c + (1 - sigmoid(f)) * tanh(g)
+    h = sigmoid(o) * w.normalised("memory", c)
+    return h, [c, *(x @ w["previous_kernel"][gate] for gate in "fgo")]
 
 
 def qrnn_as_convolution(w, x):
@@ -390,15 +445,28 @@ def _of_input(letters, **more):
 H = State()
 HC = (State(), State())
 GATE = State(draw=fractions)
-NORMALISATION = {
-    name: "ifgo" for name in ("input_gain", "input_shift", "recurrent_gain", "recurrent_shift")
-} | {"memory_gain": "c", "memory_shift": "c"}
+
+
+def _gains(letters, *places, memory=False):
+    """The gains and shifts of layer normalisation."""
+    blocks = {place: letters for place in places} | ({"memory": "c"} if memory else {})
+    return {f"{place}_{name}": block for place, block in blocks.items() for name in ("gain", "shift")}
+
+
+NORMALISATION = _gains("ifgo", "input", "recurrent", memory=True)
+GATES_OF_GATES = [reader + source for reader in "ifo" for source in "ifo"]
 PROJECTION = {"projection_kernel": "x"}
 
 
 def _greff(name, letters="ifgo", peephole="ifo", step=lstm_peephole, **parts):
     run = (lambda w, x, states: step(w, x, states, **parts)) if parts else step
     return Reference(name, name, run, _layout(letters, peephole), HC)
+
+
+def _normalised(name, step, layout, states=(H,)):
+    """A published cell with layer normalisation, which nobody published."""
+    spec = dataclasses.replace(gate_spec(name), layer_norm=True, name=f"{name}_ln")
+    return Reference(spec.name, spec, step, layout, states)
 
 
 def _published(name, step, layout, states=(H,)):
@@ -418,7 +486,7 @@ _REFERENCES = [
     _published(
         "lstm_fgr",
         lstm_fgr,
-        _layout("ifgo", "ifo", gate_kernel=[reader + source for reader in "ifo" for source in "ifo"]),
+        _layout("ifgo", "ifo", gate_kernel=GATES_OF_GATES),
         (*HC, GATE, GATE, GATE),
     ),
     _published("lstm_ln", lstm_ln, _layout("ifgo", **NORMALISATION), HC),
@@ -476,3 +544,31 @@ _REFERENCES = [
 ]
 REFERENCES = {reference.name: reference for reference in _REFERENCES}
 """Name -> reference, for every architecture that a law is tested on."""
+
+# Apart from the others, since finite differences cannot check them on every backend: normalising a memory of
+# few units magnifies errors, and Keras's mean and tanh on JAX have those of float32 in float64 too.
+NORMALISED = {
+    reference.name: reference
+    for reference in (
+        _normalised(
+            "lstm_fgr",
+            lstm_fgr_ln,
+            _layout("ifgo", "ifo", gate_kernel=GATES_OF_GATES, **NORMALISATION),
+            (*HC, GATE, GATE, GATE),
+        ),
+        _normalised("gru", gru_ln, _layout("frg", **_gains("frg", "input", "recurrent"))),
+        _normalised(
+            "multiplicative_lstm",
+            multiplicative_lstm_ln,
+            _layout("ifgo", modulation_kernel="m", modulation_recurrent_kernel="m", **NORMALISATION),
+            HC,
+        ),
+        _normalised(
+            "qrnn",
+            qrnn_ln,
+            _of_input("fgo", previous_kernel="fgo", **_gains("fgo", "input", memory=True)),
+            (H, H, H, H),
+        ),
+    )
+}
+"""Name -> reference, for published architectures with layer normalisation."""

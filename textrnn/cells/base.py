@@ -137,6 +137,11 @@ class Cell(keras.layers.Layer, abc.ABC):
         return {}
 
     @property
+    def state_names(self) -> tuple[str, ...]:
+        """What each state is, in the order of `state_size`: by default `state`, `state_1`, ..."""
+        return tuple(f"state_{index}" if index else "state" for index in range(len(self.state_size)))
+
+    @property
     def zoneout_groups(self) -> list[int | None]:
         """For each state the group whose zoneout mask it shares, or None where keeping an old value would
         make no sense. By default every state is a group of its own, in the order of the states."""
@@ -165,7 +170,7 @@ class Cell(keras.layers.Layer, abc.ABC):
         """How the states of one step depend on those before, derived from the built cell.
 
         `"S"`, sequential: through a matrix. `"D"`, diagonal: elementwise. `"P"`, parallel: linearly, with
-        coefficients that depend on the input alone, so that a parallel scan computes it.
+        coefficients that depend on the input alone, so that a parallel scan can compute it.
         """
         return "S" if self.recurrent_kernels else "D"
 

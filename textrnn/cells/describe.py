@@ -11,25 +11,29 @@ from textrnn.cells.base import Cell
 from textrnn.cells.gated import GatedCell
 from textrnn.cells.published import PUBLISHED
 from textrnn.cells.registry import CellType, cell_names, find_cell
-from textrnn.cells.spec import Gate, GateSpec, parse_tie
+from textrnn.cells.spec import INPUT_PRODUCTS, RECURRENT_PRODUCTS, Gate, GateSpec, parse_tie
 from textrnn.errors import InputError
 
 KINDS = {
     "S": "sequential: a step reads the one before through a matrix",
     "D": "diagonal: a step reads the one before elementwise",
-    "P": "parallel: linear in the state, with coefficients of the input alone; a parallel scan applies",
+    "P": "parallel: linear in the state, by coefficients of the input alone: a parallel scan can compute it",
 }
 
 _LETTERS = {"input": "i", "forget": "f", "reset": "r", "candidate": "g", "output": "o"}
 _SYMBOLS = {"sigmoid": "σ"}
+_STATES = {"state": "h", "memory": "c", "normaliser": "n", "stabiliser": "m"}
+_UPDATES = ("step", "coefficients", "read_out")
+"""What a class overrides to compute something else than the class it is derived from."""
 
 
 def equations(cell: CellType) -> tuple[str, ...]:
     r"""The lines of one step, to be read by people.
 
     Args:
-        cell: a `GateSpec`, from which they are derived; or a class, of which they are its `equations`, or
-            without these the first line of its docstring.
+        cell: a `GateSpec`, from which they are derived; or a class. Of a class they are its `equations`;
+            without these the first line of its own docstring; and where it computes what a `GatedCell` does,
+            those of the spec that it makes.
 
     Example:
     >>> from textrnn.cells import find_cell
@@ -41,12 +45,26 @@ def equations(cell: CellType) -> tuple[str, ...]:
     """
     if isinstance(cell, GateSpec):
         return tuple(_Writer(cell).lines())
-    return tuple(getattr(cell, "equations", ())) or ((inspect.getdoc(cell) or cell.__name__).splitlines()[0],)
+    docstring = ""
+    for base in cell.__mro__:
+        if base is GatedCell:
+            return equations(_built(cell, 4, 4).spec)
+        own = vars(base)
+        if own.get("equations"):
+            return tuple(own["equations"])
+        docstring = docstring or inspect.cleandoc(own.get("__doc__") or "")
+        # What classes further up say is not what this one computes.
+        if "equations" in own or any(name in own for name in _UPDATES):
+            break
+    return (
+        docstring.partition("\n")[0] or f"no equations: begin the docstring of {cell.__name__} with them",
+    )
 
 
 def one_line(lines: Sequence[str]) -> str:
-    """Equations in the short form of papers: the state of t−1 on the right and that of t on the left, and
-    gates that are formed alike written once.
+    """Equations in the short form of papers, to be read from left to right: a name stands for its value at t
+    once it is computed, and before that for its value at t−1. What is formed alike, each with weights of
+    its own, is written once.
 
     Example:
     >>> from textrnn.cells import find_cell
@@ -54,31 +72,40 @@ def one_line(lines: Sequence[str]) -> str:
     >>> one_line(equations(find_cell("lstm")))
     'i,f,o = σ(Wx + Uh + b); g = tanh(Wx + Uh + b); c = f⊙c + i⊙g; h = o⊙tanh(c)'
     """
-    short: dict[str, list[str]] = {}
-    for left, right in (_shortened(line) for line in lines):
-        short.setdefault(right, []).append(left)
-    return "; ".join(f"{','.join(left)} = {right}" if right else left[0] for right, left in short.items())
+    alike: dict[str, list[str]] = {}
+    for line in lines:
+        left, equals, right = line.partition(" = ")
+        # With the times: an output gate that reads the new memory is not like gates that read the old.
+        key, name = (re.sub(r"_\w+", "", right), left.replace("ₜ", "")) if equals else (line, "")
+        alike.setdefault(key, []).append(name)
+    short, computed = [], {"x"}
+    for right, names in alike.items():
+        short.append(f"{','.join(names)} = {_shortened(right, computed)}" if any(names) else right)
+        computed.update(names)
+    return "; ".join(short)
 
 
-def _shortened(line):
-    left, _, right = line.partition(" = ")
-    of_both = set(re.findall(r"(\w)ₜ₋₁", right)) & set(re.findall(r"(\w)ₜ(?!₋)", right))
-    right = re.sub(r"(\w)ₜ₋₁", lambda match: match[1] + ("(t−1)" if match[1] in of_both else ""), right)
-    left, right = (re.sub(r"_\w+|ₜ", "", side) for side in (left, right))
+def _shortened(right, computed):
+    right = re.sub(
+        r"([^\W\d_]+?′?)ₜ₋₁", lambda found: found[1] + "(t−1)" * (found[1] in computed), right
+    ).replace("ₜ", "")
     # Wx and Uh, but U tanh(h)
-    return left, re.sub(r"(?<=\b[WUVR]) (?=\(|\w\b(?!\())| (?=⊙)|(?<=⊙) ", "", right)
+    return re.sub(r"(?<=\b[WUVR]) (?=\(|\w\b(?!\())| (?=⊙)|(?<=⊙) ", "", right)
 
 
 def states(cell: CellType) -> tuple[str, ...]:
-    """What a step reads of the step before, as its equations call it.
+    """The states in their order, as short as in equations; `V_f x` is what the gate f will read of this x at
+    the next step.
+
+    It is the order of `initial_state`, of what `return_state` gives, and of the served states_0, ...
 
     Example:
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.describe import states
     >>> states(find_cell("lstm")), states(find_cell("qrnn"))
-    (('h', 'c'), ('x', 'c'))
+    (('h', 'c'), ('c', 'V_f x', 'V_g x', 'V_o x'))
     """
-    return tuple(dict.fromkeys(re.findall(r"(\w)ₜ₋₁", " ".join(equations(cell)))))
+    return tuple(_state_symbols(cell).values())
 
 
 def kind(cell: CellType) -> str:
@@ -91,6 +118,12 @@ def kind(cell: CellType) -> str:
     'D'
     """
     return cell.kind if isinstance(cell, GateSpec) else _built(cell, 4, 4).kind
+
+
+_DIFFERENT = (
+    53,
+    59,
+)  # features and units; primes: each dimension of a weight tells which it is a multiple of
 
 
 def count_parameters(cell: CellType, features: int, units: int) -> int:
@@ -114,18 +147,7 @@ def parameters(cell: CellType) -> str:
     >>> parameters(find_cell("lstm_peephole"))
     '4mn + 4n² + 7n'
     """
-    features, units = 53, 59  # primes: each dimension of a weight tells which of them it is a multiple of
-    total: Counter[str] = Counter()
-    for weight in _built(cell, features, units).weights:
-        factor, letters = 1, ""
-        for size in weight.shape:
-            letter, unit = next(
-                ((s, u) for s, u in (("m", features), ("n", units)) if size % u == 0), ("", 1)
-            )
-            factor, letters = factor * (size // unit), letters + letter
-        total["".join(sorted(letters))] += factor
-    order = sorted(total, key=lambda letters: (-len(letters), letters))
-    return " + ".join(f"{'' if total[t] == 1 else total[t]}{t.replace('nn', 'n²')}" for t in order)
+    return _formula(_weights_by_dimension(cell, *_DIFFERENT))
 
 
 def declaration(spec: GateSpec) -> str:
@@ -146,12 +168,12 @@ def table() -> str:
     Example:
     >>> from textrnn.cells.describe import table
     >>> print(table())  # doctest: +ELLIPSIS
-    name                 kind  states       parameters                paper
-    simple               S     h            mn + n² + n               Elman 1990
+    name                 kind states                   parameters           paper
+    simple               S    h                        mn + n² + n          Elman 1990
         h = tanh(Wx + Uh + b)
     ...
     """
-    row = "{:<20} {:<5} {:<12} {:<25} {}".format
+    row = "{:<20} {:<4} {:<24} {:<20} {}".format
     lines = [row("name", "kind", "states", "parameters", "paper")]
     for name in cell_names():
         cell = find_cell(name)
@@ -162,7 +184,7 @@ def table() -> str:
     return "\n".join([*lines, "", *_legend()])
 
 
-def sheet(reference: str, features: int = 256, units: int = 256) -> str:
+def sheet(reference: str, features: int = 128, units: int = 256) -> str:
     """One cell in full.
 
     Args:
@@ -179,17 +201,20 @@ def sheet(reference: str, features: int = 256, units: int = 256) -> str:
       hₜ = fₜ ⊙ hₜ₋₁ + (1 − fₜ) ⊙ gₜ
     <BLANKLINE>
     kind         S, sequential: a step reads the one before through a matrix
-    states       h
-    parameters   2mn + 2n² + 2n; 262,656 with m = 256 features, n = 256 units
+    states       h (state)
+    parameters   2mn + 2n² + 2n; 197,120 with m = 128 features, n = 256 units
     declaration  GateSpec(forget=Gate(), input='1 - forget')
     paper        Collins et al. 2017, Capacity and trainability in recurrent neural networks
     """
     cell = find_cell(reference)
+    named = (
+        name if name == symbol else f"{symbol} ({name})" for name, symbol in _state_symbols(cell).items()
+    )
     count = f"{count_parameters(cell, features, units):,} with m = {features} features, n = {units} units"
     entries = {
         "kind": f"{kind(cell)}, {KINDS[kind(cell)]}",
-        "states": ", ".join(states(cell)) or f"{len(_built(cell, 4, 4).state_size)}",
-        "parameters": f"{parameters(cell)}; {count}",
+        "states": ", ".join(named),
+        "parameters": f"{parameters(cell)}{_where_equal(cell)}; {count}",
         **_what_it_is(cell),
         "paper": _source(cell),
     }
@@ -235,9 +260,12 @@ def page() -> str:
 def _legend():
     return [
         *(f"{letter}  {meaning}" for letter, meaning in KINDS.items()),
-        "m features, n units. x input, h output, c memory, ⊙ elementwise; in short equations the states on",
-        "the right are those of t−1. Where a cell uses x itself and m is not n, x goes through a kernel",
+        "States: in the order of initial_state and of the served states_0, states_1, ...; V_f x is what the",
+        "gate f will read of this x at the next step.",
+        "Parameters: m features, n units. Where a cell uses x itself and m is not n, x goes through a kernel",
         "of mn weights first, which the formula counts.",
+        "Equations: x input, h output, c memory, ⊙ elementwise; each gate has weights of its own. Read from",
+        "left to right: a name stands for its value at t once it is computed, before that for that at t−1.",
     ]
 
 
@@ -248,6 +276,46 @@ def _built(cell, features, units) -> Cell:
     except TypeError as error:
         raise InputError(f"{cell.__name__}(units) cannot be made: {error}") from error
     return made
+
+
+def _state_symbols(cell) -> dict[str, str]:
+    """By name of a state how equations call it, in the order of the states."""
+    if isinstance(cell, GateSpec):
+        return {name: _Writer(cell).state(name) for name in cell.states}
+    made = _built(cell, 4, 4)
+    names, of_spec = made.state_names, made.spec.states if isinstance(made, GatedCell) else ()
+    if len(of_spec) == len(names):
+        return _state_symbols(made.spec)
+    return {name: _STATES.get(name, name) for name in names}
+
+
+def _weights_by_dimension(cell, features, units):
+    """`{"mn": 2, "n": 3}` for 2·features·units + 3·units weights."""
+    total: Counter[str] = Counter()
+    for weight in _built(cell, features, units).weights:
+        factor, letters = 1, ""
+        for size in weight.shape:
+            letter, unit = next(
+                ((s, u) for s, u in (("n", units), ("m", features)) if size % u == 0), ("", 1)
+            )
+            factor, letters = factor * (size // unit), letters + letter
+        total["".join(sorted(letters))] += factor
+    return total
+
+
+def _formula(total):
+    order = sorted(total, key=lambda letters: (-len(letters), letters))
+    return " + ".join(f"{'' if total[t] == 1 else total[t]}{t.replace('nn', 'n²')}" for t in order)
+
+
+def _where_equal(cell):
+    """The formula where m = n, if it is not that for m and n with n in the place of m."""
+    replaced: Counter[str] = Counter()
+    for letters, count in _weights_by_dimension(cell, *_DIFFERENT).items():
+        replaced[letters.replace("m", "n")] += count
+    units = _DIFFERENT[-1]
+    equal = _weights_by_dimension(cell, units, units)
+    return "" if equal == replaced else f" ({_formula(equal)} where m = n)"
 
 
 def _source(cell):
@@ -336,36 +404,53 @@ class _Writer:
             value = _applied(getattr(self.spec, tie.role).activation, shifted)
         return f"(1 − {value})" if tie.complement else value
 
+    def state(self, name):
+        """The symbol of one of the spec's states."""
+        what, _, role = name.partition("/")
+        if what == "previous":
+            return self.previous(role, "x")
+        return _LETTERS[role] if what == "gate" else _STATES[what]
+
     def sum(self, role):
         """What the activation of a gate is applied to."""
-        spec = self.spec
-        sources = getattr(spec, role).sources
-        letter = f"_{_LETTERS[role]}" if len(spec.learned) > 1 else ""
+        spec, letter = self.spec, self.subscript(role)
         memory = f"{self.memory}ₜ" if role == "output" else f"{self.memory}ₜ₋₁"
         write = {
-            "input": lambda a: self.normed(f"W{letter} {_applied(a, 'xₜ')}"),
-            "previous input": lambda a: f"V{letter} {_applied(a, 'xₜ₋₁')}",
-            "raw input": lambda a: _applied(a, "xₜ"),
-            "state": lambda a: self.recurrent(role, letter, a, "hₜ₋₁"),
-            "modulated state": lambda a: self.recurrent(role, letter, a, "mₜ"),
-            "gates": lambda a: " + ".join(
-                f"R{letter}{_LETTERS[other]} {_LETTERS[other]}ₜ₋₁" for other in spec.gates
-            ),
-            "memory": lambda a: f"p{letter} ⊙ {_applied(a, memory)}",
+            "input": lambda a: [f"W{letter} {_applied(a, 'xₜ')}"],
+            "previous input": lambda a: [self.previous(role, "xₜ₋₁")],
+            "raw input": lambda a: [_applied(a, "xₜ")],
+            "state": lambda a: [self.recurrent(role, a, "hₜ₋₁")],
+            "modulated state": lambda a: [self.recurrent(role, a, "mₜ")],
+            "gates": lambda a: [f"R{letter}{_LETTERS[other]} {_LETTERS[other]}ₜ₋₁" for other in spec.gates],
+            "memory": lambda a: [f"p{letter} ⊙ {_applied(a, memory)}"],
         }
-        return " + ".join(
-            [*(write[source](activation) for source, activation in sources.items()), f"b{letter}"]
-        )
+        read = getattr(spec, role).sources
 
-    def recurrent(self, role, letter, activation, vector):
-        reset = self.value("reset") if role == "candidate" and self.spec.reset != 1.0 else None
-        if reset and not self.spec.reset_after:
-            vector = f"({_times(reset, vector)})"
-        product = self.normed(f"U{letter} {_applied(activation, vector)}")
-        return f"{reset} ⊙ ({product} + b′{letter})" if reset and self.spec.reset_after else product
+        def terms(*sources):
+            return [term for source in sources if source in read for term in write[source](read[source])]
 
-    def normed(self, product):
-        return f"LN({product})" if self.spec.layer_norm else product
+        recurrent = self.normed(terms(*RECURRENT_PRODUCTS))
+        if role == "candidate" and spec.reset_after:
+            state, *others = recurrent
+            recurrent = [f"{self.value('reset')} ⊙ ({state} + b′{letter})", *others]
+        of_input = [*self.normed(terms(*INPUT_PRODUCTS)), *terms("raw input")]
+        return " + ".join([*of_input, *recurrent, *terms("memory"), f"b{letter}"])
+
+    def subscript(self, role):
+        return f"_{_LETTERS[role]}" if len(self.spec.learned) > 1 else ""
+
+    def previous(self, role, vector):
+        activation = getattr(self.spec, role).sources["previous input"]
+        return f"V{self.subscript(role)} {_applied(activation, vector)}"
+
+    def recurrent(self, role, activation, vector):
+        if role == "candidate" and self.spec.reset != 1.0 and not self.spec.reset_after:
+            vector = f"({_times(self.value('reset'), vector)})"
+        return f"U{self.subscript(role)} {_applied(activation, vector)}"
+
+    def normed(self, products):
+        """The terms, or the one that their sum is once normalised."""
+        return [f"LN({' + '.join(products)})"] if self.spec.layer_norm and products else products
 
 
 def _applied(activation, text):

@@ -11,7 +11,15 @@ from keras import ops
 
 from textrnn.cells.base import Dot, Tensor, project
 from textrnn.cells.registry import find_cell
-from textrnn.cells.spec import INPUT_SOURCES, STATE_SOURCES, Gate, GateSpec, parse_tie
+from textrnn.cells.spec import (
+    INPUT_PRODUCTS,
+    INPUT_SOURCES,
+    RECURRENT_PRODUCTS,
+    STATE_SOURCES,
+    Gate,
+    GateSpec,
+    parse_tie,
+)
 from textrnn.cells.weights import WeightedCell, gate_by_gate
 from textrnn.errors import InputError
 
@@ -35,8 +43,11 @@ class _ByName(abc.ABCMeta):
         cell = find_cell(spec) if cls is GatedCell else None
         if not isinstance(cell, type):
             return super().__call__(*args, **kwargs)
-        others = {name: value for name, value in kwargs.items() if name != "spec"}
-        return cell(*args[:1], *args[2:], **others)
+        options = dict(cls.__signature__.bind_partial(*args, **kwargs).arguments)
+        options |= options.pop("kwargs", {})
+        options.pop("spec")
+        units = [options.pop("units")] if args else []  # the class may call its first argument otherwise
+        return cell(*units, **_options_of(cell, options))
 
 
 @keras.saving.register_keras_serializable("textrnn")
@@ -45,7 +56,9 @@ class GatedCell(WeightedCell, metaclass=_ByName):
 
     `GatedCell(units, name)` makes every cell that `textrnn cells` lists. The few that no declaration
     expresses are classes of their own, and are what the call then returns. A subclass that overrides `step`
-    has the weights of a declaration and an update of its own.
+    has the weights of a declaration and an update of its own: its `projected` begins with W·x + b of each
+    role in `spec.reading("input", "raw input")`, for most cells all of `spec.learned`, both in the order
+    input, forget, reset, candidate, output (for the LSTM i, f, g, o); `projector` says what else there is.
 
     Weights, with one block of `units` columns for each learned gate in the order input, forget, reset,
     candidate, output: `kernel` `(features, blocks)`, `recurrent_kernel` `(units, blocks)`, `bias` `(blocks,)`
@@ -65,7 +78,7 @@ class GatedCell(WeightedCell, metaclass=_ByName):
         chrono: how many steps the longest dependencies span, for chrono initialisation (Tallec & Ollivier
             2018, Can recurrent neural networks warp time?) in the place of a unit forget bias: that of a
             learned forget gate starts at log(u) with u uniform in [1, chrono − 1], and that of a learned
-            input gate at −log(u).
+            input gate at −log(u). Both must be sigmoids; classes of their own take none.
         **kwargs: `use_bias` (True), whether gates have biases; `kernel_initializer` ("glorot_uniform"),
             `recurrent_initializer` ("orthogonal", each gate on its own), `bias_initializer` ("zeros") and
             `peephole_initializer` (by default a candidate's, which is the whole recurrence of an
@@ -74,8 +87,9 @@ class GatedCell(WeightedCell, metaclass=_ByName):
             `keras.layers.Layer` (`name`, `dtype`, ...).
 
     Raises:
-        InputError: for an unknown name, `units` that is not a positive int, or chrono initialisation of a
-            spec that learns neither what it keeps nor what it writes.
+        InputError: for an unknown name; `units` that is not a positive int; an activation that changes the
+            shape of what it is applied to; and chrono initialisation without biases, of a spec that learns
+            neither what it keeps nor what it writes or that forgets as it writes, or of a class.
 
     Example:
     >>> import numpy as np, textrnn
@@ -102,8 +116,9 @@ class GatedCell(WeightedCell, metaclass=_ByName):
     ):
         super().__init__(units, **kwargs)
         self.spec = _declared(spec)
+        _check_shapes(self.spec)
         self.unit_forget_bias = unit_forget_bias
-        self.chrono = _check_chrono(chrono, self.spec)
+        self.chrono = _check_chrono(chrono, self.spec, self.use_bias)
         self.kernel = self.recurrent_kernel = self.bias = self.peephole = None
         self.previous_kernel = self.projection_kernel = self.gate_kernel = None
         self.modulation_kernel = self.modulation_recurrent_kernel = None
@@ -116,9 +131,17 @@ class GatedCell(WeightedCell, metaclass=_ByName):
         return [self.units] * len(self.spec.states)
 
     @property
+    def state_names(self) -> tuple[str, ...]:
+        """Those of the spec."""
+        return self.spec.states
+
+    @property
     def kind(self) -> str:
-        """The spec's."""
-        return self.spec.kind
+        """The spec's; of a subclass with a `step` of its own, which may do more with what it gets, `"S"` or
+        `"D"`."""
+        if type(self).step is GatedCell.step or self.spec.kind == "S":  # which needs no built cell
+            return self.spec.kind
+        return super().kind
 
     @property
     def zoneout_groups(self) -> list[int | None]:
@@ -155,7 +178,8 @@ class GatedCell(WeightedCell, metaclass=_ByName):
         add("gate_kernel", "recurrent", (units,), len(gates_of_gates), recurrent(len(gates_of_gates)))
         if spec.layer_norm:
             shown = 1 if spec.separate_memory else 0
-            for place, blocks in (("input", len(by_input)), ("recurrent", len(by_state)), ("memory", shown)):
+            of_input, recurring = spec.reading(*INPUT_PRODUCTS), spec.reading(*RECURRENT_PRODUCTS)
+            for place, blocks in (("input", len(of_input)), ("recurrent", len(recurring)), ("memory", shown)):
                 for name, initializer in ((f"{place}_gain", "ones"), (f"{place}_shift", "zeros")):
                     if blocks:
                         weight = self.add_weight(
@@ -168,18 +192,23 @@ class GatedCell(WeightedCell, metaclass=_ByName):
 
         It gives, each `(..., units)`: for each gate that reads the input or the raw input, the sum of these
         and the bias; for a modulated state, W·x; and for each gate that reads the previous input, what it
-        will read of this one.
+        will read of this one. Where layer normalisation has to wait for the previous input, there is in the
+        place of the sums W·x for each gate that reads the input, and then what each reads of the raw input.
         """
-        spec, biases = self.spec, self._biases()
+        spec, waits = self.spec, _normalises_in_step(self.spec)
+        biases = {} if waits else self._biases()
         kernels = self.blocks(self.kernel, spec.reading("input"))
         previous = self.blocks(self.previous_kernel, spec.reading("previous input"))
         gains, shifts = (
-            self.blocks(weight, spec.reading("input")) for weight in (self.input_gain, self.input_shift)
+            self.blocks(weight, spec.reading(*INPUT_PRODUCTS))
+            for weight in (self.input_gain, self.input_shift)
         )
         projection, modulation = (
             None if weight is None else ops.cast(weight, self.compute_dtype)
             for weight in (self.projection_kernel, self.modulation_kernel)
         )
+
+        raw_readers = spec.reading("raw input")
 
         def project_inputs(x):
             x = ops.cast(x, self.compute_dtype)
@@ -188,17 +217,14 @@ class GatedCell(WeightedCell, metaclass=_ByName):
                 return _activated(getattr(spec, role).sources[source], x)
 
             products = {role: project(vector(role, "input"), kernel) for role, kernel in kernels.items()}
-            if spec.layer_norm:
+            if products and spec.layer_norm and not waits:
                 products = _layer_normalised(products, gains, shifts)
-            raw = x if projection is None or not spec.reading("raw input") else project(x, projection)
-            sums = []
-            for role in self.spec.reading(*INPUT_SOURCES):
-                terms = [products[role]] if role in products else []
-                if "raw input" in getattr(spec, role).sources:
-                    terms.append(_activated(getattr(spec, role).sources["raw input"], raw))
-                if role in biases:
-                    terms.append(biases[role])
-                sums.append(_sum(terms))
+            raw = x if projection is None else project(x, projection)
+            raws = {role: _activated(getattr(spec, role).sources["raw input"], raw) for role in raw_readers}
+            if waits:
+                sums = [*products.values(), *raws.values()]
+            else:
+                sums = _sums(spec.reading(*INPUT_SOURCES), products, raws, biases).values()
             modulated = () if modulation is None else (project(x, modulation),)
             upcoming = [project(vector(role, "previous input"), kernel) for role, kernel in previous.items()]
             return (*sums, *modulated, *upcoming)
@@ -236,23 +262,23 @@ class GatedCell(WeightedCell, metaclass=_ByName):
 
     @property
     def elementwise_weights(self) -> dict[str, Tensor]:
-        """Each `(units,)`: `peephole/<role>`; `bias/<role>` of gates that do not read the input;
+        """Each `(units,)`: `peephole/<role>`; `bias/<role>` of gates whose projection has none;
         `recurrent_bias`, which the candidate adds to its recurrent product before a reset; and of layer
-        normalisation `recurrent_gain/<role>`, `recurrent_shift/<role>`, `memory_gain` and `memory_shift`."""
+        normalisation `recurrent_gain/<role>`, `recurrent_shift/<role>`, `memory_gain`, `memory_shift` and,
+        where that of the input waits for the previous one, `input_gain/<role>` and `input_shift/<role>`."""
         spec = self.spec
         peepholes = self.blocks(self.peephole, spec.reading("memory"))
-        biases = self._biases()
+        waits = _normalises_in_step(spec)
+        projected = () if waits else spec.reading(*INPUT_SOURCES)
         weights = {f"peephole/{role}": weight for role, weight in peepholes.items()}
-        weights |= {
-            f"bias/{role}": bias
-            for role, bias in biases.items()
-            if role not in self.spec.reading(*INPUT_SOURCES)
-        }
+        weights |= {f"bias/{role}": bias for role, bias in self._biases().items() if role not in projected}
         if self.bias is not None and spec.reset_after:
             weights["recurrent_bias"] = self.blocks(self.bias[1], spec.learned)["candidate"]
-        for name in ("recurrent_gain", "recurrent_shift"):
-            blocks = self.blocks(getattr(self, name), spec.reading(*STATE_SOURCES))
-            weights |= {f"{name}/{role}": block for role, block in blocks.items()}
+        normalised = {"recurrent": RECURRENT_PRODUCTS} | ({"input": INPUT_PRODUCTS} if waits else {})
+        for place, sources in normalised.items():
+            for name in (f"{place}_gain", f"{place}_shift"):
+                blocks = self.blocks(getattr(self, name), spec.reading(*sources))
+                weights |= {f"{name}/{role}": block for role, block in blocks.items()}
         for name in ("memory_gain", "memory_shift"):
             if getattr(self, name) is not None:
                 weights[name] = ops.cast(getattr(self, name), self.compute_dtype)
@@ -314,9 +340,17 @@ class _Step:
         self.spec, self.dot, self.weights = spec, dot, weights
         self.before = dict(zip(spec.states, states, strict=True))
         projections = iter(projected)
-        self.inputs = {role: next(projections) for role in spec.reading(*INPUT_SOURCES)}
+        waits, read_before = _normalises_in_step(spec), spec.reading("previous input")
+        products = {role: next(projections) for role in (spec.reading("input") if waits else ())}
+        summed = ("raw input",) if waits else INPUT_SOURCES
+        sums = {role: next(projections) for role in spec.reading(*summed)}
         modulation = next(projections) if spec.reading("modulated state") else None
-        self.previous = {f"previous/{role}": next(projections) for role in spec.reading("previous input")}
+        self.previous = {f"previous/{role}": next(projections) for role in read_before}
+        convolved = {role: self.before[f"previous/{role}"] for role in read_before}
+        if waits:
+            convolved = _sums(spec.reading(*INPUT_PRODUCTS), products, convolved)
+            convolved = self.normalised("input", convolved)
+        self.inputs = _sums(spec.reading(*INPUT_SOURCES, "previous input"), sums, convolved)
         self.state = self.before.get("state")
         self.memory = self.before["memory"] if spec.separate_memory else self.state
         self.modulated = None if modulation is None else modulation * dot("modulation", self.state)
@@ -324,7 +358,8 @@ class _Step:
         self.gates: dict[str, Tensor | float] = {}
         # All that multiply at once are normalised together; a state that is reset first comes later.
         self.products: dict[str, Tensor] = {}
-        self.multiply([role for role in spec.reading(*STATE_SOURCES) if not self.is_reset_before(role)])
+        self.of_gates: dict[str, Tensor] = {}
+        self.multiply([role for role in spec.reading(*RECURRENT_PRODUCTS) if not self.is_reset_before(role)])
 
     def run(self):
         """The output and the new states."""
@@ -363,13 +398,8 @@ class _Step:
         if role not in self.sums:
             sources, weights = getattr(self.spec, role).sources, self.weights
             terms = [self.inputs[role]] if role in self.inputs else []
-            if _state_source(sources):
-                terms.append(self.recurrent(role))
-            if "previous input" in sources:
-                terms.append(self.before[f"previous/{role}"])
-            if "gates" in sources:
-                read = {other: self.before[f"gate/{other}"] for other in self.spec.gates}
-                terms += [self.dot(f"{role}/{other}", value) for other, value in read.items()]
+            if set(RECURRENT_PRODUCTS) & set(sources):
+                terms += self.recurrent(role)
             if "memory" in sources:
                 terms.append(weights[f"peephole/{role}"] * _activated(sources["memory"], self.memory))
             if f"bias/{role}" in weights:
@@ -378,26 +408,46 @@ class _Step:
         return self.sums[role]
 
     def recurrent(self, role):
-        """What a gate reads of the state."""
-        if role not in self.products:
+        """The terms that a gate reads of the step before through matrices."""
+        if role not in self.products and role not in self.of_gates:
             self.multiply([role])
-        product = self.products[role]
-        if role == "candidate" and self.spec.reset_after:
-            if "recurrent_bias" in self.weights:
-                product = product + self.weights["recurrent_bias"]
-            product = _gated(self.gate("reset"), product)
-        return product
+        terms = []
+        if role in self.products:
+            terms.append(self.reset_after(role, self.products[role]))
+        if role in self.of_gates:
+            terms.append(self.of_gates[role])
+        return terms
+
+    def reset_after(self, role, product):
+        """The product, of the candidate after a reset that comes after its matrix."""
+        if role != "candidate" or not self.spec.reset_after:
+            return product
+        if "recurrent_bias" in self.weights:
+            product = product + self.weights["recurrent_bias"]
+        return _gated(self.gate("reset"), product)
 
     def multiply(self, roles):
         """Makes the recurrent products of these gates."""
-        products = {role: self.dot(role, self.multiplied(role)) for role in roles}
-        if self.spec.layer_norm and products:
-            gains, shifts = (
-                {role: self.weights[f"recurrent_{name}/{role}"] for role in roles}
-                for name in ("gain", "shift")
+        states, gates = (set(self.spec.reading(*sources)) for sources in (STATE_SOURCES, ("gates",)))
+        products = {role: self.dot(role, self.multiplied(role)) for role in roles if role in states}
+        of_gates = {
+            role: _sum(
+                [self.dot(f"{role}/{other}", self.before[f"gate/{other}"]) for other in self.spec.gates]
             )
-            products = _layer_normalised(products, gains, shifts)
+            for role in roles
+            if role in gates
+        }
+        if self.spec.layer_norm and roles:
+            products, of_gates = self.normalised("recurrent", _sums(roles, products, of_gates)), {}
         self.products |= products
+        self.of_gates |= of_gates
+
+    def normalised(self, place, values):
+        """The values by role, layer-normalised as one."""
+        gains, shifts = (
+            {role: self.weights[f"{place}_{name}/{role}"] for role in values} for name in ("gain", "shift")
+        )
+        return _layer_normalised(values, gains, shifts)
 
     def multiplied(self, role):
         """What the recurrent kernel of a gate multiplies."""
@@ -432,17 +482,74 @@ def _declared(spec) -> GateSpec:
     raise InputError(f"spec is the class {found.__name__}: give a GateSpec, or the name of one")
 
 
-def _check_chrono(chrono, spec):
+def _options_of(cell, options):
+    """The options for the constructor of a class that `GatedCell` was asked for by name."""
+    own = inspect.signature(GatedCell.__init__).parameters
+    names = {"unit_forget_bias", "chrono"}
+    taken = {name for base in cell.__mro__ for name in inspect.signature(base.__init__).parameters}
+    foreign = [name for name in options if name in names - taken]
+    for name in foreign:
+        if options[name] != own[name].default:
+            raise InputError(f"the class {cell.__name__} takes no {name}: leave it out")
+    return {name: value for name, value in options.items() if name not in foreign}
+
+
+def _normalises_in_step(spec):
+    """Whether layer normalisation of the input is left to the step, which knows that of t−1."""
+    return spec.layer_norm and bool(spec.reading("previous input"))
+
+
+def _check_shapes(spec):
+    """Refuses activations that are not elementwise in shape; Keras can tell only by running them."""
+    gates = [getattr(spec, role) for role in spec.learned]
+    names = {gate.activation for gate in gates} | {name for gate in gates for name in gate.sources.values()}
+    for name in sorted((names | {spec.output_activation}) - {None, "linear"}):
+        try:
+            shape = tuple(_activated(name, ops.zeros((2, 4))).shape)
+        except TypeError:  # it has other arguments that it must be given
+            shape = None
+        if shape != (2, 4):
+            raise InputError(
+                f"{spec.name} uses the activation {name!r}, which does not give a value for each that it "
+                "takes: use another of keras.activations, such as 'tanh'"
+            )
+
+
+def _check_chrono(chrono, spec, use_bias):
     if chrono is None:
         return None
     if not isinstance(chrono, (int, np.integer)) or isinstance(chrono, bool) or chrono < 3:
         raise InputError(f"chrono is {chrono!r}: give the number of steps that dependencies span, 3 or more")
-    if not {"forget", "input"} & set(spec.learned):
+    if not use_bias:
+        raise InputError("chrono sets biases, but use_bias is False: leave one of the two out")
+    opened = [role for role in ("forget", "input") if role in spec.learned]
+    if not opened:
         raise InputError(
             f"chrono sets the biases of the forget and the input gate, and {spec.name} learns neither: "
             "leave it out, or make one of them a Gate"
         )
+    for role in opened:
+        activation = getattr(spec, role).activation
+        if activation != "sigmoid":
+            raise InputError(
+                f"chrono sets the biases of sigmoids, but {role} of {spec.name} is {activation!r}: "
+                "leave chrono out, or make it a sigmoid"
+            )
+    if _end_of_ties(spec, "forget") == ("input", False):
+        raise InputError(
+            f"chrono closes the input gate, and {spec.name} keeps as much as it writes: leave chrono out, or "
+            "tie forget to '1 - input'"
+        )
     return int(chrono)
+
+
+def _end_of_ties(spec, role):
+    """The part that this one is tied to in the end, and whether as one minus it."""
+    complement = False
+    while isinstance(part := getattr(spec, role), str):
+        tie = parse_tie(part)
+        role, complement = tie.role, complement != tie.complement
+    return role, complement
 
 
 def _activated(name, x):
@@ -452,6 +559,11 @@ def _activated(name, x):
 
 def _sum(terms):
     return sum(terms[1:], terms[0])
+
+
+def _sums(roles, *terms):
+    """For each role the sum of those terms (role -> tensor) that have it."""
+    return {role: _sum([term[role] for term in terms if role in term]) for role in roles}
 
 
 def _gated(gate, value):
@@ -465,8 +577,10 @@ def _is_zero(gate):
 
 def _layer_normalised(values, gains, shifts):
     """Layer normalisation of all values as if they were one vector, in float32 at the least."""
-    dtype = next(iter(values.values())).dtype
-    exact = {name: ops.cast(v, keras.backend.result_type(dtype, "float32")) for name, v in values.items()}
+    dtype = keras.backend.standardize_dtype(next(iter(values.values())).dtype)
+    # Not Keras's `result_type`, which is float32 for float64 on JAX.
+    exact_dtype = "float32" if dtype in ("float16", "bfloat16") else dtype
+    exact = {name: ops.cast(v, exact_dtype) for name, v in values.items()}
     mean = _sum([ops.mean(v, axis=-1, keepdims=True) for v in exact.values()]) / len(exact)
     centred = {name: v - mean for name, v in exact.items()}
     variance = _sum([ops.mean(ops.square(v), axis=-1, keepdims=True) for v in centred.values()]) / len(exact)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from textrnn.cells.min_lstm import MinLSTMCell
-from textrnn.cells.registry import register_cell
+from textrnn.cells.registry import publish_cell
 from textrnn.cells.rg_lru import RGLRUCell
 from textrnn.cells.slstm import SLSTMCell
 from textrnn.cells.spec import Gate, GateSpec
@@ -123,6 +123,4 @@ PUBLISHED: dict[str, GateSpec | type] = {
 """Name -> `GateSpec`, or the class of a cell. Shared kinds: see `GateSpec.kind`."""
 
 for _name, _cell in PUBLISHED.items():
-    if isinstance(_cell, GateSpec):
-        PUBLISHED[_name] = _cell = replace(_cell, name=_name)
-    register_cell(_name, _cell)
+    PUBLISHED[_name] = publish_cell(_name, _cell)

@@ -1,7 +1,9 @@
 """The cells that have a name: the published ones, and those that a user adds."""
 
+import dataclasses
 import difflib
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -18,39 +20,50 @@ CellType = GateSpec | type[Cell]
 """What a name stands for: a declaration, or a class that is called with `units`."""
 
 _CELLS: dict[str, CellType] = {}
+_PUBLISHED: set[str] = set()
 
 
 def register_cell(name: str, cell: CellType) -> CellType:
-    """Gives a cell a name, by which `GatedCell`, `RecurrentBackbone` and the recipes' `--cell` know it.
+    """Gives a cell a name, by which `GatedCell` and `RecurrentBackbone` know it in this program.
+
+    A recipe is a program of its own: there the name is `--cell my_module:name`, and importing the module
+    registers it. A name given again stands for the new cell, as in a notebook that is run twice.
 
     Args:
         name: letters, digits and underscores.
-        cell: a `GateSpec`, or a subclass of `Cell` whose first argument is `units`. A class that is not yet
-            registered with Keras for saving is registered under the name of its module.
+        cell: a `GateSpec`, which takes the name if it has none, or a subclass of `Cell` that is called with
+            `units` and with keywords of `keras.layers.Layer`. A class that is not yet registered with Keras
+            for saving is registered under the name of its module.
 
     Returns:
         The cell.
 
     Raises:
-        InputError: for a name that is taken by another cell or that is no name, or for something else than a
-            cell.
+        InputError: for the name of a published cell, for what is no name, and for what is no cell.
 
     Example:
     >>> import textrnn
-    >>> spec = textrnn.GateSpec(forget=0.9, input=0.1)
-    >>> textrnn.register_cell("leaky_integrator", spec) is spec
+    >>> spec = textrnn.register_cell("leaky_integrator", textrnn.GateSpec(forget=0.9, input=0.1))
+    >>> textrnn.GatedCell(8, "leaky_integrator").spec is spec
     True
-    >>> textrnn.GatedCell(8, "leaky_integrator").spec == spec
-    True
+    >>> spec.name
+    'leaky_integrator'
     """
     if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
         raise InputError(f"a cell cannot be called {name!r}: use letters, digits and underscores")
     _check_cell(cell, f"register_cell({name!r}, ...)")
-    if _CELLS.get(name, cell) != cell:
-        raise InputError(f"there is a cell called {name!r} already: choose another name")
-    if isinstance(cell, type) and keras.saving.get_registered_name(cell) == cell.__name__:
-        keras.saving.register_keras_serializable(cell.__module__)(cell)
-    _CELLS[name] = cell
+    if name in _PUBLISHED and _CELLS[name] is not cell:
+        raise InputError(f"{name!r} is the name of a published cell: choose another one")
+    if isinstance(cell, GateSpec) and cell.name == GateSpec.name:
+        cell = dataclasses.replace(cell, name=name)
+    _CELLS[name] = _saveable(cell)
+    return cell
+
+
+def publish_cell(name: str, cell: CellType) -> CellType:
+    """As `register_cell`, for a name that nobody else can take."""
+    cell = register_cell(name, cell)
+    _PUBLISHED.add(name)
     return cell
 
 
@@ -70,7 +83,8 @@ def find_cell(cell: str | CellType | Mapping[str, Any]) -> CellType:
 
     Args:
         cell: a registered name; `"module:attribute"`, where a Python module (also one in the current folder)
-            holds a `GateSpec` or a subclass of `Cell`; one of these two; or what `GateSpec.get_config` gave.
+            holds a `GateSpec` or a subclass of `Cell`, which is then registered with Keras for saving and
+            loading, or registers a cell of that name; a spec or a class; or what `GateSpec.get_config` gave.
 
     Raises:
         InputError: for anything else, with the names there are.
@@ -111,7 +125,7 @@ def gate_spec(name: str) -> GateSpec:
 def _named(name):
     if name in _CELLS:
         return _CELLS[name]
-    close = difflib.get_close_matches(name, _CELLS, n=3)
+    close = difflib.get_close_matches(str(name).lower(), _CELLS, n=3)
     hint = f"did you mean {' or '.join(close)}? " if close else f"there are {', '.join(_CELLS)}; "
     raise InputError(f"there is no cell called {name!r}; {hint}see `textrnn cells`")
 
@@ -125,18 +139,39 @@ def _imported(reference):
         sys.path.append(folder)
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:
+        missing = getattr(error, "name", None) == module_name or not module_name
+        hint = ": write module:name, for a file module.py in this folder or an installed module"
         raise InputError(
-            f"--cell {reference}: cannot import {module_name!r} ({error}); write module:name, for a file "
-            "module.py in this folder or an installed module"
+            f"{reference!r}: cannot import {module_name!r} ({error}){hint if missing else ''}"
         ) from error
-    if not hasattr(module, attribute):
-        raise InputError(f"--cell {reference}: {module.__file__} defines no {attribute!r}")
-    return _check_cell(getattr(module, attribute), reference)
+    cell = getattr(module, attribute, _CELLS.get(attribute))
+    if cell is None:
+        raise InputError(f"{reference!r}: {module_name} neither defines nor registers {attribute!r}")
+    return _saveable(_check_cell(cell, repr(reference)))
+
+
+def _saveable(cell):
+    """The cell; a class can now be loaded, too: Keras imports no module because a file names it."""
+    if isinstance(cell, type) and keras.saving.get_registered_name(cell) == cell.__name__:
+        keras.saving.register_keras_serializable(cell.__module__)(cell)
+    return cell
 
 
 def _check_cell(cell, what):
-    is_class = isinstance(cell, type) and issubclass(cell, Cell)
-    if isinstance(cell, GateSpec) or is_class:
+    if isinstance(cell, GateSpec):
         return cell
-    raise InputError(f"{what} is {cell!r}: give a GateSpec, a subclass of textrnn.Cell, or the name of one")
+    if not (isinstance(cell, type) and issubclass(cell, Cell)):
+        raise InputError(
+            f"{what} is {cell!r}: give a GateSpec, a subclass of textrnn.Cell, or the name of one"
+        )
+    if missing := sorted(cell.__abstractmethods__):
+        raise InputError(f"{what} is the class {cell.__name__}, which does not define {', '.join(missing)}")
+    try:
+        inspect.signature(cell.__init__).bind(None, 8, dtype="float32")
+    except TypeError as error:
+        raise InputError(
+            f"{what} is the class {cell.__name__}, which cannot be called with units and dtype ({error}): "
+            "write `def __init__(self, units, **kwargs)`, and in it `super().__init__(**kwargs)`"
+        ) from error
+    return cell

@@ -72,6 +72,7 @@ class SLSTMCell(WeightedCell):
         "hₜ = oₜ ⊙ cₜ / nₜ",
     )
     source = "Beck et al. 2024, xLSTM: Extended long short-term memory"
+    state_names = ("state", "memory", "normaliser", "stabiliser")
     initializers: ClassVar = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
 
     def __init__(self, units: int, num_heads: int = 1, **kwargs):

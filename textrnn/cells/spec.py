@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Real
 from typing import Any, NamedTuple
 
 import keras
@@ -26,6 +27,8 @@ SOURCES = {
 
 INPUT_SOURCES = ("input", "raw input")
 STATE_SOURCES = ("state", "modulated state")
+INPUT_PRODUCTS = ("input", "previous input")
+RECURRENT_PRODUCTS = (*STATE_SOURCES, "gates")
 
 _TIE = re.compile(
     r"\s*(?P<complement>1\s*-)?\s*(?P<role>\w+)\s*(\(\s*s\s*(?P<shift>[+-]\s*\d+(\.\d*)?([eE][+-]?\d+)?)\s*\))?\s*"
@@ -137,7 +140,8 @@ class Gate:
 
     Raises:
         InputError: for an activation that Keras does not know, a source that is not in `SOURCES`, the same
-            one twice, or a gate that reads nothing.
+            one twice, or a gate that reads nothing. That the activation gives one value for each it takes
+            is checked where a cell is made, since it has to be run for that.
 
     Example:
     >>> import textrnn
@@ -150,6 +154,10 @@ class Gate:
 
     def __post_init__(self):
         _check_activation(self.activation)
+        if not isinstance(self.reads, Iterable):
+            raise InputError(
+                f"reads is {self.reads!r}: give what the gate reads, such as 'input' or ('input', 'state')"
+            )
         given = (self.reads,) if isinstance(self.reads, str) else tuple(self.reads)
         reads = sorted(
             {parse_read(term) for term in given}, key=lambda read: list(SOURCES).index(read.source)
@@ -175,10 +183,11 @@ class GateSpec:
         h = output ⊙ output_activation(c)
 
     where without a separate memory h = c. The candidate is a learned `Gate`; every other part is a `Gate`,
-    a number, or a string that ties it to a gate: `"input"`; `"1 - input"`; or `"1 - forget(s - 1)"`, where s
-    is what that gate's activation is applied to. The reset multiplies what the candidate reads of the state.
-    A part that a model lacks is the number that has no effect, and that is its default; so `GateSpec()` is
-    the simple recurrent network h = tanh(Wx + Uh + b).
+    a number, or a string that ties it to another: `"input"`; `"1 - input"`; or `"1 - forget(s - 1)"`, where s
+    is what that gate's activation is applied to. A tie to a number is stored as the number it comes to. The
+    reset multiplies what the candidate reads of the state. A part that a model lacks is the number that has
+    no effect, and that is its default; so `GateSpec()` is the simple recurrent network
+    h = tanh(Wx + Uh + b).
 
     From the declaration follow the states (`states`), how a step depends on the one before (`kind`), and the
     equations that `textrnn cells NAME` prints.
@@ -193,9 +202,13 @@ class GateSpec:
         reset_after: whether the reset acts after the candidate's recurrent matrix, r⊙(Uh + b′), which has a
             bias of its own as in cuDNN, rather than before it, U(r⊙h).
         output_activation: the name of the Keras activation between a separate memory and the output.
-        layer_norm: whether to normalise what gates read (Ba et al. 2016, Layer normalization): each gate gets
-            LN(Wx) + LN(Uh) + b, with gains and shifts, and a separate memory is shown as LN(c). Statistics
-            are over all gates together, apart from a candidate whose state is reset before its matrix.
+        layer_norm: whether to normalise what gates read through matrices (Ba et al. 2016, Layer
+            normalization), with gains and shifts. What a gate reads of the input is summed and normalised,
+            LN(W·x(t) + V·x(t−1)), and so is what it reads of the step before, LN(U·h + R·i + R·f + ...),
+            where h may be the modulated state; each for all gates together, as one vector, but for a
+            candidate whose state is reset before its matrix, which waits for the reset and is normalised
+            apart. A separate memory is shown as LN(c). Not normalised are biases, peepholes, the raw input,
+            and the factors of a modulated state. The state of a previous input is V·x as it is.
         name: what to call it.
         source: where it was published. Two specs that compute the same are equal whatever these two say.
 
@@ -230,10 +243,18 @@ class GateSpec:
     source: str = field(default="", compare=False)
 
     def __post_init__(self):
+        for name in ("separate_memory", "reset_after", "layer_norm"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} is {getattr(self, name)!r}: give True or False")
+        for name in ("name", "source"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"{name} is {getattr(self, name)!r}: give a string")
         for role in ROLES:
             object.__setattr__(self, role, _normalised(role, getattr(self, role)))
         _check_activation(self.output_activation)
         _check_ties(self)
+        for role in ROLES:
+            object.__setattr__(self, role, _resolved(self, role))
         _check_use(self)
 
     @property
@@ -282,7 +303,7 @@ class GateSpec:
         >>> [gate_spec(name).kind for name in ("gru", "indrnn", "min_gru")]
         ['S', 'D', 'P']
         """
-        if self.reading(*STATE_SOURCES, "gates"):
+        if self.reading(*RECURRENT_PRODUCTS):
             return "S"
         return "D" if set(self.reading("memory")) - {"output"} else "P"
 
@@ -297,14 +318,22 @@ class GateSpec:
         """The spec that `get_config` described; parts that are left out keep their defaults.
 
         Raises:
-            InputError: for an entry that no spec has.
+            InputError: for an entry that no spec or no gate has.
         """
-        known = [entry.name for entry in fields(cls)]
-        unknown = [key for key in config if key not in known]
-        if unknown:
-            raise InputError(f"a gate spec has no entry {unknown[0]!r}: use any of {', '.join(known)}")
-        parts: dict[str, Any] = {k: Gate(**v) if isinstance(v, Mapping) else v for k, v in config.items()}
+        _check_entries(cls, config, "a gate spec")
+        parts = dict(config)
+        for key, value in config.items():
+            if isinstance(value, Mapping):
+                _check_entries(Gate, value, f"{key}, a gate,")
+                parts[key] = Gate(**value)
         return cls(**parts)
+
+
+def _check_entries(cls, config, what):
+    known = [entry.name for entry in fields(cls)]
+    unknown = [key for key in config if key not in known]
+    if unknown:
+        raise InputError(f"{what} has no entry {unknown[0]!r}: use any of {', '.join(known)}")
 
 
 def _normalised(role, part):
@@ -315,9 +344,21 @@ def _normalised(role, part):
         raise InputError(f"candidate is {part!r}: it is what is learned, so give a Gate")
     if isinstance(part, str):
         return str(parse_tie(part))
-    if isinstance(part, (int, float)) and not isinstance(part, bool) and math.isfinite(part):
+    if isinstance(part, Real) and not isinstance(part, bool) and math.isfinite(part):
         return float(part)
     raise InputError(f"{role} is {part!r}: give a Gate, a number, or a tie such as '1 - input'")
+
+
+def _resolved(spec, role):
+    """The part, or the number that its ties come to."""
+    part = getattr(spec, role)
+    if not isinstance(part, str):
+        return part
+    tie = parse_tie(part)
+    value = _resolved(spec, tie.role)
+    if not isinstance(value, float):
+        return part
+    return 1.0 - value if tie.complement else value
 
 
 def _check_ties(spec):
@@ -353,8 +394,11 @@ def _check_use(spec):
         raise InputError("nothing reads the input: add 'input' to what the candidate reads")
     if spec.reading("gates") and not spec.gates:
         raise InputError("there are no gates to read: add a gate, or leave 'gates' out of what is read")
-    if spec.forget == 0.0 and spec.input == 0.0:
-        raise InputError("with forget and input both 0 the memory stays 0: make one of them a Gate or 1")
+    if spec.input == 0.0:
+        raise InputError(
+            "input is 0, so nothing is written and the memory stays 0: make input, or what it is tied to, "
+            "a Gate or another number"
+        )
     if not spec.separate_memory and spec.output != 1.0:
         raise InputError("output has no memory to gate: set separate_memory=True, or leave output out")
     if not spec.separate_memory and spec.output_activation != "linear":
@@ -365,7 +409,31 @@ def _check_use(spec):
         raise InputError(
             "reset has no state to gate: add 'state' to what the candidate reads, or leave reset out"
         )
+    if spec.output == 0.0:
+        raise InputError(
+            "output is 0, so nothing of the memory is shown: make output, or what it is tied to, a Gate or "
+            "another number"
+        )
+    if spec.reset == 0.0:
+        raise InputError(
+            "reset is 0, so the candidate sees nothing of the state: leave the state out of what it reads, "
+            "or make reset, or what it is tied to, a Gate or another number"
+        )
     if spec.reset_after and spec.reset == 1.0:
         raise InputError(
             "reset_after says where a reset gate acts: add a reset gate, or leave reset_after out"
+        )
+    if (
+        spec.layer_norm
+        and not spec.separate_memory
+        and not spec.reading(*INPUT_PRODUCTS, *RECURRENT_PRODUCTS)
+    ):
+        raise InputError(
+            "layer_norm has nothing to normalise, since no gate reads anything through a matrix: add 'input' "
+            "to what the candidate reads, or leave layer_norm out"
+        )
+    if spec.layer_norm and spec.reset_after and "gates" in spec.candidate.sources:
+        raise InputError(
+            "layer_norm takes the state and the gates that the candidate reads together, but reset_after "
+            "resets the state alone: leave one of these two out, or 'gates' out of what the candidate reads"
         )

@@ -57,6 +57,7 @@ class SRUCell(WeightedCell):
         "hₜ = rₜ ⊙ cₜ + (1 − rₜ) ⊙ α xₜ",
     )
     source = "Lei et al. 2018, Simple recurrent units for highly parallelizable recurrence"
+    state_names = ("memory",)
     initializers: ClassVar = {
         "kernel": "lecun_uniform",
         # As the authors' implementation draws it; the paper leaves it open.

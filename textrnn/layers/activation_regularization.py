@@ -1,5 +1,7 @@
 """Penalties on a recurrent layer's outputs and on their change (Merity, McCann & Socher 2017; AWD-LSTM)."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -11,9 +13,9 @@ class _Penalty(keras.layers.Layer):
 
     def __init__(self, rate, **kwargs):
         super().__init__(**kwargs)
-        if not rate >= 0:
+        if not isinstance(rate, numbers.Real) or not float(rate) >= 0:
             raise InputError(f"rate is {rate!r}: give the weight of the penalty, 0 or more")
-        self.rate = rate
+        self.rate = float(rate)
         self.supports_masking = True
 
     def build(self, inputs_shape):
@@ -58,7 +60,7 @@ class ActivationRegularization(_Penalty):
         The inputs.
 
     Raises:
-        InputError: for a rate below 0.
+        InputError: for a rate that is no number, or below 0.
 
     Example:
     >>> import numpy as np

@@ -1,5 +1,6 @@
 """Dropout of what goes into a recurrence, of what its kernels multiply, and of the kernels themselves."""
 
+import numbers
 from collections.abc import Callable, Mapping
 
 import keras
@@ -12,19 +13,19 @@ _PREFIX = "dropout/"
 
 
 def check_rate(name: str, rate: float) -> float:
-    """The rate, if it is one.
+    """The rate as a float, if it is one.
 
     Raises:
-        InputError: if it is not in [0, 1).
+        InputError: if it is no number, of Python's or NumPy's, or not in [0, 1).
 
     Example:
     >>> from textrnn.layers.dropout import check_rate
     >>> check_rate("dropout", 0.5)
     0.5
     """
-    if not 0 <= rate < 1:
-        raise InputError(f"{name} is {rate!r}: give a rate of at least 0 and below 1")
-    return rate
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
+        raise InputError(f"{name} is {rate!r}: give a rate, a number of at least 0 and below 1")
+    return float(rate)
 
 
 def locked_mask(batch_size: int | Tensor, size: int, rate: float, dtype: str, seed) -> Tensor:
@@ -121,10 +122,10 @@ class EmbeddingDropout(keras.layers.Layer):
 
     def __init__(self, rate, vocabulary_size, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if vocabulary_size < 1:
+        if not isinstance(vocabulary_size, numbers.Integral) or vocabulary_size < 1:
             raise InputError(f"vocabulary_size is {vocabulary_size!r}: give the number of words, 1 or more")
         self.rate = check_rate("rate", rate)
-        self.vocabulary_size = vocabulary_size
+        self.vocabulary_size = int(vocabulary_size)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True

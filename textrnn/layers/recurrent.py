@@ -1,7 +1,5 @@
 """A cell over time."""
 
-from collections.abc import Sequence
-
 import keras
 from keras import ops
 
@@ -9,7 +7,9 @@ from textrnn.cells.base import Cell, Tensor
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
 from textrnn.layers.strategies import recur, resolve
-from textrnn.layers.zoneout import expect_zoneout, zone_out, zoneout_rates
+from textrnn.layers.zoneout import check_zoneout, expect_zoneout, zone_out, zoneout_rates
+
+_BACKWARDS = 1_000_003  # what a layer that runs backwards adds to its seed
 
 
 @keras.saving.register_keras_serializable("textrnn")
@@ -28,7 +28,9 @@ class Recurrent(keras.layers.RNN):
         stateful: whether a batch starts from the states at which the last one ended.
         strategy: how to run the recurrence, `"loop"`, `"recompute"` (a custom gradient that takes the
             kernels' gradients out of the loop), or `"auto"` for the fastest: see `textrnn.layers.strategies`.
-        dropout: the fraction of the inputs' features to drop in training, the same ones at every step.
+        dropout: the fraction of the inputs' features to drop in training. It is locked (variational)
+            dropout: one mask for each sequence, shared by all its steps (Gal & Ghahramani 2016; Merity et
+            al. 2018).
         recurrent_dropout: the fraction to drop in training of what the recurrent kernels multiply: the same
             units at every step, drawn for each kernel on its own (Gal & Ghahramani 2016, A theoretically
             grounded application of dropout in recurrent neural networks).
@@ -40,7 +42,8 @@ class Recurrent(keras.layers.RNN):
             rate, or one for each group of the cell's `zoneout_groups` in the order of its states: for a cell
             with the states h and c, `[0.05, 0.5]` is 0.5 for c. An output that is a state of the cell is
             that state after zoneout.
-        seed: an int, for all that is drawn.
+        seed: an int, for all that is drawn. A layer with `go_backwards` draws other noise than one without:
+            so do the two directions of `keras.layers.Bidirectional`, which have one seed.
         **kwargs: of `keras.layers.RNN` (`unroll`, `zero_output_for_mask`, `name`, ...). `dtype` is the cell's
             unless given.
 
@@ -57,7 +60,8 @@ class Recurrent(keras.layers.RNN):
     Raises:
         InputError: for an unknown strategy, a rate outside [0, 1), more or fewer zoneout rates than groups,
             recurrent dropout, weight drop or zoneout of a cell that is not a `Cell` and so cannot be taken
-            apart, or sequences without steps.
+            apart, when it is built for recurrent dropout or weight drop of a cell without recurrent
+            matrices, or for sequences without steps.
 
     Example:
     >>> import numpy as np, textrnn
@@ -96,12 +100,27 @@ class Recurrent(keras.layers.RNN):
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
         self.weight_drop = check_rate("weight_drop", weight_drop)
-        self.zoneout = list(zoneout) if isinstance(zoneout, Sequence) else zoneout
+        self.zoneout = check_zoneout(zoneout)
         if not isinstance(self.cell, Cell):
             self._refuse_options_of_our_cells()
         self._zoneout_rates = zoneout_rates(self.zoneout, self._zoneout_groups)
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(_seed_of_direction(seed, go_backwards))
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        """Builds the cell for sequences `(batch, time, features)`."""
+        super().build(sequences_shape, initial_state_shape)
+        if isinstance(self.cell, Cell):
+            self._refuse_options_of_recurrent_kernels()
+
+    def reset_state(self):
+        """Puts a stateful layer back to the cell's initial states, which need not be zeros."""
+        if self.states is None:
+            return
+        states = keras.tree.flatten(self.states)
+        initial = keras.tree.flatten(self.get_initial_state(states[0].shape[0]))
+        for state, value in zip(states, initial, strict=True):
+            state.assign(value)
 
     @property
     def resolved_strategy(self) -> str:
@@ -217,7 +236,23 @@ class Recurrent(keras.layers.RNN):
                     f"textrnn.Cell: use a cell that does, or the cell's own {name} if it has one"
                 )
 
+    def _refuse_options_of_recurrent_kernels(self):
+        for name in ("recurrent_dropout", "weight_drop"):
+            if (value := getattr(self, name)) and not self.cell.recurrent_kernels:
+                spec = getattr(self.cell, "spec", None)
+                cell = getattr(spec, "name", type(self.cell).__name__)
+                raise InputError(
+                    f"{name} is {value}, but the cell {cell} has no recurrent matrices to drop from: "
+                    "use dropout or zoneout instead"
+                )
+
     def _in_running_order(self, x):
         """`(batch, time, ...)` -> `(time, batch, ...)`, with the step that runs first in front."""
         x = ops.swapaxes(x, 0, 1)
         return ops.flip(x, axis=0) if self.go_backwards else x
+
+
+def _seed_of_direction(seed, go_backwards):
+    """The seed of a layer's noise: `keras.layers.Bidirectional` gives one to both of its layers, and the same
+    masks in both directions would drop the same features twice."""
+    return (seed + _BACKWARDS) % 2**31 if go_backwards and seed is not None else seed

@@ -1,13 +1,12 @@
 """Recurrent layers, one on top of another."""
 
-from collections.abc import Sequence
-
 import keras
 from keras import ops
 
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate
 from textrnn.layers.recurrent import Recurrent
+from textrnn.layers.zoneout import check_zoneout
 
 
 @keras.saving.register_keras_serializable("textrnn")
@@ -19,8 +18,9 @@ class RecurrentStack(keras.layers.Layer):
 
     Args:
         cells: a list of cells, the lowest first. Each becomes a `Recurrent`, in `recurrent_layers`.
-        dropout: the fraction of features to drop between layers in training, the same ones at every step of
-            a sequence. What goes into the lowest layer and comes out of the highest is left to the model.
+        dropout: the fraction of features to drop between layers in training, locked as in `Recurrent`: the
+            same ones at every step of a sequence. What goes into the lowest layer and comes out of the
+            highest is left to the model.
         recurrent_dropout, weight_drop, zoneout: as for `Recurrent`, in each layer.
         strategy: as for `Recurrent`, in each layer.
         seed: an int, for all that is drawn; each layer draws its own.
@@ -67,9 +67,9 @@ class RecurrentStack(keras.layers.Layer):
         if not cells:
             raise InputError("a stack needs at least one cell")
         self.dropout = check_rate("dropout", dropout)
-        self.recurrent_dropout = recurrent_dropout
-        self.weight_drop = weight_drop
-        self.zoneout = list(zoneout) if isinstance(zoneout, Sequence) else zoneout
+        self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
+        self.weight_drop = check_rate("weight_drop", weight_drop)
+        self.zoneout = check_zoneout(zoneout)
         self.strategy = strategy
         self.seed = seed
         self.supports_masking = True

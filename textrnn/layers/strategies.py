@@ -277,7 +277,8 @@ def _kept_product(x, product, transposed_kernel):
     def kept(x, product):
         def gradient(*upstream, **_):
             (d,) = keras.tree.flatten(upstream)
-            return ops.matmul(d, transposed_kernel), d
+            # Keras's tanh on JAX gives float32 for float64: x may be narrower than its product.
+            return ops.cast(ops.matmul(d, transposed_kernel), x.dtype), d
 
         return product, gradient
 

@@ -1,8 +1,10 @@
 """Zoneout: after a step some units of the state keep the value they had (Krueger et al. 2017)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
 from textrnn.cells.base import Tensor
 from textrnn.errors import InputError
@@ -11,18 +13,36 @@ from textrnn.layers.dropout import check_rate
 _PREFIX = "zoneout/"
 
 
+def check_zoneout(zoneout: float | Sequence[float] | np.ndarray) -> float | list[float]:
+    """One rate as a float, or several as a list of floats, if that is what they are.
+
+    Raises:
+        InputError: for a rate that is no number, or not in [0, 1).
+
+    Example:
+    >>> from textrnn.layers.zoneout import check_zoneout
+    >>> check_zoneout(0), check_zoneout((0.05, 0.5)), check_zoneout(np.array([0.25, 0.5]))
+    (0.0, [0.05, 0.5], [0.25, 0.5])
+    """
+    given: Any = zoneout.tolist() if isinstance(zoneout, np.ndarray) else zoneout
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return [check_rate("zoneout", rate) for rate in given]
+    return check_rate("zoneout", given)
+
+
 def zoneout_rates(zoneout: float | Sequence[float], groups: Sequence[int | None]) -> dict[int, float]:
     """The rate of each group of states that is zoned out.
 
     Args:
-        zoneout: one rate for all groups, or a rate for each, in the order in which they first appear.
+        zoneout: one rate for all groups, or a rate for each, in the order in which they first appear: what
+            `check_zoneout` gave.
         groups: a cell's `zoneout_groups`.
 
     Returns:
         Group -> rate, of those whose rate is not zero.
 
     Raises:
-        InputError: for a rate outside [0, 1), or another number of rates than groups.
+        InputError: for another number of rates than groups.
 
     Example: of an LSTM's states h and c, c is the second.
     >>> from textrnn.layers.zoneout import zoneout_rates
@@ -33,10 +53,10 @@ def zoneout_rates(zoneout: float | Sequence[float], groups: Sequence[int | None]
     rates = list(zoneout) if isinstance(zoneout, Sequence) else [zoneout] * len(names)
     if len(rates) != len(names):
         raise InputError(
-            f"zoneout is {zoneout!r}, but the cell has {len(names)} groups of states: give one rate for all, "
-            "or one for each"
+            f"zoneout is {zoneout!r}, but the cell has {len(names)} groups of states (its states are of the "
+            f"groups {list(groups)}): give one rate for all, or one for each"
         )
-    return {name: rate for name, rate in zip(names, rates, strict=True) if check_rate("zoneout", rate)}
+    return {name: rate for name, rate in zip(names, rates, strict=True) if rate}
 
 
 def zone_out(

@@ -45,7 +45,8 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         temporal_activation_regularization: float. Weight of the mean square of their change from step to
             step before dropout (TAR) in the training loss. The loss that `fit` shows includes both; what is
             measured in an evaluation, `val_loss` among it, does not.
-        dtype: the dtype or dtype policy of the computation and the weights.
+        dtype: the dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps
+            its own.
 
     Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"` of the same
     shape, True for tokens that count. Returns `(batch, time, embedding_dim)`.
@@ -221,10 +222,25 @@ class RecurrentBackbone(keras_hub.models.Backbone):
 
 def _make_cell(cell, units, dtype):
     if isinstance(cell, dict) and "class_name" in cell:
-        return keras.saving.deserialize_keras_object(cell)
+        return _saved_cell(cell)
     if isinstance(cell, keras.layers.Layer):
         return cell.__class__.from_config({**cell.get_config(), "name": None})
     return GatedCell(units, cell, dtype=dtype)
+
+
+def _saved_cell(config):
+    """The cell of a saved model. No module is imported because its file names it: files are not programs."""
+    name, module = config.get("registered_name"), config.get("module")
+    if name is not None and keras.saving.get_registered_object(name) is None:
+        mend = "decorate it with keras.saving.register_keras_serializable and define it before loading"
+        if module not in (None, "__main__", "builtins"):
+            reference = f"{module}:{config['class_name']}"
+            mend = (
+                f'call textrnn.cells.find_cell("{reference}") before loading, '
+                f"or give a command --cell {reference}"
+            )
+        raise InputError(f"the model's cell is the class {name}, which is not known here: {mend}")
+    return keras.saving.deserialize_keras_object(config)
 
 
 def _cell_config(cell, made):
