@@ -643,7 +643,7 @@ def markdown(rows, tasks, settings, facts, problems, rates):
     lines.append(f"| {' | '.join(['*without memory*', '', '', '', *baselines, '', ''])} |")
     lines += [
         "",
-        "Kind: S reads its state through a matrix, D elementwise, P is linear in it (a parallel scan).",
+        "Kind: S reads its state through a matrix, D elementwise, P is linear in it.",
     ]
     lines += ["", *(f"- {problem}" for problem in problems)] if problems else []
     return "\n".join([*lines, ""])
