@@ -189,6 +189,7 @@ def main(options: Options):
 def check(options):
     """Says what cannot be before the long work begins."""
     import textrnn
+    from textrnn.cells import find_cell
 
     whole = ("units", "layers", "sequence_length", "batch_size", "epochs", "embedding_dim", "vocabulary_size")
     for name in whole:
@@ -206,7 +207,16 @@ def check(options):
         value = getattr(options, name)
         if not 0 <= value < float("inf"):
             raise cli.InputError(f"--{name} {value}: give 0 or more")
-    textrnn.GatedCell(options.units, options.cell)
+    if not options.from_preset:
+        layer = textrnn.Recurrent(
+            textrnn.GatedCell(4, options.cell),
+            recurrent_dropout=options.recurrent_dropout,
+            weight_drop=options.weight_drop,
+            zoneout=options.zoneout,
+        )
+        layer.build((None, None, 4))
+    else:
+        find_cell(options.cell)  # a class of one's own is registered by being found
     if not 0 <= options.seed < 2**31:
         raise cli.InputError(f"--seed {options.seed}: give a whole number from 0 to 2147483647")
     if options.max_new_tokens < 0:
