@@ -14,6 +14,7 @@ afresh, which is a little less work. What `fit` needs to start, some hundredths 
 - textrnn: `textrnn.CausalLM`, compiled as it comes.
 - re-reading overlapping windows: the same model on windows that overlap by half, as those do who cannot carry
   states; tokens of new text count.
+- PyTorch: `torch.nn.Embedding`, `LSTM` and `Linear` in a plain training loop, if it is installed.
 - Keras fit: `keras.layers.Embedding`, `LSTM` and `Dense` with Keras's own defaults. Its `jit_compile="auto"`
   means `False` on a CPU, and on a GPU too, where `LSTM` takes its cuDNN kernel.
 - Keras fit, XLA: the same with `jit_compile=True`, and `use_cudnn=False`, without which Keras declines.
@@ -38,6 +39,7 @@ needs, and returns a function that does the work once and returns the number of 
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import os
 import platform
@@ -60,13 +62,15 @@ class Work:
     units: int
     batch_size: int
     tied: bool = False
+    layers: int = 1
     windows: int = 8
     sequence_length: int = 64
     prompt_tokens: int = 100
     new_tokens: int = 200
 
     def __str__(self):
-        model = f"vocabulary {self.vocabulary_size:,}, {self.units} units" + ", tied" * self.tied
+        layers = f"{self.layers} × {self.units}" if self.layers > 1 else self.units
+        model = f"vocabulary {self.vocabulary_size:,}, {layers} units" + ", tied" * self.tied
         if self.task == "training":
             return f"training, {self.name}: {model}, batch {self.batch_size} × {self.sequence_length}"
         amount = f"{self.new_tokens} tokens after {self.prompt_tokens}"
@@ -75,7 +79,7 @@ class Work:
 
 WORKS = (
     Work("training", "characters", vocabulary_size=324, units=512, batch_size=32),
-    Work("training", "words", vocabulary_size=10_000, units=256, batch_size=32, tied=True),
+    Work("training", "words", vocabulary_size=10_000, units=256, batch_size=32, tied=True, layers=2),
     Work("generation", "one", vocabulary_size=324, units=512, batch_size=1),
     Work("generation", "many", vocabulary_size=324, units=512, batch_size=64),
 )
@@ -121,6 +125,42 @@ def fit_overlapping(work, windows):
     afresh = windows.map(lambda x, y: ({"token_ids": x["token_ids"], "restart": x["restart"] | True}, y))
     run = fitting(lm, afresh, work)
     return lambda: run() // 2
+
+
+@contestant("training", "PyTorch")
+def fit_torch(work, windows):
+    """The same layers of `torch.nn`, its fused LSTM, and a plain training loop that carries the states."""
+    if not importlib.util.find_spec("torch"):
+        return None
+    import torch
+    from torch.nn import functional
+
+    embedding = torch.nn.Embedding(work.vocabulary_size, work.units)
+    lstm = torch.nn.LSTM(work.units, work.units, work.layers, batch_first=True)
+    project = torch.nn.Linear(work.units, work.vocabulary_size, bias=False)
+    if work.tied:
+        project.weight = embedding.weight
+    model = torch.nn.ModuleList([embedding, lstm, project])
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    batches = [
+        (torch.from_numpy(x["token_ids"].numpy()).long(), torch.from_numpy(y.numpy()).long().flatten())
+        for x, y in windows
+    ]
+
+    def run():
+        states, total = None, 0.0
+        for token_ids, targets in batches:
+            optimizer.zero_grad(set_to_none=True)
+            outputs, states = lstm(embedding(token_ids) * work.units**0.5, states)
+            states = tuple(state.detach() for state in states)
+            loss = functional.cross_entropy(project(outputs).flatten(0, 1), targets)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            total += loss.item()
+        return work.windows * work.batch_size * work.sequence_length
+
+    return run
 
 
 @contestant("training", "Keras fit")
@@ -246,7 +286,9 @@ def textrnn_model(work):
     import textrnn
 
     return textrnn.CausalLM(
-        textrnn.RecurrentBackbone(work.vocabulary_size, "lstm", work.units, tie_embeddings=work.tied)
+        textrnn.RecurrentBackbone(
+            work.vocabulary_size, "lstm", work.units, work.layers, tie_embeddings=work.tied
+        )
     )
 
 
@@ -255,6 +297,9 @@ def keras_layers(work, **lstm):
     from functools import partial
 
     from keras import layers
+
+    if work.task == "generation" and work.layers > 1:
+        raise ValueError("the generating peers have one layer")
 
     if work.tied:
         embedding = layers.ReversibleEmbedding(work.vocabulary_size, work.units)
@@ -266,7 +311,22 @@ def keras_layers(work, **lstm):
     def embed(token_ids):  # scaled as textrnn's backbone does
         return embedding(token_ids) * work.units**0.5
 
-    return embed, layers.LSTM(work.units, **lstm), project
+    below = [layers.LSTM(work.units, **{**lstm, "return_sequences": True}) for _ in range(work.layers - 1)]
+    top = layers.LSTM(work.units, **lstm)
+    return embed, keras_stack([*below, top]), project
+
+
+def keras_stack(stack):
+    """Keras's layers as one function; a single one as it is, with its states."""
+    if len(stack) == 1:
+        return stack[0]
+
+    def run(x):
+        for layer in stack:
+            x = layer(x)
+        return x
+
+    return run
 
 
 def make_inputs(work, seed):
@@ -299,8 +359,11 @@ def measure(work, rounds, seed):
     runs = {}
     for name, prepare in CONTESTANTS[work.task].items():
         start = time.perf_counter()
-        runs[name] = prepare(work, inputs)
-        runs[name]()
+        if (run := prepare(work, inputs)) is None:
+            print(f"  {label(name)} is not installed", file=sys.stderr, flush=True)
+            continue
+        runs[name] = run
+        run()
         print(f"  {label(name)} ready after {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     speeds = {name: [] for name in runs}
     for first in range(rounds):

@@ -26,7 +26,7 @@ class Average(LinearCell):
     def project_inputs(self, x):
         return (x,)
 
-    def coefficients(self, projected):
+    def coefficients(self, projected, weights):
         return keras.ops.full_like(projected[0], 0.9), 0.1 * projected[0]
 
     def get_config(self):

@@ -21,9 +21,9 @@ from references.gradients import (
     value_and_gradients,
 )
 
-from textrnn.cells import GatedCell
+from textrnn.cells import GatedCell, describe, find_cell
 from textrnn.layers import Recurrent
-from textrnn.layers.strategies import STRATEGIES
+from textrnn.layers.strategies import strategies_of
 
 FEATURES, UNITS = 3, 4
 KERAS_LAYERS = {
@@ -33,13 +33,20 @@ KERAS_LAYERS = {
     "gru_reset_before": partial(keras.layers.GRU, reset_after=False),
 }
 
-every_architecture = pytest.mark.parametrize("name", REFERENCES)
+
+def runs(*names):
+    """Each of these architectures with each strategy that can run it."""
+    kinds = {name: describe.kind(find_cell(REFERENCES[name].cell)) for name in names}
+    pairs = [(name, strategy) for name in names for strategy in strategies_of(kinds[name])]
+    return pytest.mark.parametrize(("name", "strategy"), pairs)
+
+
+every_run = runs(*REFERENCES)
 few_examples = settings(max_examples=3 if TENSORFLOW else 1)  # of each architecture and strategy
 sizes = st.integers(1, 5)
-every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 # One of each structure: a memory of its own and normalisation, a state reset before its matrix, heads of
 # exponential gates; and without recurrent matrices, with feedback and linear.
-main_architectures = pytest.mark.parametrize("name", ["lstm_ln", "mut3", "slstm", "sru", "qrnn"])
+main_runs = runs(*["lstm_ln", "mut3", "slstm", "sru", "qrnn"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,8 +96,7 @@ def weighted_sum(seed=0):
     return loss
 
 
-@every_strategy
-@every_architecture
+@every_run
 @few_examples
 @given(batch=sizes, time=sizes, features=sizes, units=sizes)
 @example(batch=4, time=5, features=3, units=4)
@@ -111,8 +117,7 @@ def test_layer_equals_reference_keras_loop_and_steps(name, strategy, batch, time
     assert_close([outputs, last], [ops.stack(steps, axis=1), state])
 
 
-@every_strategy
-@every_architecture
+@every_run
 def test_gradients_equal_finite_differences_of_the_reference(name, strategy):
     reference = REFERENCES[name]
     with float64():
@@ -135,8 +140,7 @@ def test_gradients_equal_finite_differences_of_the_reference(name, strategy):
         assert_close(actual, expected, 1e-6)
 
 
-@every_strategy
-@every_architecture
+@every_run
 @few_examples
 @given(data=st.data())
 def test_running_in_two_parts_is_running_in_one(name, strategy, data):
@@ -152,8 +156,7 @@ def test_running_in_two_parts_is_running_in_one(name, strategy, data):
     assert_close(ops.concatenate([prefix, suffix], axis=1) * valid, whole * valid)
 
 
-@every_strategy
-@every_architecture
+@every_run
 @few_examples
 @given(data=st.data())
 def test_padding_never_changes_a_valid_step(name, strategy, data):
@@ -178,8 +181,7 @@ def test_padding_never_changes_a_valid_step(name, strategy, data):
         assert_close(own_last, alone_last)
 
 
-@every_strategy
-@every_architecture
+@every_run
 def test_a_fully_padded_batch_has_no_gradient_but_that_of_its_states(name, strategy):
     layer, (x, states, mask) = make_layer(name, strategy), make_batch(name)
     inputs = {"sequences": x, "initial_state": states}
@@ -192,8 +194,7 @@ def test_a_fully_padded_batch_has_no_gradient_but_that_of_its_states(name, strat
     assert all(g.all() for g in by_input["initial_state"])
 
 
-@every_strategy
-@pytest.mark.parametrize("name", KERAS_LAYERS)
+@runs(*KERAS_LAYERS)
 def test_values_and_gradients_equal_keras_s_own_layer(name, strategy):
     theirs = KERAS_LAYERS[name](UNITS, return_sequences=True, return_state=True)
     theirs.build((None, None, FEATURES))
@@ -207,8 +208,7 @@ def test_values_and_gradients_equal_keras_s_own_layer(name, strategy):
     assert_close(gradients, expected_gradients, 1e-4)
 
 
-@every_strategy
-@main_architectures
+@main_runs
 def test_compiling_with_xla_changes_nothing(name, strategy):
     layer, (x, states, mask) = make_layer(name, strategy), make_batch(name)
     inputs = {"sequences": x, "initial_state": states}
@@ -218,9 +218,8 @@ def test_compiling_with_xla_changes_nothing(name, strategy):
     assert_close(gradients, expected_gradients, 1e-4)
 
 
-@every_strategy
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@every_architecture
+@every_run
 def test_mixed_precision_runs_in_the_compute_dtype(name, policy, strategy):
     exact, mixed = make_layer(name, strategy), make_layer(name, strategy, dtype=policy)
     mixed.set_weights(exact.get_weights())
@@ -234,8 +233,7 @@ def test_mixed_precision_runs_in_the_compute_dtype(name, policy, strategy):
     assert all(np.isfinite(np.asarray(g, "float32")).all() for g in keras.tree.flatten(gradients))
 
 
-@every_strategy
-@every_architecture
+@every_run
 def test_a_saved_model_computes_the_same(name, strategy, tmp_path):
     x, _, mask = make_batch(name)
     inputs = keras.Input((None, FEATURES))

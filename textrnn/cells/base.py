@@ -185,14 +185,16 @@ class Cell(keras.layers.Layer, abc.ABC):
 
 
 class LinearCell(Cell):
-    """Base class of cells whose one state is linear in itself: c(t) = a(t) ⊙ c(t−1) + b(t).
+    """Base class of cells whose memory is linear in itself: c(t) = a(t) ⊙ c(t−1) + b(t).
 
     A subclass defines, besides `state_size`, `output_size` and `project_inputs`,
 
-    - `coefficients(projected)`: a and b, which depend on the input alone;
-    - `read_out(projected, memory, weights)` where the output is not the state itself.
+    - `coefficients(projected, weights)`: a and b, which depend on the input alone;
+    - `read_out(projected, memory, weights)` where the output is not the memory itself;
+    - `delayed`, where they also depend on the input of the step before.
 
-    `step` is derived from these, and so is everything else that runs the cell.
+    `step` is derived from these, and so is the scan, which runs all steps at once: both functions work on one
+    step and on whole sequences. The states are the memory and what is delayed.
 
     Example:
     >>> import keras, numpy as np, textrnn
@@ -204,16 +206,20 @@ class LinearCell(Cell):
     ...     state_size = output_size = None
     ...     def project_inputs(self, x):
     ...         return (x,)
-    ...     def coefficients(self, projected):
+    ...     def coefficients(self, projected, weights):
     ...         return 0.9 * keras.ops.ones_like(projected[0]), 0.1 * projected[0]
     >>> float(textrnn.Recurrent(Average(1))(np.ones((1, 2, 1)))[0, 0]), Average(1).kind
     (0.1899999976158142, 'P')
     """
 
+    delayed: Sequence[int] = ()
+    """The indices of what `coefficients` and `read_out` see of the step before in the place of this one:
+    these projections are states."""
+
     @property
     def kind(self) -> str:
-        """`"P"`."""
-        return "P"
+        """`"P"`; of a subclass with a `step` of its own, which need not be linear, `"D"`."""
+        return "P" if type(self).step is LinearCell.step else super().kind
 
     @property
     def recurrent_kernels(self) -> dict[str, Tensor]:
@@ -221,25 +227,33 @@ class LinearCell(Cell):
         return {}
 
     @abc.abstractmethod
-    def coefficients(self, projected: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def coefficients(
+        self, projected: Sequence[Tensor], weights: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """The coefficients of the update.
 
         Args:
-            projected: what `project_inputs` gave, of one step `(batch, n)` or of all `(time, batch, n)`.
+            projected: what `project_inputs` gave, of one step `(batch, n)` or of all `(time, batch, n)`;
+                those at `delayed` of the step before. A scan hands them over in float32 at the least.
+            weights: `elementwise_weights`.
 
         Returns:
             a and b, each with the leading dimensions of `projected` and the size of the state.
         """
 
     def read_out(self, projected: Sequence[Tensor], memory: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        """The output from the new state; by default the state itself."""
+        """The output from the new memory; by default the memory itself."""
         return memory
 
     def step(self, projected, states, dot, weights):
         """One step: c = a ⊙ c + b, and what is read out of it."""
-        kept, written = self.coefficients(projected)
-        memory = kept * states[0] + written
-        return self.read_out(projected, memory, weights), [memory]
+        memory, *before = states
+        seen = list(projected)
+        for index, x in zip(self.delayed, before, strict=True):
+            seen[index] = x
+        kept, written = self.coefficients(seen, weights)
+        memory = kept * memory + written
+        return self.read_out(seen, memory, weights), [memory, *(projected[index] for index in self.delayed)]
 
 
 def project(x: Tensor, kernel: Tensor) -> Tensor:

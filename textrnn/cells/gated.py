@@ -253,6 +253,29 @@ class GatedCell(WeightedCell, metaclass=_ByName):
         return _Step(self.spec, projected, states, dot, weights).run()
 
     @property
+    def delayed(self) -> list[int]:
+        """As in `LinearCell`: what gates will read of this input at the next step, the last projections."""
+        count = len(self.spec.reading("previous input"))
+        return list(range(-count, 0))
+
+    def coefficients(
+        self, projected: Sequence[Tensor], weights: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """As in `LinearCell`, of a cell of kind P: the forget gate, and input ⊙ candidate."""
+        step = self._linear_step(projected, None, weights)
+        written = _gated(step.gate("input"), step.gate("candidate"))
+        kept = step.gate("forget")
+        return ops.full_like(written, kept) if isinstance(kept, float) else kept, written
+
+    def read_out(self, projected: Sequence[Tensor], memory: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """As in `LinearCell`, of a cell of kind P: the output, which may be the memory itself."""
+        return self._linear_step(projected, memory, weights).output()
+
+    def _linear_step(self, projected, memory, weights):
+        delayed = [projected[index] for index in self.delayed]
+        return _Step(self.spec, projected, [memory, *delayed], None, weights)
+
+    @property
     def recurrent_kernels(self) -> dict[str, Tensor]:
         """Each `(units, units)`: by gate that reads the state, `modulation`, and `role/other` of gates."""
         kernels = self.blocks(self.recurrent_kernel, self.spec.reading(*STATE_SOURCES))
@@ -363,17 +386,19 @@ class _Step:
 
     def run(self):
         """The output and the new states."""
-        spec = self.spec
         parts = {role: self.gate(role) for role in ("forget", "input")}
         values = {"forget": self.memory, "input": self.gate("candidate")}
         self.memory = _sum([_gated(g, values[role]) for role, g in parts.items() if not _is_zero(g)])
-        output = self.memory
-        if spec.separate_memory:
-            # Only now: what the output gate reads of the memory is the new one.
-            output = _gated(self.gate("output"), _activated(spec.output_activation, self.shown_memory()))
+        output = self.output()
         after = self.previous | {"state": output, "memory": self.memory}
-        after |= {f"gate/{role}": self.gate(role) for role in spec.gates}
-        return output, [after[name] for name in spec.states]
+        after |= {f"gate/{role}": self.gate(role) for role in self.spec.gates}
+        return output, [after[name] for name in self.spec.states]
+
+    def output(self):
+        """What is read out of the memory, which must be the new one: an output gate may read it too."""
+        if not self.spec.separate_memory:
+            return self.memory
+        return _gated(self.gate("output"), _activated(self.spec.output_activation, self.shown_memory()))
 
     def gate(self, role):
         """The value of a part of the spec: a tensor, or a number."""

@@ -64,7 +64,7 @@ class MinLSTMCell(WeightedCell, LinearCell):
 
         return project_inputs
 
-    def coefficients(self, projected):
+    def coefficients(self, projected, weights):
         """f/(f+i), and i/(f+i) ⊙ candidate."""
         logit, candidate = projected
         return ops.sigmoid(logit), ops.sigmoid(-logit) * candidate

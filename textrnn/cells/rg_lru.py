@@ -84,7 +84,7 @@ class RGLRUCell(WeightedCell, LinearCell):
 
         return project_inputs
 
-    def coefficients(self, projected):
+    def coefficients(self, projected, weights):
         """a, and √(1−a²) ⊙ i ⊙ x, in the dtype of `projected`.
 
         The first projection is log a rather than a, so that whoever accumulates in another dtype than the

@@ -6,8 +6,9 @@ from keras import ops
 from textrnn.cells.base import Cell, Tensor
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
+from textrnn.layers.linear import recur_linearly
 from textrnn.layers.strategies import recur, resolve
-from textrnn.layers.zoneout import check_zoneout, expect_zoneout, zone_out, zoneout_rates
+from textrnn.layers.zoneout import check_zoneout, expect_zoneout, noise_name, zone_out, zoneout_rates
 
 _BACKWARDS = 1_000_003  # what a layer that runs backwards adds to its seed
 
@@ -27,7 +28,8 @@ class Recurrent(keras.layers.RNN):
         go_backwards: whether to run from the last step to the first; outputs are in the order of running.
         stateful: whether a batch starts from the states at which the last one ended.
         strategy: how to run the recurrence, `"loop"`, `"recompute"` (a custom gradient that takes the
-            kernels' gradients out of the loop), or `"auto"` for the fastest: see `textrnn.layers.strategies`.
+            kernels' gradients out of the loop), `"scan"` (for linear cells: everything but the recurrence
+            itself at all steps at once), or `"auto"` for the fastest: see `textrnn.layers.strategies`.
         dropout: the fraction of the inputs' features to drop in training. It is locked (variational)
             dropout: one mask for each sequence, shared by all its steps (Gal & Ghahramani 2016; Merity et
             al. 2018).
@@ -95,7 +97,8 @@ class Recurrent(keras.layers.RNN):
             stateful=stateful,
             **kwargs,
         )
-        resolve(strategy)  # refuses unknown names now rather than at the first call
+        if strategy != "scan":  # refuses unknown names now rather than at the first call
+            resolve(strategy)
         self.strategy = strategy
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
@@ -110,6 +113,7 @@ class Recurrent(keras.layers.RNN):
     def build(self, sequences_shape, initial_state_shape=None):
         """Builds the cell for sequences `(batch, time, features)`."""
         super().build(sequences_shape, initial_state_shape)
+        resolve(self.strategy, self._kind)
         if isinstance(self.cell, Cell):
             self._refuse_options_of_recurrent_kernels()
 
@@ -124,8 +128,11 @@ class Recurrent(keras.layers.RNN):
 
     @property
     def resolved_strategy(self) -> str:
-        """The strategy that runs in training: `strategy`, with "auto" resolved."""
-        return resolve(self.strategy)
+        """The strategy that runs in training: `strategy`, with "auto" resolved. (Keras's cells always run in
+        Keras's loop, and unrolled layers in a loop.)"""
+        if self.unroll or not isinstance(self.cell, Cell):
+            return "loop"
+        return resolve(self.strategy, self._kind)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """The recurrence; `keras.layers.RNN.call` does everything around it.
@@ -156,20 +163,37 @@ class Recurrent(keras.layers.RNN):
         if mask is not None:
             mask = self._in_running_order(ops.expand_dims(ops.cast(mask, "bool"), -1))
         step, kernels, weights, noise = self._regularized(training, *ops.shape(inputs)[:2])
-        last_output, outputs, states = recur(
-            resolve(self.strategy, bool(training)),
-            step,
-            cell.project_inputs(inputs),
-            initial_state,
-            kernels,
-            weights,
-            noise,
-            mask,
-            first_output=ops.zeros((batch_size, cell.output_size), dtype=cell.compute_dtype),
-            zero_output_for_mask=self.zero_output_for_mask,
-            return_all_outputs=self.return_sequences,
-            unroll=self.unroll,
-        )
+        strategy = resolve(self.strategy, self._kind, bool(training))
+        first_output = ops.zeros((batch_size, cell.output_size), dtype=cell.compute_dtype)
+        if strategy == "scan" and not self.unroll:
+            group = self._zoneout_groups[0]
+            outputs, states = recur_linearly(
+                cell,
+                cell.project_inputs(inputs),
+                initial_state,
+                weights,
+                noise.get(noise_name(group), None) if training else self._zoneout_rates.get(group),
+                mask,
+                first_output,
+                self.zero_output_for_mask,
+            )
+            last_output = outputs[-1]
+            outputs = outputs if self.return_sequences else None
+        else:
+            last_output, outputs, states = recur(
+                "loop" if self.unroll else strategy,
+                step,
+                cell.project_inputs(inputs),
+                initial_state,
+                kernels,
+                weights,
+                noise,
+                mask,
+                first_output,
+                zero_output_for_mask=self.zero_output_for_mask,
+                return_all_outputs=self.return_sequences,
+                unroll=self.unroll,
+            )
         # `RNN.call` casts the outputs even where it does not return them.
         outputs = ops.expand_dims(last_output, 1) if outputs is None else ops.swapaxes(outputs, 0, 1)
         return last_output, outputs, states
@@ -223,6 +247,10 @@ class Recurrent(keras.layers.RNN):
         if not self._zoneout_rates:
             return step
         return expect_zoneout(step, self.cell.average_states, self._zoneout_rates, self._zoneout_groups)
+
+    @property
+    def _kind(self):
+        return self.cell.kind if isinstance(self.cell, Cell) else "S"
 
     @property
     def _zoneout_groups(self):

@@ -13,7 +13,7 @@ from keras import ops
 from textrnn.cells.base import Tensor
 from textrnn.errors import InputError
 
-Scan = Callable[..., tuple[list[Tensor], list[Tensor]]]
+Fold = Callable[..., tuple[list[Tensor], list[Tensor]]]
 
 
 def recur(
@@ -55,7 +55,7 @@ def recur(
     # What is carried from step to step is the states and, only where a later step or the caller needs it,
     # the output.
     carries_output = mask is not None or not return_all_outputs
-    outputs, carry = (partial(loop, fold=unrolled) if unroll else STRATEGIES[strategy])(
+    outputs, carry = (partial(loop, fold_by=unrolled) if unroll else STRATEGIES[strategy])(
         _advance(step, len(projected), list(noise), count, zero_output_for_mask, return_all_outputs),
         [*states, *([first_output] if carries_output else [])],
         list(projected),
@@ -68,7 +68,7 @@ def recur(
     return last_output, outputs[0] if return_all_outputs else None, carry[:count]
 
 
-def loop(advance, carry, projected, constants, kernels, weights, outputs_like, fold=None):
+def loop(advance, carry, projected, constants, kernels, weights, outputs_like, fold_by=None):
     """One step after another, differentiated by the backend. The reference for every other strategy.
 
     Args:
@@ -79,7 +79,7 @@ def loop(advance, carry, projected, constants, kernels, weights, outputs_like, f
         kernels: name -> `(n, m)`.
         weights: name -> tensor.
         outputs_like: a tensor with the shape and dtype of one step's output, or none.
-        fold: `unrolled`, or `scan` if left out.
+        fold_by: `unrolled`, or `fold` if left out.
 
     Returns:
         All outputs, `[(time, batch, n)]` or nothing, and the last carry.
@@ -91,7 +91,7 @@ def loop(advance, carry, projected, constants, kernels, weights, outputs_like, f
     def body(carry, inputs):
         return advance(carry, inputs, dot, weights)
 
-    carry, outputs = (fold or scan)(body, carry, [*projected, *constants], outputs_like)
+    carry, outputs = (fold_by or fold)(body, carry, [*projected, *constants], outputs_like)
     return outputs, carry
 
 
@@ -106,7 +106,7 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
     a sum of one outer product a step. A cell says nothing about any of this: its `step` is run with
     another `dot`.
 
-    Arguments and results are those of `loop`, but for `fold`.
+    Arguments and results are those of `loop`, but for `fold_by`.
     """
     names, weight_names = list(kernels), list(weights)
     sizes = (len(projected), len(carry), len(names), len(weight_names), len(constants))
@@ -130,7 +130,7 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
             new_carry, outputs = advance(carry, inputs, dot, weights)
             return new_carry, [*new_carry, *(outputs if record.output_is is None else []), *products]
 
-        last, kept = scan(forward, carry, [*projected, *constants], record.kept_like)
+        last, kept = fold(forward, carry, [*projected, *constants], record.kept_like)
         after, outputs, products = _split(kept, record.kept_sizes)
         if record.output_is is not None:
             outputs = [after[record.output_is]]
@@ -166,7 +166,7 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
                 d_weights = [t + ops.cast(d, t.dtype) for t, d in zip(d_weights, d_vectors, strict=True)]
                 return [*d_carry, *d_weights], [*d_projected, *d_products, *multiplied]
 
-            totals, steps = scan(
+            totals, steps = fold(
                 backward,
                 [*d_last, *(_zero_total(vector) for vector in vectors)],
                 [*projected, *constants, *before, *products, *d_outputs],
@@ -307,31 +307,57 @@ def _split(flat, sizes):
 
 
 STRATEGIES = {"loop": loop, "recompute": recompute}
-"""Name -> function. Each has the arguments and results of `loop`."""
+"""Name -> function, of the strategies for any cell. Each has the arguments and results of `loop`."""
+
+NAMES = (*STRATEGIES, "scan")
+"""All strategies. A scan is for linear cells: `textrnn.layers.linear.recur_linearly`."""
 
 
-def resolve(strategy: str, training: bool = True) -> str:
+def strategies_of(kind: str) -> tuple[str, ...]:
+    """The strategies that can run a cell of that kind.
+
+    Example:
+    >>> from textrnn.layers.strategies import strategies_of
+    >>> strategies_of("S"), strategies_of("P")
+    (('loop', 'recompute'), ('loop', 'recompute', 'scan'))
+    """
+    return NAMES if kind == "P" else tuple(STRATEGIES)
+
+
+def resolve(strategy: str, kind: str = "S", training: bool = True) -> str:
     """The name of the strategy that runs for `strategy`, which may be "auto".
 
-    "auto" is `recompute` in training, and `loop` where no gradient is expected: that keeps nothing for one.
-    (Its gradient is right all the same.)
+    "auto" is `scan` for a linear cell. For others it is `recompute` in training, and `loop` where no gradient
+    is expected: that keeps nothing for one. (Its gradient is right all the same.)
+
+    Args:
+        strategy: one of `NAMES`, or "auto".
+        kind: the cell's.
+        training: whether a gradient is expected.
 
     Raises:
-        InputError: for an unknown strategy.
+        InputError: for an unknown strategy, and for a scan of a cell that is not linear.
 
     Example:
     >>> from textrnn.layers.strategies import resolve
-    >>> resolve("auto"), resolve("auto", training=False)
-    ('recompute', 'loop')
+    >>> resolve("auto"), resolve("auto", training=False), resolve("auto", kind="P")
+    ('recompute', 'loop', 'scan')
     """
     if strategy == "auto":
-        return "recompute" if training else "loop"
-    if strategy not in STRATEGIES:
-        raise InputError(f"there is no strategy {strategy!r}: use auto or {' or '.join(STRATEGIES)}")
+        return "scan" if kind == "P" else "recompute" if training else "loop"
+    if strategy not in NAMES:
+        raise InputError(
+            f"there is no strategy {strategy!r}: use auto, {', '.join(NAMES[:-1])} or {NAMES[-1]}"
+        )
+    if strategy not in strategies_of(kind):
+        raise InputError(
+            f"a scan needs a cell that is linear in its state (kind P), and this one is of kind {kind}: use "
+            "the strategy auto, loop or recompute"
+        )
     return strategy
 
 
-def scan(
+def fold(
     body: Callable,
     carry: list[Tensor],
     inputs: list[Tensor],
@@ -356,15 +382,15 @@ def scan(
     if inputs[0].shape[0] == 0:
         raise InputError("the sequences have no steps: give at least one")
     backend = keras.backend.backend()
-    if backend not in _SCANS:
-        raise InputError(f"textrnn runs on the backends {' and '.join(_SCANS)}: {backend} is not one of them")
-    return _SCANS[backend](body, carry, inputs, outputs_like, reverse)
+    if backend not in _FOLDS:
+        raise InputError(f"textrnn runs on the backends {' and '.join(_FOLDS)}: {backend} is not one of them")
+    return _FOLDS[backend](body, carry, inputs, outputs_like, reverse)
 
 
 def unrolled(
     body: Callable, carry: list[Tensor], inputs: list[Tensor], outputs_like: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """As `scan`, but a copy of `body` for every step; `RNN` has checked that their number is known."""
+    """As `fold`, but a copy of `body` for every step; `RNN` has checked that their number is known."""
     steps = []
     for step in zip(*(ops.unstack(x) for x in inputs), strict=True):
         carry, outputs = body(carry, list(step))
@@ -372,7 +398,7 @@ def unrolled(
     return carry, [ops.stack(outputs) for outputs in zip(*steps, strict=True)]
 
 
-def _scan_tensorflow(body, carry, inputs, outputs_like, reverse):
+def _fold_tensorflow(body, carry, inputs, outputs_like, reverse):
     import tensorflow as tf
 
     steps = inputs[0].shape[0] or tf.shape(inputs[0])[0]
@@ -394,13 +420,13 @@ def _scan_tensorflow(body, carry, inputs, outputs_like, reverse):
     return carry, [writer.stack() for writer in writers]
 
 
-def _scan_jax(body, carry, inputs, outputs_like, reverse):
+def _fold_jax(body, carry, inputs, outputs_like, reverse):
     from jax import lax
 
     return lax.scan(body, carry, inputs, reverse=reverse)
 
 
-_SCANS: dict[str, Scan] = {"tensorflow": _scan_tensorflow, "jax": _scan_jax}
+_FOLDS: dict[str, Fold] = {"tensorflow": _fold_tensorflow, "jax": _fold_jax}
 
 
 def vector_jacobian(function: Callable, arguments: tuple, cotangents: list[Tensor]) -> tuple[Any, Any]:
@@ -426,3 +452,51 @@ def vector_jacobian(function: Callable, arguments: tuple, cotangents: list[Tenso
         outputs, others = function(*arguments)
     gradients = tape.gradient(outputs, arguments, cotangents, unconnected_gradients="zero")
     return gradients, others
+
+
+def accelerated() -> bool:
+    """Whether the backend computes on something else than a CPU."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def parallel_scan(a: Tensor, b: Tensor, reverse: bool = False) -> Tensor:
+    """All c(t) = a(t) ⊙ c(t−1) + b(t) with nothing before the first step, in a logarithmic number of turns.
+
+    Args:
+        a, b: `(time, batch, n)`.
+        reverse: whether c(t) depends on c(t+1) instead.
+    """
+    if keras.backend.backend() == "jax":
+        from jax import lax
+
+        def combine(earlier, later):
+            (a1, b1), (a2, b2) = earlier, later
+            return a1 * a2, a2 * b1 + b2
+
+        return lax.associative_scan(combine, (a, b), reverse=reverse)[1]
+    return _doubling_tensorflow(a, b, reverse)
+
+
+def _doubling_tensorflow(a, b, reverse):
+    # Each turn joins to what every step knows of the last n steps what the step n before it knows of its own:
+    # more work than combining in pairs, but no shape depends on the turn, so XLA compiles it too, and the
+    # number of steps may be unknown.
+    import tensorflow as tf
+
+    steps = tf.shape(a)[0]
+    time = tf.reshape(tf.range(steps), [-1] + [1] * (len(a.shape) - 1))
+
+    def turn(reach, a, b):
+        joins = time < steps - reach if reverse else time >= reach
+        shift = -reach if reverse else reach
+        a_before = tf.where(joins, tf.roll(a, shift, 0), tf.ones_like(a))
+        b_before = tf.where(joins, tf.roll(b, shift, 0), tf.zeros_like(b))
+        return 2 * reach, a * a_before, a * b_before + b
+
+    return tf.while_loop(lambda reach, *_: reach < steps, turn, (tf.constant(1), a, b))[2]

@@ -10,7 +10,10 @@ from textrnn.cells.base import Tensor
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate
 
-_PREFIX = "zoneout/"
+
+def noise_name(group: int) -> str:
+    """What the noise of a group is called among a step's weights."""
+    return f"zoneout/{group}"
 
 
 def check_zoneout(zoneout: float | Sequence[float] | np.ndarray) -> float | list[float]:
@@ -85,16 +88,14 @@ def zone_out(
     """
     size = dict(zip(groups, sizes, strict=True))
     noise = {
-        f"{_PREFIX}{group}": keras.random.uniform(
-            (steps, batch_size, size[group]), dtype="float32", seed=seed
-        )
+        noise_name(group): keras.random.uniform((steps, batch_size, size[group]), dtype="float32", seed=seed)
         < rate
         for group, rate in rates.items()
     }
 
     def zoned(projected, states, dot, weights):
         def mix(group, old, new):
-            return keras.ops.where(weights[f"{_PREFIX}{group}"], old, new)
+            return keras.ops.where(weights[noise_name(group)], old, new)
 
         output, new_states = step(projected, states, dot, weights)
         mixed = [
