@@ -61,7 +61,12 @@ format: dev                         ## mend what lint can mend by itself
 docs: install                       ## write the reference page of the cells from their declarations
 	$(BIN)/textrnn cells --markdown > docs/cells.md
 
-bench: dev                          ## textrnn beside plain Keras, in one run
+$(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@ $(VENV)/installed
+
+bench: $(VENV)/installed-bench       ## textrnn beside its peers, layers and whole models (half an hour)
+	$(BIN)/python benchmarks/recurrence.py
 	$(BIN)/python benchmarks/language_model.py
 
 compare: dev                        ## every cell at the same size on the same tasks: a table and a plot (an hour)

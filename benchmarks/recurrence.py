@@ -78,6 +78,18 @@ WORKS = (
 )
 TASKS = ("forward", "training", "classifier", "lengths", "cells", "memory")
 OURS = "textrnn"
+GOALS = {
+    ("training", "lstm", "PyTorch"): 1.2,
+    ("training", "gru", "PyTorch"): 0.65,
+    ("training", "lstm", "Keras"): 0.4,
+    ("training", "lstm", "Keras RNN"): 0.35,
+    ("training", "lstm", "PyTorch loop"): 0.4,
+    ("training", "lstm", "Flax"): 0.7,
+    ("memory", "lstm", "Keras"): 0.6,
+}
+"""(task, cell, contestant) -> the most that textrnn's figure divided by the contestant's should be."""
+CELLS_GOAL = 1.15
+"""The most that a multiply-add of any sequential cell should take, divided by one of the LSTM."""
 
 CONTESTANTS = []
 """(name, the library it needs, the tasks it takes part in, the function that prepares it), in their order."""
@@ -555,8 +567,8 @@ def result(work, times, unit="ms", per=None):
 def markdown(report):
     """The report as one table, with what it depends on below."""
     lines = [
-        "| work | contestant | median (range) | the first ÷ this one (range) |",
-        "|---|---|---:|---:|",
+        "| work | contestant | median (range) | the first ÷ this one (range) | goal |",
+        "|---|---|---:|---:|---|",
     ]
     for entry in report["results"]:
         for i, row in enumerate(entry["rows"]):
@@ -565,10 +577,19 @@ def markdown(report):
             ratio = f"{row['ratio']:.2f}" + (f" ({low:.2f}–{high:.2f})" if len(values) > 1 else "")
             lines.append(
                 f"| {'' if i else entry['description']} | {row['contestant']} "
-                f"| {row['median']:.4g} {entry['unit']}{spread} | {ratio if i else ''} |"
+                f"| {row['median']:.4g} {entry['unit']}{spread} | {ratio if i else ''} "
+                f"| {goal(entry['work'], row) if i else ''} |"
             )
     facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report["environment"].items())
     return "\n".join([*lines, "", facts, ""])
+
+
+def goal(work, row):
+    """What the ratio of a row should be, and whether it is."""
+    if work["task"] == "cells":
+        return f"≥ 1 / {CELLS_GOAL}, {'met' if row['ratio'] >= 1 / CELLS_GOAL else 'missed'}"
+    most = GOALS.get((work["task"], work["cell"], row["contestant"]))
+    return "" if most is None else f"≤ {most}, {'met' if row['ratio'] <= most else 'missed'}"
 
 
 def environment(seed, rounds):

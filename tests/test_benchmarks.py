@@ -86,3 +86,54 @@ def test_help_comes_without_tensorflow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--quick" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+RECURRENCE = SCRIPT.with_name("recurrence.py")
+
+
+@pytest.fixture(scope="module")
+def recurrence():
+    """The names of the other script."""
+    sys.path.insert(0, str(RECURRENCE.parent))
+    yield runpy.run_path(str(RECURRENCE))
+    sys.path.remove(str(RECURRENCE.parent))
+
+
+def test_a_ratio_is_of_the_first_to_each_and_within_rounds(recurrence):
+    work = recurrence["Work"]("training", "lstm", 32, 64, 256)
+    report = {
+        "results": [
+            recurrence["result"](work, {"textrnn": [10.0, 30.0, 20.0], "PyTorch": [20.0, 15.0, 10.0]})
+        ],
+        "environment": {"cpus": 2},
+    }
+    ours, theirs = report["results"][0]["rows"]
+    assert (ours["median"], theirs["median"], theirs["ratio"]) == (20.0, 15.0, 1.333)
+    assert theirs["lowest_and_highest_ratio"] == [0.5, 2.0]
+    table = recurrence["markdown"](report)
+    assert "|  | PyTorch | 15 ms (10–20) | 1.33 (0.50–2.00) | ≤ 1.2, missed |" in table.splitlines()
+
+
+def test_cells_are_compared_by_the_time_of_a_multiply_add(recurrence):
+    work = recurrence["Work"]("cells", "lstm", 32, 64, 256)
+    rows = recurrence["result"](work, {"lstm": [8.0], "simple": [4.0]}, per={"lstm": 8, "simple": 2})["rows"]
+    assert rows[1]["ratio"] == 0.5  # half the time for a quarter of the work
+    assert [recurrence["multiply_adds"](name, 4) for name in ("lstm", "simple")] == [8 * 16, 2 * 16]
+
+
+@pytest.mark.slow
+def test_every_contestant_of_every_task_does_its_work(tmp_path):
+    done = subprocess.run(
+        [sys.executable, RECURRENCE, "--quick", "--output", tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    report = json.loads((tmp_path / "recurrence.json").read_text("utf-8"))
+    assert done.stdout == (tmp_path / "recurrence.md").read_text("utf-8")
+    assert {entry["work"]["task"] for entry in report["results"]} == {
+        "forward", "training", "classifier", "lengths", "memory", "cells"
+    }  # fmt: skip
+    for entry in report["results"]:
+        assert entry["rows"][0]["contestant"] in ("textrnn", "lstm")
+        assert all(min(row[entry["unit"]]) > 0 for row in entry["rows"])
