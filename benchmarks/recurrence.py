@@ -12,6 +12,7 @@ everything is float32, and all sequences are full. Contestants get the same shap
 - training: the outputs, and the gradients of inputs and weights, from given gradients of the outputs.
 - classifier: two directions, the mean of the outputs over time, two classes, the loss and all gradients.
 - lengths: training for sequences of 64 to 4096 steps.
+- linear: training with a linear cell, by each way to run it.
 - cells: training with every sequential cell, beside the LSTM; what is compared is the time of a multiply-add.
 - memory: how much more memory a process takes at its peak when it trains for the first time than it had taken
   for the same on 2 steps. Each contestant has a process of its own; no time is taken.
@@ -74,9 +75,10 @@ WORKS = (
     *(Work("training", cell, *size) for cell in ("lstm", "gru") for size in SIZES),
     Work("classifier", "lstm", 32, 128, 128),
     *(Work("lengths", "lstm", 8, steps, 256) for steps in LENGTHS),
+    *(Work("linear", cell, 16, steps, 256) for cell in ("min_gru", "qrnn") for steps in (64, 1024)),
     Work("memory", "lstm", 16, 1024, 256),
 )
-TASKS = ("forward", "training", "classifier", "lengths", "cells", "memory")
+TASKS = ("forward", "training", "classifier", "lengths", "linear", "cells", "memory")
 OURS = "textrnn"
 GOALS = {
     ("training", "lstm", "PyTorch"): 1.2,
@@ -176,7 +178,7 @@ def numbers(work, width):
 LAYERS = ("forward", "training", "lengths", "memory")
 
 
-@contestant(OURS, "keras", (*LAYERS, "cells"))
+@contestant(OURS, "keras", (*LAYERS, "linear"))
 def run_textrnn(work, jit=False):
     """`Recurrent`, as it comes."""
     import textrnn
@@ -191,13 +193,32 @@ def run_textrnn_xla(work):
     return run_textrnn(work, jit=True)
 
 
-@contestant("textrnn, loop", "keras", ("training", "lengths", "memory"))
-def run_textrnn_loop(work):
+@contestant("textrnn, loop", "keras", ("training", "lengths", "linear", "memory"))
+def run_textrnn_loop(work, strategy="loop"):
     """The reference strategy, differentiated by the backend."""
     import textrnn
 
     cell = textrnn.GatedCell(work.units, work.cell)
-    return keras_run(work, textrnn.Recurrent(cell, return_sequences=True, strategy="loop"))
+    return keras_run(work, textrnn.Recurrent(cell, return_sequences=True, strategy=strategy))
+
+
+@contestant("textrnn, recompute", "keras", ("linear",))
+def run_textrnn_recompute(work):
+    """The strategy for all cells."""
+    return run_textrnn_loop(work, strategy="recompute")
+
+
+@contestant("textrnn, parallel scan", "keras", ("linear",))
+def run_textrnn_parallel(work):
+    """What runs where there is an accelerator."""
+    from unittest import mock
+
+    from textrnn.layers import linear
+
+    with mock.patch.object(linear, "accelerated", lambda: True):
+        run = run_textrnn(work)
+        run()  # traced as it is now
+    return run
 
 
 @contestant("textrnn, min_gru", "keras", ("lengths",))
