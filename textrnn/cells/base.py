@@ -256,6 +256,21 @@ class LinearCell(Cell):
         return self.read_out(seen, memory, weights), [memory, *(projected[index] for index in self.delayed)]
 
 
+def at_least_float32(x: Tensor) -> str:
+    """The dtype in which to accumulate tensors like x: half precision loses small terms and factors near 1.
+
+    (Not Keras's `result_type` with float32, which on JAX is float32 for float64 too.)
+
+    Example:
+    >>> from keras import ops
+    >>> from textrnn.cells.base import at_least_float32
+    >>> at_least_float32(ops.ones(1, "bfloat16")), at_least_float32(ops.ones(1, "float32"))
+    ('float32', 'float32')
+    """
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
 def project(x: Tensor, kernel: Tensor) -> Tensor:
     """Multiplies x `(..., n)` by a kernel `(n, m)`, as one matrix product whatever the leading dimensions.
 

@@ -120,10 +120,8 @@ def kind(cell: CellType) -> str:
     return cell.kind if isinstance(cell, GateSpec) else _built(cell, 4, 4).kind
 
 
-_DIFFERENT = (
-    53,
-    59,
-)  # features and units; primes: each dimension of a weight tells which it is a multiple of
+# Features and units; primes, so that each dimension of a weight tells which it is a multiple of.
+_DIFFERENT = (53, 59)
 
 
 def count_parameters(cell: CellType, features: int, units: int) -> int:
@@ -365,12 +363,12 @@ class _Writer:
         for role in spec.gates:
             if role != "output" or not output_is_last:
                 yield from self.gate(role)
-        kept, written = spec.forget != 0.0, spec.input != 0.0
+        kept = spec.forget != 0.0
         only_candidate = not kept and spec.input == 1.0
-        if written and not only_candidate:
+        if not only_candidate:
             yield from self.gate("candidate")
         candidate = self.formula("candidate") if only_candidate else "gₜ"
-        parts = [(self.value("forget"), f"{memory}ₜ₋₁")] * kept + [(self.value("input"), candidate)] * written
+        parts = [(self.value("forget"), f"{memory}ₜ₋₁")] * kept + [(self.value("input"), candidate)]
         yield f"{memory}ₜ = {' + '.join(_times(gate, value) for gate, value in parts)}"
         if output_is_last:
             yield from self.gate("output")

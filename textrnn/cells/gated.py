@@ -1,6 +1,7 @@
 """Any `GateSpec` as a Keras cell."""
 
 import abc
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from textrnn.cells.base import Dot, Tensor, project
+from textrnn.cells.base import Dot, Tensor, at_least_float32, project
 from textrnn.cells.registry import find_cell
 from textrnn.cells.spec import (
     INPUT_PRODUCTS,
@@ -529,15 +530,19 @@ def _check_shapes(spec):
     gates = [getattr(spec, role) for role in spec.learned]
     names = {gate.activation for gate in gates} | {name for gate in gates for name in gate.sources.values()}
     for name in sorted((names | {spec.output_activation}) - {None, "linear"}):
-        try:
-            shape = tuple(_activated(name, ops.zeros((2, 4))).shape)
-        except TypeError:  # it has other arguments that it must be given
-            shape = None
-        if shape != (2, 4):
+        if not _keeps_shape(name):
             raise InputError(
                 f"{spec.name} uses the activation {name!r}, which does not give a value for each that it "
                 "takes: use another of keras.activations, such as 'tanh'"
             )
+
+
+@functools.cache
+def _keeps_shape(activation):
+    try:
+        return tuple(_activated(activation, ops.zeros((2, 4))).shape) == (2, 4)
+    except TypeError:  # it has other arguments that it must be given
+        return False
 
 
 def _check_chrono(chrono, spec, use_bias):
@@ -602,10 +607,9 @@ def _is_zero(gate):
 
 def _layer_normalised(values, gains, shifts):
     """Layer normalisation of all values as if they were one vector, in float32 at the least."""
-    dtype = keras.backend.standardize_dtype(next(iter(values.values())).dtype)
-    # Not Keras's `result_type`, which is float32 for float64 on JAX.
-    exact_dtype = "float32" if dtype in ("float16", "bfloat16") else dtype
-    exact = {name: ops.cast(v, exact_dtype) for name, v in values.items()}
+    first = next(iter(values.values()))
+    dtype = first.dtype
+    exact = {name: ops.cast(v, at_least_float32(first)) for name, v in values.items()}
     mean = _sum([ops.mean(v, axis=-1, keepdims=True) for v in exact.values()]) / len(exact)
     centred = {name: v - mean for name, v in exact.items()}
     variance = _sum([ops.mean(ops.square(v), axis=-1, keepdims=True) for v in centred.values()]) / len(exact)

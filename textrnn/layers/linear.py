@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import keras
 from keras import ops
 
-from textrnn.cells.base import Cell, Tensor
+from textrnn.cells.base import Cell, Tensor, at_least_float32
 from textrnn.layers.strategies import accelerated, fold, parallel_scan
 
 
@@ -72,7 +72,7 @@ def _in_parallel(a, b, initial, reverse=False):
 
 
 def _delayed(x, first):
-    """X of one step before: what was first, and then all but the last."""
+    """The sequence one step later: what was first, and then all of x but the last."""
     return ops.concatenate([first[None], x[:-1]], axis=0)
 
 
@@ -113,7 +113,7 @@ def recur_linearly(
     """
     memory_before, *delayed_before = states
     dtype = memory_before.dtype
-    exact = keras.backend.result_type(keras.backend.standardize_dtype(dtype), "float32")
+    exact = at_least_float32(memory_before)
     seen, last_states = list(projected), []
     for index, first in zip(cell.delayed, delayed_before, strict=True):
         handed_on = projected[index] if mask is None else _held(projected[index], mask, first)

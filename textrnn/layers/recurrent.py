@@ -97,8 +97,9 @@ class Recurrent(keras.layers.RNN):
             stateful=stateful,
             **kwargs,
         )
-        if strategy != "scan":  # refuses unknown names now rather than at the first call
-            resolve(strategy)
+        resolve(
+            strategy, kind="P"
+        )  # refuses unknown names now; whether it suits the cell, once that is built
         self.strategy = strategy
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
@@ -172,7 +173,7 @@ class Recurrent(keras.layers.RNN):
                 cell.project_inputs(inputs),
                 initial_state,
                 weights,
-                noise.get(noise_name(group), None) if training else self._zoneout_rates.get(group),
+                noise.get(noise_name(group)) if training else self._zoneout_rates.get(group),
                 mask,
                 first_output,
                 self.zero_output_for_mask,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor
+from textrnn.cells.base import Tensor, at_least_float32
 from textrnn.errors import InputError
 
 Fold = Callable[..., tuple[list[Tensor], list[Tensor]]]
@@ -286,9 +286,8 @@ def _kept_product(x, product, transposed_kernel):
 
 
 def _zero_total(x):
-    """Where a sum over all steps begins: in float32 at the least, since half precision loses small terms."""
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    return ops.zeros_like(x, dtype="float32" if dtype in ("float16", "bfloat16") else dtype)
+    """Where a sum over all steps begins."""
+    return ops.zeros_like(x, dtype=at_least_float32(x))
 
 
 def _outer_sum(x, d):
