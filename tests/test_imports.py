@@ -17,7 +17,8 @@ KNOWS = {
     "data": {"data", "errors"},
     "tokenizers": {"tokenizers", "data", "errors"},
     "serving": {"serving", "errors"},
-    "models": {"models", "layers", "cells", "data", "tokenizers", "decoding", "errors"},
+    "losses": {"cells", "errors"},
+    "models": {"models", "layers", "cells", "data", "tokenizers", "decoding", "losses", "errors"},
 }
 """Part of the package -> the parts it may import. Parts that are not here may import any but `recipes`."""
 

@@ -64,6 +64,23 @@ def _jax(layer, inputs, loss, compiled, options):
     return [outputs, *gradients]
 
 
+def value_and_gradient(function, x):
+    """A scalar function of one tensor, and its gradient, as NumPy arrays."""
+    x = ops.convert_to_tensor(x)
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        results = value, tape.gradient(value, x)
+    else:
+        import jax
+
+        results = jax.value_and_grad(function)(x)
+    return tuple(ops.convert_to_numpy(result) for result in results)
+
+
 def finite_differences(function, arrays, epsilon=1e-6):
     """The gradient of a scalar function of a list of float64 arrays, by central differences."""
     gradients = []

@@ -10,8 +10,9 @@ from keras import ops
 Tensor = Any
 """A tensor of whichever backend Keras runs on."""
 
-Dot = Callable[[str, Tensor], Tensor]
-"""`dot(name, x)`: x `(batch, n)` times the recurrent kernel of that name `(n, m)`; gives `(batch, m)`."""
+Dot = Callable[..., Tensor]
+"""`dot(name, x)`: x `(batch, n)` times the recurrent kernel of that name `(n, m)`; gives `(batch, m)`.
+`dot(name, x, plus)` adds a tensor of that shape: a strategy then keeps the sum instead of both terms."""
 
 
 class Cell(keras.layers.Layer, abc.ABC):
@@ -47,7 +48,7 @@ class Cell(keras.layers.Layer, abc.ABC):
     ...     def project_inputs(self, x):
     ...         return (keras.ops.matmul(x, self.kernel),)
     ...     def step(self, projected, states, dot, weights):
-    ...         h = keras.ops.tanh(projected[0] + dot("state", states[0])) / 2
+    ...         h = keras.ops.tanh(dot("state", states[0], projected[0])) / 2
     ...         return h, [h]
     >>> textrnn.Recurrent(Decay(), return_sequences=True)(np.ones((2, 5, 4))).shape == (2, 5, 3)
     True
@@ -80,12 +81,11 @@ class Cell(keras.layers.Layer, abc.ABC):
 
         Reading them splits the kernels by gate, which costs more than a step of one row.
         """
-        project, kernels, weights = self.projector(), self.recurrent_kernels, self.elementwise_weights
+        project, dot = self.projector(), dot_with(self.recurrent_kernels)
+        weights = self.elementwise_weights
 
         def step(inputs, states):
-            output, new_states = self.step(
-                project(inputs), list(states), lambda name, x: ops.matmul(x, kernels[name]), weights
-            )
+            output, new_states = self.step(project(inputs), list(states), dot, weights)
             return output, list(new_states)
 
         return step
@@ -119,7 +119,7 @@ class Cell(keras.layers.Layer, abc.ABC):
         Args:
             projected: what `project_inputs` gave, each of shape `(batch, n)`.
             states: as for `call`.
-            dot: `dot(name, x)` multiplies x by `recurrent_kernels[name]`.
+            dot: `dot(name, x)` multiplies x by `recurrent_kernels[name]`; `dot(name, x, plus)` adds to that.
             weights: `elementwise_weights`, perhaps with other entries, which a cell leaves alone.
 
         Returns:
@@ -254,6 +254,24 @@ class LinearCell(Cell):
         kept, written = self.coefficients(seen, weights)
         memory = kept * memory + written
         return self.read_out(seen, memory, weights), [memory, *(projected[index] for index in self.delayed)]
+
+
+def dot_with(kernels: Mapping[str, Tensor]) -> Dot:
+    """The plain `dot`: the products with these kernels, name -> `(n, m)`.
+
+    Example:
+    >>> from keras import ops
+    >>> from textrnn.cells.base import dot_with
+    >>> dot = dot_with({"state": 2 * ops.eye(2)})
+    >>> [[float(value) for value in row] for row in dot("state", ops.ones((1, 2)), ops.ones((1, 2)))]
+    [[3.0, 3.0]]
+    """
+
+    def dot(name, x, plus=None):
+        product = ops.matmul(x, kernels[name])
+        return product if plus is None else product + plus
+
+    return dot
 
 
 def at_least_float32(x: Tensor) -> str:

@@ -245,7 +245,8 @@ class GatedCell(WeightedCell, metaclass=_ByName):
             projected: what `project_inputs` gave, each `(batch, units)`.
             states: those that the spec names, each `(batch, units)`.
             dot: `dot(role, x)` multiplies by the recurrent kernel of that gate, `dot("modulation", x)` by
-                that of the modulated state, `dot("role/other", x)` by that with which a gate reads another.
+                that of the modulated state, `dot("role/other", x)` by that with which a gate reads another;
+                each adds a third argument if there is one.
             weights: `elementwise_weights`.
 
         Returns:
@@ -382,6 +383,7 @@ class _Step:
         self.gates: dict[str, Tensor | float] = {}
         # All that multiply at once are normalised together; a state that is reset first comes later.
         self.products: dict[str, Tensor] = {}
+        self.with_input: set[str] = set()
         self.of_gates: dict[str, Tensor] = {}
         self.multiply([role for role in spec.reading(*RECURRENT_PRODUCTS) if not self.is_reset_before(role)])
 
@@ -423,9 +425,9 @@ class _Step:
         """What the activation of a learned gate is applied to."""
         if role not in self.sums:
             sources, weights = getattr(self.spec, role).sources, self.weights
-            terms = [self.inputs[role]] if role in self.inputs else []
-            if set(RECURRENT_PRODUCTS) & set(sources):
-                terms += self.recurrent(role)
+            terms = self.recurrent(role) if set(RECURRENT_PRODUCTS) & set(sources) else []
+            if role in self.inputs and role not in self.with_input:
+                terms.append(self.inputs[role])
             if "memory" in sources:
                 terms.append(weights[f"peephole/{role}"] * _activated(sources["memory"], self.memory))
             if f"bias/{role}" in weights:
@@ -455,7 +457,7 @@ class _Step:
     def multiply(self, roles):
         """Makes the recurrent products of these gates."""
         states, gates = (set(self.spec.reading(*sources)) for sources in (STATE_SOURCES, ("gates",)))
-        products = {role: self.dot(role, self.multiplied(role)) for role in roles if role in states}
+        products = {role: self.product(role) for role in roles if role in states}
         of_gates = {
             role: _sum(
                 [self.dot(f"{role}/{other}", self.before[f"gate/{other}"]) for other in self.spec.gates]
@@ -467,6 +469,15 @@ class _Step:
             products, of_gates = self.normalised("recurrent", _sums(roles, products, of_gates)), {}
         self.products |= products
         self.of_gates |= of_gates
+
+    def product(self, role):
+        """What the recurrent kernel of a gate gives, plus what the gate reads of the input unless something
+        comes between the two: a strategy then keeps one tensor instead of two."""
+        apart = self.spec.layer_norm or (role == "candidate" and self.spec.reset_after)
+        if apart or role not in self.inputs:
+            return self.dot(role, self.multiplied(role))
+        self.with_input.add(role)
+        return self.dot(role, self.multiplied(role), self.inputs[role])
 
     def normalised(self, place, values):
         """The values by role, layer-normalised as one."""

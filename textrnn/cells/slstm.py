@@ -134,13 +134,14 @@ class SLSTMCell(WeightedCell):
     def step(self, projected, states, dot, weights):
         """One step: see the class."""
         h, c, n, m = states
-        heads = [h] if self.num_heads == 1 else ops.split(h, self.num_heads, axis=-1)
+        heads = ops.split(h, self.num_heads, axis=-1)
 
-        def recurrent(role):
-            products = [dot(f"{role}/{head}", part) for head, part in enumerate(heads)]
-            return products[0] if self.num_heads == 1 else ops.concatenate(products, axis=-1)
+        def gate(role, x):
+            if self.num_heads == 1:
+                return dot(f"{role}/0", h, x)
+            return x + ops.concatenate([dot(f"{role}/{k}", part) for k, part in enumerate(heads)], axis=-1)
 
-        i, f, z, o = (p + recurrent(role) for role, p in zip(ROLES, projected, strict=True))
+        i, f, z, o = (gate(role, x) for role, x in zip(ROLES, projected, strict=True))
         log_f = ops.log_sigmoid(f)
         before, m = m, ops.maximum(log_f + m, i)
         written = ops.exp(i - m)

@@ -64,7 +64,10 @@ def drop_recurrent(
     }
 
     def dropped(projected, states, dot, weights):
-        return step(projected, states, lambda name, x: dot(name, x * weights[_PREFIX + name]), weights)
+        def dropped_dot(name, x, plus=None):
+            return dot(name, x * weights[_PREFIX + name], plus)
+
+        return step(projected, states, dropped_dot, weights)
 
     return dropped, {**weights, **masks}
 

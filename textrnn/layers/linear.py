@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from textrnn.cells.base import Cell, Tensor, at_least_float32
-from textrnn.layers.strategies import accelerated, fold, parallel_scan
+from textrnn.layers.strategies import accelerated, first_derivative, fold, parallel_scan, stacked
 
 
 def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = False) -> Tensor:
@@ -45,7 +45,8 @@ def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = Fa
             (d_c,) = keras.tree.flatten(upstream)
             following = ops.concatenate([a[1:], ops.zeros_like(a[:1])], axis=0)
             d = run(following, d_c, ops.zeros_like(initial), reverse=True)
-            return d * _delayed(c, initial), d, a[0] * d[0]
+            gradients = d * _delayed(c, initial), d, a[0] * d[0]
+            return tuple(first_derivative(gradient) for gradient in gradients)
 
         return c, gradient
 
@@ -58,8 +59,8 @@ def _in_sequence(a, b, initial, reverse=False):
         c = a * c + b
         return [c], [c]
 
-    _, (c,) = fold(step, [initial], [a, b], [initial], reverse=reverse)
-    return c
+    _, kept = fold(step, [initial], [a, b], [initial], reverse=reverse)
+    return stacked(kept)[0]
 
 
 def _in_parallel(a, b, initial, reverse=False):

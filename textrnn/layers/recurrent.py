@@ -149,21 +149,24 @@ class Recurrent(keras.layers.RNN):
         """
         if mask is not None:
             mask = keras.tree.flatten(mask)[0]
-        batch_size = ops.shape(sequences)[0]
-        if training and self.dropout:
-            kept = locked_mask(
-                batch_size, sequences.shape[-1], self.dropout, sequences.dtype, self.seed_generator
-            )
-            sequences = sequences * ops.expand_dims(kept, 1)
         cell = self.cell
         if not isinstance(cell, Cell):
+            if training and self.dropout:
+                kept = self._locked_mask(ops.shape(sequences)[0], sequences)
+                sequences = sequences * ops.expand_dims(kept, 1)
             return super().inner_loop(sequences, initial_state, mask, training=training)
 
-        # The inputs are turned to time-major, rather than the larger projections.
-        inputs = self._in_running_order(ops.cast(sequences, cell.compute_dtype))
+        # The inputs are turned to time-major, rather than the larger projections; and before anything else is
+        # done to them, even asking for their shape: so a compiler sees that this undoes what a layer below
+        # did last, and does neither.
+        inputs = self._in_running_order(sequences)
+        steps, batch_size, _ = ops.shape(inputs)
+        if training and self.dropout:
+            inputs = inputs * self._locked_mask(batch_size, inputs)
+        inputs = ops.cast(inputs, cell.compute_dtype)
         if mask is not None:
             mask = self._in_running_order(ops.expand_dims(ops.cast(mask, "bool"), -1))
-        step, kernels, weights, noise = self._regularized(training, *ops.shape(inputs)[:2])
+        step, kernels, weights, noise = self._regularized(training, steps, batch_size)
         strategy = resolve(self.strategy, self._kind, bool(training))
         first_output = ops.zeros((batch_size, cell.output_size), dtype=cell.compute_dtype)
         if strategy == "scan" and not self.unroll:
@@ -226,6 +229,9 @@ class Recurrent(keras.layers.RNN):
             "zoneout": self.zoneout,
             "seed": self.seed,
         }
+
+    def _locked_mask(self, batch_size, x):
+        return locked_mask(batch_size, x.shape[-1], self.dropout, x.dtype, self.seed_generator)
 
     def _regularized(self, training, steps, batch_size):
         """The cell's step, kernels and weights, noisy in training; and the noise of each step."""

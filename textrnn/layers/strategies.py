@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor, at_least_float32
+from textrnn.cells.base import Tensor, at_least_float32, dot_with
 from textrnn.errors import InputError
 
-Fold = Callable[..., tuple[list[Tensor], list[Tensor]]]
+Fold = Callable[..., tuple[list[Tensor], list]]
 
 
 def recur(
@@ -79,32 +79,34 @@ def loop(advance, carry, projected, constants, kernels, weights, outputs_like, f
         kernels: name -> `(n, m)`.
         weights: name -> tensor.
         outputs_like: a tensor with the shape and dtype of one step's output, or none.
-        fold_by: `unrolled`, or `fold` if left out.
+        fold_by: `unrolled`, or a loop of the backend if left out.
 
     Returns:
         All outputs, `[(time, batch, n)]` or nothing, and the last carry.
     """
-
-    def dot(name, x):
-        return ops.matmul(x, kernels[name])
+    dot = dot_with(kernels)
 
     def body(carry, inputs):
         return advance(carry, inputs, dot, weights)
 
-    carry, outputs = (fold_by or fold)(body, carry, [*projected, *constants], outputs_like)
+    carry, outputs = (fold_by or _differentiable_fold)(body, carry, [*projected, *constants], outputs_like)
     return outputs, carry
+
+
+def _differentiable_fold(body, carry, inputs, outputs_like):
+    carry, outputs = fold(body, carry, inputs, outputs_like, differentiated=True)
+    return carry, stacked(outputs)
 
 
 def recompute(advance, carry, projected, constants, kernels, weights, outputs_like):
     """As `loop`, with a gradient of its own: each recurrent kernel's is one matrix product after the loop.
 
-    The forward loop keeps the states and the recurrent products. The backward loop replays a step from
-    them, elementwise work only, and asks the backend for its vector-Jacobian product; in place of each
-    recurrent product the replay has a function whose value is the kept product q and whose gradients are
-    those of the multiplied vector, `d @ kernel.T`, and of q: d itself. So the gradients of the products
-    leave the loop as those of q, and with the vectors they give the kernels' gradients at once, instead of
-    a sum of one outer product a step. A cell says nothing about any of this: its `step` is run with
-    another `dot`.
+    The forward loop keeps the carry and the recurrent products. The backward loop replays a step from them,
+    elementwise work only, and asks the backend for its vector-Jacobian product; in place of each recurrent
+    product the replay has a function whose value is the kept product q and whose gradients are those of the
+    multiplied vector, `d @ kernel.T`, and of q: d itself. So the gradients of the products leave the loop as
+    those of q, and with the vectors they give the kernels' gradients at once, instead of a sum of one outer
+    product a step. A cell says nothing about any of this: its `step` is run with another `dot`.
 
     Arguments and results are those of `loop`, but for `fold_by`.
     """
@@ -119,81 +121,106 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
             dict(zip(weight_names, vectors, strict=True)),
         )
         record = _record(advance, carry, [*projected, *constants], kernels, weights)
-
-        def forward(carry, inputs):
-            products = []
-
-            def dot(name, x):
-                products.append(ops.matmul(x, kernels[name]))
-                return products[-1]
-
-            new_carry, outputs = advance(carry, inputs, dot, weights)
-            return new_carry, [*new_carry, *(outputs if record.output_is is None else []), *products]
-
-        last, kept = fold(forward, carry, [*projected, *constants], record.kept_like)
-        after, outputs, products = _split(kept, record.kept_sizes)
-        if record.output_is is not None:
-            outputs = [after[record.output_is]]
+        last, kept = fold(
+            _keeping_products(advance, kernels, weights),
+            carry,
+            [*projected, *constants],
+            [*record.outputs_like, *carry, *record.products_like],
+        )
+        outputs, before, products = _split(kept, (len(record.outputs_like), len(carry), len(record.names)))
+        outputs = stacked(outputs)
 
         def gradient(*upstream, **_):
             # TensorFlow hands over one argument for each result, JAX one tuple.
             d_outputs, d_last = _split(keras.tree.flatten(upstream), (len(outputs), len(carry)))
-            before = [
-                ops.concatenate([first[None], later[:-1]], axis=0)
-                for first, later in zip(carry, after, strict=True)
-            ]
-            transposed = {name: ops.transpose(kernel) for name, kernel in kernels.items()}
-
-            def backward(d_carry, inputs):
-                d_carry, d_weights = _split(d_carry, (len(carry), len(vectors)))
-                step_sizes = (len(projected), len(constants), len(carry), len(products), len(outputs))
-                projected_t, constants_t, carry_t, products_t, d_outputs_t = _split(inputs, step_sizes)
-
-                def replay(projected_t, carry_t, vectors, products_t):
-                    multiplied = []
-
-                    def dot(name, x):
-                        multiplied.append(x)
-                        return _kept_product(x, products_t[len(multiplied) - 1], transposed[name])
-
-                    weights = dict(zip(weight_names, vectors, strict=True))
-                    new_carry, outputs = advance(carry_t, [*projected_t, *constants_t], dot, weights)
-                    return [*outputs, *new_carry], [multiplied[i] for i in record.vectors]
-
-                (d_projected, d_carry, d_vectors, d_products), multiplied = vector_jacobian(
-                    replay, (projected_t, carry_t, vectors, products_t), [*d_outputs_t, *d_carry]
-                )
-                d_weights = [t + ops.cast(d, t.dtype) for t, d in zip(d_weights, d_vectors, strict=True)]
-                return [*d_carry, *d_weights], [*d_projected, *d_products, *multiplied]
-
             totals, steps = fold(
-                backward,
+                _replaying_backwards(advance, sizes, record, kernels, weight_names, vectors),
                 [*d_last, *(_zero_total(vector) for vector in vectors)],
                 [*projected, *constants, *before, *products, *d_outputs],
-                [*(p[0] for p in projected), *record.products_like, *record.vectors_like],
+                # The gradient of a product takes the place of the product.
+                [*products, *(p[0] for p in projected), *record.vectors_like],
                 reverse=True,
             )
             d_carry, d_weights = _split(totals, (len(carry), len(vectors)))
-            d_projected, d_products, multiplied = _split(
-                steps, (len(projected), len(products), len(record.vectors))
+            d_products, d_projected, multiplied = _split(
+                stacked(steps), (len(products), len(projected), len(record.vectors))
             )
-            d_weights = [ops.cast(d, v.dtype) for d, v in zip(d_weights, vectors, strict=True)]
-            sequences = {"carry": before, "vector": multiplied}
             d_kernels: dict[str, Tensor] = {}
-            for name, (kind, index), d_product in zip(record.names, record.sources, d_products, strict=True):
-                d_kernel = _outer_sum(sequences[kind][index], d_product)
+            for name, (kind, index), d in zip(record.names, record.sources, d_products, strict=True):
+                if kind == "vector":
+                    d_kernel = _outer_sum(multiplied[index], d)
+                elif index == record.output_is:
+                    # What is in the outputs is not put together a second time.
+                    d_kernel = _outer_sum(outputs[0][:-1], d[1:]) + _outer_sum(carry[index], d[0])
+                else:
+                    (multiplied_carry,) = stacked([before[index]])
+                    d_kernel = _outer_sum(multiplied_carry, d)
                 d_kernels[name] = d_kernels[name] + d_kernel if name in d_kernels else d_kernel
             d_matrices = [
                 d_kernels[name] if name in d_kernels else ops.zeros_like(kernel)
                 for name, kernel in kernels.items()
             ]
-            return (*d_projected, *d_carry, *d_matrices, *d_weights, *(None for _ in constants))
+            d_weights = [ops.cast(d, v.dtype) for d, v in zip(d_weights, vectors, strict=True)]
+            gradients = [*d_projected, *d_carry, *d_matrices, *d_weights]
+            return (*(first_derivative(d) for d in gradients), *(None for _ in constants))
 
         return (*outputs, *last), gradient
 
     results = ops.custom_gradient(run)(*projected, *carry, *kernels.values(), *weights.values(), *constants)
     outputs, last = _split(results, (len(outputs_like), len(carry)))
     return outputs, last
+
+
+def _keeping_products(advance, kernels, weights):
+    """The body of the forward loop: its outputs are those of the step, the carry before it, the products."""
+    plain = dot_with(kernels)
+
+    def forward(carry, inputs):
+        products = []
+
+        def dot(name, x, plus=None):
+            products.append(plain(name, x, plus))
+            return products[-1]
+
+        new_carry, outputs = advance(carry, inputs, dot, weights)
+        return new_carry, [*outputs, *carry, *products]
+
+    return forward
+
+
+def _replaying_backwards(advance, sizes, record, kernels, weight_names, vectors):
+    """The body of the backward loop.
+
+    It carries the gradients of the carry and the sums of those of the weights. Its inputs are those of the
+    step, the carry before it, its products and the gradients of its outputs; its outputs are the gradients of
+    the products and of what is projected, and those multiplied vectors that are not in the carry.
+    """
+    projections, carried, _, weight_count, constant_count = sizes
+    sizes = (projections, constant_count, carried, len(record.names), len(record.outputs_like))
+    transposed = {name: ops.transpose(kernel) for name, kernel in kernels.items()}
+
+    def backward(d_carry, inputs):
+        d_carry, d_weights = _split(d_carry, (carried, weight_count))
+        projected, constants, carry, products, d_outputs = _split(inputs, sizes)
+
+        def replay(projected, carry, vectors, products):
+            multiplied = []
+
+            def dot(name, x, plus=None):
+                multiplied.append(x)
+                return _kept_product(x, products[len(multiplied) - 1], transposed[name], plus)
+
+            weights = dict(zip(weight_names, vectors, strict=True))
+            new_carry, outputs = advance(carry, [*projected, *constants], dot, weights)
+            return [*outputs, *new_carry], [multiplied[i] for i in record.vectors]
+
+        (d_projected, d_carry, d_vectors, d_products), multiplied = vector_jacobian(
+            replay, (projected, carry, vectors, products), [*d_outputs, *d_carry]
+        )
+        d_weights = [t + ops.cast(d, t.dtype) for t, d in zip(d_weights, d_vectors, strict=True)]
+        return [*d_carry, *d_weights], [*d_products, *d_projected, *multiplied]
+
+    return backward
 
 
 def _advance(step, projections, noise_names, count, zero_output_for_mask, return_all_outputs):
@@ -224,9 +251,8 @@ class _Record(NamedTuple):
     names: list[str]  # the kernel of each product, in the order of the step
     sources: list[tuple[str, int]]  # what it multiplies: ("carry", i), or ("vector", index into `vectors`)
     vectors: list[int]  # the products whose multiplied vector has to be recorded
-    output_is: int | None  # the output is this entry of the carry
-    kept_sizes: tuple[int, int, int]
-    kept_like: list[Tensor]
+    output_is: int | None  # the output is this entry of the new carry
+    outputs_like: list[Tensor]
     products_like: list[Tensor]
     vectors_like: list[Tensor]
 
@@ -234,11 +260,12 @@ class _Record(NamedTuple):
 def _record(advance, carry, inputs, kernels, weights):
     """Runs the first step only to see what it does; nothing of its values is used, so compilers drop it."""
     names, multiplied, products = [], [], []
+    plain = dot_with(kernels)
 
-    def dot(name, x):
+    def dot(name, x, plus=None):
         names.append(name)
         multiplied.append(x)
-        products.append(ops.matmul(x, kernels[name]))
+        products.append(plain(name, x, plus))
         return products[-1]
 
     new_carry, outputs = advance(carry, [x[0] for x in inputs], dot, weights)
@@ -258,31 +285,46 @@ def _record(advance, carry, inputs, kernels, weights):
             vectors.append(product)
         sources.append(("vector", seen))
     output_is = position(outputs[0], new_carry) if outputs else None
-    kept_outputs = outputs if output_is is None else []
     return _Record(
         names,
         sources,
         vectors,
         output_is,
-        (len(carry), len(kept_outputs), len(products)),
-        [*new_carry, *kept_outputs, *products],
+        outputs,
         products,
         [multiplied[i] for i in vectors],
     )
 
 
-def _kept_product(x, product, transposed_kernel):
-    """A product that is known already, with the gradients of `x @ kernel`, and its own handed on."""
+def _kept_product(x, product, transposed_kernel, plus):
+    """A product that is known already (with `plus` in it, unless that is None), with the gradients of
+    `x @ kernel + plus`, and its own handed on."""
 
-    def kept(x, product):
+    def kept(x, product, *plus):
         def gradient(*upstream, **_):
             (d,) = keras.tree.flatten(upstream)
             # Keras's tanh on JAX gives float32 for float64: x may be narrower than its product.
-            return ops.cast(ops.matmul(d, transposed_kernel), x.dtype), d
+            return ops.cast(ops.matmul(d, transposed_kernel), x.dtype), d, *(d for _ in plus)
 
         return product, gradient
 
-    return ops.custom_gradient(kept)(x, product)
+    return ops.custom_gradient(kept)(x, product, *([] if plus is None else [plus]))
+
+
+def first_derivative(d: Tensor) -> Tensor:
+    """d, which refuses to be differentiated: what a forward pass has kept is a constant to its gradient, so
+    that a derivative of that would be wrong."""
+
+    def checked(d):
+        def gradient(*_, **__):
+            raise InputError(
+                "there are no second derivatives through the strategies recompute and scan: use "
+                "strategy='loop' for them"
+            )
+
+        return d, gradient
+
+    return ops.custom_gradient(checked)(d)
 
 
 def _zero_total(x):
@@ -359,21 +401,25 @@ def resolve(strategy: str, kind: str = "S", training: bool = True) -> str:
 def fold(
     body: Callable,
     carry: list[Tensor],
-    inputs: list[Tensor],
-    outputs_like: list[Tensor],
+    inputs: list,
+    outputs_like: list,
     reverse: bool = False,
-) -> tuple[list[Tensor], list[Tensor]]:
+    differentiated: bool = False,
+) -> tuple[list[Tensor], list]:
     """Folds `body` over the leading axis of `inputs`, as a loop of the backend.
 
     Args:
         body: (carry, one step of each input) -> (new carry, one step of each output), all lists of tensors.
         carry: what the first step starts from.
-        inputs: each `(time, ...)`.
-        outputs_like: tensors with the shape and dtype of one step of each output.
+        inputs: each a tensor `(time, ...)`, or what an earlier fold gave as an output.
+        outputs_like: for each output a tensor with the shape and dtype of one of its steps; or one of
+            `inputs` that an earlier fold gave, which it may take the memory of, step by step.
         reverse: whether to go from the last step to the first; outputs stay at the places of their steps.
+        differentiated: whether the backend is going to differentiate the loop.
 
     Returns:
-        The last carry, and the outputs stacked, each `(time, ...)`.
+        The last carry, and the outputs as the backend keeps them: see `stacked`. Outputs that are one and the
+        same tensor are kept once.
 
     Raises:
         InputError: for sequences that are known to have no steps.
@@ -383,13 +429,37 @@ def fold(
     backend = keras.backend.backend()
     if backend not in _FOLDS:
         raise InputError(f"textrnn runs on the backends {' and '.join(_FOLDS)}: {backend} is not one of them")
-    return _FOLDS[backend](body, carry, inputs, outputs_like, reverse)
+    kept_as: list[int] = []
+
+    def without_repetitions(carry, inputs):
+        carry, outputs = body(carry, inputs)
+        kept_as[:] = [next(i for i, other in enumerate(outputs) if other is y) for y in outputs]
+        return carry, [
+            y if place == i else None for i, (place, y) in enumerate(zip(kept_as, outputs, strict=True))
+        ]
+
+    carry, outputs = _FOLDS[backend](
+        without_repetitions, carry, inputs, outputs_like, reverse, differentiated
+    )
+    return carry, [outputs[place] for place in kept_as]
+
+
+def stacked(sequences: list) -> list[Tensor]:
+    """Outputs of a fold as tensors `(time, ...)`."""
+    if keras.backend.backend() == "jax":
+        return list(sequences)
+    # One that stands for several outputs is stacked once.
+    tensors = {id(x): x.stack() for x in sequences}
+    return [tensors[id(x)] for x in sequences]
 
 
 def unrolled(
     body: Callable, carry: list[Tensor], inputs: list[Tensor], outputs_like: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """As `fold`, but a copy of `body` for every step; `RNN` has checked that their number is known."""
+    """As `fold`, but a copy of `body` for every step; the outputs are stacked.
+
+    `RNN` has checked that the number of steps is known.
+    """
     steps = []
     for step in zip(*(ops.unstack(x) for x in inputs), strict=True):
         carry, outputs = body(carry, list(step))
@@ -397,29 +467,54 @@ def unrolled(
     return carry, [ops.stack(outputs) for outputs in zip(*steps, strict=True)]
 
 
-def _fold_tensorflow(body, carry, inputs, outputs_like, reverse):
+def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated):
     import tensorflow as tf
 
-    steps = inputs[0].shape[0] or tf.shape(inputs[0])[0]
-    # Read from arrays: the gradient of x[t] would be a dense zero tensor a step, quadratic in time.
-    readers = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
-    writers = [tf.TensorArray(y.dtype, steps, element_shape=y.shape) for y in outputs_like]
+    def array(x):
+        return isinstance(x, tf.TensorArray)
+
+    steps = next(x.shape[0] or tf.shape(x)[0] for x in inputs if not array(x))
+    # A slice of the leading axis is no copy. But its gradient is a dense zero tensor a step, which makes
+    # time quadratic: what is going to be differentiated is read from arrays.
+    if differentiated:
+        inputs = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
+    # Arrays rather than stacked tensors are handed from a forward loop to its backward loop: stacking copies.
+    # In a graph, writing to an array gives another one. Eagerly it changes what a tape may need again.
+    overwritten = {} if tf.executing_eagerly() else {id(y): i for i, y in enumerate(outputs_like) if array(y)}
+
+    def writer(like):
+        if id(like) in overwritten:
+            return like
+        shape = like.element_shape if array(like) else like.shape
+        return tf.TensorArray(like.dtype, steps, element_shape=shape, clear_after_read=False)
 
     def advance(count, carry, writers):
         time = steps - 1 - count if reverse else count
-        new_carry, outputs = body(carry, [reader.read(time) for reader in readers])
+        begin, end = tf.reshape(time, [1]), tf.reshape(time + 1, [1])
+
+        def read(x):
+            if not array(x):
+                return tf.strided_slice(x, begin, end, [1], shrink_axis_mask=1)
+            # Read through the loop's own variable, so that nothing else refers to what is overwritten.
+            return (writers[overwritten[id(x)]] if id(x) in overwritten else x).read(time)
+
+        new_carry, outputs = body(carry, [read(x) for x in inputs])
         for new, old in zip(new_carry, carry, strict=True):
             new.set_shape(old.shape)  # what is known before the first step holds after each
-        return count + 1, new_carry, [w.write(time, y) for w, y in zip(writers, outputs, strict=True)]
+        written = [w if y is None else w.write(time, y) for w, y in zip(writers, outputs, strict=True)]
+        return count + 1, new_carry, written
 
     # XLA can differentiate a loop only if it knows how often it runs at most.
     _, carry, writers = tf.while_loop(
-        lambda count, *_: count < steps, advance, (tf.constant(0), carry, writers), maximum_iterations=steps
+        lambda count, *_: count < steps,
+        advance,
+        (tf.constant(0), carry, [writer(like) for like in outputs_like]),
+        maximum_iterations=steps,
     )
-    return carry, [writer.stack() for writer in writers]
+    return carry, writers
 
 
-def _fold_jax(body, carry, inputs, outputs_like, reverse):
+def _fold_jax(body, carry, inputs, outputs_like, reverse, differentiated):
     from jax import lax
 
     return lax.scan(body, carry, inputs, reverse=reverse)

@@ -17,6 +17,7 @@ from textrnn.layers.activation_regularization import (
 )
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import RecurrentStack
+from textrnn.losses import TokenCrossentropy
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -437,9 +438,7 @@ class CausalLM(keras_hub.models.CausalLM):
         if optimizer == "auto":
             optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
         if loss == "auto":
-            loss = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            )
+            loss = TokenCrossentropy(reduction="mean_with_sample_weight")
         super().compile(
             optimizer=optimizer,
             loss=loss,

@@ -1,0 +1,201 @@
+"""What the graphs of a training step consist of: what makes the engine fast, without a clock."""
+
+import collections
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from references.gradients import TENSORFLOW, assert_close
+
+from textrnn.cells import GatedCell
+from textrnn.errors import InputError
+from textrnn.layers import Recurrent, RecurrentStack
+
+BATCH, TIME, UNITS = 3, 6, 4
+tensorflow_only = pytest.mark.skipif(not TENSORFLOW, reason="about TensorFlow graphs")
+MATRICES = {"lstm": 4, "gru": 3, "multiplicative_lstm": 5, "mgu": 2}
+
+
+def training_graph(layer, static=False):
+    """The optimised graph of a layer's outputs and gradients."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.grappler import (
+        tf_optimizer,
+    )  # there is no public way to ask for the graph that runs
+
+    shape = [BATCH if static else None, TIME if static else None, UNITS]
+    layer(np.zeros((BATCH, TIME, UNITS), "float32"))
+
+    @tf.function(autograph=False)
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = keras.tree.flatten(layer(x, training=True))[0]
+        return tape.gradient(y, [x, *layer.trainable_variables])
+
+    graph = run.get_concrete_function(tf.TensorSpec(shape)).graph
+    meta_graph = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def())
+    fetched = [tensor.name for tensor in graph.structured_outputs]
+    meta_graph.collection_def["train_op"].node_list.value.extend(fetched)
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    return tf_optimizer.OptimizeGraph(config, meta_graph)
+
+
+def operations_of_loops(graph):
+    """The number of operations of each kind inside loops: the forward and the backward one."""
+    # Loops are flat here: what is between the entry of a frame and its exit.
+    consumers = collections.defaultdict(list)
+    nodes = {node.name: node for node in graph.node}
+    for node in graph.node:
+        for source in node.input:
+            consumers[source.lstrip("^").split(":")[0]].append(node.name)
+    frames: dict[str, set] = collections.defaultdict(set)
+    waiting = [(node.name, node.attr["frame_name"].s.decode()) for node in graph.node if node.op == "Enter"]
+    while waiting:
+        name, frame = waiting.pop()
+        if name not in frames[frame]:
+            frames[frame].add(name)
+            if nodes[name].op != "Exit":
+                waiting += [(consumer, frame) for consumer in consumers[name]]
+    return [collections.Counter(nodes[name].op for name in names) for names in frames.values()]
+
+
+@tensorflow_only
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_loop_has_one_product_for_each_matrix_and_slices_no_gates(name):
+    layer = Recurrent(GatedCell(UNITS, name), return_sequences=True)
+    graph = training_graph(layer)
+    forward, backward = sorted(operations_of_loops(graph), key=lambda counts: counts["TanhGrad"])
+    for counts in (forward, backward):
+        assert counts["MatMul"] == MATRICES[name]
+        assert not {"Split", "SplitV", "Slice", "ConcatV2", "GatherV2", "StridedSliceGrad"} & set(counts)
+    # What is sliced is a step out of a sequence: of the projections, and of the gradient of the outputs and
+    # those projections that the step needs apart from their sums with a product.
+    assert forward["StridedSlice"] == len(layer.cell.project_inputs(np.ones((1, UNITS), "float32")))
+    assert backward["StridedSlice"] <= 2
+
+
+@tensorflow_only
+@pytest.mark.parametrize(
+    ("name", "sequences"),
+    [
+        ("lstm", 5),  # four sums, the memory
+        ("gru", 4),  # three products, the state
+        ("mgu", 3),  # two sums, the state
+    ],
+)
+def test_a_backward_loop_reads_no_more_than_it_needs(name, sequences):
+    graph = training_graph(Recurrent(GatedCell(UNITS, name), return_sequences=True))
+    _, backward = sorted(operations_of_loops(graph), key=lambda counts: counts["TanhGrad"])
+    assert backward["TensorListGetItem"] == sequences
+
+
+@tensorflow_only
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_layers_of_a_stack_hand_sequences_on_without_transposing_them(dropout):
+    def sequences_transposed(layers):
+        cells = [GatedCell(UNITS, "lstm") for _ in range(layers)]
+        graph = training_graph(RecurrentStack(cells, dropout))
+        kernels = 4 * layers
+        return sum(node.op == "Transpose" for node in graph.node) - kernels
+
+    # The inputs, the outputs, and the gradient of each: at the ends of the stack, whatever is between.
+    assert sequences_transposed(1) == sequences_transposed(3) == 4
+
+
+def temporary_bytes(strategy, name="lstm"):
+    """What a compiled training step on JAX needs besides its arguments and results."""
+    import jax
+
+    layer = Recurrent(GatedCell(UNITS, name), return_sequences=True, strategy=strategy)
+    x = np.ones((8, 64, UNITS), "float32")
+    layer(x)
+    others = [v.value for v in layer.non_trainable_variables]
+
+    def loss(trainable, x):
+        return ops.sum(layer.stateless_call(trainable, others, x, training=True)[0] ** 2)
+
+    trainable = [v.value for v in layer.trainable_variables]
+    compiled = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(trainable, x).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.skipif(TENSORFLOW, reason="TensorFlow does not say how much memory a graph needs")
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_less_memory_is_needed_than_for_a_differentiated_loop(name):
+    assert temporary_bytes("recompute", name) < 0.8 * temporary_bytes("loop", name)
+
+
+@pytest.mark.parametrize(("name", "strategy"), [("lstm", "recompute"), ("min_gru", "scan")])
+def test_second_derivatives_are_refused(name, strategy):
+    layer = Recurrent(GatedCell(UNITS, name), strategy=strategy)
+    x = ops.ones((2, 3, UNITS))
+    layer(x)
+    with pytest.raises(InputError, match="second derivatives"):
+        twice_differentiated(lambda x: ops.sum(layer(x, training=True)), x)
+    layer = Recurrent(GatedCell(UNITS, name), strategy="loop")
+    layer(x)
+    assert twice_differentiated(lambda x: ops.sum(layer(x, training=True)), x).shape == x.shape
+
+
+def twice_differentiated(function, x):
+    """The gradient of the sum of squares of a function's gradient."""
+    if TENSORFLOW:
+        import tensorflow as tf
+
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = function(x)
+            squares = ops.sum(inner.gradient(y, x) ** 2)
+        return outer.gradient(squares, x)
+    import jax
+
+    return jax.grad(lambda x: ops.sum(jax.grad(function)(x) ** 2))(x)
+
+
+@tensorflow_only
+def test_a_persistent_tape_may_ask_twice():
+    import tensorflow as tf
+
+    layer, x = Recurrent(GatedCell(UNITS, "lstm"), return_sequences=True), tf.random.normal((2, 5, UNITS))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+    assert_close(tape.gradient(y, x), tape.gradient(y, x), 0.0)
+
+
+REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+from textrnn import GatedCell, Recurrent
+
+# Has to happen before TensorFlow looks at its devices, hence a process of its own.
+[cpu] = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+x, y = np.random.default_rng(0).normal(size=(2, 8, 5, 4))
+weights = []
+for strategy in tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), tf.distribute.get_strategy():
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        layer = Recurrent(GatedCell(4, "lstm"), return_sequences=True)
+        model = keras.Sequential([keras.Input((None, 4)), layer])
+        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+    model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    weights.append(model.get_weights())
+    print(strategy.num_replicas_in_sync)
+for several, one in zip(*weights):
+    np.testing.assert_allclose(several, one, atol=1e-5)
+"""
+
+
+@tensorflow_only
+def test_replicas_of_a_distribution_strategy_train_as_one():
+    done = subprocess.run([sys.executable, "-c", REPLICAS], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2", "1"]
