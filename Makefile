@@ -66,8 +66,7 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 	touch $@ $(VENV)/installed
 
 bench: $(VENV)/installed-bench       ## textrnn beside its peers, layers and whole models (half an hour)
-	$(BIN)/python benchmarks/recurrence.py
-	$(BIN)/python benchmarks/language_model.py
+	$(BIN)/python benchmarks/recurrence.py --output benchmarks/results
 
 compare: dev                        ## every cell at the same size on the same tasks: a table and a plot (an hour)
 	$(BIN)/python benchmarks/compare_cells.py

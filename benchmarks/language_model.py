@@ -22,6 +22,7 @@ afresh, which is a little less work. What `fit` needs to start, some hundredths 
 Generation: new tokens per second, sampled at temperature 1 after a prompt, reading the prompt included.
 
 - textrnn: `CausalLM.generate_tokens`, one TensorFlow function, with the input shapes of the exported model.
+- PyTorch: a loop in Python over `torch.nn.LSTM` from a token and the states to the next token.
 - Keras, re-reading: `predict_on_batch` on the whole text so far for each token, without states. The cost of a
   token grows linearly with the text, so a few tokens are timed, at the mean length of the text.
 - Keras, one step: a loop in Python over a `tf.function` from a token and the states to the next token.
@@ -135,12 +136,7 @@ def fit_torch(work, windows):
     import torch
     from torch.nn import functional
 
-    embedding = torch.nn.Embedding(work.vocabulary_size, work.units)
-    lstm = torch.nn.LSTM(work.units, work.units, work.layers, batch_first=True)
-    project = torch.nn.Linear(work.units, work.vocabulary_size, bias=False)
-    if work.tied:
-        project.weight = embedding.weight
-    model = torch.nn.ModuleList([embedding, lstm, project])
+    model = embedding, lstm, project = torch_layers(work)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     batches = [
         (torch.from_numpy(x["token_ids"].numpy()).long(), torch.from_numpy(y.numpy()).long().flatten())
@@ -222,6 +218,28 @@ def generate_textrnn(work, prompts):
     return lambda: generate(prompts).numpy().size
 
 
+@contestant("generation", "PyTorch")
+def generate_torch(work, prompts):
+    """A step with explicit states, called from Python."""
+    if not importlib.util.find_spec("torch"):
+        return None
+    import torch
+
+    embedding, lstm, project = torch_layers(work)
+    prompts = torch.from_numpy(prompts).long()
+
+    @torch.no_grad()
+    def run():
+        chosen, states, text = prompts, None, []
+        for _ in range(work.new_tokens):
+            outputs, states = lstm(embedding(chosen) * work.units**0.5, states)
+            chosen = torch.multinomial(torch.softmax(project(outputs[:, -1]), -1), 1)
+            text.append(chosen)
+        return torch.cat(text, 1).numel()
+
+    return run
+
+
 @contestant("generation", "Keras, re-reading")
 def generate_keras_rereading(work, prompts):
     """The whole text so far for every token."""
@@ -278,7 +296,7 @@ def generate_keras_step_xla(work, prompts):
     return generate_keras_step(work, prompts, jit_compile=True, use_cudnn=False)
 
 
-# === The model, twice ===
+# === The model, three times ===
 
 
 def textrnn_model(work):
@@ -290,6 +308,18 @@ def textrnn_model(work):
             work.vocabulary_size, "lstm", work.units, work.layers, tie_embeddings=work.tied
         )
     )
+
+
+def torch_layers(work):
+    """The same model as PyTorch's layers: from tokens to vectors, over time, from outputs to logits."""
+    import torch
+
+    embedding = torch.nn.Embedding(work.vocabulary_size, work.units)
+    lstm = torch.nn.LSTM(work.units, work.units, work.layers, batch_first=True)
+    project = torch.nn.Linear(work.units, work.vocabulary_size, bias=False)
+    if work.tied:
+        project.weight = embedding.weight
+    return torch.nn.ModuleList([embedding, lstm, project])
 
 
 def keras_layers(work, **lstm):

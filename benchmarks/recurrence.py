@@ -1,4 +1,4 @@
-"""Recurrent layers: textrnn beside its peers, doing the same work in one run.
+"""Recurrent layers and models: textrnn beside its peers, doing the same work in one run.
 
     make bench
     python benchmarks/recurrence.py --task training --rounds 9
@@ -14,6 +14,8 @@ everything is float32, and all sequences are full. Contestants get the same shap
 - lengths: training for sequences of 64 to 4096 steps.
 - linear: training with a linear cell, by each way to run it.
 - cells: training with every sequential cell, beside the LSTM; what is compared is the time of a multiply-add.
+- models: training steps and generation of whole language models, as language_model.py beside this file says,
+  in milliseconds for a step of training and for a generated token of all rows.
 - memory: how much more memory a process takes at its peak when it trains for the first time than it had taken
   for the same on 2 steps. Each contestant has a process of its own; no time is taken.
 
@@ -29,8 +31,8 @@ The contestants:
 - floor: plain matrix products of the sizes that the mathematics needs, one by one for the recurrent ones, and
   nothing else.
 
-With `KERAS_BACKEND=jax` textrnn and Keras run under `jax.jit`. Contestants whose library is not installed are
-left out: `pip install -e '.[bench]'` installs all.
+With `KERAS_BACKEND=jax` textrnn and Keras run under `jax.jit`, and there are no models. Contestants whose
+library is not installed are left out: `pip install -e '.[bench]'` installs all.
 
 Everyone runs twice without being measured. Then they take turns, in an order that shifts from round to round;
 a turn is as many runs as take `--seconds`, and counts with their mean. The table shows the median over the
@@ -78,7 +80,7 @@ WORKS = (
     *(Work("linear", cell, 16, steps, 256) for cell in ("min_gru", "qrnn") for steps in (64, 1024)),
     Work("memory", "lstm", 16, 1024, 256),
 )
-TASKS = ("forward", "training", "classifier", "lengths", "linear", "cells", "memory")
+TASKS = ("forward", "training", "classifier", "lengths", "linear", "cells", "models", "memory")
 OURS = "textrnn"
 GOALS = {
     ("training", "lstm", "PyTorch"): 1.2,
@@ -87,9 +89,11 @@ GOALS = {
     ("training", "lstm", "Keras RNN"): 0.35,
     ("training", "lstm", "PyTorch loop"): 0.4,
     ("training", "lstm", "Flax"): 0.7,
+    ("training", "words", "PyTorch"): 0.5,
+    ("training", "words", "Keras fit"): 0.4,
     ("memory", "lstm", "Keras"): 0.6,
 }
-"""(task, cell, contestant) -> the most that textrnn's figure divided by the contestant's should be."""
+"""(task, cell or model, contestant) -> the most that textrnn's figure over the contestant's should be."""
 CELLS_GOAL = 1.15
 """The most that a multiply-add of any sequential cell should take, divided by one of the LSTM."""
 
@@ -536,6 +540,15 @@ def multiply_adds(name, units):
     )
 
 
+def measure_model(work, rounds):
+    """The milliseconds of a language model's step, of everyone in each round."""
+    tokens = work.batch_size * (work.sequence_length if work.task == "training" else 1)
+    speeds = language_model.measure(work, rounds, seed=0)
+    return {
+        language_model.label(name): [1000 * tokens / s for s in values] for name, values in speeds.items()
+    }
+
+
 def peak_memory(name, work):
     """The megabytes that a first training adds to the peak of a process that has trained on 2 steps."""
     command = [sys.executable, __file__, "--peak", name, "--work", json.dumps(dataclasses.asdict(work))]
@@ -609,7 +622,7 @@ def goal(work, row):
     """What the ratio of a row should be, and whether it is."""
     if work["task"] == "cells":
         return f"≥ 1 / {CELLS_GOAL}, {'met' if row['ratio'] >= 1 / CELLS_GOAL else 'missed'}"
-    most = GOALS.get((work["task"], work["cell"], row["contestant"]))
+    most = GOALS.get((work["task"], work.get("cell", work.get("name")), row["contestant"]))
     return "" if most is None else f"≤ {most}, {'met' if row['ratio'] <= most else 'missed'}"
 
 
@@ -673,6 +686,11 @@ def main():
         works, times, per = measure_cells(tuple(tiny.values()) or SIZES[0], rounds, seconds)
         first = {"lstm": times.pop("lstm")}
         report["results"].append(result(works["lstm"], first | times, per=per))
+    models = "models" in given.task and available("tensorflow")
+    sizes = language_model.QUICK if given.quick else {}
+    for work in [dataclasses.replace(work, **sizes) for work in language_model.WORKS] if models else ():
+        print(work, file=sys.stderr, flush=True)
+        report["results"].append(result(work, measure_model(work, rounds)))
     report["environment"]["seconds"] = round(time.perf_counter() - start)
     print(markdown(report), end="")
     if given.output:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from references.gradients import TENSORFLOW, assert_close
+from references.gradients import TENSORFLOW, assert_close, interpreted
 
 from textrnn.cells import GatedCell
 from textrnn.errors import InputError
@@ -169,6 +169,15 @@ def test_a_persistent_tape_may_ask_twice():
         tape.watch(x)
         y = layer(x, training=True)
     assert_close(tape.gradient(y, x), tape.gradient(y, x), 0.0)
+
+
+@pytest.mark.parametrize("strategy", ["loop", "recompute"])
+def test_states_that_begin_as_one_tensor_are_two(strategy):
+    layer = Recurrent(GatedCell(UNITS, "lstm"), return_sequences=True, strategy=strategy)
+    x, state = ops.ones((2, 3, UNITS)), ops.ones((2, UNITS))
+    expected = layer(x, initial_state=[ops.ones((2, UNITS)), ops.ones((2, UNITS))])
+    with interpreted():
+        assert_close(layer(x, initial_state=[state, state], training=True), expected)
 
 
 REPLICAS = """

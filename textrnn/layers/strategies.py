@@ -430,10 +430,12 @@ def fold(
     if backend not in _FOLDS:
         raise InputError(f"textrnn runs on the backends {' and '.join(_FOLDS)}: {backend} is not one of them")
     kept_as: list[int] = []
+    eager = _eager()  # two outputs may then be one tensor by chance, at one step and not at the next
 
     def without_repetitions(carry, inputs):
         carry, outputs = body(carry, inputs)
-        kept_as[:] = [next(i for i, other in enumerate(outputs) if other is y) for y in outputs]
+        same = [next(i for i, other in enumerate(outputs) if other is y) for y in outputs]
+        kept_as[:] = range(len(outputs)) if eager else same
         return carry, [
             y if place == i else None for i, (place, y) in enumerate(zip(kept_as, outputs, strict=True))
         ]
@@ -480,7 +482,7 @@ def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated)
         inputs = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
     # Arrays rather than stacked tensors are handed from a forward loop to its backward loop: stacking copies.
     # In a graph, writing to an array gives another one. Eagerly it changes what a tape may need again.
-    overwritten = {} if tf.executing_eagerly() else {id(y): i for i, y in enumerate(outputs_like) if array(y)}
+    overwritten = {} if _eager() else {id(y): i for i, y in enumerate(outputs_like) if array(y)}
 
     def writer(like):
         if id(like) in overwritten:
@@ -546,6 +548,17 @@ def vector_jacobian(function: Callable, arguments: tuple, cotangents: list[Tenso
         outputs, others = function(*arguments)
     gradients = tape.gradient(outputs, arguments, cotangents, unconnected_gradients="zero")
     return gradients, others
+
+
+def _eager():
+    """Whether a loop calls its body for each step, rather than once to see what it does."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return bool(jax.config.values["jax_disable_jit"])
+    import tensorflow as tf
+
+    return tf.executing_eagerly()
 
 
 def accelerated() -> bool:
