@@ -6,7 +6,7 @@ r"""Text generation: train a recurrent language model on your text, and serve it
     python recipes/text_generation.py --from_preset saved_models/novel --data sequel.txt --name sequel
 
 Without `--data` and `--dataset` it trains on the reference text inside Python, in minutes on two cores. The
-second command reaches 2.08 bits per character on the last tenth of tiny Shakespeare in 12 minutes.
+second command reaches 2.08 bits per character on the last tenth of tiny Shakespeare in 9 minutes.
 
 It leaves, in `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `preset/`, for `--from_preset`
 and for `textrnn.CausalLM.from_preset`; and `report/`, with the options, scores, curves and samples.

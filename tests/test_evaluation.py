@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from textrnn.errors import InputError
-from textrnn.evaluation import LanguageModelEvaluator, language_model
+from textrnn.evaluation import LanguageModelEvaluator, classification, fit_temperature, language_model
 
 VOCABULARY = 7
 
@@ -154,3 +154,39 @@ def test_a_text_without_tokens_or_characters_is_refused(model):
         language_model(model, [], characters=10)
     with pytest.raises(InputError, match="characters is 0"):
         language_model(model, [(x, targets, weights)], characters=0)
+
+
+def random_probabilities(texts=200, classes=3):
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(texts, classes)) * 2
+    return logits, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), random
+
+
+def test_a_classification_score_is_that_of_its_definitions():
+    _, probabilities, random = random_probabilities()
+    targets = random.integers(0, 3, len(probabilities))
+    score, chosen = classification(targets, probabilities), probabilities.argmax(axis=1)
+    f1 = []
+    for label in range(3):
+        hits = ((chosen == label) & (targets == label)).sum()
+        f1.append(2 * hits / ((chosen == label).sum() + (targets == label).sum()))
+    assert score.accuracy == pytest.approx((chosen == targets).mean())
+    assert score.macro_f1 == pytest.approx(np.mean(f1))
+    rows = np.arange(len(targets))
+    assert score.log_loss == pytest.approx(-np.log(probabilities[rows, targets]).mean())
+    assert score.texts == len(targets)
+
+
+def test_a_calibrated_classifier_has_a_small_calibration_error_and_an_overconfident_one_a_large():
+    logits, probabilities, random = random_probabilities(20_000)
+    targets = (probabilities.cumsum(axis=1) > random.random((len(probabilities), 1))).argmax(axis=1)
+    sure = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
+    assert classification(targets, probabilities).calibration_error < 0.02
+    assert classification(targets, sure).calibration_error > 0.1
+    assert fit_temperature(3 * logits, targets) == pytest.approx(3, rel=0.05)
+
+
+def test_a_class_that_no_text_has_does_not_matter_to_the_accuracy():
+    score = classification([0, 0], np.array([[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]))
+    assert score.accuracy == 1
+    assert score.macro_f1 == pytest.approx(1 / 3)

@@ -17,8 +17,8 @@ def test_the_wheel_installs_in_an_empty_environment_and_its_command_answers(tmp_
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT], check=True)
     [wheel] = tmp_path.glob("textrnn-*.whl")
     packaged = set(zipfile.ZipFile(wheel).namelist())
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "textrnn").rglob("*.py")}
-    assert modules <= packaged
+    files = [path for kind in ("*.py", "*.tsv") for path in (ROOT / "textrnn").rglob(kind)]
+    assert {str(path.relative_to(ROOT)) for path in files} <= packaged
     assert not any(name.startswith(("tests", "recipes", "benchmarks")) for name in packaged)
 
     environment = tmp_path / "environment"

@@ -18,7 +18,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from textrnn.errors import InputError
 from textrnn.models.causal_lm import CausalLM
-from textrnn.signatures import text_signatures
+from textrnn.signatures import SIGNATURES
 
 TEXT_OPS = frozenset({"SentencepieceOp", "SentencepieceTokenizeOp", "SentencepieceDetokenizeOp"})
 """Custom ops of TensorFlow Text that the stock server links."""
@@ -27,15 +27,15 @@ TEXT_OPS = frozenset({"SentencepieceOp", "SentencepieceTokenizeOp", "Sentencepie
 # === Export ===
 
 
-def export(lm, folder, max_new_tokens=100, warmup_prompts=("",)):
+def export(task, folder, warmup_prompts=("",), **options):
     """Writes the next version of a model for TF Serving.
 
     Args:
-        lm: a `textrnn.CausalLM` with a preprocessor.
+        task: a task with a preprocessor, of a kind in `textrnn.signatures.SIGNATURES`.
         folder: the model's folder, `<base>/<name>`; versions are its numbered children.
-        max_new_tokens: int, how many tokens `serving_default` adds at the most.
-        warmup_prompts: requests that a server replays when it loads the model, since the first calls of a
-            TensorFlow graph are slow.
+        warmup_prompts: texts that a server sends to `serving_default` when it loads the model, since the
+            first calls of a TensorFlow graph are slow.
+        **options: of the function that makes the task's signatures, such as `max_new_tokens`.
 
     Returns:
         The `pathlib.Path` of the new version, `<folder>/<version>`.
@@ -44,22 +44,35 @@ def export(lm, folder, max_new_tokens=100, warmup_prompts=("",)):
         ValueError: if the graph holds an op that a stock server lacks.
         RuntimeError: if the model cannot be loaded and run in a fresh process.
     """
+    make_signatures = next(make for kind, make in SIGNATURES.items() if isinstance(task, kind))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".unfinished.{os.getpid()}"
     try:
         archive = keras.export.ExportArchive()
-        archive.track(lm.backbone)
-        archive.track(lm.preprocessor.tokenizer)
-        for name, (function, specs) in text_signatures(lm, max_new_tokens).items():
+        for layer in task.layers:
+            archive.track(layer)
+        archive.track(task.preprocessor.tokenizer)
+        for name, (function, specs) in make_signatures(task, **options).items():
             archive.add_endpoint(name, function, input_signature=specs)
         archive.write_out(str(unfinished), verbose=False)
+        _name_methods(unfinished)
         refuse_unservable_ops(unfinished)
         write_warmup_requests(unfinished, folder.name, warmup_prompts)
         check_in_fresh_process(unfinished)
         return _publish(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _name_methods(path):
+    """Gives signatures that are named after an API of TF Serving the method that it asks for."""
+    methods = {"classify": "tensorflow/serving/classify"}
+    file = path / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for name, signature in saved_model.meta_graphs[0].signature_def.items():
+        signature.method_name = methods.get(name, signature.method_name)
+    file.write_bytes(saved_model.SerializeToString())
 
 
 def _publish(unfinished, folder):
@@ -240,8 +253,8 @@ import tensorflow as tf
 # As a server does: the ops of TensorFlow Text without its Python package, which would import Keras.
 for folder in importlib.util.find_spec("tensorflow_text").submodule_search_locations:
     tf.load_op_library(str(pathlib.Path(folder, "python", "ops", "_sentencepiece_tokenizer.so")))
-answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](text=tf.constant(["a", ""]))["text"]
-assert answer.shape == (2,), answer
+answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](text=tf.constant(["a", ""]))
+assert all(len(values) == 2 for values in answer.values()), answer
 """
 
 

@@ -116,3 +116,81 @@ def _numbers(column):
 
 def _lengths(history):
     return {name: len(column) for name, column in history.items()}
+
+
+def classification(targets, probabilities, labels, path, *, title=None):
+    """Draws what a classifier confuses, and how far its probabilities can be trusted.
+
+    Panels: the confusion matrix; the reliability curve, how often it is right against how sure it is, over
+    ten bins with as many texts each; for two classes the ROC and the precision-recall curve of the second.
+
+    Args:
+        targets: The right class of each text, ints `(texts,)`.
+        probabilities: `(texts, classes)`.
+        labels: The names of the classes.
+        path: The PNG file to write.
+        title: What to write above, or None.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.plots import classification
+    >>> path = Path(tempfile.mkdtemp()) / "classes.png"
+    >>> classification([0, 1, 1], np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]), ["bad", "good"], path)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
+    """
+    import numpy as np
+    from sklearn.calibration import calibration_curve
+    from sklearn.metrics import (
+        ConfusionMatrixDisplay,
+        average_precision_score,
+        precision_recall_curve,
+        roc_auc_score,
+        roc_curve,
+    )
+
+    targets, probabilities = np.asarray(targets), np.asarray(probabilities)
+    curves = len(labels) == 2 and len(set(targets.tolist())) == 2
+    size = min(4.8 + 0.35 * max(len(labels) - 6, 0), 14)  # many classes need room for their names
+    figure = Figure(figsize=(size + 4.4 * (3 if curves else 1), size), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 4 if curves else 2, width_ratios=[size, *([4.4] * (3 if curves else 1))])
+    if title:
+        figure.suptitle(title)
+
+    chosen = probabilities.argmax(axis=1)
+    ConfusionMatrixDisplay.from_predictions(
+        targets,
+        chosen,
+        labels=range(len(labels)),
+        display_labels=labels,
+        xticks_rotation="vertical" if len(labels) > 4 else "horizontal",
+        cmap="Blues",
+        colorbar=False,
+        ax=axes[0],
+    )
+    axes[0].set(xlabel="said", ylabel="right", title="which class for which")
+
+    right, sure = calibration_curve(
+        chosen == targets, probabilities.max(axis=1), n_bins=10, strategy="quantile"
+    )
+    least = 1 / len(labels)
+    axes[1].plot([least, 1], [least, 1], color=_GREY, linestyle=":", label="honest")
+    axes[1].plot(sure, right, color=_BLUE, marker="o", label="this model")
+    axes[1].set(xlabel="how sure it is", ylabel="how often it is right", title="reliability")
+    axes[1].legend(frameon=False)
+    if curves:
+        of_second = probabilities[:, 1]
+        false_share, true_share, _ = roc_curve(targets, of_second)
+        axes[2].plot(false_share, true_share, color=_BLUE)
+        axes[2].plot([0, 1], [0, 1], color=_GREY, linestyle=":")
+        area = roc_auc_score(targets, of_second)
+        axes[2].set(xlabel=f"false {labels[1]}", ylabel=f"true {labels[1]}", title=f"ROC, area {area:.3f}")
+        precision, recall, _ = precision_recall_curve(targets, of_second)
+        axes[3].step(recall, precision, where="post", color=_BLUE)
+        axes[3].axhline(np.mean(targets == 1), color=_GREY, linestyle=":")
+        mean = average_precision_score(targets, of_second)
+        axes[3].set(xlabel="recall", ylabel="precision", title=f"{labels[1]}, mean precision {mean:.3f}")
+    figure.savefig(path, format="png")

@@ -46,12 +46,14 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         end_token_id: 1.
         suppressed_token_ids: the ids that generation must never choose.
         special_token_ids: the ids that stand for no text.
+        tokens_are_words: whether every token is a whole word, so that spaces between them are not in any.
     """
 
     pad_token_id = 0
     start_token_id = 1
     end_token_id = 1
     suppressed_token_ids: tuple[int, ...] = (0,)
+    tokens_are_words = False
 
     def __init__(self, dtype="int32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
@@ -431,6 +433,7 @@ class WordTokenizer(Tokenizer):
 
     unk_token_id = 2
     suppressed_token_ids = (0, 2)
+    tokens_are_words = True
     _specials = ("<pad>", "</s>", "<unk>")
     # Splitting at whitespace would lose newlines: this control character (record separator) is their word.
     _newline = "\x1e"

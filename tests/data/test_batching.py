@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textrnn import InputError
-from textrnn.data.batching import evaluation_windows, stream, windows
+from textrnn.data.batching import batches_of_like_length, evaluation_windows, stream, windows
 
 lengths = st.integers(2, 60)
 sizes = st.integers(1, 7)
@@ -122,3 +122,50 @@ def test_the_tokens_are_kept_once():
     dataset = windows(np.zeros(1_000_001, np.int32), 10, 100)
     assert len(dataset) == 1000
     assert max(np.prod(spec.shape) for spec in tf.nest.flatten(dataset.element_spec)) == 1000
+
+
+def texts_of(lengths):
+    return [np.full(length, index, "int32") for index, length in enumerate(lengths)]
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=30),
+    st.integers(1, 7),
+    st.booleans(),
+    st.integers(1, 3),
+)
+def test_every_text_is_in_one_batch_of_a_pass_with_its_target(lengths, batch_size, shuffle, pool):
+    targets = np.arange(len(lengths)) * 10
+    data = batches_of_like_length(
+        texts_of(lengths), targets, batch_size, weights=targets / 2, shuffle=shuffle, pool=pool
+    )
+    for _ in range(2):
+        batches = list(data.as_numpy_iterator())
+        assert len(batches) == len(data)
+        found = []
+        for x, y, w in batches:
+            assert 1 <= len(y) <= batch_size
+            assert x["token_ids"].shape[1] == max(1, x["padding_mask"].sum(axis=1).max())
+            np.testing.assert_array_equal(w, y / 2)
+            for row, mask, target in zip(x["token_ids"], x["padding_mask"], y, strict=True):
+                assert mask.sum() == lengths[target // 10]
+                assert (row[mask] == target // 10).all()
+            found += y.tolist()
+        assert sorted(found) == targets.tolist()
+
+
+def test_passes_are_in_different_order_and_a_seed_repeats_them():
+    def passes(seed):
+        data = batches_of_like_length(texts_of(range(40)), np.arange(40), 4, seed=seed)
+        return [[y.tolist() for _, y in data.as_numpy_iterator()] for _ in range(2)]
+
+    first, second = passes(0)
+    assert first != second
+    assert passes(0) == [first, second] != passes(1)
+
+
+def test_batches_have_like_lengths():
+    lengths = np.random.default_rng(0).integers(1, 400, 2000)
+    data = batches_of_like_length(texts_of(lengths), np.zeros(2000, "int32"), 20)
+    steps = sum(x["token_ids"].size for x, _ in data.as_numpy_iterator())
+    assert steps < 1.1 * lengths.sum()  # padding; without sorting it doubles the work

@@ -1,6 +1,7 @@
 """Token ids -> the windows that truncated backpropagation and evaluation walk through."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -158,3 +159,70 @@ def _check_sizes(batch_size: int, sequence_length: int) -> None:
         raise InputError(
             f"batch_size={batch_size} and sequence_length={sequence_length} must both be at least 1"
         )
+
+
+def batches_of_like_length(
+    tokens: Sequence[np.ndarray],
+    targets: np.ndarray,
+    batch_size: int,
+    weights: np.ndarray | None = None,
+    shuffle: bool = True,
+    seed: int = 0,
+    pool: int = 50,
+) -> tf.data.Dataset:
+    """Batches of texts of about one length, so that long ones do not slow short ones.
+
+    Shuffled, the texts are cut into pools in a new order in each pass, each pool is sorted by length and cut
+    into batches, and the batches come in random order. Otherwise they are in the order of length.
+
+    Args:
+        tokens: the token ids of each text, each of shape `(tokens,)`.
+        targets: what each text should give, `(texts,)` or `(texts, ...)`.
+        batch_size: how many texts a batch has; the last may have fewer.
+        weights: how much each text counts, `(texts,)`, or None.
+        shuffle: whether the order is random.
+        seed: of that order; every pass has another one.
+        pool: how many batches a pool has.
+
+    Returns:
+        A dataset of known length of `({"token_ids", "padding_mask"}, targets)` or `(..., targets, weights)`:
+        int32 and bool `(batch, time)`, where time is that of the longest text, and at least 1.
+
+    Example:
+    >>> from textrnn.data.batching import batches_of_like_length
+    >>> texts = [np.arange(n) for n in (5, 1, 4, 2)]
+    >>> batches = batches_of_like_length(texts, np.zeros(4, "int32"), batch_size=2)
+    >>> sorted(x["token_ids"].shape[1] for x, y in batches)
+    [2, 5]
+    """
+    lengths = np.array([len(text) for text in tokens])
+    passes = itertools.count()
+
+    def orders():
+        random = np.random.default_rng((seed, next(passes)))
+        order = random.permutation(len(tokens)) if shuffle else np.arange(len(tokens))
+        size = pool * batch_size if shuffle else len(tokens)
+        pools = [order[i : i + size] for i in range(0, len(order), size)]
+        pools = [each[np.argsort(lengths[each], kind="stable")] for each in pools]
+        batches = [each[i : i + batch_size] for each in pools for i in range(0, len(each), batch_size)]
+        return [batches[i] for i in random.permutation(len(batches))] if shuffle else batches
+
+    def generate():
+        for rows in orders():
+            token_ids = np.zeros((len(rows), max(lengths[rows].max(), 1)), np.int32)
+            mask = np.arange(token_ids.shape[1]) < lengths[rows][:, None]
+            for row, index in enumerate(rows):
+                token_ids[row, : lengths[index]] = tokens[index]
+            batch = ({"token_ids": token_ids, "padding_mask": mask}, targets[rows])
+            yield batch if weights is None else (*batch, weights[rows])
+
+    like = [np.asarray(values) for values in (targets, *([] if weights is None else [weights]))]
+    signature = (
+        {
+            "token_ids": tf.TensorSpec([None, None], tf.int32),
+            "padding_mask": tf.TensorSpec([None, None], tf.bool),
+        },
+        *(tf.TensorSpec([None, *values.shape[1:]], values.dtype) for values in like),
+    )
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(orders()))).prefetch(2)

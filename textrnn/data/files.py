@@ -131,9 +131,11 @@ def _decode(content: bytes, path: Path) -> str:
     except UnicodeDecodeError as error:
         offset = error.start if nul < 0 else min(error.start, nul)
     if offset >= 0:
+        line = content.count(b"\n", 0, offset) + 1
         encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
         raise InputError(
-            f"{path} is not UTF-8 text: byte 0x{content[offset]:02x} at offset {offset}. If it is text in "
-            f"another encoding, convert it, for example: iconv -f {encoding} -t utf-8 FILE > NEW_FILE"
+            f"{path} is not UTF-8 text: byte 0x{content[offset]:02x} at offset {offset}, in line {line}. If "
+            "it is text in another encoding, convert it, for example: "
+            f"iconv -f {encoding} -t utf-8 FILE > NEW_FILE"
         )
     return text.removeprefix("\ufeff").replace("\r\n", "\n")

@@ -5,6 +5,7 @@ from textrnn.layers.activation_regularization import (
     TemporalActivationRegularization,
 )
 from textrnn.layers.dropout import EmbeddingDropout
+from textrnn.layers.pooling import SequencePooling
 from textrnn.layers.recurrent import Recurrent
 from textrnn.layers.stack import RecurrentStack
 
@@ -13,5 +14,6 @@ __all__ = [
     "EmbeddingDropout",
     "Recurrent",
     "RecurrentStack",
+    "SequencePooling",
     "TemporalActivationRegularization",
 ]

@@ -6,10 +6,6 @@ import numpy as np
 from keras import ops
 
 from textrnn import decoding
-from textrnn.cells.gated import GatedCell
-from textrnn.cells.published import PUBLISHED
-from textrnn.cells.registry import find_cell
-from textrnn.cells.spec import GateSpec
 from textrnn.errors import InputError
 from textrnn.layers.activation_regularization import (
     ActivationRegularization,
@@ -18,6 +14,7 @@ from textrnn.layers.activation_regularization import (
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import RecurrentStack
 from textrnn.losses import TokenCrossentropy
+from textrnn.models.cell_options import cell_config, make_cell
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -79,7 +76,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         **kwargs,
     ):
         dtype = keras.dtype_policies.get(dtype)
-        cells = [_make_cell(cell, units, dtype) for _ in range(num_layers)]
+        cells = [make_cell(cell, units, dtype) for _ in range(num_layers)]
         embedding_dim = cells[-1].output_size if embedding_dim is None else embedding_dim
 
         # === Layers ===
@@ -205,7 +202,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         config = super().get_config()
         config.update(
             vocabulary_size=self.vocabulary_size,
-            cell=_cell_config(self.cell, self.stack.cells[0]),
+            cell=cell_config(self.cell, self.stack.cells[0]),
             units=self.units,
             num_layers=self.num_layers,
             embedding_dim=self.embedding_dim,
@@ -219,40 +216,6 @@ class RecurrentBackbone(keras_hub.models.Backbone):
             temporal_activation_regularization=self.temporal_activation_regularization,
         )
         return config
-
-
-def _make_cell(cell, units, dtype):
-    if isinstance(cell, dict) and "class_name" in cell:
-        return _saved_cell(cell)
-    if isinstance(cell, keras.layers.Layer):
-        return cell.__class__.from_config({**cell.get_config(), "name": None})
-    return GatedCell(units, cell, dtype=dtype)
-
-
-def _saved_cell(config):
-    """The cell of a saved model. No module is imported because its file names it: files are not programs."""
-    name, module = config.get("registered_name"), config.get("module")
-    if name is not None and keras.saving.get_registered_object(name) is None:
-        mend = "decorate it with keras.saving.register_keras_serializable and define it before loading"
-        if module not in (None, "__main__", "builtins"):
-            reference = f"{module}:{config['class_name']}"
-            mend = (
-                f'call textrnn.cells.find_cell("{reference}") before loading, '
-                f"or give a command --cell {reference}"
-            )
-        raise InputError(f"the model's cell is the class {name}, which is not known here: {mend}")
-    return keras.saving.deserialize_keras_object(config)
-
-
-def _cell_config(cell, made):
-    """What of `cell` a saved model keeps: nothing that another program would have to register first."""
-    if isinstance(cell, str):
-        if cell in PUBLISHED:
-            return cell
-        cell = find_cell(cell)
-    if isinstance(cell, GateSpec):
-        return cell.get_config()
-    return keras.saving.serialize_keras_object(made if isinstance(cell, type) else cell)
 
 
 @keras.saving.register_keras_serializable(package="textrnn")

@@ -1,7 +1,4 @@
-"""What a task answers: TensorFlow functions from strings to strings, ready to be exported.
-
-The same functions answer in Python, at the command line and in the exported SavedModel.
-"""
+"""What a `CausalLM` answers."""
 
 import keras
 import tensorflow as tf

@@ -1,0 +1,83 @@
+"""Pooling equals its definition in NumPy, and padding never changes it."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from references.gradients import assert_close
+
+from textrnn.cells import GatedCell
+from textrnn.errors import InputError
+from textrnn.layers import Recurrent, SequencePooling
+from textrnn.layers.pooling import POOLINGS
+
+LENGTHS = [5, 3, 1, 0]
+FEATURES = 4
+
+
+def padded():
+    x = np.random.normal(size=(len(LENGTHS), max(LENGTHS), FEATURES)).astype("float32")
+    return x, np.arange(max(LENGTHS)) < np.array(LENGTHS)[:, None]
+
+
+def reference(layer, rows):
+    """The pooling of one sequence `(time, features)`, as it is defined."""
+    if not len(rows):
+        return np.zeros(FEATURES)
+    if layer.mode == "last":
+        half = FEATURES // 2
+        return np.concatenate([rows[-1, :half], rows[0, half:]]) if layer.bidirectional else rows[-1]
+    if layer.mode == "attention":
+        kernel, bias, query = (np.asarray(ops.convert_to_numpy(w), "float64") for w in layer.weights)
+        scores = np.exp(np.tanh(rows @ kernel + bias) @ query)
+        return (scores / scores.sum() * rows).sum(axis=0)
+    return getattr(rows, layer.mode)(axis=0)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_it_is_what_its_definition_says_of_the_valid_steps(mode, bidirectional):
+    layer, (x, mask) = SequencePooling(mode, bidirectional), padded()
+    pooled = layer(x, mask=mask)
+    for row, length in enumerate(LENGTHS):
+        assert_close(pooled[row], reference(layer, x[row, :length].astype("float64")))
+    assert_close(layer(x), layer(x, mask=np.ones_like(mask)))
+
+
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_what_is_at_padding_does_not_matter(mode):
+    layer, (x, mask) = SequencePooling(mode, True), padded()
+    other = np.where(mask[..., None], x, np.float32(1e4))
+    assert_close(layer(x, mask=mask), layer(other, mask=mask))
+
+
+def test_attention_sums_to_one_over_valid_steps():
+    layer, (x, mask) = SequencePooling("attention", attention_units=7), padded()
+    layer(x, mask=mask)
+    weights = ops.convert_to_numpy(layer.attention(x, mask))
+    assert_close(weights.sum(axis=1), np.array([1.0, 1.0, 1.0, 0.0]))
+    assert (weights[~mask] == 0).all()
+
+
+def test_the_last_of_a_bidirectional_layer_is_what_it_returns_without_sequences():
+    keras.utils.set_random_seed(1)
+    sequences = keras.layers.Bidirectional(Recurrent(GatedCell(3, "gru"), return_sequences=True))
+    x, mask = np.random.normal(size=(2, 4, 3)).astype("float32"), np.array([[1, 1, 1, 1], [1, 1, 0, 0]], bool)
+    outputs = sequences(x, mask=mask)
+    last = keras.layers.Bidirectional(Recurrent(GatedCell(3, "gru")))
+    last(x)
+    last.set_weights(sequences.get_weights())
+    assert_close(SequencePooling("last", bidirectional=True)(outputs, mask=mask), last(x, mask=mask))
+
+
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_half_precision_and_a_config(mode):
+    layer, (x, mask) = SequencePooling(mode, dtype="mixed_float16"), padded()
+    assert layer(x.astype("float16"), mask=mask).dtype in ("float16", np.float16)
+    copy = SequencePooling.from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(InputError, match="no pooling 'sum': use last, mean, max or attention"):
+        SequencePooling("sum")

@@ -1,0 +1,94 @@
+"""Attributions add up to the decision, and words are those of the text."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrnn.attribution import log_odds, token_attributions, words_of
+from textrnn.layers.pooling import POOLINGS
+from textrnn.models.encoder import RecurrentEncoder
+from textrnn.models.text_classifier import TextClassifier
+from textrnn.tokenizers import ByteTokenizer, train_tokenizer
+
+
+def trained(pooling="mean", cell="lstm", classes=2):
+    """A classifier that knows that token 3 is of class 1 and 4 of class 0."""
+    random = np.random.default_rng(0)
+    token_ids = random.integers(5, 9, (64, 6))
+    target = random.integers(0, classes, 64)
+    token_ids[np.arange(64), random.integers(0, 6, 64)] = np.where(target == 1, 3, 4)
+    labels = [f"class {i}" for i in range(classes)]
+    classifier = TextClassifier(RecurrentEncoder(9, cell, units=8, num_layers=2), labels, pooling=pooling)
+    classifier.compile(keras.optimizers.Adam(0.02))
+    inputs = {"token_ids": token_ids, "padding_mask": np.ones_like(token_ids, bool)}
+    classifier.fit(tf.data.Dataset.from_tensor_slices((inputs, target)).batch(16), epochs=15, verbose=0)
+    return classifier
+
+
+@pytest.mark.parametrize(("pooling", "cell"), [*((p, "lstm") for p in POOLINGS), ("mean", "min_gru")])
+def test_attributions_add_up_to_what_the_text_changed(pooling, cell):
+    classifier = trained(pooling, cell)
+    token_ids = tf.constant([[5, 3, 6, 7], [4, 8, 0, 0]])
+    mask, target = tf.constant([[True] * 4, [True, True, False, False]]), tf.constant([1, 0])
+    run = tf.function(lambda *args: token_attributions(classifier, *args), autograph=False)
+    attributions, difference = run(token_ids, mask, target)
+    np.testing.assert_allclose(tf.reduce_sum(attributions, 1), difference, rtol=0.05)
+    assert (attributions.numpy()[~mask.numpy()] == 0).all()
+    assert attributions.numpy().argmax(axis=1).tolist() == [1, 0]  # the tokens that decide
+
+
+def test_the_difference_is_that_of_the_log_odds():
+    classifier = trained(classes=3)
+    token_ids, mask = tf.constant([[5, 3, 6]]), tf.ones([1, 3], tf.bool)
+    _, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]))
+    probabilities = np.asarray(keras.ops.softmax(classifier({"token_ids": token_ids, "padding_mask": mask})))[
+        0
+    ]
+    nothing = classifier.backbone.read(tf.zeros([1, 3, 8]), mask)
+    empty = np.asarray(keras.ops.softmax(classifier.score(nothing, mask)))[0]
+    odds = [np.log(p[1] / (1 - p[1])) for p in (probabilities, empty)]
+    np.testing.assert_allclose(difference, [odds[0] - odds[1]], rtol=1e-4)
+
+
+def test_log_odds_of_more_classes():
+    logits = tf.constant([[1.0, 2.0, 3.0]])
+    p = np.exp([1.0, 2, 3]) / np.exp([1.0, 2, 3]).sum()
+    np.testing.assert_allclose(log_odds(logits, tf.constant([1])), [np.log(p[1] / (1 - p[1]))], rtol=1e-5)
+
+
+TEXTS = ["so  dull,\nreally", "", " a", "good "]
+TOKENIZERS = {
+    "byte": ByteTokenizer(),
+    "sentencepiece": train_tokenizer("sentencepiece", ["so dull, really so dull", "a good dull text"] * 5),
+    "character": train_tokenizer("character", ["so dull, really so dull"]),
+    "word": train_tokenizer("word", ["so dull,\nreally so dull", "a good text"]),
+}
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_words_are_those_of_the_text(kind):
+    tokenizer = TOKENIZERS[kind]
+    words, positions = words_of(tokenizer, tokenizer(TEXTS))
+    found = [[word.decode() for word in row] for row in words.to_list()]
+    if kind == "word":
+        assert [[word for word in row if word] for row in found] == [
+            ["so", "dull,", "really"],
+            [],
+            ["a"],
+            ["good"],
+        ]
+    else:
+        assert found == [["so", "dull,", "really"], [], ["a"], ["good"]]
+    for row, of_tokens in zip(found, positions.to_list(), strict=True):
+        assert sorted(set(of_tokens)) == list(range(len(row)))
+        assert of_tokens == sorted(of_tokens)
+
+
+@given(st.lists(st.text(alphabet="ab é\n", max_size=12), min_size=1, max_size=4))
+def test_words_are_what_splitting_gives(texts):
+    tokenizer = TOKENIZERS["byte"]
+    words, _ = words_of(tokenizer, tokenizer(texts))
+    assert [[w.decode() for w in row if w] for row in words.to_list()] == [text.split() for text in texts]

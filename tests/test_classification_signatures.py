@@ -1,0 +1,101 @@
+"""What a classifier answers when it is served: labels, scores, and why."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from textrnn import export
+from textrnn.models.encoder import RecurrentEncoder
+from textrnn.models.text_classifier import TextClassifier, TextClassifierPreprocessor
+from textrnn.serving.saved_model import load_signatures
+from textrnn.tokenizers import train_tokenizer
+
+LABELS = ["mixed", "negative", "überaus positiv"]
+TEXTS = ["a good day", "", "so  bad,\nso bad", "day " * 50]
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    tokenizer = train_tokenizer("sentencepiece", ["a good day", "so bad, so bad"] * 10)
+    encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=8, num_layers=2)
+    for weight in encoder.trainable_variables:
+        weight.assign(weight * 2)  # an untrained model with opinions
+    preprocessor = TextClassifierPreprocessor(tokenizer, sequence_length=40, lowercase=True)
+    return TextClassifier(encoder, LABELS, preprocessor, pooling="attention", temperature=1.5)
+
+
+@pytest.fixture(scope="module")
+def version(classifier, tmp_path_factory):
+    return export.export(classifier, tmp_path_factory.mktemp("models") / "reviews", TEXTS[:1])
+
+
+@pytest.fixture(scope="module")
+def served(version):
+    return load_signatures(version.parent)
+
+
+def test_labels_are_the_most_probable_ones(classifier, served):
+    answer = served["serving_default"](text=tf.constant(TEXTS))
+    expected = np.asarray(classifier.probabilities(classifier.predict(TEXTS, verbose=0)))
+    np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
+    labels = [label.decode() for label in answer["label"].numpy()]
+    assert labels == [LABELS[i] for i in expected.argmax(axis=1)]
+    assert [[name.decode() for name in row] for row in answer["labels"].numpy()] == [LABELS] * len(TEXTS)
+
+
+def test_classify_reads_examples(served):
+    def example(text):
+        feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
+        return tf.train.Example(features=tf.train.Features(feature={"text": feature})).SerializeToString()
+
+    answer = served["classify"](inputs=tf.constant([example(text) for text in TEXTS]))
+    default = served["serving_default"](text=tf.constant(TEXTS))
+    np.testing.assert_allclose(answer["scores"], default["scores"], atol=1e-6)
+    assert (answer["classes"].numpy() == default["labels"].numpy()).all()
+
+
+def test_the_classification_api_finds_its_method(version):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved_model = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    signatures = saved_model.meta_graphs[0].signature_def
+    assert signatures["classify"].method_name == "tensorflow/serving/classify"
+    assert set(signatures["classify"].inputs) == {"inputs"}
+    assert set(signatures["classify"].outputs) == {"classes", "scores"}
+    assert signatures["serving_default"].method_name == "tensorflow/serving/predict"
+
+
+def test_an_explanation_weighs_every_word_and_adds_up(served):
+    answer = served["explain"](text=tf.constant(TEXTS))
+    words = [[word.decode() for word in row] for row in answer["words"].numpy()]
+    assert [[word for word in row if word] for row in words[:3]] == [
+        ["a", "good", "day"], [], ["so", "bad,", "so", "bad"]
+    ]  # fmt: skip
+    assert answer["weights"].shape == answer["words"].shape
+    total, difference = answer["weights"].numpy().sum(axis=1), answer["total"].numpy()
+    np.testing.assert_allclose(total, difference, rtol=0.05, atol=1e-3)
+    assert (
+        answer["label"].numpy() == served["serving_default"](text=tf.constant(TEXTS))["label"].numpy()
+    ).all()
+
+
+@pytest.mark.parametrize("name", ["serving_default", "explain"])
+def test_a_row_s_answer_is_the_same_alone(served, name):
+    together = served[name](text=tf.constant(TEXTS))
+    for row, text in enumerate(TEXTS):
+        alone = served[name](text=tf.constant([text]))
+        for key, value in alone.items():
+            beside, own = together[key][row : row + 1].numpy(), value.numpy()
+            beside = (
+                beside[:, : own.shape[1]] if own.ndim == 2 else beside
+            )  # beside longer texts there is padding
+            if own.dtype == object:
+                assert (beside == own).all()
+            else:
+                np.testing.assert_allclose(beside, own, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["serving_default", "explain"])
+def test_an_empty_batch_has_empty_answers(served, name):
+    answer = served[name](text=tf.constant([], tf.string))
+    assert all(len(value) == 0 for value in answer.values())

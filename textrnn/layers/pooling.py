@@ -1,0 +1,128 @@
+"""From the outputs of a recurrent layer to one vector a sequence."""
+
+import keras
+from keras import ops
+
+from textrnn.cells.base import at_least_float32
+from textrnn.errors import InputError
+
+POOLINGS = ("last", "mean", "max", "attention")
+"""The ways of `SequencePooling`."""
+
+
+@keras.saving.register_keras_serializable("textrnn")
+class SequencePooling(keras.layers.Layer):
+    """The outputs of all steps as one vector: the last one, their mean or maximum, or what attention weighs.
+
+    Args:
+        mode: `"last"`: the last valid step; of a bidirectional layer, whose features are those of one
+            direction and then those of the other, the last that each has read. `"mean"` and `"max"`: over the
+            valid steps. `"attention"`: their mean with the weights softmax(v·tanh(W x + b)), which are learnt
+            (Yang et al. 2016, Hierarchical Attention Networks).
+        bidirectional: whether the second half of the features was read backwards; only `"last"` asks.
+        attention_units: the width of W; as wide as the features if None.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        sequences: `(batch, time, features)`.
+        mask: `(batch, time)`, True where a step is valid, or None.
+
+    Returns:
+        `(batch, features)`; zeros for a sequence without a valid step.
+
+    Raises:
+        InputError: for an unknown mode.
+
+    Example:
+    >>> import numpy as np
+    >>> from textrnn.layers import SequencePooling
+    >>> x = np.array([[[1.0], [3.0], [9.0]]])
+    >>> mask = np.array([[True, True, False]])
+    >>> [float(SequencePooling(mode)(x, mask=mask)[0, 0]) for mode in ("last", "mean", "max")]
+    [3.0, 2.0, 3.0]
+    """
+
+    def __init__(self, mode="mean", bidirectional=False, attention_units=None, **kwargs):
+        super().__init__(**kwargs)
+        if mode not in POOLINGS:
+            raise InputError(
+                f"there is no pooling {mode!r}: use {', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}"
+            )
+        self.mode = mode
+        self.bidirectional = bidirectional
+        self.attention_units = attention_units
+        self.supports_masking = True
+
+    def build(self, sequences_shape):
+        """Makes the weights of attention, for sequences `(batch, time, features)`."""
+        if self.mode == "attention":
+            features = sequences_shape[-1]
+            units = self.attention_units or features
+            self.kernel = self.add_weight(shape=(features, units), name="kernel")
+            self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+            self.query = self.add_weight(shape=(units, 1), name="query")
+
+    def call(self, sequences, mask=None):
+        """One vector a sequence; see the class."""
+        valid = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
+        if self.mode == "last":
+            return self._last(sequences, valid)
+        if self.mode == "max":
+            lowest = ops.cast(-65504.0, sequences.dtype)  # the lowest in half precision
+            largest = ops.max(ops.where(valid[..., None], sequences, lowest), axis=1)
+            return ops.where(ops.any(valid, axis=1)[:, None], largest, ops.zeros_like(largest))
+        if self.mode == "mean":
+            weights = _share(ops.cast(valid, at_least_float32(sequences)))
+        else:
+            weights = self.attention(sequences, mask)
+        weighed = ops.cast(sequences, weights.dtype) * weights[..., None]
+        return ops.cast(ops.sum(weighed, axis=1), sequences.dtype)
+
+    def attention(self, sequences, mask=None):
+        """The weights of attention, `(batch, time)`, which sum to 1 over the valid steps.
+
+        Args:
+            sequences, mask: as for `call`.
+        """
+        hidden = ops.tanh(ops.matmul(sequences, self.kernel) + self.bias)
+        scores = ops.matmul(hidden, self.query)[..., 0]
+        scores = ops.cast(scores, at_least_float32(scores))
+        scores = ops.exp(scores - ops.max(scores, axis=1, keepdims=True))
+        return _share(scores if mask is None else scores * ops.cast(mask, scores.dtype))
+
+    def _last(self, sequences, valid):
+        if not self.bidirectional:
+            return _at_last(sequences, valid)
+        forwards, backwards = ops.split(sequences, 2, axis=-1)
+        first = ops.flip(backwards, axis=1), ops.flip(valid, axis=1)
+        return ops.concatenate([_at_last(forwards, valid), _at_last(*first)], axis=-1)
+
+    def compute_mask(self, sequences, previous_mask=None):
+        """None: there are no steps left."""
+        return None
+
+    def compute_output_shape(self, sequences_shape):
+        """`(batch, features)`."""
+        return (sequences_shape[0], sequences_shape[-1])
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "mode": self.mode,
+            "bidirectional": self.bidirectional,
+            "attention_units": self.attention_units,
+        }
+
+
+def _share(weights):
+    """Weights `(batch, time)` that sum to 1, or are all zero."""
+    total = ops.sum(weights, axis=1, keepdims=True)
+    return weights / ops.where(total > 0, total, ops.ones_like(total))
+
+
+def _at_last(sequences, valid):
+    """The last valid step of each sequence; zeros where there is none."""
+    steps = ops.arange(ops.shape(valid)[1], dtype="int32")
+    last = ops.max(ops.where(valid, steps, -1), axis=1)
+    found = ops.take_along_axis(sequences, ops.maximum(last, 0)[:, None, None], axis=1)[:, 0]
+    return ops.where((last >= 0)[:, None], found, ops.zeros_like(found))

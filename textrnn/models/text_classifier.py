@@ -1,0 +1,218 @@
+"""Text classification: the preprocessor and the task that say of which class a text is."""
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from textrnn.errors import InputError
+from textrnn.layers.pooling import SequencePooling
+from textrnn.losses import TokenCrossentropy
+from textrnn.models.encoder import RecurrentEncoder
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
+class TextClassifierPreprocessor(keras_hub.models.TextClassifierPreprocessor):
+    """Turns strings into what `textrnn.TextClassifier` reads: as many tokens as the longest text has.
+
+    Args:
+        tokenizer: one of `textrnn.tokenizers`.
+        sequence_length: int. Texts are cut after this many tokens.
+        lowercase: bool. Whether upper and lower case are the same.
+
+    Call arguments: strings, and labels and weights as for `fit`. Returns a dict of `"token_ids"` and
+    `"padding_mask"`, `(batch, time)`, at least one token wide, with the labels and weights if given.
+
+    Example:
+
+    >>> from textrnn.models.text_classifier import TextClassifierPreprocessor
+    >>> from textrnn.tokenizers import ByteTokenizer
+    >>> preprocessor = TextClassifierPreprocessor(ByteTokenizer(), sequence_length=4)
+    >>> preprocessor(["a", "Bcdefg"])["padding_mask"].numpy().astype(int).tolist()
+    [[1, 0, 0, 0], [1, 1, 1, 1]]
+    """
+
+    backbone_cls = RecurrentEncoder
+
+    def __init__(self, tokenizer, sequence_length=512, lowercase=False, **kwargs):
+        super().__init__(tokenizer, sequence_length=sequence_length, **kwargs)
+        self.lowercase = lowercase
+
+    def build(self, input_shape):
+        """Needs no packer: sequences are as long as the longest of a batch."""
+
+    def call(self, x, y=None, sample_weight=None):
+        """Texts -> tokens; see the class."""
+        import tensorflow as tf
+
+        x = tf.convert_to_tensor(x)
+        single = x.shape.rank == 0
+        tokens = self.tokens(tf.reshape(x, [-1]))
+        inputs = padded(tokens)
+        if single:
+            inputs = {name: value[0] for name, value in inputs.items()}
+        return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)
+
+    def tokens(self, texts):
+        """The tokens of strings `(batch,)`, as a ragged tensor."""
+        import tensorflow as tf
+
+        if self.lowercase:
+            texts = tf.strings.lower(texts, encoding="utf-8")
+        tokens = tf.cast(self.tokenizer.tokenize(texts), tf.int32)
+        return tokens[:, : self.sequence_length]
+
+    def encode(self, texts):
+        """The tokens of a list of str, each an int32 array `(tokens,)`: for batches of like length."""
+        tokens = []
+        for start in range(0, len(texts), 256):  # bounds the memory that strings of one word each take
+            ids = self.tokens(list(texts[start : start + 256]))
+            tokens += np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
+        return tokens
+
+    def get_config(self):
+        """The constructor's arguments."""
+        config = super().get_config() | {"lowercase": self.lowercase}
+        del config["truncate"]
+        return config
+
+
+def padded(tokens):
+    """Ragged tokens as what a classifier reads: token ids and a padding mask, at least one token wide.
+
+    Args:
+        tokens: a `tf.RaggedTensor` `(batch, (time))`.
+    """
+    import tensorflow as tf
+
+    lengths = tokens.row_lengths()
+    token_ids = tokens.to_tensor()
+    # A batch of nothing but empty texts still needs a step for the layers to have a last one.
+    missing = tf.maximum(1 - tf.shape(token_ids)[1], 0)
+    token_ids = tf.pad(token_ids, [[0, 0], [0, missing]])
+    return {"token_ids": token_ids, "padding_mask": tf.sequence_mask(lengths, tf.shape(token_ids)[1])}
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
+class TextClassifier(keras_hub.models.TextClassifier):
+    """A recurrent text classifier: strings in, a score for each label out.
+
+    Behaves as every KerasHub `TextClassifier`: `fit` and `predict` on raw strings, `save_to_preset` and
+    `from_preset`. Targets are the positions of labels in `labels`.
+
+    Args:
+        backbone: a `RecurrentEncoder`.
+        labels: a list of str, the names of the classes.
+        preprocessor: a `TextClassifierPreprocessor`, or None for a model of token ids.
+        pooling: one of `textrnn.layers.pooling.POOLINGS`.
+        dropout: float. Fraction of the pooled features to drop while training.
+        temperature: float. What logits are divided by before they become probabilities: calibration.
+
+    Call arguments: as `RecurrentEncoder`'s; returns logits, `(batch, len(labels))`.
+
+    Example:
+
+    >>> from textrnn.models.text_classifier import TextClassifier, TextClassifierPreprocessor
+    >>> from textrnn.models.encoder import RecurrentEncoder
+    >>> from textrnn.tokenizers import ByteTokenizer
+    >>> classifier = TextClassifier(
+    ...     RecurrentEncoder(258, units=8), ["bad", "good"], TextClassifierPreprocessor(ByteTokenizer())
+    ... )
+    >>> history = classifier.fit(["dull", "a joy"], np.array([0, 1]), verbose=0)
+    >>> classifier.predict(["a bore"], verbose=0).shape
+    (1, 2)
+    """
+
+    backbone_cls = RecurrentEncoder
+    preprocessor_cls = TextClassifierPreprocessor
+
+    def __init__(
+        self, backbone, labels, preprocessor=None, pooling="mean", dropout=0.0, temperature=1.0, **kwargs
+    ):
+        labels = [str(label) for label in labels]
+        if len(set(labels)) != len(labels) or len(labels) < 2:
+            raise InputError(f"labels are {labels}: give the names of two or more different classes")
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.pooling = SequencePooling(
+            pooling, bidirectional=True, dtype=backbone.dtype_policy, name="pooling"
+        )
+        self.output_dropout = keras.layers.Dropout(
+            dropout, dtype=backbone.dtype_policy, name="output_dropout"
+        )
+        self.output_dense = keras.layers.Dense(len(labels), dtype="float32", name="logits")
+
+        # === Functional model ===
+        inputs = backbone.input
+        outputs = self.score(backbone(inputs), inputs["padding_mask"])
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.labels = labels
+        self.num_classes = len(labels)
+        self.dropout = dropout
+        self.temperature = temperature
+
+    def score(self, hidden, padding_mask, training=None):
+        """The logits of what the backbone made of texts.
+
+        Args:
+            hidden: `(batch, time, features)`.
+            padding_mask: booleans `(batch, time)`.
+            training: bool, whether to drop.
+
+        Returns:
+            `(batch, len(labels))`.
+        """
+        pooled = self.pooling(hidden, mask=padding_mask)
+        return self.output_dense(self.output_dropout(pooled, training=training))
+
+    def probabilities(self, logits):
+        """What `predict` gives as probabilities, which add up to 1; the temperature calibrates them."""
+        return ops.softmax(ops.convert_to_tensor(logits) / self.temperature, axis=-1)
+
+    def compile(self, optimizer="auto", loss="auto", *, metrics="auto", jit_compile="auto", **kwargs):
+        """Configures training, as `keras_hub.models.TextClassifier.compile` does.
+
+        Args:
+            optimizer: `"auto"` is Adam with a learning rate of 1e-3 and the gradients clipped to a global
+                norm of 1.
+            loss: `"auto"` is the cross-entropy in nats; `textrnn.losses.TokenCrossentropy` can smooth labels.
+            metrics: `"auto"` is the accuracy.
+            jit_compile: bool. Whether to compile with XLA; `"auto"` does not on TensorFlow, where every
+                length of a batch would be compiled anew.
+            **kwargs: see `keras.Model.compile`.
+        """
+        if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
+            jit_compile = False
+        super().compile(
+            optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0) if optimizer == "auto" else optimizer,
+            loss=TokenCrossentropy() if loss == "auto" else loss,
+            metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")] if metrics == "auto" else metrics,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """Passes tokens through, and gives strings to the preprocessor."""
+        if isinstance(x, dict) and "token_ids" in x:
+            return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        return super().preprocess_samples(x, y=y, sample_weight=sample_weight)
+
+    def fit(self, x=None, *args, **kwargs):
+        """Trains on strings or on tokens; see `keras.Model.fit`."""
+        # KerasHub turns whatever it gets into a dataset, which Keras cannot shuffle and warns about.
+        kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        config = super().get_config()
+        config.update(
+            labels=self.labels,
+            pooling=self.pooling.mode,
+            dropout=self.dropout,
+            temperature=self.temperature,
+        )
+        return config

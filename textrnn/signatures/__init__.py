@@ -1,0 +1,40 @@
+"""What a task answers: TensorFlow functions of strings, ready to be exported.
+
+The same functions answer in Python, at the command line and in the exported SavedModel.
+"""
+
+import tensorflow as tf
+
+from textrnn.models.causal_lm import CausalLM
+from textrnn.models.text_classifier import TextClassifier
+from textrnn.signatures.classification import classification_signatures
+from textrnn.signatures.text_generation import MAX_NEW_TOKENS, text_completer, text_signatures
+
+SIGNATURES = {CausalLM: text_signatures, TextClassifier: classification_signatures}
+"""Task -> the function that makes its signatures."""
+
+
+def python_functions(task, **options):
+    """A task's signatures as a mapping of functions that are called by keyword, like those of a SavedModel.
+
+    Args:
+        task: a task with a preprocessor, of a kind in `SIGNATURES`.
+        **options: of the function that makes its signatures.
+    """
+    make = next(make for kind, make in SIGNATURES.items() if isinstance(task, kind))
+
+    def by_keyword(function, specs):
+        compiled = tf.function(function, input_signature=specs, autograph=False)
+        return lambda **inputs: compiled(*(inputs[spec.name] for spec in specs))
+
+    return {name: by_keyword(*signature) for name, signature in make(task, **options).items()}
+
+
+__all__ = [
+    "MAX_NEW_TOKENS",
+    "SIGNATURES",
+    "classification_signatures",
+    "python_functions",
+    "text_completer",
+    "text_signatures",
+]
