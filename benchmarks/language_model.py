@@ -4,8 +4,8 @@
     python benchmarks/language_model.py --output benchmarks/results
     python benchmarks/language_model.py --quick --task generation
 
-The model is an embedding, one LSTM and a projection to the vocabulary, in float32 and with the same number of
-weights for everyone. Tokens are drawn at random: what they are does not change the work.
+The model is an embedding, one LSTM or two and a projection to the vocabulary, in float32 and with the same
+number of weights for everyone. Tokens are drawn at random: what they are does not change the work.
 
 Training: tokens per second of `fit`, on the same windows, with the cross-entropy and Adam with the gradients
 clipped to a global norm of 1. textrnn carries the states from window to window; Keras starts every window

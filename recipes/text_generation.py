@@ -272,9 +272,14 @@ def new_model(options, texts):
 
 def load_model(options):
     """The model of an earlier run, sampling as these options say."""
+    import textrnn
     from textrnn import export
 
     lm = export.load_preset(options.from_preset)
+    if not isinstance(lm, textrnn.CausalLM):
+        raise cli.InputError(
+            f"--from_preset {options.from_preset} is a {type(lm).__name__}: it writes no text"
+        )
     lm.default_sampler = make_sampler(options, lm.default_sampler.get_config())
     return lm
 

@@ -1,4 +1,4 @@
-"""The command line: `textrnn generate`, `textrnn cells`, and what recipes share of theirs.
+"""The command line: `textrnn generate`, `classify`, `explain`, `cells`, and what recipes share of theirs.
 
 Nothing heavy is imported before a command runs, so `--help` answers at once.
 """
@@ -6,7 +6,7 @@ Nothing heavy is imported before a command runs, so `--help` answers at once.
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,13 +48,7 @@ def generate(
     _expect(top_k is None or top_k >= 0, f"--top_k {top_k}: expected 0 or more (0 keeps all tokens)")
     _expect(top_p is None or 0 < top_p <= 1, f"--top_p {top_p}: expected more than 0 and at most 1")
     _expect(seed is None or 0 <= seed < 2**63, f"--seed {seed}: expected 0 or more")
-    load_tensorflow()
-    with native_messages_hidden():
-        if cell is not None:
-            from textrnn.cells import find_cell
-
-            find_cell(cell)
-        function = _text_generator(Path(model))
+    function = _functions(model, "generate", "text", "does not generate text", cell)["generate"]
 
     import tensorflow as tf
 
@@ -88,6 +82,82 @@ def generate(
         answer(line)
 
 
+def classify(
+    model: str,
+    text: str | None = None,
+    file: str | None = None,
+    output: str | None = None,
+    batch_size: int = 256,
+    cell: str | None = None,
+):
+    """Say of which class texts are, with a trained classifier, from its SavedModel or its preset.
+
+    Each line of the answer is the label, a tab and its probability.
+
+    Args:
+        model: A model's folder (saved_models/NAME, the newest version is used), one version, or a preset.
+        text: A text. Without it and --file, every line of the standard input is one.
+        file: A file with a text in every line; its lines are answered in their order, as they are read.
+        output: Write the answers to this file instead of printing them.
+        batch_size: How many texts are read side by side.
+        cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
+    """
+    _expect(not (text and file), "--text and --file: give one of them")
+    _expect(batch_size >= 1, f"--batch_size {batch_size}: expected 1 or more")
+    _expect(file is None or Path(file).is_file(), f"--file {file}: there is no such file")
+    functions = _functions(model, "serving_default", "scores", "does not classify text", cell)
+
+    from contextlib import ExitStack
+
+    from textrnn.serving.classify import classified
+
+    with ExitStack() as stack:
+        size = None
+        lines: Iterable[bytes]
+        if text is not None:
+            lines = [text.encode("utf-8")]
+        elif file is not None:
+            lines, size = stack.enter_context(open(file, "rb")), Path(file).stat().st_size
+        else:
+            lines = sys.stdin.buffer
+        to = stack.enter_context(open(output, "w", encoding="utf-8")) if output else sys.stdout
+        bar = None
+        if size is not None and sys.stderr.isatty() and (output or not sys.stdout.isatty()):
+            from tqdm import tqdm
+
+            bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True))
+        for label, score, read in classified(functions["serving_default"], lines, batch_size):
+            to.write(f"{label}\t{score:.4f}\n")
+            if bar is not None:
+                bar.update(read)
+
+
+def explain(
+    model: str,
+    text: str,
+    html: str | None = None,
+    cell: str | None = None,
+):
+    """Show which words made a classifier say what it says about a text.
+
+    The number beside a word is what it added to the log-odds of the label: blue words spoke for it, orange
+    ones against it.
+
+    Args:
+        model: A model's folder (saved_models/NAME, the newest version is used), one version, or a preset.
+        text: The text.
+        html: Write the explanation to this file too, as a page for a browser.
+        cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
+    """
+    functions = _functions(model, "explain", "weights", "explains nothing", cell)
+    from textrnn.explanation import explainer, to_html, to_terminal
+
+    [explanation] = explainer(functions)([text])
+    print(to_terminal(explanation, colours=sys.stdout.isatty()))
+    if html:
+        Path(html).write_text(to_html([explanation]), encoding="utf-8")
+
+
 def cells(name: str | None = None, markdown: bool = False):
     """Print the table of all cells, or one cell: its equations, states, parameters and paper.
 
@@ -104,28 +174,32 @@ def cells(name: str | None = None, markdown: bool = False):
         print(describe.sheet(name) if name else describe.table())
 
 
-def _text_generator(path):
-    """The `generate` function of a SavedModel, or the same function over a preset."""
-    from textrnn.serving.saved_model import find_saved_model, load_signatures
+def _functions(model, name, output, failing, cell=None):
+    """The signatures of a SavedModel or of a preset, as functions called by keyword; one must be `name`."""
+    load_tensorflow()
+    path = Path(model)
+    with native_messages_hidden():
+        from textrnn.serving.saved_model import find_saved_model, load_signatures
 
-    if find_saved_model(path) is not None:
-        signatures = load_signatures(path)
-        _expect(
-            "generate" in signatures,
-            f"{path} does not generate text: it has the signatures {', '.join(sorted(signatures))}",
-        )
-        return signatures["generate"]
-    if not path.exists():
-        raise InputError(
-            f"{path} does not exist: give a folder that a recipe wrote, such as saved_models/NAME"
-        )
-    import tensorflow as tf
+        if cell is not None:
+            from textrnn.cells import find_cell
 
-    from textrnn.export import load_preset
-    from textrnn.signatures import text_signatures
+            find_cell(cell)
+        if find_saved_model(path) is not None:
+            functions = load_signatures(path)
+            found = output in getattr(functions.get(name), "structured_outputs", {})
+        elif path.exists():
+            from textrnn.export import load_preset
+            from textrnn.signatures import python_functions
 
-    function, specs = text_signatures(load_preset(path))["generate"]
-    return tf.function(lambda **inputs: function(*(inputs[spec.name] for spec in specs)), autograph=False)
+            functions = python_functions(load_preset(path))
+            found = name in functions
+        else:
+            raise InputError(
+                f"{path} does not exist: give a folder that a recipe wrote, such as saved_models/NAME"
+            )
+    _expect(found, f"{path} {failing}: it has the signatures {', '.join(sorted(functions))}")
+    return functions
 
 
 @contextmanager
@@ -214,7 +288,12 @@ def run(function):
         raise SystemExit(130) from None
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"generate": generate, "cells": cells}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "generate": generate,
+    "classify": classify,
+    "explain": explain,
+    "cells": cells,
+}
 """The subcommands of `textrnn`, by name; a switch is a parameter that is False by default."""
 
 OPTIONAL_POSITIONALS = {"name"}

@@ -227,6 +227,7 @@ def classification(targets, probabilities):
     from sklearn import metrics
 
     targets, probabilities = np.asarray(targets), np.asarray(probabilities, "float64")
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 adds up to nearly 1
     classes = range(probabilities.shape[1])
     chosen = probabilities.argmax(axis=1)
     return ClassificationScore(

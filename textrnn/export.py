@@ -5,6 +5,7 @@ temporary name, checked, loaded in a fresh process that knows neither Keras nor 
 renamed into place, so a server that polls the folder never sees half a model.
 """
 
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,6 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from textrnn.errors import InputError
-from textrnn.models.causal_lm import CausalLM
 from textrnn.signatures import SIGNATURES
 
 TEXT_OPS = frozenset({"SentencepieceOp", "SentencepieceTokenizeOp", "SentencepieceDetokenizeOp"})
@@ -108,15 +108,15 @@ def save_preset(lm, folder):
     return preset
 
 
-def load_preset(path, sampler=None):
-    """Loads a `CausalLM` from a preset.
+def load_preset(path, **options):
+    """Loads a task from a preset.
 
     Args:
         path: a preset, or the folder of a model that has one.
-        sampler: a `textrnn.RowSampler` in the place of the one saved with the model.
+        **options: of the task's constructor, in the place of what was saved, such as `sampler`.
 
     Returns:
-        A `textrnn.CausalLM`.
+        The task: a `textrnn.CausalLM` or a `textrnn.TextClassifier`.
 
     Raises:
         InputError: if there is no preset.
@@ -127,7 +127,11 @@ def load_preset(path, sampler=None):
             f"No preset at {path}: expected the folder of a model that a recipe trained, such as "
             "saved_models/NAME, or its preset"
         )
-    return CausalLM.from_preset(str(found), **({} if sampler is None else {"sampler": sampler}))
+    task = json.loads((found / "task.json").read_text("utf-8"))["registered_name"]
+    kinds = {keras.saving.get_registered_name(kind): kind for kind in SIGNATURES}
+    if task not in kinds:
+        raise InputError(f"the preset {found} is a {task}: expected one of {', '.join(kinds)}")
+    return kinds[task].from_preset(str(found), **options)
 
 
 def find_preset(path):

@@ -21,7 +21,7 @@ class TokenCrossentropy(keras.losses.Loss):
         **kwargs: of `keras.losses.Loss`.
 
     Call arguments:
-        y_true: integers `(...)`, or `(..., 1)`.
+        y_true: integers `(...)`, or `(..., 1)`, all in the vocabulary: also at padding, whose weight is 0.
         y_pred: logits `(..., vocabulary_size)`.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 from references.gradients import TENSORFLOW, assert_close, interpreted
 
-from textrnn.cells import GatedCell
+from textrnn.cells import Cell, GatedCell
 from textrnn.errors import InputError
 from textrnn.layers import Recurrent, RecurrentStack
 
@@ -178,6 +178,147 @@ def test_states_that_begin_as_one_tensor_are_two(strategy):
     expected = layer(x, initial_state=[ops.ones((2, UNITS)), ops.ones((2, UNITS))])
     with interpreted():
         assert_close(layer(x, initial_state=[state, state], training=True), expected)
+
+
+class Own(Cell):
+    """A cell of one's own with two states: what its step does is handed in."""
+
+    state_size = (UNITS, UNITS)
+    output_size = UNITS
+
+    def __init__(self, rule, initial=None, listed=True):
+        super().__init__()
+        self.rule, self.initial, self.listed = rule, initial, listed
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(shape=(input_shape[-1], UNITS), name="kernel")
+        self.recurrent_kernel = self.add_weight(shape=(UNITS, UNITS), name="recurrent_kernel")
+        self.gain = self.add_weight(shape=(UNITS,), name="gain")
+
+    def project_inputs(self, x):
+        return (ops.matmul(x, self.kernel),)
+
+    @property
+    def recurrent_kernels(self):
+        return {"state": ops.convert_to_tensor(self.recurrent_kernel)}
+
+    @property
+    def elementwise_weights(self):
+        return {"gain": ops.convert_to_tensor(self.gain)} if self.listed else {}
+
+    def get_initial_state(self, batch_size=None):
+        return self.initial(batch_size) if self.initial else super().get_initial_state(batch_size)
+
+    def step(self, projected, states, dot, weights):
+        return self.rule(self, projected[0], states, dot, weights)
+
+
+def twice_the_same(cell, x, states, dot, weights):
+    h = ops.tanh(dot("state", states[0], x) * weights["gain"])
+    return h, [h, h]
+
+
+def reads_the_second(cell, x, states, dot, weights):
+    c, h = states
+    c = c * 0.5 + ops.tanh(dot("state", h, x))
+    return c * weights["gain"], [c, ops.tanh(c)]
+
+
+def broadcasts(cell, x, states, dot, weights):
+    h = ops.tanh(x + dot("state", states[0], weights["gain"]))
+    return h, [h, h + states[1]]
+
+
+def one_tensor(batch_size):
+    zeros = ops.zeros((batch_size, UNITS))
+    return [zeros, zeros]
+
+
+MODES = ["eager", "graph", "xla"] if TENSORFLOW else ["eager", "jit"]
+CELLS = {
+    "lstm": lambda: GatedCell(UNITS, "lstm"),
+    "gru": lambda: GatedCell(UNITS, "gru"),
+    "twice the same": lambda: Own(twice_the_same),
+    "reads the second": lambda: Own(reads_the_second),
+    "begins as one": lambda: Own(reads_the_second, one_tensor),
+    "broadcasts": lambda: Own(broadcasts),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("return_sequences", [False, True], ids=["last", "all"])
+@pytest.mark.parametrize("name", CELLS)
+def test_strategies_agree_however_they_are_run(name, return_sequences, mode):
+    results = []
+    for strategy in ("loop", "recompute"):
+        keras.utils.set_random_seed(0)
+        layer = Recurrent(CELLS[name](), return_sequences=return_sequences, strategy=strategy)
+        x = np.random.normal(size=(2, 5, 3)).astype("float32")
+        layer(x)
+        weights = np.random.normal(size=(5, 1) if return_sequences else (1,)).astype("float32")
+        results.append(gradients_in(mode, layer, x, lambda y, w=weights: ops.sum(w * y**2)))
+    assert_close(results[1], results[0], 1e-4)
+
+
+def gradients_in(mode, layer, x, loss):
+    """The gradients of inputs and weights: eagerly, in a graph, or compiled."""
+    if not TENSORFLOW:
+        import jax
+
+        others = [v.value for v in layer.non_trainable_variables]
+
+        def run(trainable, x):
+            return loss(layer.stateless_call(trainable, others, x, training=True)[0])
+
+        run = jax.grad(run, argnums=(0, 1))
+        return (jax.jit(run) if mode == "jit" else run)([v.value for v in layer.trainable_variables], x)
+    import tensorflow as tf
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = loss(layer(x, training=True))
+        return tape.gradient(value, [x, *(v.value for v in layer.trainable_variables)])
+
+    return (run if mode == "eager" else tf.function(run, jit_compile=mode == "xla"))(tf.constant(x))
+
+
+@tensorflow_only
+def test_a_stateful_layer_s_gradient_is_that_of_the_states_it_began_with():
+    results = []
+    for strategy in ("loop", "recompute"):
+        keras.utils.set_random_seed(0)
+        layer = Recurrent(GatedCell(UNITS, "lstm"), stateful=True, strategy=strategy)
+        x = np.random.normal(size=(2, 5, 3)).astype("float32")
+        layer(x)  # so that the states are no zeros
+        results.append(gradients_in("eager", layer, x, lambda y: ops.sum(y**2)))
+    assert_close(results[1], results[0], 1e-4)
+
+
+@tensorflow_only
+def test_a_sparse_gradient_of_the_outputs_is_taken():
+    import tensorflow as tf
+
+    layer, x = Recurrent(GatedCell(UNITS, "gru"), strategy="recompute"), np.ones((3, 4, UNITS), "float32")
+    layer(x)
+    found, expected = (
+        gradients_in("graph", layer, x, loss)
+        for loss in (lambda y: ops.sum(tf.gather(y, [0, 2])), lambda y: ops.sum(y[0]) + ops.sum(y[2]))
+    )
+    assert_close(found, expected)
+
+
+@tensorflow_only
+def test_weights_that_a_cell_does_not_list_are_named():
+    def rule(cell, x, states, dot, weights):
+        h = ops.tanh(dot("state", states[0], x) * cell.gain)
+        return h, [h, h]
+
+    layer = Recurrent(Own(rule, listed=False))
+    x = np.ones((2, 3, UNITS), "float32")
+    layer(x)
+    with pytest.raises(InputError, match=r"not among its elementwise_weights: .*gain"):
+        gradients_in("eager", layer, x, ops.sum)
 
 
 REPLICAS = """

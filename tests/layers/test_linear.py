@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras import ops
 from references.gradients import TENSORFLOW, assert_close, interpreted, value_and_gradients
 
-from textrnn.cells import GatedCell
+from textrnn.cells import GatedCell, LinearCell
 from textrnn.errors import InputError
 from textrnn.layers import Recurrent, linear
 from textrnn.layers.linear import linear_recurrence
@@ -106,3 +106,49 @@ def test_a_memory_that_half_precision_would_forget_accumulates_in_float32():
     layer.set_weights([kernel, bias])
     last = ops.convert_to_numpy(layer(np.ones((1, 1024, 1), "float32"))).astype("float32").item()
     assert last == pytest.approx(1024 * (1 - 0.999**1024), rel=0.02)
+
+
+class Smoothed(LinearCell):
+    """A linear cell of one's own: a weight that is no matrix, and the input of the step before."""
+
+    delayed = (0,)
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    state_size = property(lambda self: [self.units, self.units])
+    output_size = property(lambda self: self.units)
+
+    def build(self, input_shape):
+        self.rate = self.add_weight(shape=(self.units,), name="rate")
+
+    def project_inputs(self, x):
+        return (ops.cast(x, self.compute_dtype),)
+
+    @property
+    def elementwise_weights(self):
+        return {"rate": ops.cast(self.rate, self.compute_dtype)}
+
+    def coefficients(self, projected, weights):
+        kept = ops.sigmoid(weights["rate"] + projected[0])
+        return kept, (1 - kept) * projected[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"zoneout": 0.5}], ids=["plain", "zoneout"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("mixed_float16", 1e-2)])
+def test_a_linear_cell_of_one_s_own_scans_as_it_loops(dtype, tolerance, options):
+    x, outputs = np.random.normal(size=(3, 6, 4)).astype("float32"), []
+    for strategy in ("loop", "scan"):
+        keras.utils.set_random_seed(0)
+        layer = Recurrent(Smoothed(4, dtype=dtype), return_sequences=True, strategy=strategy, **options)
+        outputs.append(layer(x))
+    assert_close(outputs[1], outputs[0], tolerance)
+
+
+def test_a_cell_that_averages_its_states_in_its_own_way_is_not_scanned():
+    class Own(Smoothed):
+        def average_states(self, old, new, rates):
+            return new
+
+    assert (Smoothed(3).kind, Own(3).kind) == ("P", "D")

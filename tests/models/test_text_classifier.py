@@ -49,6 +49,7 @@ def test_probabilities_add_up_and_are_calibrated_by_the_temperature():
 def test_a_preset_is_the_same_classifier(cell, tmp_path):
     classifier = make_classifier(cell=cell, pooling="attention", dropout=0.2, zoneout=0.1)
     classifier.temperature = 1.7
+    classifier.fit(TEXTS, TARGETS, verbose=0)
     classifier.save_to_preset(str(tmp_path / "preset"))
     loaded = TextClassifier.from_preset(str(tmp_path / "preset"))
     assert (loaded.labels, loaded.temperature) == (["bad", "good"], 1.7)
@@ -56,6 +57,7 @@ def test_a_preset_is_the_same_classifier(cell, tmp_path):
     np.testing.assert_allclose(
         loaded.predict(TEXTS, verbose=0), classifier.predict(TEXTS, verbose=0), atol=1e-6
     )
+    classifier.fit(TEXTS, TARGETS, verbose=0)  # saving has not ended its training
 
 
 def test_tokens_are_as_wide_as_the_longest_text_and_cut_at_the_limit():

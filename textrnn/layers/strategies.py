@@ -4,7 +4,6 @@ Every tensor here is time-major: `(time, batch, ...)`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -55,20 +54,20 @@ def recur(
     # What is carried from step to step is the states and, only where a later step or the caller needs it,
     # the output.
     carries_output = mask is not None or not return_all_outputs
-    outputs, carry = (partial(loop, fold_by=unrolled) if unroll else STRATEGIES[strategy])(
+    outputs, carry = (unrolled if unroll else STRATEGIES[strategy])(
         _advance(step, len(projected), list(noise), count, zero_output_for_mask, return_all_outputs),
-        [*states, *([first_output] if carries_output else [])],
+        _values([*states, *([first_output] if carries_output else [])]),
         list(projected),
         [*noise.values(), *([] if mask is None else [mask])],
-        kernels,
-        weights,
+        dict(zip(kernels, _values(kernels.values()), strict=True)),
+        dict(zip(weights, _values(weights.values()), strict=True)),
         [first_output] if return_all_outputs else [],
     )
     last_output = carry[count] if carries_output else outputs[0][-1]
     return last_output, outputs[0] if return_all_outputs else None, carry[:count]
 
 
-def loop(advance, carry, projected, constants, kernels, weights, outputs_like, fold_by=None):
+def loop(advance, carry, projected, constants, kernels, weights, outputs_like):
     """One step after another, differentiated by the backend. The reference for every other strategy.
 
     Args:
@@ -79,7 +78,6 @@ def loop(advance, carry, projected, constants, kernels, weights, outputs_like, f
         kernels: name -> `(n, m)`.
         weights: name -> tensor.
         outputs_like: a tensor with the shape and dtype of one step's output, or none.
-        fold_by: `unrolled`, or a loop of the backend if left out.
 
     Returns:
         All outputs, `[(time, batch, n)]` or nothing, and the last carry.
@@ -89,13 +87,20 @@ def loop(advance, carry, projected, constants, kernels, weights, outputs_like, f
     def body(carry, inputs):
         return advance(carry, inputs, dot, weights)
 
-    carry, outputs = (fold_by or _differentiable_fold)(body, carry, [*projected, *constants], outputs_like)
-    return outputs, carry
+    carry, outputs = fold(body, carry, [*projected, *constants], outputs_like, differentiated=True)
+    return stacked(outputs), carry
 
 
-def _differentiable_fold(body, carry, inputs, outputs_like):
-    carry, outputs = fold(body, carry, inputs, outputs_like, differentiated=True)
-    return carry, stacked(outputs)
+def unrolled(advance, carry, projected, constants, kernels, weights, outputs_like):
+    """As `loop`, but with a copy of the step for every step; `RNN` has checked that their number is known.
+
+    Arguments and results are those of `loop`.
+    """
+    dot, steps = dot_with(kernels), []
+    for inputs in zip(*(ops.unstack(x) for x in [*projected, *constants]), strict=True):
+        carry, outputs = advance(carry, list(inputs), dot, weights)
+        steps.append(outputs)
+    return [ops.stack(outputs) for outputs in zip(*steps, strict=True)], carry
 
 
 def recompute(advance, carry, projected, constants, kernels, weights, outputs_like):
@@ -108,7 +113,7 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
     those of q, and with the vectors they give the kernels' gradients at once, instead of a sum of one outer
     product a step. A cell says nothing about any of this: its `step` is run with another `dot`.
 
-    Arguments and results are those of `loop`, but for `fold_by`.
+    Arguments and results are those of `loop`.
     """
     names, weight_names = list(kernels), list(weights)
     sizes = (len(projected), len(carry), len(names), len(weight_names), len(constants))
@@ -130,9 +135,14 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
         outputs, before, products = _split(kept, (len(record.outputs_like), len(carry), len(record.names)))
         outputs = stacked(outputs)
 
-        def gradient(*upstream, **_):
-            # TensorFlow hands over one argument for each result, JAX one tuple.
-            d_outputs, d_last = _split(keras.tree.flatten(upstream), (len(outputs), len(carry)))
+        def gradient(*upstream, variables=()):
+            if variables:
+                raise InputError(
+                    "the cell's step uses weights that are not among its elementwise_weights: "
+                    f"{', '.join(variable.name for variable in variables)}. Add them there, and take them "
+                    "from what step is given as weights; or use strategy='loop'"
+                )
+            d_outputs, d_last = _split(upstream_of(upstream), (len(outputs), len(carry)))
             totals, steps = fold(
                 _replaying_backwards(advance, sizes, record, kernels, weight_names, vectors),
                 [*d_last, *(_zero_total(vector) for vector in vectors)],
@@ -196,12 +206,12 @@ def _replaying_backwards(advance, sizes, record, kernels, weight_names, vectors)
     the products and of what is projected, and those multiplied vectors that are not in the carry.
     """
     projections, carried, _, weight_count, constant_count = sizes
-    sizes = (projections, constant_count, carried, len(record.names), len(record.outputs_like))
+    inputs_sizes = (projections, constant_count, carried, len(record.names), len(record.outputs_like))
     transposed = {name: ops.transpose(kernel) for name, kernel in kernels.items()}
 
     def backward(d_carry, inputs):
         d_carry, d_weights = _split(d_carry, (carried, weight_count))
-        projected, constants, carry, products, d_outputs = _split(inputs, sizes)
+        projected, constants, carry, products, d_outputs = _split(inputs, inputs_sizes)
 
         def replay(projected, carry, vectors, products):
             multiplied = []
@@ -235,7 +245,7 @@ def _advance(step, projections, noise_names, count, zero_output_for_mask, return
         projected, noise = _split(inputs, (projections, len(noise_names)))
         valid = inputs[projections + len(noise_names) :]
         weights = {**weights, **dict(zip(noise_names, noise, strict=True))}
-        output, new_states = step(projected, states, dot, weights)
+        output, new_states = step(projected, states, _adding_products(dot), weights)
         if valid:
             otherwise = ops.zeros_like(output) if zero_output_for_mask else previous[0]
             output = ops.where(valid[0], output, otherwise)
@@ -243,6 +253,17 @@ def _advance(step, projections, noise_names, count, zero_output_for_mask, return
         return [*new_states, *([output] if previous else [])], [output] if return_all_outputs else []
 
     return advance
+
+
+def _adding_products(dot):
+    """`dot`, which adds by itself only what has the shape of a product; what is broadcast comes after."""
+
+    def adding(name, x, plus=None):
+        if plus is None or len(plus.shape) == len(x.shape):
+            return dot(name, x, plus)
+        return dot(name, x) + plus
+
+    return adding
 
 
 class _Record(NamedTuple):
@@ -261,6 +282,8 @@ def _record(advance, carry, inputs, kernels, weights):
     """Runs the first step only to see what it does; nothing of its values is used, so compilers drop it."""
     names, multiplied, products = [], [], []
     plain = dot_with(kernels)
+    # What is multiplied is found by being the same tensor, and two states may begin as one.
+    carry = [ops.zeros_like(x) for x in carry]
 
     def dot(name, x, plus=None):
         names.append(name)
@@ -309,6 +332,26 @@ def _kept_product(x, product, transposed_kernel, plus):
         return product, gradient
 
     return ops.custom_gradient(kept)(x, product, *([] if plus is None else [plus]))
+
+
+def _values(tensors):
+    """The tensors as they are now: Keras's variables may be assigned to before a gradient is asked for."""
+    tensors = [ops.convert_to_tensor(x) for x in tensors]
+    if keras.backend.backend() == "jax":
+        return tensors
+    import tensorflow as tf
+
+    return [tf.identity(x) for x in tensors]
+
+
+def upstream_of(given) -> list[Tensor]:
+    """What a custom gradient is handed over, as one list of tensors: on TensorFlow it is one argument for
+    each result, perhaps sparse, on JAX one tuple."""
+    if keras.backend.backend() == "jax":
+        return keras.tree.flatten(given)
+    import tensorflow as tf
+
+    return [tf.convert_to_tensor(d) for d in given]
 
 
 def first_derivative(d: Tensor) -> Tensor:
@@ -418,8 +461,8 @@ def fold(
         differentiated: whether the backend is going to differentiate the loop.
 
     Returns:
-        The last carry, and the outputs as the backend keeps them: see `stacked`. Outputs that are one and the
-        same tensor are kept once.
+        The last carry, and the outputs as the backend keeps them: see `stacked`. In a graph, outputs that are
+        one and the same tensor are kept once.
 
     Raises:
         InputError: for sequences that are known to have no steps.
@@ -453,20 +496,6 @@ def stacked(sequences: list) -> list[Tensor]:
     # One that stands for several outputs is stacked once.
     tensors = {id(x): x.stack() for x in sequences}
     return [tensors[id(x)] for x in sequences]
-
-
-def unrolled(
-    body: Callable, carry: list[Tensor], inputs: list[Tensor], outputs_like: list[Tensor]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """As `fold`, but a copy of `body` for every step; the outputs are stacked.
-
-    `RNN` has checked that the number of steps is known.
-    """
-    steps = []
-    for step in zip(*(ops.unstack(x) for x in inputs), strict=True):
-        carry, outputs = body(carry, list(step))
-        steps.append(outputs)
-    return carry, [ops.stack(outputs) for outputs in zip(*steps, strict=True)]
 
 
 def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated):
@@ -543,6 +572,8 @@ def vector_jacobian(function: Callable, arguments: tuple, cotangents: list[Tenso
         return pull_back(cotangents), others
     import tensorflow as tf
 
+    if _eager():  # one tensor that stands for two arguments would get the gradients of both, twice
+        arguments = keras.tree.map_structure(tf.identity, arguments)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(arguments)
         outputs, others = function(*arguments)

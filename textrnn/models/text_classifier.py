@@ -206,6 +206,16 @@ class TextClassifier(keras_hub.models.TextClassifier):
         kwargs.setdefault("shuffle", False)
         return super().fit(x, *args, **kwargs)
 
+    def save_to_preset(self, preset_dir, **kwargs):
+        """Saves the model and its preprocessor; see `keras_hub.models.Task.save_to_preset`."""
+        # Not what the optimizer has gathered: a model that is loaded has a new one, and would warn of it.
+        optimizer = getattr(self, "optimizer", None)
+        self.optimizer = keras.optimizers.Adam()
+        try:
+            super().save_to_preset(preset_dir, **kwargs)
+        finally:
+            self.optimizer = optimizer
+
     def get_config(self):
         """Returns the arguments of the constructor."""
         config = super().get_config()

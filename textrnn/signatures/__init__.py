@@ -3,6 +3,9 @@
 The same functions answer in Python, at the command line and in the exported SavedModel.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from textrnn.models.causal_lm import CausalLM
@@ -10,7 +13,7 @@ from textrnn.models.text_classifier import TextClassifier
 from textrnn.signatures.classification import classification_signatures
 from textrnn.signatures.text_generation import MAX_NEW_TOKENS, text_completer, text_signatures
 
-SIGNATURES = {CausalLM: text_signatures, TextClassifier: classification_signatures}
+SIGNATURES: dict[Any, Callable] = {CausalLM: text_signatures, TextClassifier: classification_signatures}
 """Task -> the function that makes its signatures."""
 
 

@@ -1,0 +1,310 @@
+r"""Sentiment analysis: train a recurrent classifier on your labelled texts, look at why, and serve it.
+
+    python recipes/sentiment.py --data reviews.csv --name reviews
+    python recipes/sentiment.py --data folder_with_a_folder_per_class --name topics
+    python recipes/sentiment.py --data tweets.jsonl --text_column body --label_column mood --name moods
+
+Without `--data` and `--dataset` it trains on 1,296 short reviews written for this project, in a minute.
+
+It leaves, in `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `preset/`, for
+`textrnn.TextClassifier.from_preset`; and `report/`, with the options, scores, pictures and explanations.
+"""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from textrnn import cli
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to train on, what to train, and how.
+
+    Args:
+        data: Your labelled texts: a .csv, .tsv or .jsonl file, or a folder with a folder for each class.
+        dataset: A public set instead of your own: sst2 or imdb.
+        test_data: Labelled texts to measure on, as data; a part of data is kept back for that if left out.
+        text_column: The column with the texts.
+        label_column: The column with the labels.
+        held_out: The part of the texts that is kept back to choose the best epoch and to calibrate; as much
+            again is kept back to measure on, if there is no other part for that.
+        tokenizer: What a token is: sentencepiece (pieces of words), word, character or byte.
+        vocabulary_size: How many different tokens; chosen by the size of the text if left out.
+        lowercase: Whether upper and lower case are the same.
+        max_tokens: Texts are cut after this many tokens.
+        cell: The recurrent cell: a name (`textrnn cells` lists them), or module:attribute for a GateSpec or a
+            cell class of your own in module.py.
+        units: The width of each direction of a recurrent layer.
+        layers: How many recurrent layers.
+        embedding_dim: The width of the token vectors.
+        pooling: How the outputs of all steps become one: max, mean, last or attention.
+        dropout: The fraction of each layer's inputs, and of what is pooled, to drop while training.
+        recurrent_dropout: The fraction of the recurrent state to drop while training.
+        weight_drop: The fraction of the recurrent weights to drop while training.
+        zoneout: How likely a unit of the recurrent state keeps its old value while training.
+        embedding_dropout: The fraction of the vocabulary to drop while training: whole tokens, for a batch.
+        class_weights: Whether rare classes count as much as frequent ones: balanced or none.
+        label_smoothing: The part of the targets' probability that is spread over all classes.
+        batch_size: How many texts of about one length are trained on side by side.
+        epochs: How often the texts are read at the most.
+        patience: Training ends after this many epochs that made the held-out loss no better.
+        learning_rate: The highest learning rate; it warms up and then falls to zero.
+        clipnorm: Gradients are scaled down to this global norm.
+        seed: For the parts, the initial weights and dropout.
+        name: The model's name, for its folder and its address.
+        output: The folder of all models.
+    """
+
+    data: Path | None = None
+    dataset: str | None = None
+    test_data: Path | None = None
+    text_column: str = "text"
+    label_column: str = "label"
+    held_out: float = 0.1
+    tokenizer: str = "sentencepiece"
+    vocabulary_size: int | None = None
+    lowercase: bool = True
+    max_tokens: int = 512
+    cell: str = "lstm"
+    units: int = 64
+    layers: int = 1
+    embedding_dim: int = 64
+    pooling: str = "max"
+    dropout: float = 0.5
+    recurrent_dropout: float = 0.0
+    weight_drop: float = 0.0
+    zoneout: float = 0.0
+    embedding_dropout: float = 0.2
+    class_weights: str = "balanced"
+    label_smoothing: float = 0.0
+    batch_size: int = 32
+    epochs: int = 10
+    patience: int = 3
+    learning_rate: float = 2e-3
+    clipnorm: float = 1.0
+    seed: int = 0
+    name: str = "sentiment"
+    output: Path = Path("saved_models")
+
+
+def main(options: Options):
+    """Trains, calibrates, evaluates, explains, reports and exports."""
+    import keras
+    import numpy as np
+
+    from textrnn import evaluation, export, losses, report, training
+    from textrnn.data import batching, labelled
+
+    check(options)
+    keras.utils.set_random_seed(options.seed)
+    folder = options.output / options.name
+
+    # === Data: to train on, to choose and calibrate by, to measure on ===
+    train, held_out, test = load_examples(options)
+    labels = labelled.check_classes(train)
+    targets = [np.array([labels.index(e.label) for e in part], "int32") for part in (train, held_out, test)]
+    print(
+        f"{len(train):,} texts to train on, {len(held_out):,} held out and {len(test):,} to measure on; "
+        + ", ".join(
+            f"{label} {count:,}" for label, count in zip(labels, np.bincount(targets[0]), strict=True)
+        ),
+        flush=True,
+    )
+
+    # === The classifier to beat ===
+    baseline = evaluation.tfidf_baseline([e.text for e in train], targets[0])
+    baseline_score = evaluation.classification(targets[2], baseline.predict_proba([e.text for e in test]))
+    print(f"TF-IDF and logistic regression: {baseline_score}", flush=True)
+
+    # === Model ===
+    classifier = new_model(options, labels, [e.text for e in train])
+    tokens = [classifier.preprocessor.encode([e.text for e in part]) for part in (train, held_out)]
+    weights = None
+    if options.class_weights == "balanced":
+        weights = (len(train) / (len(labels) * np.bincount(targets[0])))[targets[0]].astype("float32")
+    batches = batching.batches_of_like_length(
+        tokens[0], targets[0], options.batch_size, weights, seed=options.seed
+    )
+    validation = batching.batches_of_like_length(tokens[1], targets[1], 64, shuffle=False)
+    print(
+        f"{classifier.preprocessor.tokenizer.vocabulary_size():,} different tokens, "
+        f"{np.mean([len(text) for text in tokens[0]]):.0f} a text; {classifier.count_params():,} weights",
+        flush=True,
+    )
+
+    # === Training ===
+    schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)
+    classifier.compile(
+        keras.optimizers.Adam(schedule, global_clipnorm=options.clipnorm),
+        losses.TokenCrossentropy(options.label_smoothing),
+        metrics=[],
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+    )
+    export.set_aside(folder / "report")
+    result = training.fit(
+        classifier,
+        batches,
+        epochs=options.epochs,
+        validation_data=validation,
+        callbacks=[keras.callbacks.EarlyStopping(patience=options.patience)],
+        progress=training.ProgressBar("text", options.batch_size),
+    )
+
+    # === Calibration, on texts that were not trained on ===
+    held_out_logits = evaluation.logits_of_texts(classifier, [e.text for e in held_out])
+    classifier.temperature = evaluation.fit_temperature(held_out_logits, targets[1])
+    preset = export.save_preset(classifier, folder)
+
+    # === Evaluation ===
+    texts = [e.text for e in test]
+    probabilities = np.asarray(classifier.probabilities(evaluation.logits_of_texts(classifier, texts)))
+    score = evaluation.classification(targets[2], probabilities)
+    print(f"this model:                     {score}")
+    metrics = {
+        "test": vars(score),
+        "tfidf_baseline": vars(baseline_score),
+        "temperature": classifier.temperature,
+        "best_epoch": result.best_epoch,
+        "stopped": result.stopped,
+        "training_seconds": result.seconds,
+        "training_texts_per_second": result.items_per_second,
+    }
+    report.save_report(
+        folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
+    )
+    look_closer(folder / "report", classifier, texts, targets[2], probabilities)
+
+    # === SavedModel ===
+    version = export.export(classifier, folder, warmup_prompts=texts[:1])
+    export.write_models_config(options.output)
+    print(f"report     {folder / 'report'}")
+    print(f"preset     {preset}")
+    print(f"SavedModel {version}")
+    print(f"ask it:    textrnn explain {folder} {shlex.quote(min(texts, key=len))}")
+
+
+def look_closer(folder, classifier, texts, targets, probabilities, most=8):
+    """Writes which classes are confused, and why: the surest errors, and the texts it was least sure of."""
+    import numpy as np
+    from sklearn.metrics import classification_report
+
+    from textrnn import explanation, plots
+    from textrnn.signatures import python_functions
+
+    labels, chosen, sure = classifier.labels, probabilities.argmax(axis=1), probabilities.max(axis=1)
+    by_class = classification_report(
+        targets, chosen, labels=range(len(labels)), target_names=labels, zero_division=0
+    )
+    print(by_class)
+    (folder / "classification.txt").write_text(by_class, encoding="utf-8")
+    plots.classification(targets, probabilities, labels, folder / "classification.png")
+
+    wrong, right = np.flatnonzero(chosen != targets), np.flatnonzero(chosen == targets)
+    groups = {
+        "Wrong, and sure of it": wrong[np.argsort(-sure[wrong])][:most],
+        "Least sure": np.argsort(sure)[:most],
+        "Right, and surest": right[np.argsort(-sure[right])][:most],
+    }
+    explain = explanation.explainer(python_functions(classifier))
+    page = explanation.to_html(
+        [(heading, explain([texts[row] for row in rows])) for heading, rows in groups.items() if len(rows)]
+    )
+    (folder / "explanations.html").write_text(page, encoding="utf-8")
+
+
+def check(options):
+    """Says what cannot be before the long work begins."""
+    import textrnn
+
+    for name in ("units", "layers", "embedding_dim", "max_tokens", "batch_size", "epochs", "patience"):
+        if getattr(options, name) < 1:
+            raise cli.InputError(f"--{name} {getattr(options, name)}: give 1 or more")
+    fractions = (
+        "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "label_smoothing"
+    )  # fmt: skip
+    for name in fractions:
+        if not 0 <= getattr(options, name) < 1:
+            raise cli.InputError(
+                f"--{name} {getattr(options, name)}: give a fraction of at least 0 and below 1"
+            )
+    if not 0 < options.held_out < 0.5:
+        raise cli.InputError(f"--held_out {options.held_out}: give a fraction above 0 and below 0.5")
+    if options.class_weights not in ("balanced", "none"):
+        raise cli.InputError(f"--class_weights {options.class_weights}: give balanced or none")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
+        raise cli.InputError(
+            f"--name {options.name}: it is part of an address; use letters, digits, . _ and -"
+        )
+    textrnn.layers.SequencePooling(options.pooling)
+    layer = textrnn.Recurrent(
+        textrnn.GatedCell(4, options.cell),
+        recurrent_dropout=options.recurrent_dropout,
+        weight_drop=options.weight_drop,
+        zoneout=options.zoneout,
+    )
+    layer.build((None, None, 4))
+
+
+def load_examples(options):
+    """The texts to train on, to choose and calibrate by, and to measure on."""
+    from textrnn.data import datasets, labelled, starter
+
+    def remark(remarks):
+        for text in remarks:
+            print(f"note: {text}", flush=True)
+
+    if options.data and options.dataset:
+        raise cli.InputError("--data and --dataset: give one of them")
+    test = None
+    if options.data:
+        train, remarks = labelled.read_labelled(options.data, options.text_column, options.label_column)
+        remark(remarks)
+        labelled.check_classes(train, least=3 if options.test_data is None else 2)
+        if options.test_data:
+            test, remarks = labelled.read_labelled(
+                options.test_data, options.text_column, options.label_column
+            )
+            remark(remarks)
+            labelled.check_known(train, test)
+    elif options.dataset:
+        found = datasets.load_labelled(options.dataset)
+        print(f"{options.dataset}, licence: {found.licence}", *found.files, sep="\n  ")
+        train, test = found.train, found.test
+    else:
+        print("The starter corpus: short reviews written for this project. Give --data for your own texts.")
+        train, test = starter.starter_reviews()
+    if test is None:
+        train, test = labelled.split(train, options.held_out, options.seed)
+    train, held_out = labelled.split(train, options.held_out, options.seed)
+    remark(labelled.repeated([*train, *held_out], test))
+    return train, held_out, test
+
+
+def new_model(options, labels, texts):
+    """A classifier for these texts, with a tokenizer trained on them."""
+    from textrnn.models.encoder import RecurrentEncoder
+    from textrnn.models.text_classifier import TextClassifier, TextClassifierPreprocessor
+    from textrnn.tokenizers import train_tokenizer
+
+    texts = [text.lower() for text in texts] if options.lowercase else texts
+    tokenizer = train_tokenizer(options.tokenizer, texts, options.vocabulary_size)
+    encoder = RecurrentEncoder(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        cell=options.cell,
+        units=options.units,
+        num_layers=options.layers,
+        embedding_dim=options.embedding_dim,
+        dropout=options.dropout,
+        recurrent_dropout=options.recurrent_dropout,
+        weight_drop=options.weight_drop,
+        zoneout=options.zoneout,
+        embedding_dropout=options.embedding_dropout,
+    )
+    preprocessor = TextClassifierPreprocessor(tokenizer, options.max_tokens, options.lowercase)
+    return TextClassifier(encoder, labels, preprocessor, options.pooling, dropout=options.dropout)
+
+
+if __name__ == "__main__":
+    cli.run_recipe(main, Options, __doc__)

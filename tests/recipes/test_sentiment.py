@@ -1,0 +1,153 @@
+"""The sentiment recipe, from labelled texts to answers, through its command line."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from textrnn import cli
+from textrnn.serving.saved_model import load_signatures
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "sentiment.py"
+SMALL = [
+    "--units",
+    "8",
+    "--embedding_dim",
+    "8",
+    "--tokenizer",
+    "word",
+    "--epochs",
+    "4",
+    "--learning_rate",
+    "0.02",
+]
+WORDS = {"good": "a joy to see", "bad": "dull and too long", "mixed": "neither here nor there"}
+
+
+def table(path, classes=("good", "bad"), count=20):
+    rows = [f"{i} {WORDS[name]} number {i % 3}\t{name}" for i in range(count) for name in classes]
+    path.write_text("review\tverdict\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, RECIPE, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a model, and what the recipe printed."""
+    folder = tmp_path_factory.mktemp("sentiment")
+    data = table(folder / "reviews.tsv", ("good", "bad", "mixed"), 60)
+    done = run(
+        "--data", data, "--text_column", "review", "--label_column", "verdict", "--name", "tiny",
+        "--output", folder, *SMALL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder / "tiny", done.stdout
+
+
+def test_it_learns_and_leaves_everything(trained):
+    folder, printed = trained
+    assert {child.name for child in folder.iterdir()} == {"1", "preset", "report"}
+    assert {child.name for child in (folder / "report").iterdir()} == {
+        "config.yaml", "metrics.json", "history.csv", "learning_curve.png",
+        "classification.txt", "classification.png", "explanations.html",
+    }  # fmt: skip
+    metrics = json.loads((folder / "report" / "metrics.json").read_text("utf-8"))["metrics"]
+    assert metrics["test"]["accuracy"] > 0.9
+    assert metrics["tfidf_baseline"]["accuracy"] > 0.9
+    assert "TF-IDF and logistic regression: accuracy" in printed
+    assert "this model:                     accuracy" in printed
+    assert "bad 49, good 49, mixed 49" in printed
+
+
+def test_the_saved_model_says_labels(trained):
+    answer = load_signatures(trained[0])["serving_default"](
+        text=tf.constant(["a joy to see", "Dull and too long"])
+    )
+    assert answer["label"].numpy().tolist() == [b"good", b"bad"]
+
+
+def command(capsys, *arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["textrnn", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+@pytest.mark.parametrize("kind", ["", "preset"])
+def test_classify_answers_a_text_and_a_file(trained, kind, tmp_path, capsys):
+    model = trained[0] / kind
+    _, printed, _ = command(capsys, "classify", model, "--text", "dull and too long")
+    assert re.fullmatch(r"bad\t[01]\.\d{4}\n", printed)
+    texts = [WORDS[name] for name in ("bad", "mixed", "good")] * 20 + [""]
+    (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n", "utf-8")
+    status, printed, _ = command(
+        capsys, "classify", model, "--file", tmp_path / "texts.txt", "--batch_size", 3
+    )
+    assert status == 0
+    assert [line.split("\t")[0] for line in printed.splitlines()][:60] == ["bad", "mixed", "good"] * 20
+    assert len(printed.splitlines()) == 61
+    out = tmp_path / "labels.tsv"
+    command(capsys, "classify", model, "--file", tmp_path / "texts.txt", "--output", out)
+    assert [line.split("\t")[0] for line in out.read_text("utf-8").splitlines()] == [
+        line.split("\t")[0] for line in printed.splitlines()
+    ]
+
+
+def test_explain_shows_the_words_that_decide(trained, tmp_path, capsys):
+    page = tmp_path / "why.html"
+    status, printed, _ = command(capsys, "explain", trained[0], "number 7 dull and too long", "--html", page)
+    assert status == 0
+    first, marked, *most = printed.splitlines()
+    assert re.fullmatch(r"bad, \d+ %", first)
+    assert marked == "number 7 dull and too long"
+    assert most[0].split()[1] in ("dull", "and", "too", "long")
+    assert "dull" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "DATA"], "there is no 'text' and no 'label'; there are 'review', 'verdict'"),
+        (["--data", "DATA", "--dataset", "sst2"], "--data and --dataset: give one of them"),
+        (["--dataset", "sst"], "no set of labelled texts is called 'sst'"),
+        (["--pooling", "sum"], "no pooling 'sum'"),
+        (["--held_out", "0.7"], "--held_out 0.7"),
+        (["--class_weights", "some"], "give balanced or none"),
+        (["--name", "a/b"], "it is part of an address"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_long_work(arguments, message, tmp_path):
+    data = table(tmp_path / "reviews.tsv")
+    done = run(
+        *(str(data) if argument == "DATA" else argument for argument in arguments), "--output", tmp_path
+    )
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("classes", "count", "message"),
+    [
+        (("good",), 20, r"all texts \(20\) are of the class 'good'"),
+        (("good", "bad"), 2, "'bad' has 2 of the 3"),
+    ],
+)
+def test_too_few_classes_or_examples_are_refused(classes, count, message, tmp_path):
+    data = table(tmp_path / "reviews.tsv", classes, count)
+    done = run("--data", data, "--text_column", "review", "--label_column", "verdict", "--output", tmp_path)
+    assert done.returncode == 2
+    assert re.search(message, done.stderr)
