@@ -14,6 +14,8 @@ everything is float32, and all sequences are full. Contestants get the same shap
 - lengths: training for sequences of 64 to 4096 steps.
 - linear: training with a linear cell, by each way to run it.
 - cells: training with every sequential cell, beside the LSTM; what is compared is the time of a multiply-add.
+- parts: where an LSTM's training step goes, by leaving things out: its activations, then everything but
+  its matrix products, then the recurrence. (TensorFlow's profiler makes small operations ten times as long.)
 - models: training steps and generation of whole language models, as language_model.py beside this file says,
   in milliseconds for a step of training and for a generated token of all rows.
 - memory: how much more memory a process takes at its peak when it trains for the first time than it had taken
@@ -75,12 +77,13 @@ LENGTHS = (64, 256, 1024, 4096)
 WORKS = (
     *(Work("forward", cell, *SIZES[0]) for cell in ("lstm", "gru")),
     *(Work("training", cell, *size) for cell in ("lstm", "gru") for size in SIZES),
+    Work("parts", "lstm", *SIZES[0]),
     Work("classifier", "lstm", 32, 128, 128),
     *(Work("lengths", "lstm", 8, steps, 256) for steps in LENGTHS),
     *(Work("linear", cell, 16, steps, 256) for cell in ("min_gru", "qrnn") for steps in (64, 1024)),
     Work("memory", "lstm", 16, 1024, 256),
 )
-TASKS = ("forward", "training", "classifier", "lengths", "linear", "cells", "models", "memory")
+TASKS = ("forward", "training", "parts", "classifier", "lengths", "linear", "cells", "models", "memory")
 OURS = "textrnn"
 GOALS = {
     ("training", "lstm", "PyTorch"): 1.2,
@@ -182,7 +185,7 @@ def numbers(work, width):
 LAYERS = ("forward", "training", "lengths", "memory")
 
 
-@contestant(OURS, "keras", (*LAYERS, "linear"))
+@contestant(OURS, "keras", (*LAYERS, "linear", "parts"))
 def run_textrnn(work, jit=False):
     """`Recurrent`, as it comes."""
     import textrnn
@@ -223,6 +226,66 @@ def run_textrnn_parallel(work):
         run = run_textrnn(work)
         run()  # traced as it is now
     return run
+
+
+def run_variant(work, rule):
+    """An LSTM's weights with another step: a function of its gates' sums and its states."""
+    import textrnn
+
+    class Variant(textrnn.GatedCell):
+        def __init__(self, units):
+            super().__init__(units, "lstm")
+
+        def step(self, projected, states, dot, weights):
+            h = states[0]
+            gates = [dot(role, h, x) for role, x in zip(self.spec.learned, projected, strict=True)]
+            return rule(gates, *states)
+
+    return keras_run(work, textrnn.Recurrent(Variant(work.units), return_sequences=True))
+
+
+@contestant("without activations", "keras", ("parts",))
+def run_without_activations(work):
+    """The gates as they are."""
+
+    def rule(gates, h, c):
+        i, f, g, o = gates
+        c = f * c + i * g
+        return o * c, [o * c, c]
+
+    return run_variant(work, rule)
+
+
+@contestant("products alone", "keras", ("parts",))
+def run_products(work):
+    """A sum of the gates, with a gradient of its own for each."""
+
+    def rule(gates, h, c):
+        h = sum(0.1 * (k + 1) * gate for k, gate in enumerate(gates))
+        return h, [h, c]
+
+    return run_variant(work, rule)
+
+
+@contestant("projections alone", "tensorflow", ("parts",))
+def run_projections(work):
+    """What depends on the input alone, and its gradients, without a loop."""
+    import tensorflow as tf
+
+    import textrnn
+
+    cell, x = textrnn.GatedCell(work.units, work.cell), tf.constant(numbers(work, work.units))
+    cell.build(x.shape)
+    d = [tf.transpose(x, [1, 0, 2])] * GATES[work.cell]
+
+    @tf.function(autograph=False)
+    def run():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            projected = cell.project_inputs(tf.transpose(x, [1, 0, 2]))
+        return [*projected, *tape.gradient(projected, [x, cell.kernel.value, cell.bias.value], d)]
+
+    return lambda: finished(run())
 
 
 @contestant("textrnn, min_gru", "keras", ("lengths",))
@@ -439,12 +502,12 @@ def classify_torch(work):
 GATES = {"lstm": 4, "gru": 3}
 
 
-@contestant("floor", "tensorflow", ("forward", "training"))
+@contestant("floor", "tensorflow", ("forward", "training", "parts"))
 def run_floor(work):
     """The products alone, in the shapes in which they must happen: recurrent ones one after another."""
     import tensorflow as tf
 
-    gates, training = GATES[work.cell], work.task == "training"
+    gates, training = GATES[work.cell], work.task != "forward"
     flat = tf.random.normal((work.batch_size * work.steps, work.units))
     wide = tf.random.normal((work.batch_size * work.steps, gates * work.units))
     kernel = tf.random.normal((work.units, gates * work.units))

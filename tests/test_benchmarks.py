@@ -132,7 +132,7 @@ def test_every_contestant_of_every_task_does_its_work(tmp_path):
     report = json.loads((tmp_path / "recurrence.json").read_text("utf-8"))
     assert done.stdout == (tmp_path / "recurrence.md").read_text("utf-8")
     assert {entry["work"]["task"] for entry in report["results"]} == {
-        "forward", "training", "classifier", "lengths", "linear", "memory", "cells", "generation"
+        "forward", "training", "parts", "classifier", "lengths", "linear", "memory", "cells", "generation"
     }  # fmt: skip
     for entry in report["results"]:
         assert entry["rows"][0]["contestant"] in ("textrnn", "lstm")

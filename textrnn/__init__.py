@@ -20,6 +20,9 @@ _PUBLIC = {
     "RecurrentBackbone": "models.causal_lm",
     "CausalLM": "models.causal_lm",
     "CausalLMPreprocessor": "models.causal_lm",
+    "RecurrentEncoder": "models.encoder",
+    "TextClassifier": "models.text_classifier",
+    "TextClassifierPreprocessor": "models.text_classifier",
     "RowSampler": "decoding",
     "InputError": "errors",
 }
