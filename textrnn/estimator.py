@@ -120,7 +120,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The most probable label of each text."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
 
 def _texts(given):
