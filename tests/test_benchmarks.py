@@ -53,6 +53,8 @@ def test_contestants_say_how_many_tokens_they_did(benchmark, task):
     inputs = benchmark["make_inputs"](work, seed=0)
     for (peer, _), prepare in benchmark["CONTESTANTS"][task].items():
         done = 2 * 4 if peer == "Keras, re-reading" else 2 * {"training": 3 * 5, "generation": 7}[task]
+        if peer == "re-reading overlapping windows":
+            done //= 2  # half of each is new text
         run = prepare(work, inputs)
         assert run is None or run() == done  # None: its library is not installed
 
