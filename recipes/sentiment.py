@@ -10,7 +10,6 @@ It leaves, in `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `pr
 `textrnn.TextClassifier.from_preset`; and `report/`, with the options, scores, pictures and explanations.
 """
 
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,35 +215,22 @@ def look_closer(folder, classifier, texts, targets, probabilities, most=8):
 
 def check(options):
     """Says what cannot be before the long work begins."""
-    import textrnn
+    from textrnn.layers import SequencePooling
 
-    for name in ("units", "layers", "embedding_dim", "max_tokens", "batch_size", "epochs", "patience"):
-        if getattr(options, name) < 1:
-            raise cli.InputError(f"--{name} {getattr(options, name)}: give 1 or more")
+    whole = (
+        "units", "layers", "embedding_dim", "vocabulary_size", "max_tokens", "batch_size", "epochs",
+        "patience",
+    )  # fmt: skip
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "label_smoothing"
     )  # fmt: skip
-    for name in fractions:
-        if not 0 <= getattr(options, name) < 1:
-            raise cli.InputError(
-                f"--{name} {getattr(options, name)}: give a fraction of at least 0 and below 1"
-            )
+    cli.check_options(options, whole, fractions)
     if not 0 < options.held_out < 0.5:
         raise cli.InputError(f"--held_out {options.held_out}: give a fraction above 0 and below 0.5")
     if options.class_weights not in ("balanced", "none"):
         raise cli.InputError(f"--class_weights {options.class_weights}: give balanced or none")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
-        raise cli.InputError(
-            f"--name {options.name}: it is part of an address; use letters, digits, . _ and -"
-        )
-    textrnn.layers.SequencePooling(options.pooling)
-    layer = textrnn.Recurrent(
-        textrnn.GatedCell(4, options.cell),
-        recurrent_dropout=options.recurrent_dropout,
-        weight_drop=options.weight_drop,
-        zoneout=options.zoneout,
-    )
-    layer.build((None, None, 4))
+    SequencePooling(options.pooling)
+    cli.check_cell(options)
 
 
 def load_examples(options):

@@ -12,7 +12,6 @@ It leaves, in `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `pr
 and for `textrnn.CausalLM.from_preset`; and `report/`, with the options, scores, curves and samples.
 """
 
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,43 +187,23 @@ def main(options: Options):
 
 def check(options):
     """Says what cannot be before the long work begins."""
-    import textrnn
     from textrnn.cells import find_cell
 
     whole = ("units", "layers", "sequence_length", "batch_size", "epochs", "embedding_dim", "vocabulary_size")
-    for name in whole:
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise cli.InputError(f"--{name} {value}: give 1 or more")
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "restart_probability"
     )  # fmt: skip
-    for name in fractions:
-        value = getattr(options, name)
-        if not 0 <= value < 1:
-            raise cli.InputError(f"--{name} {value}: give a fraction of at least 0 and below 1")
+    cli.check_options(options, whole, fractions)
     for name in ("ar", "tar"):
         value = getattr(options, name)
         if not 0 <= value < float("inf"):
             raise cli.InputError(f"--{name} {value}: give 0 or more")
-    if not options.from_preset:
-        layer = textrnn.Recurrent(
-            textrnn.GatedCell(4, options.cell),
-            recurrent_dropout=options.recurrent_dropout,
-            weight_drop=options.weight_drop,
-            zoneout=options.zoneout,
-        )
-        layer.build((None, None, 4))
-    else:
-        find_cell(options.cell)  # a class of one's own is registered by being found
-    if not 0 <= options.seed < 2**31:
-        raise cli.InputError(f"--seed {options.seed}: give a whole number from 0 to 2147483647")
     if options.max_new_tokens < 0:
         raise cli.InputError(f"--max_new_tokens {options.max_new_tokens}: give 0 or more")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
-        raise cli.InputError(
-            f"--name {options.name}: it is part of an address; use letters, digits, . _ and -"
-        )
+    if options.from_preset:
+        find_cell(options.cell)  # a class of one's own is registered by being found
+    else:
+        cli.check_cell(options)
 
 
 def load_texts(options):

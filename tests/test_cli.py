@@ -6,9 +6,10 @@ import sys
 import time
 
 import pytest
+from references.command import textrnn_command
 
 import textrnn
-from textrnn import cli, export
+from textrnn import export
 from textrnn.tokenizers import ByteTokenizer
 
 
@@ -20,19 +21,6 @@ def model(tmp_path_factory):
     export.save_preset(lm, folder)
     export.export(lm, folder)
     return folder
-
-
-def textrnn_command(capsys, *arguments):
-    """Runs the command in this process; returns exit status, stdout and stderr."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["textrnn", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-    printed = capsys.readouterr()
-    return status, printed.out, printed.err
 
 
 def test_generates_from_the_saved_model_and_the_preset_alike(model, capsys):

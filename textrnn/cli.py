@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so `--help` answers at once.
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
@@ -270,6 +271,50 @@ def run_recipe(main, options_class, description):
         main(options_class(**given.as_dict()))
 
     run(start)
+
+
+def check_options(options, whole=(), fractions=()):
+    """Refuses options of a recipe that cannot be, before the long work begins.
+
+    Args:
+        options: the recipe's options, with a `name` and a `seed`.
+        whole: the names of those that must be 1 or more, unless they are None.
+        fractions: the names of those that must be at least 0 and below 1.
+
+    Raises:
+        InputError: naming the first that is wrong.
+    """
+    for name in whole:
+        value = getattr(options, name)
+        _expect(value is None or value >= 1, f"--{name} {value}: give 1 or more")
+    for name in fractions:
+        value = getattr(options, name)
+        _expect(0 <= value < 1, f"--{name} {value}: give a fraction of at least 0 and below 1")
+    _expect(0 <= options.seed < 2**31, f"--seed {options.seed}: give a whole number from 0 to 2147483647")
+    _expect(
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name),
+        f"--name {options.name}: it is part of an address; use letters, digits, . _ and -",
+    )
+
+
+def check_cell(options):
+    """Refuses a recipe's `cell`, or what it does not go together with, before the long work begins.
+
+    Args:
+        options: the recipe's options, with `cell`, `recurrent_dropout`, `weight_drop` and `zoneout`.
+
+    Raises:
+        InputError: saying why.
+    """
+    import textrnn
+
+    layer = textrnn.Recurrent(
+        textrnn.GatedCell(4, options.cell),
+        recurrent_dropout=options.recurrent_dropout,
+        weight_drop=options.weight_drop,
+        zoneout=options.zoneout,
+    )
+    layer.build((None, None, 4))
 
 
 def run(function):

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from textrnn.errors import InputError
-from textrnn.signatures import SIGNATURES
+from textrnn.signatures import SIGNATURES, signatures_of
 
 TEXT_OPS = frozenset({"SentencepieceOp", "SentencepieceTokenizeOp", "SentencepieceDetokenizeOp"})
 """Custom ops of TensorFlow Text that the stock server links."""
@@ -41,10 +41,11 @@ def export(task, folder, warmup_prompts=("",), **options):
         The `pathlib.Path` of the new version, `<folder>/<version>`.
 
     Raises:
+        InputError: for a task of another kind.
         ValueError: if the graph holds an op that a stock server lacks.
         RuntimeError: if the model cannot be loaded and run in a fresh process.
     """
-    make_signatures = next(make for kind, make in SIGNATURES.items() if isinstance(task, kind))
+    signatures = signatures_of(task, **options)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".unfinished.{os.getpid()}"
@@ -53,7 +54,7 @@ def export(task, folder, warmup_prompts=("",), **options):
         for layer in task.layers:
             archive.track(layer)
         archive.track(task.preprocessor.tokenizer)
-        for name, (function, specs) in make_signatures(task, **options).items():
+        for name, (function, specs) in signatures.items():
             archive.add_endpoint(name, function, input_signature=specs)
         archive.write_out(str(unfinished), verbose=False)
         _name_methods(unfinished)

@@ -19,7 +19,7 @@ tensorflow_only = pytest.mark.skipif(not TENSORFLOW, reason="about TensorFlow gr
 MATRICES = {"lstm": 4, "gru": 3, "multiplicative_lstm": 5, "mgu": 2}
 
 
-def training_graph(layer, static=False):
+def training_graph(layer):
     """The optimised graph of a layer's outputs and gradients."""
     import tensorflow as tf
     from tensorflow.core.protobuf import config_pb2
@@ -27,7 +27,6 @@ def training_graph(layer, static=False):
         tf_optimizer,
     )  # there is no public way to ask for the graph that runs
 
-    shape = [BATCH if static else None, TIME if static else None, UNITS]
     layer(np.zeros((BATCH, TIME, UNITS), "float32"))
 
     @tf.function(autograph=False)
@@ -37,7 +36,7 @@ def training_graph(layer, static=False):
             y = keras.tree.flatten(layer(x, training=True))[0]
         return tape.gradient(y, [x, *layer.trainable_variables])
 
-    graph = run.get_concrete_function(tf.TensorSpec(shape)).graph
+    graph = run.get_concrete_function(tf.TensorSpec([None, None, UNITS])).graph
     meta_graph = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def())
     fetched = [tensor.name for tensor in graph.structured_outputs]
     meta_graph.collection_def["train_op"].node_list.value.extend(fetched)

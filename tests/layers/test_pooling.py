@@ -59,6 +59,16 @@ def test_attention_sums_to_one_over_valid_steps():
     assert (weights[~mask] == 0).all()
 
 
+def test_no_score_of_padding_makes_those_of_valid_steps_vanish():
+    layer, (x, mask) = SequencePooling("attention"), padded()
+    layer(x, mask=mask)
+    kernel, bias, _ = layer.get_weights()
+    layer.set_weights([kernel, bias, np.full((FEATURES, 1), 1e3, "float32")])
+    towards = np.linalg.lstsq(kernel.T, np.full(FEATURES, 50.0), rcond=None)[0]  # the highest score there is
+    at_padding = np.where(mask[..., None], x, towards.astype("float32"))
+    assert_close(layer(at_padding, mask=mask), layer(x, mask=mask))
+
+
 def test_the_last_of_a_bidirectional_layer_is_what_it_returns_without_sequences():
     keras.utils.set_random_seed(1)
     sequences = keras.layers.Bidirectional(Recurrent(GatedCell(3, "gru"), return_sequences=True))

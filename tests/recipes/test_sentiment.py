@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from references.command import textrnn_command
 
-from textrnn import cli
 from textrnn.serving.saved_model import load_signatures
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "sentiment.py"
@@ -75,33 +75,21 @@ def test_the_saved_model_says_labels(trained):
     assert answer["label"].numpy().tolist() == [b"good", b"bad"]
 
 
-def command(capsys, *arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["textrnn", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-    printed = capsys.readouterr()
-    return status, printed.out, printed.err
-
-
 @pytest.mark.parametrize("kind", ["", "preset"])
 def test_classify_answers_a_text_and_a_file(trained, kind, tmp_path, capsys):
     model = trained[0] / kind
-    _, printed, _ = command(capsys, "classify", model, "--text", "dull and too long")
+    _, printed, _ = textrnn_command(capsys, "classify", model, "--text", "dull and too long")
     assert re.fullmatch(r"bad\t[01]\.\d{4}\n", printed)
     texts = [WORDS[name] for name in ("bad", "mixed", "good")] * 20 + [""]
     (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n", "utf-8")
-    status, printed, _ = command(
+    status, printed, _ = textrnn_command(
         capsys, "classify", model, "--file", tmp_path / "texts.txt", "--batch_size", 3
     )
     assert status == 0
     assert [line.split("\t")[0] for line in printed.splitlines()][:60] == ["bad", "mixed", "good"] * 20
     assert len(printed.splitlines()) == 61
     out = tmp_path / "labels.tsv"
-    command(capsys, "classify", model, "--file", tmp_path / "texts.txt", "--output", out)
+    textrnn_command(capsys, "classify", model, "--file", tmp_path / "texts.txt", "--output", out)
     assert [line.split("\t")[0] for line in out.read_text("utf-8").splitlines()] == [
         line.split("\t")[0] for line in printed.splitlines()
     ]
@@ -109,7 +97,9 @@ def test_classify_answers_a_text_and_a_file(trained, kind, tmp_path, capsys):
 
 def test_explain_shows_the_words_that_decide(trained, tmp_path, capsys):
     page = tmp_path / "why.html"
-    status, printed, _ = command(capsys, "explain", trained[0], "number 7 dull and too long", "--html", page)
+    status, printed, _ = textrnn_command(
+        capsys, "explain", trained[0], "number 7 dull and too long", "--html", page
+    )
     assert status == 0
     first, marked, *most = printed.splitlines()
     assert re.fullmatch(r"bad, \d+ %", first)

@@ -68,13 +68,14 @@ class SequencePooling(keras.layers.Layer):
         if self.mode == "last":
             return self._last(sequences, valid)
         if self.mode == "max":
-            lowest = ops.cast(-65504.0, sequences.dtype)  # the lowest in half precision
+            lowest = ops.cast(-float("inf"), sequences.dtype)
             largest = ops.max(ops.where(valid[..., None], sequences, lowest), axis=1)
             return ops.where(ops.any(valid, axis=1)[:, None], largest, ops.zeros_like(largest))
         if self.mode == "mean":
-            weights = _share(ops.cast(valid, at_least_float32(sequences)))
+            weights = ops.cast(valid, at_least_float32(sequences))
+            weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1)
         else:
-            weights = self.attention(sequences, mask)
+            weights = self.attention(sequences, valid)
         weighed = ops.cast(sequences, weights.dtype) * weights[..., None]
         return ops.cast(ops.sum(weighed, axis=1), sequences.dtype)
 
@@ -87,8 +88,12 @@ class SequencePooling(keras.layers.Layer):
         hidden = ops.tanh(ops.matmul(sequences, self.kernel) + self.bias)
         scores = ops.matmul(hidden, self.query)[..., 0]
         scores = ops.cast(scores, at_least_float32(scores))
-        scores = ops.exp(scores - ops.max(scores, axis=1, keepdims=True))
-        return _share(scores if mask is None else scores * ops.cast(mask, scores.dtype))
+        if mask is None:
+            return ops.softmax(scores, axis=1)
+        # Before the softmax, so that no score of padding makes those of valid steps vanish; and after it, for
+        # sequences that have none.
+        scores = ops.where(mask, scores, ops.cast(-1e9, scores.dtype))
+        return ops.softmax(scores, axis=1) * ops.cast(mask, scores.dtype)
 
     def _last(self, sequences, valid):
         if not self.bidirectional:
@@ -112,12 +117,6 @@ class SequencePooling(keras.layers.Layer):
             "bidirectional": self.bidirectional,
             "attention_units": self.attention_units,
         }
-
-
-def _share(weights):
-    """Weights `(batch, time)` that sum to 1, or are all zero."""
-    total = ops.sum(weights, axis=1, keepdims=True)
-    return weights / ops.where(total > 0, total, ops.ones_like(total))
 
 
 def _at_last(sequences, valid):

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from textrnn.errors import InputError
 from textrnn.models.causal_lm import CausalLM
 from textrnn.models.text_classifier import TextClassifier
 from textrnn.signatures.classification import classification_signatures
@@ -17,20 +18,35 @@ SIGNATURES: dict[Any, Callable] = {CausalLM: text_signatures, TextClassifier: cl
 """Task -> the function that makes its signatures."""
 
 
-def python_functions(task, **options):
-    """A task's signatures as a mapping of functions that are called by keyword, like those of a SavedModel.
+def signatures_of(task, **options):
+    """The serving functions of a task: name -> `(function, input specs)`.
 
     Args:
         task: a task with a preprocessor, of a kind in `SIGNATURES`.
         **options: of the function that makes its signatures.
+
+    Raises:
+        InputError: for a task of another kind.
     """
-    make = next(make for kind, make in SIGNATURES.items() if isinstance(task, kind))
+    for kind, make in SIGNATURES.items():
+        if isinstance(task, kind):
+            return make(task, **options)
+    kinds = ", ".join(kind.__name__ for kind in SIGNATURES)
+    raise InputError(f"a {type(task).__name__} has no signatures: expected one of {kinds}")
+
+
+def python_functions(task, **options):
+    """A task's signatures as a mapping of functions that are called by keyword, like those of a SavedModel.
+
+    Args:
+        task, **options: as for `signatures_of`.
+    """
 
     def by_keyword(function, specs):
         compiled = tf.function(function, input_signature=specs, autograph=False)
         return lambda **inputs: compiled(*(inputs[spec.name] for spec in specs))
 
-    return {name: by_keyword(*signature) for name, signature in make(task, **options).items()}
+    return {name: by_keyword(*signature) for name, signature in signatures_of(task, **options).items()}
 
 
 __all__ = [
@@ -38,6 +54,7 @@ __all__ = [
     "SIGNATURES",
     "classification_signatures",
     "python_functions",
+    "signatures_of",
     "text_completer",
     "text_signatures",
 ]
