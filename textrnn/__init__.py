@@ -23,7 +23,11 @@ _PUBLIC = {
     "RecurrentEncoder": "models.encoder",
     "TextClassifier": "models.text_classifier",
     "TextClassifierPreprocessor": "models.text_classifier",
+    "RecurrentSeq2Seq": "models.seq2seq_lm",
+    "Seq2SeqLM": "models.seq2seq_lm",
+    "Seq2SeqLMPreprocessor": "models.seq2seq_lm",
     "RowSampler": "decoding",
+    "BeamSearchSampler": "beam_search",
     "InputError": "errors",
 }
 

@@ -6,6 +6,7 @@ any batch.
 """
 
 import keras
+import numpy as np
 from keras import ops
 from keras_hub.samplers import Sampler
 
@@ -170,6 +171,96 @@ def generate(step, choose, logits, states, *, max_new_tokens, limit, stop_token_
         ),
     )
     return ops.transpose(token_ids), lengths
+
+
+def suppressed(logits, token_ids):
+    """Logits in float32, minus infinity for tokens that must never be chosen.
+
+    Args:
+        logits: `(..., vocabulary)`.
+        token_ids: a list or tuple of ints.
+    """
+    excluded = np.isin(np.arange(logits.shape[-1]), list(token_ids))
+    return ops.where(excluded, -float("inf"), ops.cast(logits, "float32"))
+
+
+def without_padding(token_ids, padding_mask):
+    """The columns up to the end of the longest row. On JAX shapes are static: padding costs steps there.
+
+    Args:
+        token_ids: integers, `(batch, time)`, padded on the right.
+        padding_mask: booleans, `(batch, time)`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return token_ids, padding_mask
+    longest = ops.max(ops.sum(ops.cast(padding_mask, "int32"), axis=1))
+    return token_ids[:, :longest], padding_mask[:, :longest]
+
+
+def appended(token_ids, padding_mask, new, new_lengths):
+    """Prompts, each followed by its new tokens.
+
+    Args:
+        token_ids: integers, `(batch, max_length)`, padded on the right.
+        padding_mask: booleans of the same shape.
+        new: integers, `(batch, limit)`.
+        new_lengths: int32, `(batch,)`.
+
+    Returns:
+        A dict of `"token_ids"` and `"padding_mask"`, `(batch, max_length)`.
+    """
+    prompt_lengths = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
+    position = ops.arange(ops.shape(token_ids)[1], dtype="int32")[None]
+    place = ops.clip(position - prompt_lengths[:, None], 0, ops.shape(new)[1] - 1)
+    moved = ops.take_along_axis(new, place, axis=1)
+    return {
+        "token_ids": ops.where(padding_mask, token_ids, moved),
+        "padding_mask": position < (prompt_lengths + new_lengths)[:, None],
+    }
+
+
+def generate_in_step(sampler, model, start, step, token_ids, padding_mask, stop_token_ids):
+    """Continues prompts with one of KerasHub's samplers.
+
+    They write the same position in every row, from the shortest prompt's end on.
+
+    Args:
+        sampler: a `keras_hub.samplers.Sampler`.
+        model: the model whose loop it runs.
+        start: `start(before) -> hidden, states`, reads the tokens of the prompts where `before`, booleans
+            `(batch, max_length)`, is True.
+        step: `step(token_ids, states) -> logits, hidden, states`, one token of each row.
+        token_ids: integers, `(batch, max_length)`, padded on the right.
+        padding_mask: booleans of the same shape.
+        stop_token_ids: tokens that end a text, or None.
+
+    Returns:
+        A dict of `"token_ids"` and `"padding_mask"`, `(batch, max_length)`.
+    """
+    batch_size, max_length = ops.shape(token_ids)
+    index = ops.min(ops.sum(ops.cast(padding_mask, "int32"), axis=1))
+    before = ops.broadcast_to(ops.arange(max_length) < index - 1, (batch_size, max_length))
+    hidden, states = start(before)
+
+    def next_logits(prompt, cache, index):
+        return step(ops.take(prompt, index - 1, axis=1), cache)
+
+    token_ids = sampler(
+        next=next_logits,
+        prompt=token_ids,
+        cache=states,
+        index=index,
+        mask=padding_mask,
+        stop_token_ids=stop_token_ids,
+        hidden_states=hidden,
+        model=model,
+    )
+    if stop_token_ids is None:
+        return {"token_ids": token_ids, "padding_mask": ops.ones_like(token_ids, dtype="bool")}
+    stops = sum(ops.cast(token_ids == stop, "int32") for stop in stop_token_ids) > 0
+    stops = stops & ~padding_mask
+    after = ops.cumsum(ops.cast(stops, "int32"), axis=1) - ops.cast(stops, "int32") > 0
+    return {"token_ids": token_ids, "padding_mask": ~after}
 
 
 @keras.saving.register_keras_serializable(package="textrnn")

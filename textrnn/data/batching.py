@@ -196,33 +196,114 @@ def batches_of_like_length(
     [2, 5]
     """
     lengths = np.array([len(text) for text in tokens])
-    passes = itertools.count()
-
-    def orders():
-        random = np.random.default_rng((seed, next(passes)))
-        order = random.permutation(len(tokens)) if shuffle else np.arange(len(tokens))
-        size = pool * batch_size if shuffle else len(tokens)
-        pools = [order[i : i + size] for i in range(0, len(order), size)]
-        pools = [each[np.argsort(lengths[each], kind="stable")] for each in pools]
-        batches = [each[i : i + batch_size] for each in pools for i in range(0, len(each), batch_size)]
-        return [batches[i] for i in random.permutation(len(batches))] if shuffle else batches
+    orders = _Orders([lengths], batch_size, shuffle, seed, pool)
 
     def generate():
         for rows in orders():
-            token_ids = np.zeros((len(rows), max(lengths[rows].max(), 1)), np.int32)
-            mask = np.arange(token_ids.shape[1]) < lengths[rows][:, None]
-            for row, index in enumerate(rows):
-                token_ids[row, : lengths[index]] = tokens[index]
+            token_ids, mask = _padded(tokens, rows)
             batch = ({"token_ids": token_ids, "padding_mask": mask}, targets[rows])
             yield batch if weights is None else (*batch, weights[rows])
 
     like = [np.asarray(values) for values in (targets, *([] if weights is None else [weights]))]
     signature = (
-        {
-            "token_ids": tf.TensorSpec([None, None], tf.int32),
-            "padding_mask": tf.TensorSpec([None, None], tf.bool),
-        },
+        {"token_ids": _IDS, "padding_mask": _MASK},
         *(tf.TensorSpec([None, *values.shape[1:]], values.dtype) for values in like),
     )
+    return _dataset(generate, signature, len(orders))
+
+
+def pair_batches(
+    sources: Sequence[np.ndarray],
+    targets: Sequence[np.ndarray],
+    batch_size: int,
+    start_token_id: int,
+    shuffle: bool = True,
+    seed: int = 0,
+    pool: int = 50,
+) -> tf.data.Dataset:
+    """Batches of pairs whose sources are of about one length, and whose targets are.
+
+    Args:
+        sources: the token ids of each source, each of shape `(tokens,)`.
+        targets: those of each target, which ends in the end token.
+        batch_size: how many pairs a batch has; the last may have fewer.
+        start_token_id: what the decoder reads first.
+        shuffle, seed, pool: as for `batches_of_like_length`; pairs are sorted by the length of the target,
+            and by that of the source where it is the same.
+
+    Returns:
+        A dataset of known length of `({"encoder_token_ids", "encoder_padding_mask", "decoder_token_ids",
+        "decoder_padding_mask"}, targets, weights)`, all `(batch, time)`: the decoder reads the targets one
+        step late, and a weight is 1 at a token and 0 at padding.
+
+    Example:
+    >>> from textrnn.data.batching import pair_batches
+    >>> [(inputs, targets, weights)] = pair_batches([np.array([5, 1])], [np.array([7, 8, 1])], 4, 1)
+    >>> inputs["decoder_token_ids"].numpy().tolist(), targets.numpy().tolist()
+    ([[1, 7, 8]], [[7, 8, 1]])
+    """
+    lengths = [np.array([len(text) for text in side]) for side in (sources, targets)]
+    orders = _Orders(lengths, batch_size, shuffle, seed, pool)
+
+    def generate():
+        for rows in orders():
+            source, source_mask = _padded(sources, rows)
+            target, target_mask = _padded(targets, rows)
+            late = np.concatenate([np.full((len(rows), 1), start_token_id, np.int32), target[:, :-1]], axis=1)
+            inputs = {
+                "encoder_token_ids": source,
+                "encoder_padding_mask": source_mask,
+                "decoder_token_ids": late,
+                "decoder_padding_mask": target_mask,
+            }
+            yield inputs, target, target_mask.astype(np.float32)
+
+    inputs = {
+        f"{side}_{name}": spec
+        for side in ("encoder", "decoder")
+        for name, spec in (("token_ids", _IDS), ("padding_mask", _MASK))
+    }
+    signature = (inputs, _IDS, tf.TensorSpec([None, None], tf.float32))
+    return _dataset(generate, signature, len(orders))
+
+
+_IDS, _MASK = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
+
+
+class _Orders:
+    """The rows of each batch, in another order at each call: those of like length side by side."""
+
+    def __init__(self, lengths, batch_size, shuffle, seed, pool):
+        self.lengths, self.batch_size, self.shuffle = lengths, batch_size, shuffle
+        self.pool, self.seed, self.passes = pool * batch_size, seed, itertools.count()
+
+    def __len__(self):
+        return len(self._batches(np.random.default_rng(0)))
+
+    def __call__(self):
+        return self._batches(np.random.default_rng((self.seed, next(self.passes))))
+
+    def _batches(self, random):
+        count = len(self.lengths[0])
+        order = random.permutation(count) if self.shuffle else np.arange(count)
+        size = self.pool if self.shuffle else count
+        batches = []
+        for start in range(0, count, size):
+            pool = order[start : start + size]
+            pool = pool[np.lexsort([lengths[pool] for lengths in self.lengths])]
+            batches += [pool[i : i + self.batch_size] for i in range(0, len(pool), self.batch_size)]
+        return [batches[i] for i in random.permutation(len(batches))] if self.shuffle else batches
+
+
+def _padded(tokens, rows):
+    """Token ids and padding mask of some texts, as wide as the longest and at least 1."""
+    lengths = np.array([len(tokens[row]) for row in rows])
+    token_ids = np.zeros((len(rows), max(lengths.max(), 1)), np.int32)
+    mask = np.arange(token_ids.shape[1]) < lengths[:, None]
+    token_ids[mask] = np.concatenate([tokens[row] for row in rows])
+    return token_ids, mask
+
+
+def _dataset(generate, signature, batches):
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(orders()))).prefetch(2)
+    return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)

@@ -2,7 +2,8 @@
 
 A set is read from `$TEXTRNN_DATA/<folder>/` where its files lie there, else from the cache
 (`$TEXTRNN_CACHE`, or `~/.cache/textrnn`), into which it is downloaded once. Either way every file is checked
-against its sha256. Adding a set is adding an entry to `DATASETS` or `LABELLED`.
+against its sha256, or, where none can be known, by what is in it. Adding a set is adding an entry to
+`DATASETS`, `LABELLED` or `PARALLEL`.
 """
 
 import gzip
@@ -12,6 +13,7 @@ import os
 import tarfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from tqdm import tqdm
 
 from textrnn.data.files import Document, read_documents
 from textrnn.data.labelled import Example, split
+from textrnn.data.parallel import Pair, parse_pairs, read_aligned
 from textrnn.errors import InputError
 
 
@@ -32,8 +35,8 @@ class RemoteFile:
         name: its name in the set's folder.
         url: where it is downloaded from.
         mirror: where else, if that fails.
-        sha256: of the plain file, in hexadecimal; None where what is downloaded is made into another file,
-            which is checked by what is in it.
+        sha256: of the file as it is kept, in hexadecimal; None where what is downloaded is made into another
+            file, or grows from time to time: such a file is checked by what is in it.
         member: the file's path inside the archive, where `url` is a zip archive.
         made_by: the function that makes the file of what is downloaded, if it is not kept as it is.
     """
@@ -61,6 +64,19 @@ class PublicSet:
 
 
 @dataclass(frozen=True)
+class ParallelSet:
+    """A public set of pairs: its folder's name, the files of its parts, its licence and its home.
+
+    A part is two files, whose lines belong together, or one zip archive with a table of pairs.
+    """
+
+    folder: str
+    parts: Mapping[str, tuple[RemoteFile, ...]]
+    licence: str
+    homepage: str
+
+
+@dataclass(frozen=True)
 class TextDataset:
     """The text of a named set. `validation` is None where the set has no split of its own."""
 
@@ -79,6 +95,19 @@ class LabelledDataset:
     name: str
     train: list[Example]
     test: list[Example]
+    licence: str
+    homepage: str
+    files: tuple[RemoteFile, ...]
+
+
+@dataclass(frozen=True)
+class ParallelDataset:
+    """The pairs of a named set. `validation` and `test` are None where the set comes as one."""
+
+    name: str
+    train: list[Pair]
+    validation: list[Pair] | None
+    test: list[Pair] | None
     licence: str
     homepage: str
     files: tuple[RemoteFile, ...]
@@ -193,6 +222,58 @@ LABELLED: Mapping[str, PublicSet] = MappingProxyType(
 )
 """The sets of labelled texts: a label, 0 or 1, and a text in every line."""
 
+_MULTI30K = {
+    "train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
+    "train.de.gz": "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
+    "train.fr.gz": "622e75069e9f4c577425c4f277116ce66e63a2401c0a2312d90073cb12379a3c",
+    "val.en.gz": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
+    "val.de.gz": "f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a",
+    "val.fr.gz": "ca3106f1a72390591d25f6c45cb4cd39dec4cd3f123e099748a3ce5256c160e9",
+    "test_2016_flickr.en.gz": "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9",
+    "test_2016_flickr.de.gz": "9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8",
+    "test_2016_flickr.fr.gz": "6d326e188d259fb1d04ac19eae3af956559b3a0b93d7635e56c90987c40c8b90",
+}
+
+
+def _multi30k(target: str) -> ParallelSet:
+    """Its pairs of English and this language."""
+    address = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"
+
+    def part(stem):
+        names = [f"{stem}.{language}.gz" for language in ("en", target)]
+        return tuple(RemoteFile(name, f"{address}/{name}", _MULTI30K[name]) for name in names)
+
+    return ParallelSet(
+        folder="multi30k",
+        parts={"train": part("train"), "validation": part("val"), "test": part("test_2016_flickr")},
+        licence="research use",
+        homepage="https://github.com/multi30k/dataset",
+    )
+
+
+def _tatoeba(target: str) -> ParallelSet:
+    """Its pairs of English and this language: an archive that grows, so that no sum of it is known."""
+    name = f"{target}-eng.zip"
+    return ParallelSet(
+        folder="tatoeba",
+        parts={"train": (RemoteFile(name, f"https://www.manythings.org/anki/{name}", sha256=None),)},
+        licence="CC BY 2.0",
+        homepage="https://www.manythings.org/anki",
+    )
+
+
+PARALLEL: Mapping[str, ParallelSet] = MappingProxyType(
+    {
+        "multi30k-en-de": _multi30k("de"),
+        "multi30k-en-fr": _multi30k("fr"),
+        "tatoeba-en-es": _tatoeba("spa"),
+        "tatoeba-en-fr": _tatoeba("fra"),
+    }
+)
+"""The sets of pairs: a text and its translation."""
+
+_LEAST_PAIRS = 100_000  # of an archive that is known by what is in it
+
 _LABELS = {"0": "negative", "1": "positive"}
 _SIZES = {"sst2": 6920 + 872, "imdb": 25_000}
 
@@ -241,6 +322,68 @@ def load_labelled(name: str) -> LabelledDataset:
     )
 
 
+def load_parallel(name: str) -> ParallelDataset:
+    """Loads a named public set of pairs, downloading it at the first use.
+
+    Args:
+        name: one of `PARALLEL`. `"multi30k-en-de"` and `"multi30k-en-fr"`: descriptions of pictures, 29,000
+            to train on, 1,014 to validate and the 1,000 of the test of 2016 (Elliott et al. 2016, Multi30K:
+            Multilingual English-German image descriptions). `"tatoeba-en-es"` and `"tatoeba-en-fr"`: more
+            than 100,000 sentences of every day, most of them short, as one part: split them with
+            `textrnn.data.parallel.split_pairs`, since English sentences repeat. They grow from year to year,
+            and so do figures measured on them.
+
+    Returns:
+        A `ParallelDataset`; English is the source.
+
+    Raises:
+        InputError: an unknown name, a file that cannot be downloaded, or one that is not what was published.
+
+    Example:
+    >>> from textrnn.data.datasets import load_parallel
+    >>> load_parallel("multi30k")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: no set of pairs is called 'multi30k': choose one of multi30k-en-de,
+    multi30k-en-fr, tatoeba-en-es, tatoeba-en-fr
+    """
+    if name not in PARALLEL:
+        raise InputError(f"no set of pairs is called {name!r}: choose one of {', '.join(sorted(PARALLEL))}")
+    public_set = PARALLEL[name]
+    parts = {}
+    for part, files in public_set.parts.items():
+        paths = [_locate(public_set, file) for file in files]
+        parts[part] = read_aligned(*paths).pairs if len(paths) == 2 else _pairs_of_archive(*paths)
+    return ParallelDataset(
+        name,
+        parts["train"],
+        parts.get("validation"),
+        parts.get("test"),
+        public_set.licence,
+        public_set.homepage,
+        tuple(file for files in public_set.parts.values() for file in files),
+    )
+
+
+def _pairs_of_archive(path: Path) -> list[Pair]:
+    """The pairs of the one table in a zip archive, beside which there may be an `_about.txt`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            tables = [n for n in archive.namelist() if n.endswith(".txt") and not n.endswith("_about.txt")]
+            if len(tables) != 1:
+                raise InputError(f"there are {len(tables)} such files in it")
+            text = archive.read(tables[0]).decode("utf-8").replace("\r\n", "\n")
+        pairs = parse_pairs(text, f"{path} ({tables[0]})").pairs
+        if len(pairs) < _LEAST_PAIRS:
+            raise InputError(f"there are {len(pairs):,} pairs, expected at least {_LEAST_PAIRS:,}")
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} is not the archive that was published, with a .txt that has a text, a tab and its "
+            f"translation in every line: {error}. Delete it and run again"
+        ) from error
+    return pairs
+
+
 def load_text(name: str) -> TextDataset:
     """Loads a named public set of running text, downloading it at the first use.
 
@@ -275,7 +418,7 @@ def load_text(name: str) -> TextDataset:
     )
 
 
-def _locate(public_set: PublicSet, file: RemoteFile) -> Path:
+def _locate(public_set: PublicSet | ParallelSet, file: RemoteFile) -> Path:
     """The path of a verified copy of `file`: the user's, or the cache's, or a fresh download."""
     cached = _cache() / public_set.folder / file.name
     candidates = [cached]

@@ -4,14 +4,19 @@ from textrnn.layers.activation_regularization import (
     ActivationRegularization,
     TemporalActivationRegularization,
 )
+from textrnn.layers.attention import GlobalAttention
+from textrnn.layers.attention_decoder import AttentionDecoder
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.pooling import SequencePooling
 from textrnn.layers.recurrent import Recurrent
-from textrnn.layers.stack import RecurrentStack
+from textrnn.layers.stack import BidirectionalStack, RecurrentStack
 
 __all__ = [
     "ActivationRegularization",
+    "AttentionDecoder",
+    "BidirectionalStack",
     "EmbeddingDropout",
+    "GlobalAttention",
     "Recurrent",
     "RecurrentStack",
     "SequencePooling",

@@ -174,8 +174,113 @@ class RecurrentStack(keras.layers.Layer):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """The stack that `get_config` described."""
-        cells = [
-            keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects)
-            for cell in config["cells"]
+        return cls(**{**config, "cells": _deserialized(config["cells"], custom_objects)})
+
+
+@keras.saving.register_keras_serializable("textrnn")
+class BidirectionalStack(keras.layers.Layer):
+    """Recurrent layers that read a sequence in both directions, each reading both outputs of the one below.
+
+    Args:
+        cells: a list of cells, the lowest first; each direction of a layer gets a copy of its own.
+        dropout, recurrent_dropout, weight_drop, zoneout: as for `RecurrentStack`.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        sequences: `(batch, time, features)`.
+        mask: `(batch, time)`, True where a step is valid.
+        training: whether to drop and to zone out.
+
+    Returns:
+        `(outputs, states)`: at each step what was read forwards up to it and what was read backwards down to
+        it, `(batch, time, 2 * units)`; and for each layer the last states of both directions in one list,
+        each `(batch, n)`.
+
+    Raises:
+        InputError: without cells, or for what `Recurrent` refuses.
+
+    Example:
+    >>> import numpy as np, textrnn
+    >>> from textrnn.layers import BidirectionalStack
+    >>> outputs, states = BidirectionalStack([textrnn.GatedCell(8, "lstm")])(np.ones((2, 5, 3)))
+    >>> outputs.shape == (2, 5, 16), len(states[0])
+    (True, 4)
+    """
+
+    def __init__(self, cells, dropout=0.0, recurrent_dropout=0.0, weight_drop=0.0, zoneout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.cells = list(cells)
+        if not self.cells:
+            raise InputError("a stack needs at least one cell")
+        self.dropout = check_rate("dropout", dropout)
+        self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
+        self.weight_drop = check_rate("weight_drop", weight_drop)
+        self.zoneout = check_zoneout(zoneout)
+        self.supports_masking = True
+        self.recurrent_layers = [
+            keras.layers.Bidirectional(
+                Recurrent(
+                    cell,
+                    return_sequences=True,
+                    return_state=True,
+                    dropout=dropout if index else 0.0,
+                    recurrent_dropout=recurrent_dropout,
+                    weight_drop=weight_drop,
+                    zoneout=zoneout,
+                    name=f"recurrent_{index}",
+                ),
+                dtype=self.dtype_policy,
+                name=f"bidirectional_{index}",
+            )
+            for index, cell in enumerate(self.cells)
         ]
-        return cls(**{**config, "cells": cells})
+
+    @property
+    def state_size(self):
+        """For each layer the list of its states' sizes, those of the forward direction first."""
+        return [2 * list(layer.forward_layer.state_size) for layer in self.recurrent_layers]
+
+    def build(self, sequences_shape):
+        """Builds each layer for the outputs of the one below."""
+        shape = sequences_shape
+        for layer in self.recurrent_layers:
+            layer.build(shape)
+            layer.built = True
+            shape, *_ = layer.compute_output_shape(shape)
+
+    def call(self, sequences, mask=None, training=False):
+        """Runs the layers; see the class for shapes."""
+        states = []
+        for layer in self.recurrent_layers:
+            sequences, *last = layer(sequences, mask=mask, training=training)
+            states.append(last)
+        return sequences, states
+
+    def compute_mask(self, sequences, previous_mask=None):
+        """The mask belongs to the outputs as it did to the inputs; states have none."""
+        return [previous_mask, keras.tree.map_structure(lambda _: None, self.state_size)]
+
+    def compute_output_shape(self, sequences_shape):
+        """The shapes of what `call` returns."""
+        batch, time, _ = sequences_shape
+        top = self.recurrent_layers[-1].forward_layer.cell.output_size
+        return (batch, time, 2 * top), [[(batch, size) for size in sizes] for sizes in self.state_size]
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "cells": [keras.saving.serialize_keras_object(cell) for cell in self.cells],
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "weight_drop": self.weight_drop,
+            "zoneout": self.zoneout,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The stack that `get_config` described."""
+        return cls(**{**config, "cells": _deserialized(config["cells"], custom_objects)})
+
+
+def _deserialized(cells, custom_objects):
+    return [keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects) for cell in cells]

@@ -2,7 +2,6 @@
 
 import keras
 import keras_hub
-import numpy as np
 from keras import ops
 
 from textrnn import decoding
@@ -504,10 +503,9 @@ class CausalLM(keras_hub.models.CausalLM):
         return step
 
     def _logits(self, hidden):
-        logits = ops.cast(self.backbone.token_embedding(hidden, reverse=True), "float32")
-        suppressed = getattr(getattr(self.preprocessor, "tokenizer", None), "suppressed_token_ids", ())
-        excluded = np.isin(np.arange(logits.shape[-1]), list(suppressed))
-        return ops.where(excluded, -float("inf"), logits)
+        logits = self.backbone.token_embedding(hidden, reverse=True)
+        tokenizer = getattr(self.preprocessor, "tokenizer", None)
+        return decoding.suppressed(logits, getattr(tokenizer, "suppressed_token_ids", ()))
 
     def generate_tokens(
         self, token_ids, padding_mask, *, max_new_tokens, limit, temperature, top_k, top_p, seed=None,
@@ -575,7 +573,7 @@ class CausalLM(keras_hub.models.CausalLM):
         prompt_lengths = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
         full = lambda value, dtype: ops.full((batch_size,), value, dtype)  # noqa: E731
         new, new_lengths = self.generate_tokens(
-            *_without_padding(token_ids, padding_mask),
+            *decoding.without_padding(token_ids, padding_mask),
             max_new_tokens=max_length - prompt_lengths,
             limit=max_length,
             temperature=full(self.sampler.temperature, "float32"),
@@ -584,55 +582,25 @@ class CausalLM(keras_hub.models.CausalLM):
             seed=None if self.sampler.seed is None else full(self.sampler.seed, "int32"),
             stop_token_ids=stop_token_ids,
         )
-        position = ops.arange(max_length, dtype="int32")[None]
-        moved = ops.take_along_axis(new, ops.maximum(position - prompt_lengths[:, None], 0), axis=1)
-        return {
-            "token_ids": ops.where(padding_mask, token_ids, moved),
-            "padding_mask": position < (prompt_lengths + new_lengths)[:, None],
-        }
+        return decoding.appended(token_ids, padding_mask, new, new_lengths)
 
     def _generate_in_step(self, token_ids, padding_mask, stop_token_ids):
-        """KerasHub's samplers write the same position in every row, from the shortest prompt's end on."""
-        batch_size, max_length = ops.shape(token_ids)
-        index = ops.min(ops.sum(ops.cast(padding_mask, "int32"), axis=1))
-        before = ops.broadcast_to(ops.arange(max_length) < index - 1, (batch_size, max_length))
-        hidden, states = self.backbone.run(
-            token_ids, self.backbone.get_initial_states(batch_size), padding_mask=before
-        )
+        def start(before):
+            states = self.backbone.get_initial_states(ops.shape(token_ids)[0])
+            return self.backbone.run(token_ids, states, padding_mask=before)
 
         step_backbone = self.backbone.stepper()
 
-        def next_logits(prompt, cache, index):
-            hidden, cache = step_backbone(ops.take(prompt, index - 1, axis=1), cache)
-            return self._logits(hidden), hidden, cache
+        def step(token_ids, states):
+            hidden, states = step_backbone(token_ids, states)
+            return self._logits(hidden), hidden, states
 
-        token_ids = self.sampler(
-            next=next_logits,
-            prompt=token_ids,
-            cache=states,
-            index=index,
-            mask=padding_mask,
-            stop_token_ids=stop_token_ids,
-            hidden_states=hidden,
-            model=self,
+        return decoding.generate_in_step(
+            self.sampler, self, start, step, token_ids, padding_mask, stop_token_ids
         )
-        if stop_token_ids is None:
-            return {"token_ids": token_ids, "padding_mask": ops.ones_like(token_ids, dtype="bool")}
-        stops = sum(ops.cast(token_ids == stop, "int32") for stop in stop_token_ids) > 0
-        stops = stops & ~padding_mask
-        after = ops.cumsum(ops.cast(stops, "int32"), axis=1) - ops.cast(stops, "int32") > 0
-        return {"token_ids": token_ids, "padding_mask": ~after}
 
     def get_config(self):
         """Returns the arguments of the constructor."""
         config = super().get_config()
         config["sampler"] = keras.saving.serialize_keras_object(self.default_sampler)
         return config
-
-
-def _without_padding(token_ids, padding_mask):
-    """The columns up to the longest prompt's end. On JAX shapes are static: padding costs steps there."""
-    if keras.backend.backend() != "tensorflow":
-        return token_ids, padding_mask
-    longest = ops.max(ops.sum(ops.cast(padding_mask, "int32"), axis=1))
-    return token_ids[:, :longest], padding_mask[:, :longest]

@@ -10,11 +10,17 @@ import tensorflow as tf
 
 from textrnn.errors import InputError
 from textrnn.models.causal_lm import CausalLM
+from textrnn.models.seq2seq_lm import Seq2SeqLM
 from textrnn.models.text_classifier import TextClassifier
 from textrnn.signatures.classification import classification_signatures
 from textrnn.signatures.text_generation import MAX_NEW_TOKENS, text_completer, text_signatures
+from textrnn.signatures.translation import translation_signatures
 
-SIGNATURES: dict[Any, Callable] = {CausalLM: text_signatures, TextClassifier: classification_signatures}
+SIGNATURES: dict[Any, Callable] = {
+    CausalLM: text_signatures,
+    TextClassifier: classification_signatures,
+    Seq2SeqLM: translation_signatures,
+}
 """Task -> the function that makes its signatures."""
 
 
@@ -57,4 +63,5 @@ __all__ = [
     "signatures_of",
     "text_completer",
     "text_signatures",
+    "translation_signatures",
 ]

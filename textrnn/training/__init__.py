@@ -1,10 +1,12 @@
 """Training: schedules, callbacks, and a `fit` that survives Ctrl-C and a loss that is not finite."""
 
+from textrnn.training.averaging import AverageWeights
 from textrnn.training.callbacks import BestWeights, Evaluate, ProgressBar, SampleText
 from textrnn.training.fitting import TrainingResult, fit
 from textrnn.training.schedules import warmup_cosine
 
 __all__ = [
+    "AverageWeights",
     "BestWeights",
     "Evaluate",
     "ProgressBar",

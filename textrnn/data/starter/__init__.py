@@ -5,6 +5,9 @@ from pydoc_data.topics import topics
 
 from textrnn.data.files import Document
 from textrnn.data.labelled import Example, read_labelled
+from textrnn.data.starter.phrases import starter_phrases
+
+__all__ = ["starter_phrases", "starter_reviews", "starter_text"]
 
 
 def starter_text() -> list[Document]:

@@ -1,0 +1,117 @@
+"""Attention of a decoder over what an encoder made of a sequence."""
+
+import keras
+from keras import ops
+
+from textrnn.cells.base import at_least_float32
+from textrnn.errors import InputError
+
+SCORES = ("additive", "dot", "scaled_dot", "general")
+"""The ways in which `GlobalAttention` compares a query with a step of the memory."""
+
+
+@keras.saving.register_keras_serializable("textrnn")
+class GlobalAttention(keras.layers.Layer):
+    """Weighs all steps of a memory by how well they go with a query.
+
+    `keras.layers.Attention` and `keras.layers.AdditiveAttention` compare queries and keys as they are given;
+    this layer has the projections of the papers, and hands out the keys, which a decoding loop needs once.
+
+    Args:
+        score: how a query q and a step m of the memory are compared. `"additive"`: v·tanh(W q + U m)
+            (Bahdanau et al. 2015, arXiv 1409.0473); `"dot"`: q·m; `"general"`: q·W m (both Luong et al. 2015,
+            arXiv 1508.04025); `"scaled_dot"`: q·m / √width (Vaswani et al. 2017, arXiv 1706.03762).
+        units: the width of W and U in `"additive"`; as wide as the query if None.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        query: `(batch, steps, features)`.
+        memory: `(batch, time, memory_features)`.
+        memory_mask: `(batch, time)`, True where a step of the memory is valid, or None.
+        keys: what `keys(memory)` gave, if it has been computed already.
+
+    Returns:
+        `(context, weights)`: the weighted mean of the memory, `(batch, steps, memory_features)`, and its
+        weights, `(batch, steps, time)`, which sum to 1 over the valid steps; both zeros where there are none.
+
+    Raises:
+        InputError: for an unknown score, and for dot products of vectors of different widths.
+
+    Example:
+    >>> import numpy as np
+    >>> from textrnn.layers import GlobalAttention
+    >>> query, memory = np.array([[[9.0, 0.0]]]), np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
+    >>> context, weights = GlobalAttention("dot")(query, memory, np.array([[True, True, False]]))
+    >>> np.asarray(weights).round(2).tolist()
+    [[[1.0, 0.0, 0.0]]]
+    """
+
+    def __init__(self, score="general", units=None, **kwargs):
+        super().__init__(**kwargs)
+        if score not in SCORES:
+            raise InputError(f"there is no attention {score!r}: use {', '.join(SCORES[:-1])} or {SCORES[-1]}")
+        self.score = score
+        self.units = units
+
+    def build(self, query_shape, memory_shape):
+        """Makes the projections, for queries and memories of these shapes."""
+        query_width, memory_width = query_shape[-1], memory_shape[-1]
+        if self.score == "additive":
+            units = self.units or query_width
+            self.query_kernel = self._kernel((query_width, units), "query_kernel")
+            self.memory_kernel = self._kernel((memory_width, units), "memory_kernel")
+            self.vector = self._kernel((units, 1), "vector")
+        elif self.score == "general":
+            self.memory_kernel = self._kernel((memory_width, query_width), "memory_kernel")
+        elif query_width != memory_width:
+            raise InputError(
+                f"{self.score} attention of queries {query_width} wide over a memory {memory_width} wide: "
+                'make them as wide as each other, or use "general" or "additive"'
+            )
+
+    def _kernel(self, shape, name):
+        return self.add_weight(shape=shape, initializer="glorot_uniform", name=name)
+
+    def keys(self, memory):
+        """What queries are compared with, `(batch, time, features)`: the memory, projected once for all."""
+        if self.score in ("additive", "general"):
+            return ops.matmul(memory, self.memory_kernel)
+        return memory
+
+    def call(self, query, memory, memory_mask=None, keys=None):
+        """The context of each query and its weights; see the class."""
+        keys = self.keys(memory) if keys is None else keys
+        if self.score == "additive":
+            projected = ops.matmul(query, self.query_kernel)
+            hidden = ops.tanh(ops.expand_dims(projected, 2) + ops.expand_dims(keys, 1))
+            scores = ops.squeeze(ops.matmul(hidden, self.vector), -1)
+        else:
+            if self.score == "scaled_dot":
+                query = query * query.shape[-1] ** -0.5
+            scores = ops.matmul(query, ops.swapaxes(keys, 1, 2))
+        weights = _softmax(scores, memory_mask)
+        return ops.matmul(ops.cast(weights, memory.dtype), memory), weights
+
+    def compute_mask(self, *_, **__):
+        """None: a mask of the queries is the caller's to apply."""
+        return None
+
+    def compute_output_shape(self, query_shape, memory_shape, **_):
+        """The shapes of the context and of the weights."""
+        batch, steps, _ = query_shape
+        return (batch, steps, memory_shape[-1]), (batch, steps, memory_shape[1])
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"score": self.score, "units": self.units}
+
+
+def _softmax(scores, mask):
+    scores = ops.cast(scores, at_least_float32(scores))
+    if mask is None:
+        return ops.softmax(scores, axis=-1)
+    mask = ops.expand_dims(mask, 1)
+    # Before the softmax, so that no score of padding makes those of valid steps vanish; and after it, for
+    # memories that have none.
+    scores = ops.where(mask, scores, ops.cast(-1e9, scores.dtype))
+    return ops.softmax(scores, axis=-1) * ops.cast(mask, scores.dtype)
