@@ -3,11 +3,12 @@ r"""Sentiment analysis: train a recurrent classifier on your labelled texts, loo
     python recipes/sentiment.py --data reviews.csv --name reviews
     python recipes/sentiment.py --data folder_with_a_folder_per_class --name topics
     python recipes/sentiment.py --data tweets.jsonl --text_column body --label_column mood --name moods
+    python recipes/sentiment.py --from_preset saved_models/reviews --data more_reviews.csv --name reviews
 
 Without `--data` and `--dataset` it trains on 1,296 short reviews written for this project, in a minute.
 
-It leaves, in `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `preset/`, for
-`textrnn.TextClassifier.from_preset`; and `report/`, with the options, scores, pictures and explanations.
+It leaves, in `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `preset/`, for `--from_preset`
+and `textrnn.TextClassifier.from_preset`; and `report/`, with the options, scores, pictures and explanations.
 """
 
 import shlex
@@ -29,6 +30,10 @@ class Options:
         label_column: The column with the labels.
         held_out: The part of the texts that is kept back to choose the best epoch and to calibrate; as much
             again is kept back to measure on, if there is no other part for that.
+        from_preset: Go on training from a classifier of an earlier run (saved_models/NAME). The flags from
+            tokenizer to embedding_dropout are then that model's, and not used; only a cell class of your own
+            has to be named again. If there are labels that it does not know, it keeps what it has learnt of
+            texts, and learns all labels anew.
         tokenizer: What a token is: sentencepiece (pieces of words), word, character or byte.
         vocabulary_size: How many different tokens; chosen by the size of the text if left out.
         lowercase: Whether upper and lower case are the same.
@@ -62,6 +67,7 @@ class Options:
     text_column: str = "text"
     label_column: str = "label"
     held_out: float = 0.1
+    from_preset: Path | None = None
     tokenizer: str = "sentencepiece"
     vocabulary_size: int | None = None
     lowercase: bool = True
@@ -100,29 +106,31 @@ def main(options: Options):
     keras.utils.set_random_seed(options.seed)
     folder = options.output / options.name
 
-    # === Data: to train on, to choose and calibrate by, to measure on ===
+    # === Data (to train on, to choose and calibrate by, to measure on) and model ===
     train, held_out, test = load_examples(options)
     labels = labelled.check_classes(train)
+    classifier = load_model(options, labels) if options.from_preset else new_model(options, labels, train)
+    labels = classifier.labels  # in its order, and perhaps more of them
     targets = [np.array([labels.index(e.label) for e in part], "int32") for part in (train, held_out, test)]
+    counts = np.bincount(targets[0], minlength=len(labels))
     print(
         f"{len(train):,} texts to train on, {len(held_out):,} held out and {len(test):,} to measure on; "
-        + ", ".join(
-            f"{label} {count:,}" for label, count in zip(labels, np.bincount(targets[0]), strict=True)
-        ),
+        + ", ".join(f"{label} {count:,}" for label, count in zip(labels, counts, strict=True)),
         flush=True,
     )
 
     # === The classifier to beat ===
     baseline = evaluation.tfidf_baseline([e.text for e in train], targets[0])
-    baseline_score = evaluation.classification(targets[2], baseline.predict_proba([e.text for e in test]))
+    guesses = np.zeros((len(test), len(labels)))
+    guesses[:, baseline.classes_] = baseline.predict_proba([e.text for e in test])
+    baseline_score = evaluation.classification(targets[2], guesses)
     print(f"TF-IDF and logistic regression: {baseline_score}", flush=True)
 
-    # === Model ===
-    classifier = new_model(options, labels, [e.text for e in train])
+    # === Batches ===
     tokens = [classifier.preprocessor.encode([e.text for e in part]) for part in (train, held_out)]
     weights = None
     if options.class_weights == "balanced":
-        weights = (len(train) / (len(labels) * np.bincount(targets[0])))[targets[0]].astype("float32")
+        weights = (len(train) / (np.count_nonzero(counts) * counts[targets[0]])).astype("float32")
     batches = batching.batches_of_like_length(
         tokens[0], targets[0], options.batch_size, weights, seed=options.seed
     )
@@ -184,7 +192,7 @@ def main(options: Options):
     print(f"ask it:    textrnn explain {folder} {shlex.quote(min(texts, key=len))}")
 
 
-def look_closer(folder, classifier, texts, targets, probabilities, most=8):
+def look_closer(folder, classifier, texts, targets, probabilities):
     """Writes which classes are confused, and why: the surest errors, and the texts it was least sure of."""
     import numpy as np
     from sklearn.metrics import classification_report
@@ -192,29 +200,27 @@ def look_closer(folder, classifier, texts, targets, probabilities, most=8):
     from textrnn import explanation, plots
     from textrnn.signatures import python_functions
 
-    labels, chosen, sure = classifier.labels, probabilities.argmax(axis=1), probabilities.max(axis=1)
+    labels, chosen = classifier.labels, probabilities.argmax(axis=1)
+    found = np.union1d(targets, chosen)
     by_class = classification_report(
-        targets, chosen, labels=range(len(labels)), target_names=labels, zero_division=0
+        targets, chosen, labels=found, target_names=[labels[i] for i in found], zero_division=0
     )
     print(by_class)
     (folder / "classification.txt").write_text(by_class, encoding="utf-8")
     plots.classification(targets, probabilities, labels, folder / "classification.png")
 
-    wrong, right = np.flatnonzero(chosen != targets), np.flatnonzero(chosen == targets)
-    groups = {
-        "Wrong, and sure of it": wrong[np.argsort(-sure[wrong])][:most],
-        "Least sure": np.argsort(sure)[:most],
-        "Right, and surest": right[np.argsort(-sure[right])][:most],
-    }
     explain = explanation.explainer(python_functions(classifier))
-    page = explanation.to_html(
-        [(heading, explain([texts[row] for row in rows])) for heading, rows in groups.items() if len(rows)]
-    )
-    (folder / "explanations.html").write_text(page, encoding="utf-8")
+    groups = [
+        (heading, explain([texts[row] for row in rows]))
+        for heading, rows in explanation.worth_a_look(targets, probabilities).items()
+    ]
+    (folder / "explanations.html").write_text(explanation.to_html(groups), encoding="utf-8")
+    plots.explanations([(heading, group[:3]) for heading, group in groups], folder / "explanations.png")
 
 
 def check(options):
     """Says what cannot be before the long work begins."""
+    from textrnn.cells import find_cell
     from textrnn.layers import SequencePooling
 
     whole = (
@@ -230,7 +236,10 @@ def check(options):
     if options.class_weights not in ("balanced", "none"):
         raise cli.InputError(f"--class_weights {options.class_weights}: give balanced or none")
     SequencePooling(options.pooling)
-    cli.check_cell(options)
+    if options.from_preset:
+        find_cell(options.cell)  # a class of one's own is registered by being found
+    else:
+        cli.check_cell(options)
 
 
 def load_examples(options):
@@ -268,13 +277,13 @@ def load_examples(options):
     return train, held_out, test
 
 
-def new_model(options, labels, texts):
+def new_model(options, labels, examples):
     """A classifier for these texts, with a tokenizer trained on them."""
     from textrnn.models.encoder import RecurrentEncoder
     from textrnn.models.text_classifier import TextClassifier, TextClassifierPreprocessor
     from textrnn.tokenizers import train_tokenizer
 
-    texts = [text.lower() for text in texts] if options.lowercase else texts
+    texts = [e.text.lower() if options.lowercase else e.text for e in examples]
     tokenizer = train_tokenizer(options.tokenizer, texts, options.vocabulary_size)
     encoder = RecurrentEncoder(
         vocabulary_size=tokenizer.vocabulary_size(),
@@ -290,6 +299,30 @@ def new_model(options, labels, texts):
     )
     preprocessor = TextClassifierPreprocessor(tokenizer, options.max_tokens, options.lowercase)
     return TextClassifier(encoder, labels, preprocessor, options.pooling, dropout=options.dropout)
+
+
+def load_model(options, labels):
+    """The classifier of an earlier run, for these labels."""
+    import textrnn
+    from textrnn import export
+
+    classifier = export.load_preset(options.from_preset)
+    if not isinstance(classifier, textrnn.TextClassifier):
+        raise cli.InputError(
+            f"--from_preset {options.from_preset} is a {type(classifier).__name__}: it has no labels"
+        )
+    if set(labels) <= set(classifier.labels):
+        return classifier
+    print(
+        f"the labels {', '.join(labels)} are not those of {options.from_preset} "
+        f"({', '.join(classifier.labels)}): its encoder goes on, with a new output layer",
+        flush=True,
+    )
+    renewed = textrnn.TextClassifier(
+        classifier.backbone, labels, classifier.preprocessor, classifier.pooling.mode, classifier.dropout
+    )
+    renewed.pooling.set_weights(classifier.pooling.get_weights())
+    return renewed
 
 
 if __name__ == "__main__":

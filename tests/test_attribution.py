@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textrnn.attribution import log_odds, token_attributions, words_of
+from textrnn.attribution import as_written, log_odds, token_attributions, words_of
 from textrnn.layers.pooling import POOLINGS
 from textrnn.models.encoder import RecurrentEncoder
 from textrnn.models.text_classifier import TextClassifier
@@ -92,3 +92,71 @@ def test_words_are_what_splitting_gives(texts):
     tokenizer = TOKENIZERS["byte"]
     words, _ = words_of(tokenizer, tokenizer(texts))
     assert [[w.decode() for w in row if w] for row in words.to_list()] == [text.split() for text in texts]
+
+
+def test_characters_that_are_spelt_in_bytes_are_whole_in_their_word():
+    tokenizer = TOKENIZERS["sentencepiece"]
+    words, _ = words_of(tokenizer, tokenizer(["ein Überlanger naïver 🙂 Text"]))
+    assert [word.decode() for word in words.to_list()[0]] == ["ein", "Überlanger", "naïver", "🙂", "Text"]
+
+
+def written(kind, texts, tokens=None, lowercase=True):
+    """The words of texts of which a tokenizer that knows lower case only reads a number of tokens."""
+    tokenizer = TOKENIZERS[kind]
+
+    def words(texts):
+        read = tokenizer(tf.strings.lower(texts, "utf-8") if lowercase else texts)[:, :tokens]
+        return as_written(texts, words_of(tokenizer, read)[0], tokenizer, lowercase)
+
+    rows = tf.function(words, [tf.TensorSpec([None], tf.string)], autograph=False)(
+        tf.constant(texts, tf.string)
+    )
+    return [[word.decode("utf-8", "replace") for word in row if word] for row in rows.to_list()]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_words_are_spelt_as_in_the_text(kind):
+    texts = ["So  DULL,\nReally unHeard of\n", "", " A", "  ", "ÜBER İstanbul ΟΔΟΣ so"]
+    assert written(kind, texts) == [
+        ["So", "DULL,", "Really", "unHeard", "of"],
+        [],
+        ["A"],
+        [],
+        ["ÜBER", "İstanbul", "ΟΔΟΣ", "so"],
+    ]
+    assert written(kind, []) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens", "expected"),
+    [
+        ("byte", 5, ["So", "DU"]),
+        ("byte", 1, ["S"]),
+        ("character", 7, ["So", "DULL"]),
+        ("word", 2, ["So", "DULL"]),
+    ],
+)
+def test_of_a_text_that_is_cut_the_words_that_were_read_are_spelt_as_in_it(kind, tokens, expected):
+    assert written(kind, ["So DULL really"], tokens) == [expected]
+
+
+def test_a_character_that_is_cut_and_bytes_that_are_no_text_stay_as_they_were_read():
+    assert written("byte", ["Da é"], 4) == [["Da", "\ufffd"]]
+    assert written("byte", [b"Bad \xff X\xc3 Y"])[0][::3] == ["Bad", "Y"]
+    assert written("byte", [b"Bad \xff"], lowercase=False) == [["Bad", "\ufffd"]]
+
+
+@given(st.lists(st.text(alphabet="aB É\n\x0b\u00a0İ", max_size=12), min_size=1, max_size=4))
+def test_nothing_but_the_case_of_words_is_changed(texts):
+    low = [text.lower() for text in texts]
+    for kind in ("byte", "sentencepiece"):
+        tokenizer = TOKENIZERS[kind]
+        read, _ = words_of(tokenizer, tokenizer(tf.strings.lower(texts, "utf-8")))
+        found = written(kind, texts)
+        assert [[w.lower() for w in row] for row in found] == [
+            [w.decode() for w in row if w] for row in read.to_list()
+        ]
+        plain = [text for text in low if not set(text) & set("\x0b\u00a0\u0307")]
+        for row, text, lowered in zip(found, texts, low, strict=True):
+            if lowered in plain:
+                assert row == text.split()

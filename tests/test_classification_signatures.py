@@ -6,12 +6,14 @@ import tensorflow as tf
 
 from textrnn import export
 from textrnn.models.encoder import RecurrentEncoder
-from textrnn.models.text_classifier import TextClassifier, TextClassifierPreprocessor
+from textrnn.models.text_classifier import TextClassifier, TextClassifierPreprocessor, padded
 from textrnn.serving.saved_model import load_signatures
+from textrnn.signatures import classification_signatures
+from textrnn.signatures.classification import FIXED_COST, GROUP_TEXTS, GROUP_TOKENS, in_groups_of_like_length
 from textrnn.tokenizers import train_tokenizer
 
 LABELS = ["mixed", "negative", "überaus positiv"]
-TEXTS = ["a good day", "", "so  bad,\nso bad", "day " * 50]
+TEXTS = ["A good Day", "", "so  bad,\nSO bad", "day " * 50]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_an_explanation_weighs_every_word_and_adds_up(served):
     answer = served["explain"](text=tf.constant(TEXTS))
     words = [[word.decode() for word in row] for row in answer["words"].numpy()]
     assert [[word for word in row if word] for row in words[:3]] == [
-        ["a", "good", "day"], [], ["so", "bad,", "so", "bad"]
+        ["A", "good", "Day"], [], ["so", "bad,", "SO", "bad"]
     ]  # fmt: skip
     assert answer["weights"].shape == answer["words"].shape
     total, difference = answer["weights"].numpy().sum(axis=1), answer["total"].numpy()
@@ -99,3 +101,67 @@ def test_a_row_s_answer_is_the_same_alone(served, name):
 def test_an_empty_batch_has_empty_answers(served, name):
     answer = served[name](text=tf.constant([], tf.string))
     assert all(len(value) == 0 for value in answer.values())
+
+
+def test_attention_is_that_of_the_pooling_summed_over_the_tokens_of_each_word(classifier, served):
+    text = "A good Day"
+    answer = served["explain"](text=tf.constant([text, "so"]))
+    inputs = classifier.preprocessor([text])
+    hidden = np.asarray(classifier.backbone(inputs), "float64")[0]
+    kernel, bias, query = (np.asarray(weight, "float64") for weight in classifier.pooling.get_weights())
+    of_tokens = np.exp(np.tanh(hidden @ kernel + bias) @ query)[:, 0]
+    of_tokens /= of_tokens.sum()
+    pieces = [
+        classifier.preprocessor.tokenizer.detokenize([i]).numpy() for i in inputs["token_ids"][0].numpy()
+    ]
+    word = np.cumsum([piece.startswith(b" ") for piece in pieces])
+    expected = [of_tokens[word == i].sum() for i in range(3)]
+    np.testing.assert_allclose(answer["attention"][0], expected, atol=1e-5)
+    np.testing.assert_allclose(answer["attention"][1], [1.0, 0.0, 0.0], atol=1e-6)
+
+
+def test_other_poolings_have_no_attention(classifier):
+    other = TextClassifier(classifier.backbone, LABELS, classifier.preprocessor, pooling="max")
+    explain, _ = classification_signatures(other)["explain"]
+    assert set(explain(tf.constant(["so bad"]))) == {"label", "words", "weights", "total"}
+
+
+@pytest.mark.parametrize("lengths", [[3] * 700, [0, 500, 2, 7, 7, 0, 90, 1], [400] * 100, [1], []])
+def test_groups_are_of_like_length_and_change_no_answer(lengths):
+    random, seen = np.random.default_rng(0), []
+    lengths = random.permutation(lengths).astype(int)
+    token_ids = random.integers(1, 9, lengths.sum()).astype("int32")
+    tokens = tf.RaggedTensor.from_row_lengths(token_ids, lengths)
+
+    def sums(tokens):
+        inputs = padded(tokens)
+        tf.numpy_function(lambda mask: seen.append(mask.sum(1)), [inputs["padding_mask"]], [])
+        return tf.cast(tf.reduce_sum(inputs["token_ids"], axis=1, keepdims=True), tf.float32)
+
+    spec = [tf.RaggedTensorSpec([None, None], tf.int32)]
+    answers = tf.function(lambda tokens: in_groups_of_like_length(sums, tokens, 1), spec)(tokens)
+    assert answers[:, 0].numpy().tolist() == [sum(text) for text in tokens.to_list()]
+
+    def cost(texts, longest):
+        return max(longest, 1) * (texts + FIXED_COST)
+
+    expected = []
+    for length in sorted(lengths):
+        count = len(expected[-1]) if expected else GROUP_TEXTS
+        if (
+            count < GROUP_TEXTS
+            and (count + 1) * length <= GROUP_TOKENS
+            and cost(count + 1, length) <= cost(count, expected[-1][-1]) + cost(1, length)
+        ):
+            expected[-1].append(length)
+        else:
+            expected.append([length])
+    assert [sorted(group) for group in seen] == expected
+
+
+def test_a_batch_of_many_lengths_has_the_answers_of_each_text_alone(served):
+    texts = ["day " * (7 * i % 40) for i in range(300)]
+    together = served["serving_default"](text=tf.constant(texts))["scores"]
+    for row in (0, 1, 17, 299):
+        alone = served["serving_default"](text=tf.constant(texts[row : row + 1]))["scores"]
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-5)

@@ -6,7 +6,14 @@ import pytest
 import tensorflow as tf
 
 from textrnn.errors import InputError
-from textrnn.evaluation import LanguageModelEvaluator, classification, fit_temperature, language_model
+from textrnn.evaluation import (
+    LanguageModelEvaluator,
+    classification,
+    fit_temperature,
+    language_model,
+    sentence_chrf,
+    translation,
+)
 
 VOCABULARY = 7
 
@@ -186,7 +193,29 @@ def test_a_calibrated_classifier_has_a_small_calibration_error_and_an_overconfid
     assert fit_temperature(3 * logits, targets) == pytest.approx(3, rel=0.05)
 
 
-def test_a_class_that_no_text_has_does_not_matter_to_the_accuracy():
+def test_a_class_that_no_text_has_matters_only_if_it_is_said():
     score = classification([0, 0], np.array([[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]))
-    assert score.accuracy == 1
-    assert score.macro_f1 == pytest.approx(1 / 3)
+    assert (score.accuracy, score.macro_f1) == (1, 1)
+    score = classification([0, 0], np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]]))
+    assert score.macro_f1 == pytest.approx((2 / 3 + 0) / 2)  # of the first and the second, by hand
+
+
+def test_translations_are_scored_as_sacrebleu_scores_them():
+    import sacrebleu
+
+    made = ["Der Hund läuft schnell über die Wiese.", "Eine Frau liest ein Buch.", "Ja."]
+    references = ["Der Hund rennt schnell über die Wiese.", "Eine Frau liest ein Buch.", "Nein."]
+    score = translation(made, references)
+    np.testing.assert_allclose(score.bleu, sacrebleu.corpus_bleu(made, [references]).score)
+    np.testing.assert_allclose(score.chrf, sacrebleu.corpus_chrf(made, [references]).score)
+    assert score.exact_match == 1 / 3
+    assert score.sentences == 3
+    assert "case:mixed" in score.bleu_signature
+    of_sentences = sentence_chrf(made, references)
+    assert of_sentences.argmin() == 2
+    assert of_sentences[1] == 100
+
+
+def test_as_many_translations_as_references_are_expected():
+    with pytest.raises(InputError, match="2 translations and 1 references"):
+        translation(["a", "b"], ["a"])

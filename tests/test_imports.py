@@ -18,7 +18,17 @@ KNOWS = {
     "tokenizers": {"tokenizers", "data", "errors"},
     "serving": {"serving", "errors"},
     "losses": {"cells", "errors"},
-    "models": {"models", "layers", "cells", "data", "tokenizers", "decoding", "losses", "errors"},
+    "models": {
+        "models",
+        "layers",
+        "cells",
+        "data",
+        "tokenizers",
+        "decoding",
+        "beam_search",
+        "losses",
+        "errors",
+    },
 }
 """Part of the package -> the parts it may import. Parts that are not here may import any but `recipes`."""
 

@@ -8,6 +8,8 @@ answer it without Keras.
 
 import tensorflow as tf
 
+from textrnn.tokenizers import valid_utf8
+
 STEPS = 64
 """How many points of the way are looked at."""
 
@@ -116,8 +118,53 @@ def words_of(tokenizer, token_ids):
     starts = first | (at_space & ~is_blank(before) & ~(is_blank(pieces) & last)) | tokenizer.tokens_are_words
     word = tf.cumsum(tf.cast(starts, tf.int64)) - 1  # counted through the whole batch
     count = tf.reduce_sum(tf.cast(starts, tf.int64))
-    words = tf.strings.strip(tf.strings.unsorted_segment_join(pieces, word, tf.cast(count, tf.int32)))
+    # Together, not piece by piece: a character may be spelt in bytes.
+    tokens = tf.RaggedTensor.from_value_rowids(token_ids.values, word, count, validate=False)
+    words = tf.strings.strip(tokenizer.detokenize(tokens))
     row_of_word = tf.boolean_mask(rows, starts)
     ragged = tf.RaggedTensor.from_value_rowids(words, row_of_word, token_ids.nrows())
     positions = word - tf.gather(ragged.row_starts(), rows)
     return ragged, token_ids.with_values(tf.cast(positions, tf.int32))
+
+
+def as_written(texts, words, tokenizer, lowercase=False):
+    """The words of `words_of` as their texts spell them: in their own case, and those that are not known too.
+
+    A word is taken from the text if it is the same but for its case. So nothing is claimed where lower-casing
+    moves the boundaries of words: such words stay as they are.
+
+    Args:
+        texts: the strings `(batch,)` that were tokenized.
+        words: strings `(batch, (words))`: all words of each text, or the first of them. The last may be cut.
+        tokenizer: the tokenizer that gave them.
+        lowercase: whether the texts were lower-cased before.
+
+    Returns:
+        Strings `(batch, (words))`.
+
+    Example:
+    >>> import tensorflow as tf
+    >>> from textrnn.attribution import as_written
+    >>> from textrnn.tokenizers import ByteTokenizer
+    >>> words = tf.ragged.constant([["so", "du"]])
+    >>> as_written(["So  DULL it is"], words, ByteTokenizer(), lowercase=True).to_list()
+    [[b'So', b'DU']]
+    """
+    written = tf.strings.split(valid_utf8(texts))
+    # The newlines of a tokenizer of words are words without a letter, which splitting leaves out.
+    counts = tf.cast(words.values != "", tf.int64)
+    rows, before = words.value_rowids(), tf.cumsum(counts, exclusive=True)
+    place = before - tf.gather(before, tf.gather(words.row_starts(), rows))
+    found = (counts > 0) & (place < tf.gather(written.row_lengths(), rows))
+    place = tf.where(found, place + tf.gather(written.row_starts(), rows), 0)
+    whole = tf.where(found, tf.gather(tf.concat([written.values, [""]], axis=0), place), "")
+
+    lengths = tf.strings.length(words.values, "UTF8_CHAR")
+    read = tf.strings.substr(whole, tf.zeros_like(lengths), lengths, "UTF8_CHAR")
+    same = words.values == (tf.strings.lower(read, "utf-8") if lowercase else read)
+    # An unknown word looks like every other, so it is its neighbours that say which one it is.
+    unknown = found & tokenizer.tokens_are_words & (words.values == "<unk>")
+    strange = tf.cast(~(same | unknown), tf.int32)
+    in_place = tf.gather(tf.math.unsorted_segment_sum(strange, rows, words.nrows()), rows) == 0
+    named = tf.where(unknown & in_place, whole, words.values)
+    return words.with_values(tf.where(same, read, named))

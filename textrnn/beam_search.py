@@ -90,136 +90,41 @@ def beam_search(
     Returns:
         `Hypotheses`, with `max_beams` places.
     """
-    batch_size, time = ops.shape(attention)
-    followers = max_beams  # of a hypothesis: more of them cannot all be kept
-    if isinstance(max_beams, int):
-        followers = min(max_beams, logits.shape[-1])
-    else:
-        followers = ops.minimum(max_beams, logits.shape[-1])
-    row = lambda x, dtype: ops.broadcast_to(ops.cast(x, dtype), (batch_size,))[:, None]  # noqa: E731
-    num_beams, max_new_tokens = row(num_beams, "int32"), row(max_new_tokens, "int32")
-    length_penalty = ops.maximum(row(length_penalty, "float32"), 0.0)
-    coverage_penalty = ops.maximum(row(coverage_penalty, "float32"), 0.0)
-    place = ops.arange(max_beams, dtype="int32")[None]
-    no_room = place >= num_beams  # of what a row uses
-
-    def norm(length):
-        return ((5.0 + ops.cast(length, "float32")) / 6.0) ** length_penalty
-
-    def covered(coverage):
-        gaps = ops.log(ops.clip(coverage, 1e-9, 1.0))
-        if memory_mask is not None:
-            gaps = ops.where(memory_mask[:, None], gaps, 0.0)
-        return coverage_penalty * ops.sum(gaps, axis=-1)
-
-    def in_rows(x):  # (batch, beams, ...) -> (batch * beams, ...)
-        return ops.reshape(x, (-1, *ops.shape(x)[2:]))
-
-    def in_beams(x):
-        return ops.reshape(x, (batch_size, max_beams, *ops.shape(x)[1:]))
-
-    def of_parents(x, parents):  # x (batch, beams, ...)
-        index = ops.reshape(parents, (batch_size, max_beams, *[1] * (len(x.shape) - 2)))
-        return ops.take_along_axis(x, index, axis=1)
-
-    def alive_in(beam):
-        return (~beam["finished"]) & (beam["log_p"] > -float("inf"))
-
-    def select(beam, logits):
-        """The best `max_beams` followers: their log-probabilities, parents and tokens."""
-        log_p = ops.log_softmax(ops.cast(in_beams(logits), "float32"), axis=-1) + beam["log_p"][..., None]
-        log_p, tokens = ops.top_k(log_p, followers)
-        # What is finished has one follower: itself.
-        first = ops.arange(followers, dtype="int32") == 0
-        itself = ops.where(first, beam["log_p"][..., None], -float("inf"))
-        log_p = ops.where(beam["finished"][..., None], itself, log_p)
-        length = ops.where(beam["finished"], beam["counted"], beam["counted"] + 1)
-        flat = lambda x: ops.reshape(x, (batch_size, max_beams * followers))  # noqa: E731
-        _, chosen = ops.top_k(flat(log_p / norm(length)[..., None]), max_beams)
-        chosen = ops.cast(chosen, "int32")
-        pick = lambda x: ops.take_along_axis(flat(x), chosen, axis=1)  # noqa: E731
-        kept = ops.where(no_room, -float("inf"), pick(log_p))
-        return kept, chosen // followers, ops.cast(pick(tokens), "int32")
-
-    def extend(index, beam, attention, log_p, parents, tokens):
-        """The hypotheses that were selected."""
-        was_finished = ops.take_along_axis(beam["finished"], parents, axis=1)
-        stops = was_finished
-        for stop in stop_token_ids:
-            stops = stops | (tokens == stop)
-        grows = ~stops
-        tokens = ops.where(grows, tokens, 0)
-        counted = ops.take_along_axis(beam["counted"], parents, axis=1) + ops.cast(~was_finished, "int32")
-        lengths = ops.take_along_axis(beam["lengths"], parents, axis=1) + ops.cast(grows, "int32")
-        recent = ops.concatenate([of_parents(beam["recent"], parents)[..., 1:], tokens[..., None]], axis=-1)
-        recent = ops.where(grows[..., None], recent, 0)
-        repeated = ops.where(grows, _repeated(recent), 0)
-        lengths = lengths - repeated
-        finished = stops | (repeated > 0) | (index + 1 >= max_new_tokens)
-        attended = of_parents(in_beams(attention), parents)
-        coverage = of_parents(beam["coverage"], parents) + ops.where(grows[..., None], attended, 0.0)
-        beam = {
-            "log_p": log_p,
-            "finished": finished,
-            "counted": counted,
-            "lengths": lengths,
-            "recent": recent,
-            "coverage": coverage,
-        }
-        return done_where_best_is_found(beam) if best_only else beam, tokens, attended
-
-    def score(beam):
-        return beam["log_p"] / norm(beam["counted"]) + covered(beam["coverage"])
-
-    def done_where_best_is_found(beam):
-        best = ops.max(ops.where(beam["finished"], score(beam), -float("inf")), axis=1, keepdims=True)
-        bound = beam["log_p"] / norm(max_new_tokens)
-        # All or none of a row: without some of its rivals another hypothesis might go on.
-        done = ops.all(beam["finished"] | (bound <= best), axis=1, keepdims=True)
-        given_up = done & ~beam["finished"]
-        return {**beam, "log_p": ops.where(given_up, -float("inf"), beam["log_p"])}
+    turns = _Turns(
+        attention, logits.shape[-1], max_beams, num_beams, max_new_tokens, stop_token_ids, length_penalty,
+        coverage_penalty, memory_mask,
+    )  # fmt: skip
 
     def body(index, history, beam, logits, attention, states):
-        log_p, parents, tokens = select(beam, logits)
-        beam, tokens, attended = extend(index, beam, attention, log_p, parents, tokens)
+        log_p, parents, tokens = turns.select(beam, logits)
+        beam, tokens, attended = turns.extend(index, beam, attention, log_p, parents, tokens)
+        beam = turns.done_where_best_is_found(beam) if best_only else beam
         here = ops.reshape(index, (1, 1))
         history = {
             name: ops.scatter_update(history[name], here, value[None])
             for name, value in (("tokens", tokens), ("parents", parents), ("attention", attended))
         }
-        states = keras.tree.map_structure(lambda x: in_rows(of_parents(in_beams(x), parents)), states)
-        logits, attention, states = step(in_rows(tokens), states)
+        states = keras.tree.map_structure(lambda x: turns.followed(x, parents), states)
+        logits, attention, states = step(ops.reshape(tokens, (-1,)), states)
         return index + 1, history, beam, logits, ops.cast(attention, "float32"), states
 
     several = lambda x: ops.repeat(x, max_beams, axis=0)  # noqa: E731
-    shape = (batch_size, max_beams)
-    beam = {
-        # All hypotheses are the same one at first: one of them is followed.
-        "log_p": ops.broadcast_to(ops.where(place == 0, 0.0, -float("inf")), shape),
-        "finished": ops.broadcast_to(max_new_tokens <= 0, shape),
-        "counted": ops.zeros(shape, "int32"),
-        "lengths": ops.zeros(shape, "int32"),
-        "recent": ops.zeros((*shape, _WINDOW), "int32"),
-        "coverage": ops.zeros((*shape, time), "float32"),
-    }
-    history = {
-        "tokens": ops.zeros((limit, *shape), "int32"),
-        "parents": ops.zeros((limit, *shape), "int32"),
-        "attention": ops.zeros((limit, *shape, time), "float32"),
-    }
-    start = (
-        ops.convert_to_tensor(0, "int32"),
-        history,
-        beam,
-        several(logits),
-        several(ops.cast(attention, "float32")),
-        keras.tree.map_structure(several, states),
+    steps, history, beam, *_ = _while(
+        lambda index, history, beam, *_: ops.any(~beam["finished"] & (beam["log_p"] > -float("inf"))),
+        body,
+        (
+            ops.convert_to_tensor(0, "int32"),
+            turns.no_history(limit),
+            turns.first_beam(),
+            several(logits),
+            several(ops.cast(attention, "float32")),
+            keras.tree.map_structure(several, states),
+        ),
     )
-    steps, history, beam, *_ = _while(lambda index, history, beam, *_: ops.any(alive_in(beam)), body, start)
-    scores = score(beam)
+    scores = turns.score(beam)
     order = ops.argsort(-scores, axis=1)
     lengths = ops.take_along_axis(beam["lengths"], order, axis=1)
-    token_ids, attention = _traced_back(history, order, steps, limit)
+    token_ids, attention = _traced_back(history, order, steps)
     token_ids, attention = ops.moveaxis(token_ids, 0, 2), ops.moveaxis(attention, 0, 2)
     inside = ops.arange(limit, dtype="int32") < lengths[..., None]
     return Hypotheses(
@@ -228,6 +133,124 @@ def beam_search(
         ops.take_along_axis(scores, order, axis=1),
         ops.where(inside[..., None], attention, 0.0),
     )
+
+
+class _Turns:
+    """What happens in a turn of the search, to a beam of all rows: a dict of tensors `(batch, beams, ...)`.
+
+    `log_p`: minus infinity where there is no hypothesis. `finished`. `counted`: the tokens, with the one that
+    ended it. `lengths`: the tokens of the answer. `recent`: the last tokens, to notice loops. `coverage`: the
+    attention that each step of the memory got.
+    """
+
+    def __init__(
+        self, attention, vocabulary_size, max_beams, num_beams, max_new_tokens, stop_token_ids,
+        length_penalty, coverage_penalty, memory_mask,
+    ):  # fmt: skip
+        self.batch_size, self.time = ops.shape(attention)
+        self.max_beams = max_beams
+        # More followers of one hypothesis cannot all be kept.
+        if isinstance(max_beams, int):
+            self.followers = min(max_beams, vocabulary_size)
+        else:
+            self.followers = ops.minimum(max_beams, vocabulary_size)
+        self.place = ops.arange(max_beams, dtype="int32")[None]
+        self.no_room = self.place >= self._row(num_beams, "int32")
+        self.max_new_tokens = self._row(max_new_tokens, "int32")
+        self.stop_token_ids = stop_token_ids
+        self.length_penalty = ops.maximum(self._row(length_penalty, "float32"), 0.0)
+        self.coverage_penalty = ops.maximum(self._row(coverage_penalty, "float32"), 0.0)
+        self.memory_mask = memory_mask
+
+    def _row(self, value, dtype):
+        return ops.broadcast_to(ops.cast(value, dtype), (self.batch_size,))[:, None]
+
+    def first_beam(self):
+        shape = (self.batch_size, self.max_beams)
+        return {
+            # All hypotheses are the same one at first: one of them is followed.
+            "log_p": ops.broadcast_to(ops.where(self.place == 0, 0.0, -float("inf")), shape),
+            "finished": ops.broadcast_to(self.max_new_tokens <= 0, shape),
+            "counted": ops.zeros(shape, "int32"),
+            "lengths": ops.zeros(shape, "int32"),
+            "recent": ops.zeros((*shape, _WINDOW), "int32"),
+            "coverage": ops.zeros((*shape, self.time), "float32"),
+        }
+
+    def no_history(self, limit):
+        """Room for each turn's tokens, where they follow, and what was attended to before them."""
+        shape = (limit, self.batch_size, self.max_beams)
+        return {
+            "tokens": ops.zeros(shape, "int32"),
+            "parents": ops.zeros(shape, "int32"),
+            "attention": ops.zeros((*shape, self.time), "float32"),
+        }
+
+    def norm(self, length):
+        return ((5.0 + ops.cast(length, "float32")) / 6.0) ** self.length_penalty
+
+    def score(self, beam):
+        gaps = ops.log(ops.clip(beam["coverage"], 1e-9, 1.0))
+        if self.memory_mask is not None:
+            gaps = ops.where(self.memory_mask[:, None], gaps, 0.0)
+        return beam["log_p"] / self.norm(beam["counted"]) + self.coverage_penalty * ops.sum(gaps, axis=-1)
+
+    def in_beams(self, rows):
+        return ops.reshape(rows, (self.batch_size, self.max_beams, *ops.shape(rows)[1:]))
+
+    def of_parents(self, x, parents):
+        index = ops.reshape(parents, (self.batch_size, self.max_beams, *[1] * (len(x.shape) - 2)))
+        return ops.take_along_axis(x, index, axis=1)
+
+    def followed(self, rows, parents):
+        """States `(batch * beams, ...)` of the hypotheses that those of a new beam follow."""
+        return ops.reshape(self.of_parents(self.in_beams(rows), parents), ops.shape(rows))
+
+    def select(self, beam, logits):
+        """The best followers of a beam: their log-probabilities, parents and tokens."""
+        log_p = ops.log_softmax(ops.cast(self.in_beams(logits), "float32"), axis=-1)
+        log_p, tokens = ops.top_k(log_p + beam["log_p"][..., None], self.followers)
+        # What is finished has one follower: itself.
+        first = ops.arange(self.followers, dtype="int32") == 0
+        itself = ops.where(first, beam["log_p"][..., None], -float("inf"))
+        log_p = ops.where(beam["finished"][..., None], itself, log_p)
+        length = beam["counted"] + ops.cast(~beam["finished"], "int32")
+        flat = lambda x: ops.reshape(x, (self.batch_size, self.max_beams * self.followers))  # noqa: E731
+        _, chosen = ops.top_k(flat(log_p / self.norm(length)[..., None]), self.max_beams)
+        chosen = ops.cast(chosen, "int32")
+        pick = lambda x: ops.take_along_axis(flat(x), chosen, axis=1)  # noqa: E731
+        log_p = ops.where(self.no_room, -float("inf"), pick(log_p))
+        return log_p, chosen // self.followers, ops.cast(pick(tokens), "int32")
+
+    def extend(self, index, beam, attention, log_p, parents, tokens):
+        """The beam of the followers that were selected, its new tokens, and what they attended to."""
+        old = {name: self.of_parents(values, parents) for name, values in beam.items()}
+        stops = old["finished"]
+        for stop in self.stop_token_ids:
+            stops = stops | (tokens == stop)
+        grows = ~stops
+        tokens = ops.where(grows, tokens, 0)
+        recent = ops.concatenate([old["recent"][..., 1:], tokens[..., None]], axis=-1)
+        repeated = ops.where(grows, _repeated(recent), 0)
+        attended = self.of_parents(self.in_beams(attention), parents)
+        beam = {
+            "log_p": log_p,
+            "finished": stops | (repeated > 0) | (index + 1 >= self.max_new_tokens),
+            "counted": old["counted"] + ops.cast(~old["finished"], "int32"),
+            "lengths": old["lengths"] + ops.cast(grows, "int32") - repeated,
+            "recent": recent,
+            "coverage": old["coverage"] + ops.where(grows[..., None], attended, 0.0),
+        }
+        return beam, tokens, attended
+
+    def done_where_best_is_found(self, beam):
+        """Gives up the living hypotheses of a row if none of them can become the best."""
+        finished = beam["finished"]
+        best = ops.max(ops.where(finished, self.score(beam), -float("inf")), axis=1, keepdims=True)
+        bound = beam["log_p"] / self.norm(self.max_new_tokens)
+        # All or none of a row: without some of its rivals another hypothesis might go on.
+        done = ops.all(finished | (bound <= best), axis=1, keepdims=True)
+        return {**beam, "log_p": ops.where(done & ~finished, -float("inf"), beam["log_p"])}
 
 
 def _repeated(recent):
@@ -245,7 +268,7 @@ def _repeated(recent):
     return found
 
 
-def _traced_back(history, places, steps, limit):
+def _traced_back(history, places, steps):
     """The tokens and the attention of the hypotheses that ended at `places`, `(limit, batch, beams, ...)`."""
 
     def body(index, places, tokens, attention):

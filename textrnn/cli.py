@@ -1,4 +1,4 @@
-"""The command line: `textrnn generate`, `classify`, `explain`, `cells`, and what recipes share of theirs.
+"""The command line: `textrnn` and its subcommands, and what recipes share of theirs.
 
 Nothing heavy is imported before a command runs, so `--help` answers at once.
 """
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from textrnn.errors import InputError
 
@@ -88,7 +89,7 @@ def classify(
     text: str | None = None,
     file: str | None = None,
     output: str | None = None,
-    batch_size: int = 256,
+    batch_size: int = 8192,
     cell: str | None = None,
 ):
     """Say of which class texts are, with a trained classifier, from its SavedModel or its preset.
@@ -100,7 +101,7 @@ def classify(
         text: A text. Without it and --file, every line of the standard input is one.
         file: A file with a text in every line; its lines are answered in their order, as they are read.
         output: Write the answers to this file instead of printing them.
-        batch_size: How many texts are read side by side.
+        batch_size: How many texts are classified at once, at the most; the more, the faster.
         cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
     """
     _expect(not (text and file), "--text and --file: give one of them")
@@ -137,17 +138,19 @@ def explain(
     model: str,
     text: str,
     html: str | None = None,
+    png: str | None = None,
     cell: str | None = None,
 ):
     """Show which words made a classifier say what it says about a text.
 
     The number beside a word is what it added to the log-odds of the label: blue words spoke for it, orange
-    ones against it.
+    ones against it. Beside it is the attention that the word got, if the classifier pools by attention.
 
     Args:
         model: A model's folder (saved_models/NAME, the newest version is used), one version, or a preset.
         text: The text.
         html: Write the explanation to this file too, as a page for a browser.
+        png: Write the explanation to this file too, as a picture.
         cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
     """
     functions = _functions(model, "explain", "weights", "explains nothing", cell)
@@ -157,6 +160,93 @@ def explain(
     print(to_terminal(explanation, colours=sys.stdout.isatty()))
     if html:
         Path(html).write_text(to_html([explanation]), encoding="utf-8")
+    if png:
+        from textrnn.plots import explanations
+
+        explanations([explanation], png)
+
+
+def translate(
+    model: str,
+    text: str | None = None,
+    file: str | None = None,
+    output: str | None = None,
+    interactive: bool = False,
+    n_best: int = 1,
+    num_beams: int | None = None,
+    length_penalty: float | None = None,
+    max_new_tokens: int | None = None,
+    batch_size: int = 32,
+    cell: str | None = None,
+):
+    """Translate texts with a trained model, from its SavedModel or its preset.
+
+    Args:
+        model: A model's folder (saved_models/NAME, the newest version is used), one version, or a preset.
+        text: A text. Without it, --file and --interactive, every line of the standard input is one.
+        file: A file (perhaps .gz) with a text in every line; the answers come in their order.
+        output: Write the translations to this file instead of printing them.
+        interactive: Ask for texts until Ctrl-D.
+        n_best: How many translations of each text to show; more than one come with their scores.
+        num_beams: How many hypotheses the search follows, up to 32; 1 is greedy. Default: the model's own.
+        length_penalty: Higher ones prefer longer translations. Default: the model's own.
+        max_new_tokens: How many tokens a translation has at the most, up to 1024. Default: by the text.
+        batch_size: How many texts are translated side by side.
+        cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
+    """
+    _expect(sum(map(bool, (text is not None, file, interactive))) <= 1,
+            "--text, --file and --interactive: give one of them")  # fmt: skip
+    _expect(batch_size >= 1, f"--batch_size {batch_size}: expected 1 or more")
+    _expect(n_best >= 1, f"--n_best {n_best}: expected 1 or more")
+    _expect(num_beams is None or 1 <= num_beams <= 32, f"--num_beams {num_beams}: expected 1 to 32")
+    if num_beams is None and n_best > 1:
+        num_beams = max(n_best, 5)
+    _expect(num_beams is None or n_best <= num_beams,
+            f"--n_best {n_best}: a search with {num_beams} beams finds no more than so many")  # fmt: skip
+    _expect(
+        length_penalty is None or length_penalty >= 0,
+        f"--length_penalty {length_penalty}: expected 0 or more",
+    )
+    _expect(
+        max_new_tokens is None or max_new_tokens >= 0,
+        f"--max_new_tokens {max_new_tokens}: expected 0 or more",
+    )
+    _expect(file is None or Path(file).is_file(), f"--file {file}: there is no such file")
+    search = _functions(model, "translate", "attention", "does not translate", cell)["translate"]
+
+    from contextlib import ExitStack
+
+    from textrnn.serving.translate import lines_of, translated
+
+    given = (("num_beams", num_beams), ("length_penalty", length_penalty), ("max_new_tokens", max_new_tokens))
+    own: dict[str, Any] = {name: value for name, value in given if value is not None}
+
+    with ExitStack() as stack:
+        if text is not None:
+            lines = iter([text])
+        elif interactive:
+            print("Type a text, Enter for its translation, Ctrl-D to end.", file=sys.stderr)
+            lines, batch_size = _asked(), 1
+        else:
+            lines = lines_of(stack.enter_context(open(file, "rb")) if file else sys.stdin.buffer, file or "")
+        to = stack.enter_context(open(output, "w", encoding="utf-8")) if output else sys.stdout
+        for number, answer in enumerate(translated(search, lines, batch_size, **own), start=1):
+            if answer.truncated:
+                print(f"note: text {number} is longer than the model reads: its end is not translated",
+                      file=sys.stderr)  # fmt: skip
+            for best, score in answer.n_best[:n_best]:
+                to.write(f"{score:.3f}\t{best}\n" if n_best > 1 else f"{best}\n")
+            if n_best > 1 and text is None:
+                to.write("\n")
+            to.flush()
+
+
+def _asked():
+    while True:
+        try:
+            yield input("> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
 
 
 def cells(name: str | None = None, markdown: bool = False):
@@ -337,6 +427,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "classify": classify,
     "explain": explain,
+    "translate": translate,
     "cells": cells,
 }
 """The subcommands of `textrnn`, by name; a switch is a parameter that is False by default."""

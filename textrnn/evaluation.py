@@ -190,7 +190,8 @@ class ClassificationScore:
 
     Attributes:
         accuracy: The share of the texts whose most probable class is theirs.
-        macro_f1: The mean over the classes of F1, which counts a rare class as much as a frequent one.
+        macro_f1: The mean of F1 over the classes that are right or were said of some text, which counts a
+            rare class as much as a frequent one.
         log_loss: Mean negative log-probability of the right class, in nats.
         calibration_error: The mean distance between how sure it is and how often it is right, over ten bins
             of how sure it is, weighted by their texts (expected calibration error, Guo et al. 2017).
@@ -234,7 +235,7 @@ def classification(targets, probabilities):
     chosen = probabilities.argmax(axis=1)
     return ClassificationScore(
         accuracy=float(metrics.accuracy_score(targets, chosen)),
-        macro_f1=float(metrics.f1_score(targets, chosen, labels=classes, average="macro", zero_division=0)),
+        macro_f1=float(metrics.f1_score(targets, chosen, average="macro", zero_division=0)),
         log_loss=float(metrics.log_loss(targets, probabilities, labels=classes)),
         calibration_error=_calibration_error(chosen == targets, probabilities.max(axis=1)),
         texts=len(targets),

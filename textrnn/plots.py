@@ -1,12 +1,16 @@
 """Pictures of a training, drawn without a display and without matplotlib's global state."""
 
 import math
+import warnings
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from textrnn.errors import InputError
+from textrnn.explanation import in_groups
 
 # From the palette of Okabe and Ito, which people with any kind of colour vision can tell apart.
 _BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#555555"
@@ -267,10 +271,10 @@ def quality_by_length(lengths, quality, path, *, bins=6):
     edges = edges if len(edges) > 1 else np.array([edges[0], edges[0]])
     group = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, len(edges) - 2)
     groups = [quality[group == index] for index in range(len(edges) - 1)]
-    last = len(edges) - 2
+    highest = [*(edges[1:-1] - 1), edges[-1]]
     names = [
-        f"{low} to {high if index == last else high - 1}\n{len(found)} texts"
-        for index, (low, high, found) in enumerate(zip(edges, edges[1:], groups, strict=False))
+        (f"{low}" if low == high else f"{low} to {high}") + f"\n{len(found)} texts"
+        for low, high, found in zip(edges, highest, groups, strict=False)
     ]
     figure = Figure(figsize=(7.2, 4.2), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
@@ -281,3 +285,131 @@ def quality_by_length(lengths, quality, path, *, bins=6):
     )  # fmt: skip
     axis.set(xlabel="words in the source", ylabel="chrF of a sentence", ylim=(0, 102))
     figure.savefig(path, format="png")
+
+
+def explanations(explained, path, *, title=None, width=8.0, most_words=150):
+    """Draws texts with their words coloured by what they moved, as `textrnn.explanation.to_html` does.
+
+    Blue words spoke for the label, orange ones against it. Where there is attention, a bar below a word shows
+    how much of it the word got. Characters that the font lacks are drawn as boxes.
+
+    Args:
+        explained: `textrnn.explanation.Explanation`s, or pairs of a heading and a list of them.
+        path: The PNG file to write.
+        title: What to write above, or None.
+        width: Of the picture, in inches; it is as high as the texts need.
+        most_words: How many words of a text are drawn at the most.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.explanation import Explanation
+    >>> from textrnn.plots import explanations
+    >>> path = Path(tempfile.mkdtemp()) / "why.png"
+    >>> explanations([Explanation(["so", "dull"], [-0.1, 2.0], "negative", 0.93)], path)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
+    """
+    groups = in_groups(explained)
+    page = _Page(width)
+    if title:
+        page.line(title, size=14, weight="bold")
+    page.legend(attention=any(one.attention for _, group in groups for one in group))
+    for heading, group in groups:
+        if heading:
+            page.line(heading, size=13, weight="bold", above=14)
+        for one in group:
+            page.line(f"{one.label}, {100 * one.score:.0f} %", weight="bold", above=8)
+            most = max(one.attention or [], default=0) or 1
+            shares = [share / most for share in one.attention] if one.attention else [0.0] * len(one.words)
+            for word, depth, share in list(zip(one.words, one.depths, shares, strict=True))[:most_words]:
+                page.word(word, depth, share)
+            left_out = len(one.words) - most_words
+            if not one.words or left_out > 0:
+                page.word(f"… and {left_out:,} more words" if one.words else "(no words)", color=_GREY)
+            page.end_line()
+    page.save(path)
+
+
+class _Page:
+    """Words in lines, from the left and from above, on a picture as high as they need; lengths in points."""
+
+    margin, size, space, line_height = 18.0, 11.0, 4.5, 21.0
+
+    def __init__(self, width):
+        self.figure = Figure(figsize=(width, 1), dpi=120)
+        self.renderer = FigureCanvasAgg(self.figure).get_renderer()
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set_axis_off()
+        self.right = 72 * width - self.margin
+        self.x, self.y = self.margin, self.margin  # y is the upper edge of a line
+
+    def line(self, text, size=size, weight="normal", above=0.0):
+        """A line of its own, shortened if it is too long."""
+        self.y += above
+        while self._width(text, size, weight) > self.right - self.margin:
+            text = text.rstrip("…")[:-1] + "…"
+        self._text(text, size, weight=weight)
+        self.y += 1.7 * size
+
+    def word(self, word, depth=0.0, share=0.0, color="black"):
+        """A word on its colour, with a bar below it; on the next line if it does not fit on this one."""
+        width = self._width(word)
+        if width > self.right - self.margin and len(word) > 1:  # an address, perhaps: in pieces
+            self.word(word[: len(word) // 2], depth, share, color)
+            self.word(word[len(word) // 2 :], depth, share, color)
+            return
+        if self.x + width > self.right:
+            self.end_line()
+        if depth:
+            colour = _BLUE if depth > 0 else _VERMILION
+            self._box(self.x - self.space / 2, 0, width + self.space, 15, colour, 0.7 * abs(depth))
+        if share:
+            self._box(self.x, 15.5, width, 4 * share, _GREY, snap=False)  # as thin as it is
+        self._text(word, color=color)
+        self.x += width + self.space
+
+    def end_line(self):
+        self.x = self.margin
+        self.y += self.line_height
+
+    def legend(self, attention):
+        """What the colours mean, and the bars."""
+        self.word("spoke against the label")
+        for step in range(-25, 26):
+            colour = _BLUE if step > 0 else _VERMILION
+            self._box(self.x, 1, 2.2, 13, colour, 0.7 * abs(step) / 25)
+            self.x += 2.2
+        self.x += self.space
+        self.word("for it; the deeper, the stronger")
+        if attention:
+            self.x += 4 * self.space
+            self.word("attention", share=1.0)
+        self.end_line()
+
+    def save(self, path):
+        height = self.y + self.margin / 2
+        self.figure.set_figheight(height / 72)
+        self.axes.set(xlim=(0, self.right + self.margin), ylim=(height, 0))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            self.figure.savefig(path, format="png")
+
+    def _width(self, text, size=size, weight="normal"):
+        font = FontProperties(size=size, weight=weight)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            pixels, _, _ = self.renderer.get_text_width_height_descent(text, font, ismath=False)
+        return 72 * pixels / self.figure.dpi
+
+    def _text(self, text, size=size, **style):
+        # A dollar in a text is no formula.
+        self.axes.text(self.x, self.y + size, text, size=size, va="baseline", parse_math=False, **style)
+
+    def _box(self, x, below, width, height, color, alpha=1.0, snap=True):
+        self.axes.add_patch(
+            Rectangle(
+                (x, self.y + below), width, height, facecolor=color, alpha=alpha, linewidth=0, snap=snap
+            )
+        )

@@ -1,5 +1,6 @@
 """Named sets: where they are looked for, and that nothing unverified is used."""
 
+import gzip
 import hashlib
 import os
 import re
@@ -10,7 +11,16 @@ import pytest
 
 from textrnn import InputError
 from textrnn.data import datasets
-from textrnn.data.datasets import DATASETS, PublicSet, RemoteFile, load_text
+from textrnn.data.datasets import (
+    DATASETS,
+    PARALLEL,
+    ParallelSet,
+    PublicSet,
+    RemoteFile,
+    load_parallel,
+    load_text,
+)
+from textrnn.data.parallel import repeated_pairs, split_pairs
 from textrnn.data.starter import starter_text
 
 DATA = Path(os.environ.get("TEXTRNN_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -111,6 +121,133 @@ def test_the_published_files(name, monkeypatch):
     dataset = load_text(name)
     assert len(dataset.train) == 1
     assert (dataset.validation is None) == (name == "shakespeare")
+
+
+ALIGNED = {"train": ["one", "two", "three"], "validation": ["four"], "test": ["five", "six"]}
+
+
+@pytest.fixture
+def aligned(tmp_path, monkeypatch):
+    """A set of aligned, packed files, published under file://; a line's translation is in capitals."""
+    remote = tmp_path / "remote"
+    remote.mkdir()
+
+    def publish(name, lines):
+        path = remote / name
+        path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
+        return RemoteFile(name, path.as_uri(), hashlib.sha256(path.read_bytes()).hexdigest())
+
+    parts = {
+        part: (publish(f"{part}.a.gz", lines), publish(f"{part}.b.gz", map(str.upper, lines)))
+        for part, lines in ALIGNED.items()
+    }
+    public_set = ParallelSet("tiny", parts, "CC0", "https://example.org")
+    monkeypatch.setattr(datasets, "PARALLEL", {"tiny-a-b": public_set})
+    return remote
+
+
+def test_pairs_are_downloaded_by_part(aligned, tmp_path):
+    dataset = load_parallel("tiny-a-b")
+    for part, lines in ALIGNED.items():
+        assert [pair[1:] for pair in getattr(dataset, part)] == [(line, line.upper()) for line in lines]
+    assert (dataset.name, dataset.licence, dataset.homepage) == ("tiny-a-b", "CC0", "https://example.org")
+    assert [file.name for file in dataset.files] == [f"{part}.{side}.gz" for part in ALIGNED for side in "ab"]
+    assert dataset.test[1].where == f"{tmp_path / 'cache' / 'tiny' / 'test.a.gz'}, line 2"
+
+
+def test_a_side_that_differs_is_refused(aligned, tmp_path):
+    path = tmp_path / "data" / "tiny" / "train.b.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(b"tampered"))
+    with pytest.raises(InputError, match=rf"{re.escape(str(path))} is not the file that was published"):
+        load_parallel("tiny-a-b")
+
+
+ROWS = 100_000 * ["Go.\tVa !\tCC BY 2.0\n"]
+ARCHIVES = {
+    "flat": {"fra.txt": ROWS, "_about.txt": ["About this file.\n"]},
+    "foldered": {"fra-eng/": [], "fra-eng/fra.txt": ROWS, "fra-eng/_about.txt": ["About this file.\n"]},
+}
+
+
+def archived(folder, members):
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "fra-eng.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, lines in members.items():
+            archive.writestr(name, "".join(lines))
+
+
+@pytest.mark.parametrize("members", ARCHIVES.values(), ids=ARCHIVES)
+def test_an_archive_that_grows_is_known_by_what_is_in_it(members, tmp_path):
+    archived(tmp_path / "data" / "tatoeba", members)
+    dataset = load_parallel("tatoeba-en-fr")
+    assert len(dataset.train) == 100_000
+    assert dataset.train[-1][1:] == ("Go.", "Va !")
+    assert dataset.train[-1].where.endswith("fra.txt), line 100000")
+    assert dataset.validation is dataset.test is None
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"fra.txt": ROWS[1:]}, "there are 99,999 pairs, expected at least 100,000"),
+        ({"fra.txt": [*ROWS, "Run!\n"]}, r"fra\.txt\), line 100001: there is no tab"),
+        ({"_about.txt": ROWS}, "there are 0 such files"),
+    ],
+    ids=["few", "no tab", "no table"],
+)
+def test_an_archive_with_something_else_is_refused(members, message, tmp_path):
+    archived(tmp_path / "data" / "tatoeba", members)
+    with pytest.raises(InputError, match=rf"fra-eng\.zip is not the archive .*{message}.* Delete it"):
+        load_parallel("tatoeba-en-fr")
+
+
+def test_a_page_in_place_of_an_archive_is_refused(tmp_path):
+    folder = tmp_path / "data" / "tatoeba"
+    folder.mkdir(parents=True)
+    (folder / "spa-eng.zip").write_text("<html>Not Acceptable!</html>")
+    with pytest.raises(InputError, match=r"spa-eng\.zip is not the archive .*not a zip file\. Delete it"):
+        load_parallel("tatoeba-en-es")
+
+
+def test_an_unknown_set_of_pairs_lists_the_known():
+    with pytest.raises(
+        InputError, match="'wmt14': choose one of multi30k-en-de, multi30k-en-fr, tatoeba-en-es"
+    ):
+        load_parallel("wmt14")
+
+
+@pytest.mark.parametrize("name", sorted(PARALLEL))
+def test_an_entry_of_pairs_is_complete(name):
+    public_set = PARALLEL[name]
+    assert "train" in public_set.parts
+    assert public_set.licence
+    for files in public_set.parts.values():
+        for file in files:
+            assert file.url.startswith("https://") and file.url.endswith(f"/{file.name}")
+            assert (file.sha256 is None) == file.name.endswith(".zip") == (len(files) == 1)
+            assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+
+
+@pytest.mark.parametrize("name", sorted(PARALLEL))
+def test_the_published_pairs(name, monkeypatch):
+    if not (DATA / PARALLEL[name].folder).is_dir():
+        pytest.skip(f"{PARALLEL[name].folder} is not in TEXTRNN_DATA ({DATA})")
+    monkeypatch.setenv("TEXTRNN_DATA", str(DATA))
+    dataset = load_parallel(name)
+    if name.startswith("multi30k"):
+        assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [
+            29_000,
+            1_014,
+            1_000,
+        ]
+        assert dataset.train[0].source == "Two young, White males are outside near many bushes."
+    else:
+        assert len(dataset.train) > 100_000
+        assert dataset.validation is dataset.test is None
+        train, held_out = split_pairs(dataset.train, 0.1, most=1_000)
+        assert len(held_out) == 1_000
+        assert repeated_pairs(train, held_out) == []
 
 
 def test_the_starter_text_is_there_in_every_python():

@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from references.command import textrnn_command
 
+import textrnn
+from textrnn.export import load_preset, save_preset
 from textrnn.serving.saved_model import load_signatures
+from textrnn.tokenizers import ByteTokenizer
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "sentiment.py"
 SMALL = [
@@ -58,7 +63,7 @@ def test_it_learns_and_leaves_everything(trained):
     assert {child.name for child in folder.iterdir()} == {"1", "preset", "report"}
     assert {child.name for child in (folder / "report").iterdir()} == {
         "config.yaml", "metrics.json", "history.csv", "learning_curve.png",
-        "classification.txt", "classification.png", "explanations.html",
+        "classification.txt", "classification.png", "explanations.html", "explanations.png",
     }  # fmt: skip
     metrics = json.loads((folder / "report" / "metrics.json").read_text("utf-8"))["metrics"]
     assert metrics["test"]["accuracy"] > 0.9
@@ -96,16 +101,65 @@ def test_classify_answers_a_text_and_a_file(trained, kind, tmp_path, capsys):
 
 
 def test_explain_shows_the_words_that_decide(trained, tmp_path, capsys):
-    page = tmp_path / "why.html"
+    page, picture = tmp_path / "why.html", tmp_path / "why.png"
     status, printed, _ = textrnn_command(
-        capsys, "explain", trained[0], "number 7 dull and too long", "--html", page
+        capsys, "explain", trained[0], "Number 777 DULL and Too long", "--html", page, "--png", picture
     )
     assert status == 0
     first, marked, *most = printed.splitlines()
     assert re.fullmatch(r"bad, \d+ %", first)
-    assert marked == "number 7 dull and too long"
-    assert most[0].split()[1] in ("dull", "and", "too", "long")
-    assert "dull" in page.read_text("utf-8")
+    assert (
+        marked == "Number 777 DULL and Too long"
+    )  # as it was given, though the model knows no case and no 777
+    assert most[0].split()[1] in ("DULL", "and", "Too", "long")
+    assert "DULL" in page.read_text("utf-8")
+    assert picture.read_bytes()[1:4] == b"PNG"
+
+
+NEW_WORDS = {"good": "splendid it was", "bad": "awful it was", "boring": "sleepy it was"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "learnt"),
+    [
+        (("bad", "good"), ["bad", "good", "mixed"], True),
+        (("good", "boring"), ["boring", "good"], False),
+    ],
+)
+def test_a_trained_classifier_goes_on_with_other_texts(trained, classes, labels, learnt, tmp_path):
+    rows = [f"{i} {NEW_WORDS[name]} number {i % 3}\t{name}" for i in range(20) for name in classes]
+    data = tmp_path / "more.tsv"
+    data.write_text("text\tlabel\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    done = run(
+        "--data", data, "--from_preset", trained[0], "--name", "more", "--output", tmp_path,
+        "--epochs", "1", "--learning_rate", "1e-6", "--units", "99", "--tokenizer", "byte",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, after = (load_preset(folder) for folder in (trained[0], tmp_path / "more"))
+    assert after.labels == labels
+    assert (" are not those of " in done.stdout) is not learnt
+    config = before.get_config() | {"labels": labels, "temperature": after.temperature}
+    assert keras.saving.serialize_keras_object(after.get_config()) == keras.saving.serialize_keras_object(
+        config
+    )
+    assert after.preprocessor.tokenizer.get_vocabulary() == before.preprocessor.tokenizer.get_vocabulary()
+    # At this learning rate what was learnt is what it was, except for what is new.
+    for old, new in zip(before.backbone.weights, after.backbone.weights, strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-3)
+    assert after.output_dense.kernel.shape[-1] == len(labels)
+    answers = load_signatures(tmp_path / "more")["serving_default"](text=tf.constant(list(WORDS.values())))
+    if learnt:
+        assert [label.decode() for label in answers["label"].numpy()] == list(WORDS)
+
+
+def test_only_a_classifier_goes_on_as_a_classifier(tmp_path):
+    lm = textrnn.CausalLM(
+        textrnn.RecurrentBackbone(258, units=4), textrnn.CausalLMPreprocessor(ByteTokenizer())
+    )
+    save_preset(lm, tmp_path / "novel")
+    done = run("--from_preset", tmp_path / "novel", "--output", tmp_path)
+    assert done.returncode == 2
+    assert "novel is a CausalLM: it has no labels" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -116,6 +170,7 @@ def test_explain_shows_the_words_that_decide(trained, tmp_path, capsys):
         (["--dataset", "sst"], "no set of labelled texts is called 'sst'"),
         (["--pooling", "sum"], "no pooling 'sum'"),
         (["--held_out", "0.7"], "--held_out 0.7"),
+        (["--from_preset", "/nowhere"], "No preset at /nowhere"),
         (["--class_weights", "some"], "give balanced or none"),
         (["--name", "a/b"], "it is part of an address"),
     ],

@@ -248,7 +248,7 @@ def _examined(rows: list[tuple[str, str]], files: tuple[str, str]) -> ParallelTe
 
 def _lines(numbers: Sequence[int], notes: Sequence[str] = (), most: int = 5) -> str:
     """The first of these lines in words, each perhaps with a note."""
-    words = [f"{number:,}" for number in numbers[:most]]
+    words = [str(number) for number in numbers[:most]]
     if notes:
         words = [f"{word} ({note})" for word, note in zip(words, notes[:most], strict=True)]
     rest = f" and {len(numbers) - most:,} more" if len(numbers) > most else ""

@@ -18,8 +18,9 @@ class AttentionDecoder(keras.layers.Layer):
     """Recurrent layers, attention after the highest, and what both say together.
 
     The outputs h of the highest layer are the queries of the attention; h̃ = tanh(W [h; context]) is what
-    comes out (Luong et al. 2015, arXiv 1508.04025). So under teacher forcing the layers run over the whole sequence
-    at once. With `input_feeding` the last h̃ is read with the next input, and everything goes step by step.
+    comes out (Luong et al. 2015, arXiv 1508.04025). So under teacher forcing the layers run over the whole
+    sequence at once. With `input_feeding` the last h̃ is read with the next input, and everything goes step by
+    step.
 
     Args:
         cells: a list of cells, the lowest first.

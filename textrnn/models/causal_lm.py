@@ -262,6 +262,13 @@ class CausalLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
             )
         return super().generate_preprocess(x, sequence_length=sequence_length)
 
+    @classmethod
+    def from_config(cls, config):
+        """The preprocessor that `get_config` described."""
+        import textrnn.tokenizers  # noqa: F401, a process that loads a preset may not have named them yet
+
+        return super().from_config(config)
+
     def generate_postprocess(self, x):
         """Turns generated tokens into text.
 

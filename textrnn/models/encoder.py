@@ -5,7 +5,7 @@ import keras_hub
 
 from textrnn.errors import InputError
 from textrnn.layers.dropout import EmbeddingDropout
-from textrnn.layers.recurrent import Recurrent
+from textrnn.layers.stack import BidirectionalStack
 from textrnn.models.cell_options import cell_config, make_cell
 
 
@@ -73,22 +73,9 @@ class RecurrentEncoder(keras_hub.models.Backbone):
             embedding_dropout, vocabulary_size, dtype=dtype, name="word_dropout"
         )
         self.input_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="input_dropout")
-        self.recurrent_layers = [
-            keras.layers.Bidirectional(
-                Recurrent(
-                    cell,
-                    return_sequences=True,
-                    dropout=dropout if index else 0.0,
-                    recurrent_dropout=recurrent_dropout,
-                    weight_drop=weight_drop,
-                    zoneout=zoneout,
-                    name=f"recurrent_{index}",
-                ),
-                dtype=dtype,
-                name=f"bidirectional_{index}",
-            )
-            for index, cell in enumerate(cells)
-        ]
+        self.stack = BidirectionalStack(
+            cells, dropout, recurrent_dropout, weight_drop, zoneout, dtype=dtype, name="stack"
+        )
 
         # === Functional model ===
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
@@ -110,7 +97,7 @@ class RecurrentEncoder(keras_hub.models.Backbone):
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
         self.weight_drop = weight_drop
-        self.zoneout = self.recurrent_layers[0].forward_layer.zoneout
+        self.zoneout = self.stack.zoneout
         self.embedding_dropout = embedding_dropout
 
     def read(self, vectors, padding_mask, training=None):
@@ -124,16 +111,15 @@ class RecurrentEncoder(keras_hub.models.Backbone):
         Returns:
             `(batch, time, 2 * units)`.
         """
-        for layer in self.recurrent_layers:
-            vectors = layer(vectors, mask=padding_mask, training=training)
-        return vectors
+        outputs, _ = self.stack(vectors, mask=padding_mask, training=training)
+        return outputs
 
     def get_config(self):
         """Returns the arguments of the constructor."""
         config = super().get_config()
         config.update(
             vocabulary_size=self.vocabulary_size,
-            cell=cell_config(self.cell, self.recurrent_layers[0].forward_layer.cell),
+            cell=cell_config(self.cell, self.stack.cells[0]),
             units=self.units,
             num_layers=self.num_layers,
             embedding_dim=self.embedding_dim,

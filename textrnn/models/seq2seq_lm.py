@@ -35,7 +35,8 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
         input_feeding: bool. Whether the decoder reads its last output beside the next token (Luong et al.
             2015, section 3.3). It then goes step by step, which is slower.
         tie_embeddings: bool. Whether the output projection is the transposed embedding of the target.
-        dropout: float. Fraction of the inputs and outputs of every layer to drop while training.
+        dropout: float. Fraction of the token vectors, of what goes from layer to layer, and of what comes out
+            to drop while training; not of the memory, where it would make attention hard.
         recurrent_dropout, weight_drop, zoneout: as for `textrnn.RecurrentBackbone`, on both sides.
         embedding_dropout: float. Fraction of each vocabulary to drop, everywhere in a batch.
         dtype: the dtype or dtype policy of the computation and the weights.
@@ -108,7 +109,6 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
         self.source_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="source_dropout")
         self.target_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="target_dropout")
         self.encoder = BidirectionalStack(encoder_cells, dropout, **noise, dtype=dtype, name="encoder")
-        self.memory_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="memory_dropout")
         self.decoder = AttentionDecoder(
             decoder_cells, embedding_dim, attention, input_feeding, dropout, **noise, dtype=dtype,
             name="decoder",
@@ -171,8 +171,7 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
         x = self._embed(self.source_embedding, token_ids)
         x = self.source_word_dropout(x, token_ids, training=training)
         x = self.source_dropout(x, training=training)
-        memory, states = self.encoder(x, mask=padding_mask, training=training)
-        return self.memory_dropout(memory, training=training), states
+        return self.encoder(x, mask=padding_mask, training=training)
 
     def run(self, token_ids, states, memory, memory_mask, padding_mask=None):
         """Reads tokens of the target from given states, as in inference.
@@ -392,6 +391,13 @@ class Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         token_ids, mask = (ops.convert_to_numpy(x[f"decoder_{key}"]) for key in ("token_ids", "padding_mask"))
         texts = self.target_tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask.astype("bool")))
         return [text.decode("utf-8") for text in valid_utf8(texts).numpy()]
+
+    @classmethod
+    def from_config(cls, config):
+        """The preprocessor that `get_config` described."""
+        import textrnn.tokenizers  # noqa: F401, a process that loads a preset may not have named them yet
+
+        return super().from_config(config)
 
     def get_config(self):
         """The constructor's arguments."""

@@ -70,6 +70,13 @@ class TextClassifierPreprocessor(keras_hub.models.TextClassifierPreprocessor):
             tokens += np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
         return tokens
 
+    @classmethod
+    def from_config(cls, config):
+        """The preprocessor that `get_config` described."""
+        import textrnn.tokenizers  # noqa: F401, a process that loads a preset may not have named them yet
+
+        return super().from_config(config)
+
     def get_config(self):
         """The constructor's arguments."""
         config = super().get_config() | {"lowercase": self.lowercase}

@@ -20,16 +20,18 @@ _ENGLISH = [
 _ENGLISH_TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ENGLISH_DAYS = [
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
-    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
-    "twentieth", "twenty-first", "twenty-second", "twenty-third", "twenty-fourth", "twenty-fifth",
-    "twenty-sixth", "twenty-seventh", "twenty-eighth", "twenty-ninth", "thirtieth", "thirty-first",
+    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth",
+    "nineteenth", "twentieth", "twenty-first", "twenty-second", "twenty-third", "twenty-fourth",
+    "twenty-fifth", "twenty-sixth", "twenty-seventh", "twenty-eighth", "twenty-ninth", "thirtieth",
+    "thirty-first",
 ]  # fmt: skip
 _FRENCH = [
     "zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze",
     "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
 ]  # fmt: skip
 _FRENCH_TENS = [
-    "", "", "vingt", "trente", "quarante", "cinquante", "soixante", "soixante", "quatre-vingt", "quatre-vingt",
+    "", "", "vingt", "trente", "quarante", "cinquante", "soixante", "soixante", "quatre-vingt",
+    "quatre-vingt",
 ]  # fmt: skip
 _MONTHS = {
     "January": "janvier", "February": "février", "March": "mars", "April": "avril", "May": "mai",
@@ -106,9 +108,9 @@ def number_in_french(n: int) -> str:
 def starter_phrases(seed: int = 0) -> tuple[list[Pair], list[Pair]]:
     """The starter corpus of translation: 13,000 short phrases in English, and in French.
 
-    A quarter each are numbers, dates, times of day and prices, all in words. English says most of them in
-    several ways, French always in one, so that a translation is right or wrong, and a model that has learnt
-    the rules is always right. No English phrase is there twice.
+    A quarter each are numbers, dates, times of day and prices, all in words. English has several ways to say
+    most of them, but what is said has one translation, so that a model's is right or wrong, and a model that
+    has learnt the rules is always right. No English phrase is there twice.
 
     Args:
         seed: of the choice of the phrases and of those to measure on.
@@ -121,8 +123,8 @@ def starter_phrases(seed: int = 0) -> tuple[list[Pair], list[Pair]]:
     >>> train, test = starter_phrases()
     >>> len(train), len(test)
     (12000, 1000)
-    >>> {pair.source: pair.target for pair in train}["half past one in the afternoon"]
-    'une heure et demie de l'après-midi'
+    >>> {pair.source: pair.target for pair in train}["twenty to nine in the morning"]
+    'neuf heures moins vingt du matin'
     """
     random = Random(seed)
     train, test = [], []
@@ -159,30 +161,29 @@ def _date(random: Random) -> tuple[str, str]:
         return f"in {english_month}{english_year}", f"en {french_month}{french_year}"
     if random.random() < 0.2:
         english_year = french_year = ""
-    english_weekday = french_weekday = ""
-    if random.random() < 0.4:
-        weekday = calendar.weekday(year, month, day)
-        english_weekday, french_weekday = (f"{name} " for name in list(_WEEKDAYS.items())[weekday])
     english_day = _ENGLISH_DAYS[day - 1]
-    french_day = "premier" if day == 1 else number_in_french(day)
-    english = random.choice(
-        [
-            f"{english_weekday}the {english_day} of {english_month}{english_year}",
-            f"on {english_weekday}the {english_day} of {english_month}{english_year}",
-            f"{english_weekday}{english_month} the {english_day}{english_year and ','}{english_year}",
-        ]
-    )
-    return english, f"le {french_weekday}{french_day} {french_month}{french_year}"
+    day_first = f"the {english_day} of {english_month}{english_year}"
+    month_first = f"{english_month} the {english_day}{english_year and ','}{english_year}"
+    french = f"{'premier' if day == 1 else number_in_french(day)} {french_month}{french_year}"
+    if random.random() < 0.4:
+        english_weekday, french_weekday = list(_WEEKDAYS.items())[calendar.weekday(year, month, day)]
+        day_first = f"{english_weekday} {day_first}"
+        month_first = f"{english_weekday}, {month_first}"
+        french = f"{french_weekday} {french}"
+    return random.choice([day_first, f"on {day_first}", month_first]), f"le {french}"
 
 
 def _time(random: Random) -> tuple[str, str]:
-    """A time of day, to the minute."""
-    hour, minute = random.randrange(24), random.randrange(60)
-    if random.random() < 0.3:
+    """A time of day, to the minute; more than half of them to five minutes."""
+    hour = random.choice([*range(24), 0, 12])  # midnight and noon twice: they have words of their own
+    minute = random.randrange(60)
+    if random.random() < 0.5:
         minute -= minute % 5
     say = random.choice([_time_by_digits, _time_by_hand])
     english, french = say(random, hour, minute)
-    before = random.choice([("", ""), ("at ", "à "), ("it is ", "il est ")])
+    before = random.choice(
+        [("", ""), ("at ", "à "), ("it is ", "il est "), ("before ", "avant "), ("since ", "depuis ")]
+    )
     return before[0] + english, before[1] + french
 
 
@@ -241,11 +242,11 @@ def _hour_in_french(hour: int) -> tuple[str, str]:
 def _price(random: Random) -> tuple[str, str]:
     """A sum of euros or dollars, perhaps with cents."""
     unit, french_cent = random.choice([("euro", "centime"), ("dollar", "cent")])
-    amount = max(1, _any_number(random, random.choice([3, 6])))
+    amount = _any_number(random, random.choice([3, 6]))
     english = f"{_spoken(random, amount)} {unit}{'s' * (amount > 1)}"
     french = f"{number_in_french(amount)} {unit}{'s' * (amount > 1)}"
     if amount < 1_000 and random.random() < 0.7:
-        cents = random.randint(1, 99)
+        cents = random.randint(1, 99) if random.random() < 0.95 else 1  # so that singulars are not rare
         english += f" and {number_in_english(cents)} cent{'s' * (cents > 1)}"
         french += f" et {number_in_french(cents)} {french_cent}{'s' * (cents > 1)}"
     before = random.choice([("", ""), ("for ", "pour "), ("it costs ", "cela coûte ")])
@@ -261,9 +262,9 @@ _KINDS: dict[str, Callable[[Random], tuple[str, str]]] = {
 
 
 def _any_number(random: Random, digits: int) -> int:
-    """A number of up to so many digits, of all lengths alike; one in four is round."""
+    """A number from 1, of up to so many digits, of all lengths alike; one in four is round."""
     digits = random.randint(1, digits)
-    n = random.randrange(10 ** (digits - 1) if digits > 1 else 0, 10**digits)
+    n = random.randrange(10 ** (digits - 1), 10**digits)
     if random.random() < 0.25:
         n -= n % 10 ** max(0, digits - random.randint(1, 2))
     return n
