@@ -67,6 +67,8 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 
 bench: $(VENV)/installed-bench       ## textrnn beside its peers, layers and whole models (half an hour)
 	$(BIN)/python benchmarks/recurrence.py --output benchmarks/results
+	$(BIN)/python benchmarks/text_classifier.py --output benchmarks/results
+	$(BIN)/python benchmarks/translation.py --output benchmarks/results
 
 compare: dev                        ## every cell at the same size on the same tasks: a table and a plot (an hour)
 	$(BIN)/python benchmarks/compare_cells.py

@@ -208,8 +208,9 @@ class _Turns:
 
     def select(self, beam, logits):
         """The best followers of a beam: their log-probabilities, parents and tokens."""
-        log_p = ops.log_softmax(ops.cast(self.in_beams(logits), "float32"), axis=-1)
-        log_p, tokens = ops.top_k(log_p + beam["log_p"][..., None], self.followers)
+        logits = ops.cast(self.in_beams(logits), "float32")
+        log_p, tokens = ops.top_k(logits, self.followers)
+        log_p = log_p - ops.logsumexp(logits, axis=-1, keepdims=True) + beam["log_p"][..., None]
         # What is finished has one follower: itself.
         first = ops.arange(self.followers, dtype="int32") == 0
         itself = ops.where(first, beam["log_p"][..., None], -float("inf"))

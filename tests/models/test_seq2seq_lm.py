@@ -1,5 +1,8 @@
 """The translator is a KerasHub task: strings in, strings out, presets; padding and company change nothing."""
 
+import subprocess
+import sys
+
 import keras
 import keras_hub
 import numpy as np
@@ -115,6 +118,13 @@ def test_a_preset_has_both_tokenizers_and_gives_the_same_answers(separate, tmp_p
         tokenizers[0].get_vocabulary(),
         tokenizers[-1].get_vocabulary(),
     ]
+
+
+def test_a_preset_loads_in_a_process_that_has_imported_textrnn_alone(tmp_path):
+    make_lm().save_to_preset(str(tmp_path / "preset"))
+    code = f"import textrnn; textrnn.Seq2SeqLM.from_preset({str(tmp_path / 'preset')!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_one_vocabulary_means_one_table_of_vectors():
