@@ -41,9 +41,10 @@ class Options:
         cell: The recurrent cell: a name (`textrnn cells` lists them), or module:attribute for a GateSpec or a
             cell class of your own in module.py.
         decoder_cell: That of the decoder; the same if left out.
-        units: The width of the decoder's layers, and of each direction of the encoder's.
+        units: The width of each direction of the encoder's layers.
+        decoder_units: The width of the decoder's layers; the same if left out.
         layers: How many recurrent layers on each side.
-        embedding_dim: The width of the token vectors; as wide as the layers if left out.
+        embedding_dim: The width of the token vectors; as wide as the decoder's layers if left out.
         attention: How the decoder compares itself with the source: general, dot, scaled_dot or additive.
         input_feeding: Whether the decoder reads its last output beside the next token; slower.
         dropout: The fraction of each layer's inputs and outputs to drop while training.
@@ -81,6 +82,7 @@ class Options:
     cell: str = "lstm"
     decoder_cell: str | None = None
     units: int = 128
+    decoder_units: int | None = None
     layers: int = 1
     embedding_dim: int | None = None
     attention: str = "general"
@@ -225,8 +227,8 @@ def check(options):
     from textrnn.training import AverageWeights
 
     whole = (
-        "units", "layers", "embedding_dim", "vocabulary_size", "max_tokens", "batch_size", "epochs",
-        "patience", "num_beams",
+        "units", "decoder_units", "layers", "embedding_dim", "vocabulary_size", "max_tokens", "batch_size",
+        "epochs", "patience", "num_beams",
     )  # fmt: skip
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "label_smoothing"
@@ -282,7 +284,8 @@ def load_pairs(options):
 
 def of_length(options, preprocessor, pairs, purpose):
     """The tokens of the pairs that are short enough: of a text that is cut, nothing true could be learnt."""
-    limit = options.max_tokens
+    # A preset may have been trained on shorter texts, and its preprocessor would cut these.
+    limit = min(options.max_tokens, preprocessor.encoder_sequence_length)
     both = preprocessor.encode([pair.source for pair in pairs], [pair.target for pair in pairs])
     fits = [max(len(source), len(target)) < limit for source, target in zip(*both, strict=True)]
     if not any(fits):
@@ -313,6 +316,7 @@ def new_model(options, pairs):
         cell=options.cell,
         decoder_cell=options.decoder_cell,
         units=options.units,
+        decoder_units=options.decoder_units,
         num_layers=options.layers,
         embedding_dim=options.embedding_dim,
         attention=options.attention,

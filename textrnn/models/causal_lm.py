@@ -12,8 +12,8 @@ from textrnn.layers.activation_regularization import (
 )
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import RecurrentStack
-from textrnn.losses import TokenCrossentropy
 from textrnn.models.cell_options import cell_config, make_cell
+from textrnn.models.generative_task import GenerativeTask
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -336,7 +336,7 @@ class CarriedStates(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class CausalLM(keras_hub.models.CausalLM):
+class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     """A recurrent language model: strings in, strings out.
 
     Behaves as every KerasHub `CausalLM`: `fit` on raw strings, `generate` with any KerasHub sampler,
@@ -365,7 +365,6 @@ class CausalLM(keras_hub.models.CausalLM):
 
     backbone_cls = RecurrentBackbone
     preprocessor_cls = CausalLMPreprocessor
-    generate_function = None
 
     def __init__(self, backbone, preprocessor=None, sampler=None, **kwargs):
         self.backbone = backbone
@@ -378,48 +377,6 @@ class CausalLM(keras_hub.models.CausalLM):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # Windows of a stream come without a padding mask and with a key of their own.
         self.input_spec = None
-
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        *,
-        weighted_metrics=None,
-        sampler="auto",
-        jit_compile="auto",
-        **kwargs,
-    ):
-        """Configures training and generation, as `keras_hub.models.CausalLM.compile` does.
-
-        Args:
-            optimizer: `"auto"` is Adam with a learning rate of 1e-3 and the gradients clipped to a global
-                norm of 1, without which recurrent networks diverge (Pascanu et al. 2013).
-            loss: `"auto"` is the cross-entropy in nats per token that counts.
-            weighted_metrics: metrics to follow; none by default, since each costs another pass over the
-                logits.
-            sampler: a KerasHub sampler or its name; `"auto"` is the sampler saved with the model.
-            jit_compile: bool. Whether to compile the training step with XLA; `"auto"` does not on TensorFlow,
-                where it was slower on the CPUs measured.
-            **kwargs: see `keras.Model.compile`.
-        """
-        if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
-            jit_compile = False
-        if optimizer == "auto":
-            optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
-        if loss == "auto":
-            loss = TokenCrossentropy(reduction="mean_with_sample_weight")
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            weighted_metrics=weighted_metrics,
-            sampler=self.default_sampler if sampler == "auto" else sampler,
-            jit_compile=jit_compile,
-            **kwargs,
-        )
-
-    def has_task_weights(self):
-        """All weights are the backbone's; carried states and the optimizer's are not part of a preset."""
-        return False
 
     # === Training ===
 
@@ -546,18 +503,6 @@ class CausalLM(keras_hub.models.CausalLM):
             max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
         )  # fmt: skip
 
-    def make_generate_function(self):
-        """Returns the compiled `generate_step`; without XLA, which would compile for every prompt length."""
-        if (
-            self.generate_function is None
-            and keras.backend.backend() == "tensorflow"
-            and not self.run_eagerly
-        ):
-            import tensorflow as tf
-
-            self.generate_function = tf.function(self.generate_step, reduce_retracing=True)
-        return super().make_generate_function()
-
     def generate_step(self, inputs, stop_token_ids=None):
         """Continues prompts up to the length they are padded to; `generate` calls this.
 
@@ -605,9 +550,3 @@ class CausalLM(keras_hub.models.CausalLM):
         return decoding.generate_in_step(
             self.sampler, self, start, step, token_ids, padding_mask, stop_token_ids
         )
-
-    def get_config(self):
-        """Returns the arguments of the constructor."""
-        config = super().get_config()
-        config["sampler"] = keras.saving.serialize_keras_object(self.default_sampler)
-        return config

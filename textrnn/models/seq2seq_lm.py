@@ -10,8 +10,8 @@ from textrnn.beam_search import BeamSearchSampler, beam_search
 from textrnn.layers.attention_decoder import AttentionDecoder
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import BidirectionalStack
-from textrnn.losses import TokenCrossentropy
 from textrnn.models.cell_options import cell_config, make_cell
+from textrnn.models.generative_task import GenerativeTask
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -28,9 +28,10 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
             share one, and then one table of token vectors.
         cell: the recurrent cell of both sides, as for `textrnn.RecurrentBackbone`.
         decoder_cell: that of the decoder, if it is another one.
-        units: int. The width of the decoder's layers and of each direction of the encoder's.
+        units: int. The width of each direction of the encoder's layers.
+        decoder_units: int. The width of the decoder's layers; `None` for `units`.
         num_layers: int. The number of recurrent layers of each side.
-        embedding_dim: int. The width of the token vectors; `None` for `units`.
+        embedding_dim: int. The width of the token vectors; `None` for that of the decoder's layers.
         attention: one of `textrnn.layers.attention.SCORES`: additive, dot, general or scaled_dot.
         input_feeding: bool. Whether the decoder reads its last output beside the next token (Luong et al.
             2015, section 3.3). It then goes step by step, which is slower.
@@ -62,6 +63,7 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
         cell="lstm",
         decoder_cell=None,
         units=256,
+        decoder_units=None,
         num_layers=1,
         embedding_dim=None,
         attention="general",
@@ -78,7 +80,7 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
         dtype = keras.dtype_policies.get(dtype)
         encoder_cells = [make_cell(cell, units, dtype) for _ in range(num_layers)]
         of_decoder = cell if decoder_cell is None else decoder_cell
-        decoder_cells = [make_cell(of_decoder, units, dtype) for _ in range(num_layers)]
+        decoder_cells = [make_cell(of_decoder, decoder_units or units, dtype) for _ in range(num_layers)]
         embedding_dim = decoder_cells[-1].output_size if embedding_dim is None else embedding_dim
         noise = {"recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop, "zoneout": zoneout}
 
@@ -137,6 +139,7 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
         self.cell = cell
         self.decoder_cell = decoder_cell
         self.units = units
+        self.decoder_units = decoder_units
         self.num_layers = num_layers
         self.embedding_dim = embedding_dim
         self.input_feeding = input_feeding
@@ -225,6 +228,7 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
             cell=cell_config(self.cell, self.encoder.cells[0]),
             decoder_cell=decoder_cell,
             units=self.units,
+            decoder_units=self.decoder_units,
             num_layers=self.num_layers,
             embedding_dim=self.embedding_dim,
             attention=self.decoder.attention.score,
@@ -411,7 +415,7 @@ class Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class Seq2SeqLM(keras_hub.models.Seq2SeqLM):
+class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
     """A recurrent model that turns texts into texts, such as a translator: strings in, strings out.
 
     Behaves as every KerasHub `Seq2SeqLM`: `fit` on `{"encoder_text", "decoder_text"}`, `generate` with any
@@ -437,7 +441,6 @@ class Seq2SeqLM(keras_hub.models.Seq2SeqLM):
 
     backbone_cls = RecurrentSeq2Seq
     preprocessor_cls = Seq2SeqLMPreprocessor
-    generate_function = None
 
     def __init__(self, backbone, preprocessor=None, sampler=None, **kwargs):
         self.backbone = backbone
@@ -448,36 +451,6 @@ class Seq2SeqLM(keras_hub.models.Seq2SeqLM):
         inputs = backbone.input
         outputs = backbone.target_embedding(backbone(inputs), reverse=True)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        *,
-        weighted_metrics=None,
-        sampler="auto",
-        jit_compile="auto",
-        **kwargs,
-    ):
-        """Configures training and generation; see `textrnn.CausalLM.compile`."""
-        if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
-            jit_compile = False
-        if optimizer == "auto":
-            optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
-        if loss == "auto":
-            loss = TokenCrossentropy(reduction="mean_with_sample_weight")
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            weighted_metrics=weighted_metrics,
-            sampler=self.default_sampler if sampler == "auto" else sampler,
-            jit_compile=jit_compile,
-            **kwargs,
-        )
-
-    def has_task_weights(self):
-        """All weights are the backbone's; what the optimizer gathered is not part of a preset."""
-        return False
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Passes tokens through, and gives strings to the preprocessor."""
@@ -573,18 +546,6 @@ class Seq2SeqLM(keras_hub.models.Seq2SeqLM):
             max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
         )  # fmt: skip
 
-    def make_generate_function(self):
-        """Returns the compiled `generate_step`; without XLA, which would compile for every length."""
-        if (
-            self.generate_function is None
-            and keras.backend.backend() == "tensorflow"
-            and not self.run_eagerly
-        ):
-            import tensorflow as tf
-
-            self.generate_function = tf.function(self.generate_step, reduce_retracing=True)
-        return super().make_generate_function()
-
     def generate_step(self, inputs, stop_token_ids=None):
         """Writes targets up to the length that their beginnings are padded to; `generate` calls this.
 
@@ -651,9 +612,3 @@ class Seq2SeqLM(keras_hub.models.Seq2SeqLM):
             return self._logits(hidden), hidden, states
 
         return decoding.generate_in_step(self.sampler, self, start, step, token_ids, mask, stop_token_ids)
-
-    def get_config(self):
-        """Returns the arguments of the constructor."""
-        config = super().get_config()
-        config["sampler"] = keras.saving.serialize_keras_object(self.default_sampler)
-        return config
