@@ -142,7 +142,8 @@ def main(options: Options):
     # === Training ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)
     lm.compile(
-        keras.optimizers.Adam(schedule, global_clipnorm=options.clipnorm),
+        # With 0.999 it forgets the last gradient of a rare token before the next one comes, and leaps.
+        keras.optimizers.Adam(schedule, beta_2=0.98, global_clipnorm=options.clipnorm),
         losses.TokenCrossentropy(options.label_smoothing, reduction="mean_with_sample_weight"),
     )
     average = training.AverageWeights(options.average, options.average_of)
