@@ -44,6 +44,8 @@ class Options:
         layers: How many recurrent layers.
         embedding_dim: The width of the token vectors.
         pooling: How the outputs of all steps become one: max, mean, last or attention.
+        ngrams: Beside the network, a linear classifier reads runs of so many tokens at the most; 0 for none.
+        ngram_buckets: How many of these runs it tells apart.
         dropout: The fraction of each layer's inputs, and of what is pooled, to drop while training.
         recurrent_dropout: The fraction of the recurrent state to drop while training.
         weight_drop: The fraction of the recurrent weights to drop while training.
@@ -77,6 +79,8 @@ class Options:
     layers: int = 1
     embedding_dim: int = 64
     pooling: str = "max"
+    ngrams: int = 3
+    ngram_buckets: int = 2**18
     dropout: float = 0.5
     recurrent_dropout: float = 0.0
     weight_drop: float = 0.0
@@ -137,7 +141,8 @@ def main(options: Options):
     validation = batching.batches_of_like_length(tokens[1], targets[1], 64, shuffle=False)
     print(
         f"{classifier.preprocessor.tokenizer.vocabulary_size():,} different tokens, "
-        f"{np.mean([len(text) for text in tokens[0]]):.0f} a text; {classifier.count_params():,} weights",
+        f"{np.mean([len(text) for text in tokens[0]]):.0f} a text; "
+        f"{classifier.backbone.count_params():,} weights in the encoder",
         flush=True,
     )
 
@@ -159,18 +164,21 @@ def main(options: Options):
         progress=training.ProgressBar("text", options.batch_size),
     )
 
-    # === Calibration, on texts that were not trained on ===
-    held_out_logits = evaluation.logits_of_texts(classifier, [e.text for e in held_out])
-    classifier.temperature = evaluation.fit_temperature(held_out_logits, targets[1])
+    # === The n-grams, and calibration on texts that were not trained on ===
+    alone = weigh_ngrams(classifier, batches, held_out, targets[1], test)
     preset = export.save_preset(classifier, folder)
 
     # === Evaluation ===
     texts = [e.text for e in test]
     probabilities = np.asarray(classifier.probabilities(evaluation.logits_of_texts(classifier, texts)))
     score = evaluation.classification(targets[2], probabilities)
+    parts = {name: evaluation.classification(targets[2], made) for name, made in alone.items()}
+    for name, of_part in parts.items():
+        print(f"{name + ' alone:':31} {of_part}")
     print(f"this model:                     {score}")
     metrics = {
         "test": vars(score),
+        **{f"test_{name.replace(' ', '_')}_alone": vars(of_part) for name, of_part in parts.items()},
         "tfidf_baseline": vars(baseline_score),
         "temperature": classifier.temperature,
         "best_epoch": result.best_epoch,
@@ -190,6 +198,36 @@ def main(options: Options):
     print(f"preset     {preset}")
     print(f"SavedModel {version}")
     print(f"ask it:    textrnn explain {folder} {shlex.quote(min(texts, key=len))}")
+
+
+def weigh_ngrams(classifier, batches, held_out, targets, test):
+    """Teaches the n-grams and calibrates the classifier: what each part counts is fitted on held-out texts.
+
+    Returns:
+        The probabilities `(texts, classes)` of the test by each part, if there are two: a dict by its name.
+    """
+    import numpy as np
+    from scipy.special import softmax
+
+    from textrnn import evaluation
+
+    def logits():
+        return [evaluation.logits_of_texts(classifier, [e.text for e in part]) for part in (held_out, test)]
+
+    ngrams, network = classifier.ngram_logits, logits()
+    if ngrams is None or ngrams.adapted:  # of a preset, they were a part of what was trained
+        [scale] = evaluation.fit_scales(network[:1], targets)
+        classifier.temperature = float(1 / scale)
+        return {}
+    ngrams.adapt(batches)
+    of_ngrams = [both - alone for both, alone in zip(logits(), network, strict=True)]
+    scales = evaluation.fit_scales([network[0], of_ngrams[0]], targets)
+    ngrams.rescale(scales[1] / scales[0])
+    classifier.temperature = float(1 / scales[0])
+    return {
+        "network": softmax(network[1] * scales[0], axis=1),
+        "n-grams": softmax(of_ngrams[1] * np.maximum(scales[1], 1e-3), axis=1),
+    }
 
 
 def look_closer(folder, classifier, texts, targets, probabilities):
@@ -225,7 +263,7 @@ def check(options):
 
     whole = (
         "units", "layers", "embedding_dim", "vocabulary_size", "max_tokens", "batch_size", "epochs",
-        "patience",
+        "patience", "ngram_buckets",
     )  # fmt: skip
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "label_smoothing"
@@ -235,6 +273,8 @@ def check(options):
         raise cli.InputError(f"--held_out {options.held_out}: give a fraction above 0 and below 0.5")
     if options.class_weights not in ("balanced", "none"):
         raise cli.InputError(f"--class_weights {options.class_weights}: give balanced or none")
+    if options.ngrams < 0:
+        raise cli.InputError(f"--ngrams {options.ngrams}: give 1 or more, or 0 for none")
     SequencePooling(options.pooling)
     if options.from_preset:
         find_cell(options.cell)  # a class of one's own is registered by being found
@@ -298,7 +338,15 @@ def new_model(options, labels, examples):
         embedding_dropout=options.embedding_dropout,
     )
     preprocessor = TextClassifierPreprocessor(tokenizer, options.max_tokens, options.lowercase)
-    return TextClassifier(encoder, labels, preprocessor, options.pooling, dropout=options.dropout)
+    return TextClassifier(
+        encoder,
+        labels,
+        preprocessor,
+        options.pooling,
+        dropout=options.dropout,
+        ngrams=options.ngrams,
+        ngram_buckets=options.ngram_buckets,
+    )
 
 
 def load_model(options, labels):
@@ -319,7 +367,13 @@ def load_model(options, labels):
         flush=True,
     )
     renewed = textrnn.TextClassifier(
-        classifier.backbone, labels, classifier.preprocessor, classifier.pooling.mode, classifier.dropout
+        classifier.backbone,
+        labels,
+        classifier.preprocessor,
+        classifier.pooling.mode,
+        classifier.dropout,
+        ngrams=classifier.ngrams,
+        ngram_buckets=classifier.ngram_buckets,
     )
     renewed.pooling.set_weights(classifier.pooling.get_weights())
     return renewed

@@ -142,7 +142,8 @@ def main(options: Options):
     # === Training ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)
     lm.compile(
-        # With 0.999 it forgets the last gradient of a rare token before the next one comes, and leaps.
+        # With the usual 0.999, a token that is rare leaps when it comes: one gradient in a thousand steps
+        # hardly counts in the mean square that it is divided by.
         keras.optimizers.Adam(schedule, beta_2=0.98, global_clipnorm=options.clipnorm),
         losses.TokenCrossentropy(options.label_smoothing, reduction="mean_with_sample_weight"),
     )

@@ -14,23 +14,29 @@ from textrnn.models.text_classifier import TextClassifier
 from textrnn.tokenizers import ByteTokenizer, train_tokenizer
 
 
-def trained(pooling="mean", cell="lstm", classes=2):
+def trained(pooling="mean", cell="lstm", classes=2, ngrams=0):
     """A classifier that knows that token 3 is of class 1 and 4 of class 0."""
     random = np.random.default_rng(0)
     token_ids = random.integers(5, 9, (64, 6))
     target = random.integers(0, classes, 64)
     token_ids[np.arange(64), random.integers(0, 6, 64)] = np.where(target == 1, 3, 4)
     labels = [f"class {i}" for i in range(classes)]
-    classifier = TextClassifier(RecurrentEncoder(9, cell, units=8, num_layers=2), labels, pooling=pooling)
+    encoder = RecurrentEncoder(9, cell, units=8, num_layers=2)
+    classifier = TextClassifier(encoder, labels, pooling=pooling, ngrams=ngrams)
     classifier.compile(keras.optimizers.Adam(0.02))
     inputs = {"token_ids": token_ids, "padding_mask": np.ones_like(token_ids, bool)}
     classifier.fit(tf.data.Dataset.from_tensor_slices((inputs, target)).batch(16), epochs=15, verbose=0)
+    if ngrams:
+        classifier.ngram_logits.adapt([(inputs, target)])
     return classifier
 
 
-@pytest.mark.parametrize(("pooling", "cell"), [*((p, "lstm") for p in POOLINGS), ("mean", "min_gru")])
-def test_attributions_add_up_to_what_the_text_changed(pooling, cell):
-    classifier = trained(pooling, cell)
+@pytest.mark.parametrize(
+    ("pooling", "cell", "ngrams"),
+    [*((pooling, "lstm", 0) for pooling in POOLINGS), ("mean", "min_gru", 0), ("max", "lstm", 2)],
+)
+def test_attributions_add_up_to_what_the_text_changed(pooling, cell, ngrams):
+    classifier = trained(pooling, cell, ngrams=ngrams)
     token_ids = tf.constant([[5, 3, 6, 7], [4, 8, 0, 0]])
     mask, target = tf.constant([[True] * 4, [True, True, False, False]]), tf.constant([1, 0])
     run = tf.function(lambda *args: token_attributions(classifier, *args), autograph=False)
@@ -51,6 +57,16 @@ def test_the_difference_is_that_of_the_log_odds():
     empty = np.asarray(keras.ops.softmax(classifier.score(nothing, mask)))[0]
     odds = [np.log(p[1] / (1 - p[1])) for p in (probabilities, empty)]
     np.testing.assert_allclose(difference, [odds[0] - odds[1]], rtol=1e-4)
+
+
+def test_what_only_the_ngrams_say_is_attributed_to_their_tokens():
+    classifier = trained(ngrams=2)
+    classifier.output_dense.set_weights([0 * weight for weight in classifier.output_dense.get_weights()])
+    token_ids, mask = tf.constant([[5, 3, 6, 7]]), tf.ones([1, 4], tf.bool)
+    attributions, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]))
+    of_tokens = classifier.ngram_logits.of_tokens(token_ids, mask)
+    np.testing.assert_allclose(attributions, of_tokens[..., 1] - of_tokens[..., 0], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(difference, tf.reduce_sum(attributions, axis=1), rtol=1e-3)
 
 
 def test_log_odds_of_more_classes():

@@ -9,7 +9,7 @@ from textrnn.errors import InputError
 from textrnn.evaluation import (
     LanguageModelEvaluator,
     classification,
-    fit_temperature,
+    fit_scales,
     language_model,
     sentence_chrf,
     translation,
@@ -190,7 +190,17 @@ def test_a_calibrated_classifier_has_a_small_calibration_error_and_an_overconfid
     sure = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
     assert classification(targets, probabilities).calibration_error < 0.02
     assert classification(targets, sure).calibration_error > 0.1
-    assert fit_temperature(3 * logits, targets) == pytest.approx(3, rel=0.05)
+    assert fit_scales([3 * logits], targets) == pytest.approx([1 / 3], rel=0.05)
+
+
+def test_of_several_classifiers_each_counts_as_much_as_it_knows():
+    logits, probabilities, random = random_probabilities(20_000)
+    targets = (probabilities.cumsum(axis=1) > random.random((len(probabilities), 1))).argmax(axis=1)
+    parts = [0.5 * logits + random.normal(size=logits.shape), -random.normal(size=logits.shape)]
+    halves = [logits - parts[0] / 2, parts[0]]
+    assert fit_scales(halves, targets) == pytest.approx([1, 0.5], rel=0.1)
+    noise = fit_scales([logits, parts[1]], targets)
+    assert noise == pytest.approx([1, 0], abs=0.05)
 
 
 def test_a_class_that_no_text_has_matters_only_if_it_is_said():

@@ -63,26 +63,36 @@ def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS)
     """
     vectors = classifier.backbone.token_embedding(token_ids)
     vectors = tf.where(padding_mask[..., tf.newaxis], vectors, tf.zeros_like(vectors))
+    # What moves a decision: the token vectors, and what the n-grams of a token say beside the network.
+    moving = [vectors]
+    if classifier.ngram_logits is not None:
+        moving.append(classifier.ngram_logits.of_tokens(token_ids, padding_mask))
 
-    def decided(vectors):
+    def decided(vectors, of_ngrams=None):
         hidden = classifier.backbone.read(vectors, padding_mask, training=False)
-        return log_odds(classifier.score(hidden, padding_mask, training=False), target)
+        logits = classifier.score(hidden, padding_mask, training=False)
+        if of_ngrams is not None:
+            logits = logits + tf.reduce_sum(of_ngrams, axis=1) + classifier.ngram_logits.bias
+        return log_odds(logits, target)
 
-    def step(index, total):
+    def step(index, *totals):
         # The midpoint rule, over the cube root of the way: most of a decision is made near the beginning of
         # it, where gates are not saturated yet; evenly spaced points miss the sum by ten times as much.
         place = (tf.cast(index, vectors.dtype) + 0.5) / steps
-        point, width = vectors * place**3, 3 * place**2 / steps
+        points, width = [whole * place**3 for whole in moving], 3 * place**2 / steps
         with tf.GradientTape() as tape:
-            tape.watch(point)
-            decision = tf.reduce_sum(decided(point))
-        return index + 1, total + width * tape.gradient(decision, point)
+            tape.watch(points)
+            decision = tf.reduce_sum(decided(*points))
+        gradients = tape.gradient(decision, points)
+        return index + 1, *(total + width * slope for total, slope in zip(totals, gradients, strict=True))
 
-    start = (tf.constant(0), tf.zeros_like(vectors))
-    shapes = (tf.TensorShape([]), tf.TensorShape([None, None, vectors.shape[-1]]))
-    _, total = tf.while_loop(lambda index, _: index < steps, step, start, shapes, parallel_iterations=1)
-    attributions = tf.reduce_sum(vectors * total, axis=-1)
-    return attributions, decided(vectors) - decided(tf.zeros_like(vectors))
+    start = (tf.constant(0), *map(tf.zeros_like, moving))
+    shapes = (tf.TensorShape([]), *(tf.TensorShape([None, None, whole.shape[-1]]) for whole in moving))
+    _, *totals = tf.while_loop(lambda index, *_: index < steps, step, start, shapes, parallel_iterations=1)
+    attributions = sum(
+        tf.reduce_sum(whole * total, axis=-1) for whole, total in zip(moving, totals, strict=True)
+    )
+    return attributions, decided(*moving) - decided(*map(tf.zeros_like, moving))
 
 
 def words_of(tokenizer, token_ids):

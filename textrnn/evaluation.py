@@ -422,39 +422,43 @@ def logits_of_texts(classifier, texts, batch_size=64):
     return logits
 
 
-def fit_temperature(logits, targets):
-    """What to divide logits by so that probabilities are honest: the temperature of least log loss.
+def fit_scales(parts, targets):
+    """What to multiply the logits of several classifiers by, so that their sum gives honest probabilities.
 
-    It changes no decision, only how sure they are (temperature scaling, Guo et al. 2017). Fit it on texts
-    that were not trained on.
+    The factors of least log loss; fit them on texts that were not trained on. Of a single classifier the
+    factor changes no decision, only how sure it is: it is 1 / temperature (temperature scaling, Guo et al.
+    2017).
 
     Args:
-        logits: `(texts, classes)`.
+        parts: A list of logits `(texts, classes)`, the first of which has to count for something.
         targets: The right class of each text, ints `(texts,)`.
 
     Returns:
-        A float between 0.05 and 20.
+        An array of floats, one for each part, the first between 0.05 and 20, the others between 0 and 20.
 
     Example: a classifier that is right three times of four may be sure by 3/4, that is by log 3.
 
-    >>> from textrnn.evaluation import fit_temperature
+    >>> from textrnn.evaluation import fit_scales
     >>> logits = np.array([[4.0, 0.0]] * 4)
-    >>> round(4 / fit_temperature(logits, np.array([0, 0, 0, 1])), 3) == round(float(np.log(3)), 3)
+    >>> round(float(4 * fit_scales([logits], np.array([0, 0, 0, 1]))[0]), 3) == round(float(np.log(3)), 3)
     True
     """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
+    from scipy.optimize import minimize
+    from scipy.special import softmax
 
-    logits, targets = np.asarray(logits, "float64"), np.asarray(targets)
+    stacked, targets = np.stack(parts).astype("float64"), np.asarray(targets)
+    right = np.eye(stacked.shape[-1])[targets]
 
-    def log_loss(log_temperature):
-        log_probabilities = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -np.mean(log_probabilities[np.arange(len(targets)), targets])
+    def log_loss(scales):
+        probabilities = softmax(np.tensordot(scales, stacked, 1), axis=-1)
+        slope = (stacked * (probabilities - right)).sum(axis=-1).mean(axis=-1)
+        return -np.log(np.maximum((probabilities * right).sum(axis=-1), 1e-300)).mean(), slope
 
-    found = minimize_scalar(
-        log_loss, bounds=(np.log(0.05), np.log(20)), method="bounded", options={"xatol": 1e-6}
+    bounds = [(0.05, 20.0)] + [(0.0, 20.0)] * (len(stacked) - 1)
+    found = minimize(
+        log_loss, np.ones(len(stacked)), jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-12}
     )
-    return float(np.exp(found.x))
+    return found.x
 
 
 def tfidf_baseline(texts, targets, seed=0):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from textrnn.data.batching import batches_of_like_length
 from textrnn.errors import InputError
 from textrnn.layers.pooling import POOLINGS
 from textrnn.models.encoder import RecurrentEncoder
@@ -15,10 +16,10 @@ TEXTS = ["good good", "bad", "so bad that it is bad", "good"]
 TARGETS = np.array([1, 0, 0, 1])
 
 
-def make_classifier(tokenizer=None, cell="gru", pooling="mean", labels=("bad", "good"), **options):
+def make_classifier(tokenizer=None, cell="gru", pooling="mean", labels=("bad", "good"), ngrams=0, **options):
     tokenizer = tokenizer or ByteTokenizer()
     encoder = RecurrentEncoder(tokenizer.vocabulary_size(), cell, units=6, **options)
-    return TextClassifier(encoder, labels, TextClassifierPreprocessor(tokenizer), pooling)
+    return TextClassifier(encoder, labels, TextClassifierPreprocessor(tokenizer), pooling, ngrams=ngrams)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -43,6 +44,26 @@ def test_probabilities_add_up_and_are_calibrated_by_the_temperature():
     np.testing.assert_allclose(warm.sum(axis=1), 1, atol=1e-6)
     expected = np.exp(logits / 2) / np.exp(logits / 2).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(classifier.probabilities(logits), expected, atol=1e-6)
+
+
+def test_ngrams_are_added_to_what_the_network_says(tmp_path):
+    tokenizer = train_tokenizer("word", TEXTS)
+    classifier = make_classifier(tokenizer, ngrams=2)
+    network = classifier.predict(TEXTS, verbose=0)
+    tokens = classifier.preprocessor.encode(TEXTS)
+    classifier.ngram_logits.adapt(batches_of_like_length(tokens, TARGETS, 2, shuffle=False))
+    inputs = classifier.preprocessor(TEXTS)
+    of_ngrams = classifier.ngram_logits(inputs["token_ids"], inputs["padding_mask"])
+    together = classifier.predict(TEXTS, verbose=0)
+    np.testing.assert_allclose(together, network + of_ngrams, atol=1e-5)
+    classifier.save_to_preset(str(tmp_path / "preset"))
+    loaded = TextClassifier.from_preset(str(tmp_path / "preset"))
+    assert loaded.get_config() == classifier.get_config()
+    np.testing.assert_allclose(loaded.predict(TEXTS, verbose=0), together, atol=1e-6)
+    classifier.compile(keras.optimizers.Adam(0.05))
+    kernel = classifier.ngram_logits.get_weights()[0]
+    classifier.fit(TEXTS, TARGETS, verbose=0)
+    np.testing.assert_array_equal(classifier.ngram_logits.get_weights()[0], kernel)  # no gradients there
 
 
 @pytest.mark.parametrize("cell", ["lstm", "min_gru"])

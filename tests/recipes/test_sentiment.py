@@ -68,6 +68,8 @@ def test_it_learns_and_leaves_everything(trained):
     metrics = json.loads((folder / "report" / "metrics.json").read_text("utf-8"))["metrics"]
     assert metrics["test"]["accuracy"] > 0.9
     assert metrics["tfidf_baseline"]["accuracy"] > 0.9
+    assert metrics["test_n-grams_alone"]["accuracy"] > 0.9
+    assert metrics["test_network_alone"]["accuracy"] > 0.6
     assert "TF-IDF and logistic regression: accuracy" in printed
     assert "this model:                     accuracy" in printed
     assert "bad 49, good 49, mixed 49" in printed
@@ -147,6 +149,8 @@ def test_a_trained_classifier_goes_on_with_other_texts(trained, classes, labels,
     for old, new in zip(before.backbone.weights, after.backbone.weights, strict=True):
         np.testing.assert_allclose(new, old, atol=1e-3)
     assert after.output_dense.kernel.shape[-1] == len(labels)
+    same = np.array_equal(before.ngram_logits.get_weights()[1], after.ngram_logits.get_weights()[1])
+    assert same is learnt  # other labels are learnt anew by the n-grams, too
     answers = load_signatures(tmp_path / "more")["serving_default"](text=tf.constant(list(WORDS.values())))
     if learnt:
         assert [label.decode() for label in answers["label"].numpy()] == list(WORDS)
@@ -169,6 +173,7 @@ def test_only_a_classifier_goes_on_as_a_classifier(tmp_path):
         (["--data", "DATA", "--dataset", "sst2"], "--data and --dataset: give one of them"),
         (["--dataset", "sst"], "no set of labelled texts is called 'sst'"),
         (["--pooling", "sum"], "no pooling 'sum'"),
+        (["--ngrams", "-1"], "--ngrams -1: give 1 or more, or 0 for none"),
         (["--held_out", "0.7"], "--held_out 0.7"),
         (["--from_preset", "/nowhere"], "No preset at /nowhere"),
         (["--class_weights", "some"], "give balanced or none"),

@@ -7,6 +7,7 @@ from textrnn.layers.activation_regularization import (
 from textrnn.layers.attention import GlobalAttention
 from textrnn.layers.attention_decoder import AttentionDecoder
 from textrnn.layers.dropout import EmbeddingDropout
+from textrnn.layers.ngrams import NGramLogits
 from textrnn.layers.pooling import SequencePooling
 from textrnn.layers.recurrent import Recurrent
 from textrnn.layers.stack import BidirectionalStack, RecurrentStack
@@ -17,6 +18,7 @@ __all__ = [
     "BidirectionalStack",
     "EmbeddingDropout",
     "GlobalAttention",
+    "NGramLogits",
     "Recurrent",
     "RecurrentStack",
     "SequencePooling",

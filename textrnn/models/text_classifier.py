@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from textrnn.errors import InputError
+from textrnn.layers.ngrams import NGramLogits
 from textrnn.layers.pooling import SequencePooling
 from textrnn.losses import TokenCrossentropy
 from textrnn.models.encoder import RecurrentEncoder
@@ -114,6 +115,9 @@ class TextClassifier(keras_hub.models.TextClassifier):
         pooling: one of `textrnn.layers.pooling.POOLINGS`.
         dropout: float. Fraction of the pooled features to drop while training.
         temperature: float. What logits are divided by before they become probabilities: calibration.
+        ngrams: int. The length of the longest n-grams that a linear classifier beside the network reads; 0
+            for none. It says nothing until `ngram_logits.adapt` has taught it; see `NGramLogits`.
+        ngram_buckets: int. How many n-grams it tells apart.
 
     Call arguments: as `RecurrentEncoder`'s; returns logits, `(batch, len(labels))`.
 
@@ -134,7 +138,16 @@ class TextClassifier(keras_hub.models.TextClassifier):
     preprocessor_cls = TextClassifierPreprocessor
 
     def __init__(
-        self, backbone, labels, preprocessor=None, pooling="mean", dropout=0.0, temperature=1.0, **kwargs
+        self,
+        backbone,
+        labels,
+        preprocessor=None,
+        pooling="mean",
+        dropout=0.0,
+        temperature=1.0,
+        ngrams=0,
+        ngram_buckets=2**18,
+        **kwargs,
     ):
         labels = [str(label) for label in labels]
         if len(set(labels)) != len(labels) or len(labels) < 2:
@@ -149,10 +162,15 @@ class TextClassifier(keras_hub.models.TextClassifier):
             dropout, dtype=backbone.dtype_policy, name="output_dropout"
         )
         self.output_dense = keras.layers.Dense(len(labels), dtype="float32", name="logits")
+        self.ngram_logits = None
+        if ngrams:
+            self.ngram_logits = NGramLogits(len(labels), ngrams, ngram_buckets, name="ngram_logits")
 
         # === Functional model ===
         inputs = backbone.input
         outputs = self.score(backbone(inputs), inputs["padding_mask"])
+        if self.ngram_logits is not None:
+            outputs = outputs + self.ngram_logits(inputs["token_ids"], inputs["padding_mask"])
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
@@ -160,9 +178,11 @@ class TextClassifier(keras_hub.models.TextClassifier):
         self.num_classes = len(labels)
         self.dropout = dropout
         self.temperature = temperature
+        self.ngrams = ngrams
+        self.ngram_buckets = ngram_buckets
 
     def score(self, hidden, padding_mask, training=None):
-        """The logits of what the backbone made of texts.
+        """The network's logits, from what the backbone made of texts: without those of the n-grams.
 
         Args:
             hidden: `(batch, time, features)`.
@@ -231,5 +251,7 @@ class TextClassifier(keras_hub.models.TextClassifier):
             pooling=self.pooling.mode,
             dropout=self.dropout,
             temperature=self.temperature,
+            ngrams=self.ngrams,
+            ngram_buckets=self.ngram_buckets,
         )
         return config
