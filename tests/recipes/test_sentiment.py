@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from references.command import textrnn_command
+from references.command import recipe_command, textrnn_command
 
 import textrnn
 from textrnn.export import load_preset, save_preset
@@ -156,14 +156,16 @@ def test_a_trained_classifier_goes_on_with_other_texts(trained, classes, labels,
         assert [label.decode() for label in answers["label"].numpy()] == list(WORDS)
 
 
-def test_only_a_classifier_goes_on_as_a_classifier(tmp_path):
+def test_only_a_classifier_goes_on_as_a_classifier(tmp_path, capsys):
     lm = textrnn.CausalLM(
         textrnn.RecurrentBackbone(258, units=4), textrnn.CausalLMPreprocessor(ByteTokenizer())
     )
     save_preset(lm, tmp_path / "novel")
-    done = run("--from_preset", tmp_path / "novel", "--output", tmp_path)
-    assert done.returncode == 2
-    assert "novel is a CausalLM: it has no labels" in done.stderr
+    status, _, error = recipe_command(
+        capsys, RECIPE, "--from_preset", tmp_path / "novel", "--output", tmp_path
+    )
+    assert status == 2
+    assert "novel is a CausalLM: it has no labels" in error
 
 
 @pytest.mark.parametrize(
@@ -180,13 +182,12 @@ def test_only_a_classifier_goes_on_as_a_classifier(tmp_path):
         (["--name", "a/b"], "it is part of an address"),
     ],
 )
-def test_what_is_wrong_is_said_before_the_long_work(arguments, message, tmp_path):
+def test_what_is_wrong_is_said_before_the_long_work(arguments, message, tmp_path, capsys):
     data = table(tmp_path / "reviews.tsv")
-    done = run(
-        *(str(data) if argument == "DATA" else argument for argument in arguments), "--output", tmp_path
-    )
-    assert done.returncode == 2
-    assert message in done.stderr and "Traceback" not in done.stderr
+    given = [data if argument == "DATA" else argument for argument in arguments]
+    status, _, error = recipe_command(capsys, RECIPE, *given, "--output", tmp_path)
+    assert status == 2
+    assert message in error and "Traceback" not in error
 
 
 @pytest.mark.parametrize(
@@ -196,8 +197,9 @@ def test_what_is_wrong_is_said_before_the_long_work(arguments, message, tmp_path
         (("good", "bad"), 2, "'bad' has 2 of the 3"),
     ],
 )
-def test_too_few_classes_or_examples_are_refused(classes, count, message, tmp_path):
+def test_too_few_classes_or_examples_are_refused(classes, count, message, tmp_path, capsys):
     data = table(tmp_path / "reviews.tsv", classes, count)
-    done = run("--data", data, "--text_column", "review", "--label_column", "verdict", "--output", tmp_path)
-    assert done.returncode == 2
-    assert re.search(message, done.stderr)
+    columns = ["--text_column", "review", "--label_column", "verdict"]
+    status, _, error = recipe_command(capsys, RECIPE, "--data", data, *columns, "--output", tmp_path)
+    assert status == 2
+    assert re.search(message, error)

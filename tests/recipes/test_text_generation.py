@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from references.command import recipe_command
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "text_generation.py"
@@ -161,27 +162,21 @@ def test_goes_on_from_a_preset_on_new_text_and_keeps_what_was_there(trained):
     ],
 )
 def test_bad_input_is_one_clear_line(content, options, message, tmp_path, capsys, monkeypatch):
-    """In this process, to save the time of loading TensorFlow for each."""
-    import runpy
-
     monkeypatch.chdir(tmp_path)
     if content is not None:
         Path("text.txt").write_bytes(content)
     flags = {**SMALL, "data": "text.txt", "output": tmp_path / "out", **options}
-    monkeypatch.setattr(
-        sys, "argv", [str(RECIPE), *(w for n, v in flags.items() for w in (f"--{n}", str(v)))]
+    status, _, error = recipe_command(
+        capsys, RECIPE, *(word for name, value in flags.items() for word in (f"--{name}", value))
     )
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(RECIPE), run_name="__main__")
-    error = capsys.readouterr().err
-    assert stop.value.code == 2
+    assert status == 2
     assert re.search(message, error), error
     assert error.startswith("error: ") and "Traceback" not in error
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_data_set_is_answered_with_the_known_ones(tmp_path):
-    status, _, error = run(tmp_path, dataset="bible")
+def test_an_unknown_data_set_is_answered_with_the_known_ones(tmp_path, capsys):
+    status, _, error = recipe_command(capsys, RECIPE, "--dataset", "bible", "--output", tmp_path)
     assert status == 2 and re.search("bible.*shakespeare", error)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from references.command import textrnn_command
+from references.command import recipe_command, textrnn_command
 
 import textrnn
 from textrnn.export import load_preset
@@ -163,19 +163,11 @@ def bad_inputs(folder):
 
 
 @pytest.mark.parametrize("case", range(14))
-def test_bad_input_is_one_line_that_says_what_to_do(case, folder, capsys, monkeypatch):
+def test_bad_input_is_one_line_that_says_what_to_do(case, folder, capsys):
     arguments, message = bad_inputs(folder)[case]
-    monkeypatch.setattr(
-        sys, "argv", ["translation.py", *map(str, arguments), "--output", str(folder / "bad")]
-    )
-    monkeypatch.syspath_prepend(str(RECIPE.parent))
-    import translation
-
-    with pytest.raises(SystemExit) as stop:
-        textrnn.cli.run_recipe(translation.main, translation.Options, translation.__doc__)
-    assert stop.value.code == 2
-    error = capsys.readouterr().err.strip()
-    assert len(error.splitlines()) == 1
+    status, _, error = recipe_command(capsys, RECIPE, *arguments, "--output", folder / "bad")
+    assert status == 2
+    assert len(error.strip().splitlines()) == 1
     assert re.search(message, error), error
 
 
