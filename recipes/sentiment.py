@@ -32,8 +32,8 @@ class Options:
             again is kept back to measure on, if there is no other part for that.
         from_preset: Go on training from a classifier of an earlier run (saved_models/NAME). The flags from
             tokenizer to embedding_dropout are then that model's, and not used; only a cell class of your own
-            has to be named again. If there are labels that it does not know, it keeps what it has learnt of
-            texts, and learns all labels anew.
+            has to be named again. Its n-grams stay as they are. If there are labels that it does not know, it
+            keeps what it has learnt of texts, and learns all labels anew.
         tokenizer: What a token is: sentencepiece (pieces of words), word, character or byte.
         vocabulary_size: How many different tokens; chosen by the size of the text if left out.
         lowercase: Whether upper and lower case are the same.
@@ -51,7 +51,8 @@ class Options:
         weight_drop: The fraction of the recurrent weights to drop while training.
         zoneout: How likely a unit of the recurrent state keeps its old value while training.
         embedding_dropout: The fraction of the vocabulary to drop while training: whole tokens, for a batch.
-        class_weights: Whether rare classes count as much as frequent ones: balanced or none.
+        class_weights: Whether rare classes count as much as frequent ones: balanced, which finds more of
+            their texts and gives them too high a probability, or none.
         label_smoothing: The part of the targets' probability that is spread over all classes.
         batch_size: How many texts of about one length are trained on side by side.
         epochs: How often the texts are read at the most.
@@ -132,6 +133,7 @@ def main(options: Options):
 
     # === Batches ===
     tokens = [classifier.preprocessor.encode([e.text for e in part]) for part in (train, held_out)]
+    say_what_is_cut(train, tokens[0], classifier.preprocessor.sequence_length)
     weights = None
     if options.class_weights == "balanced":
         weights = (len(train) / (np.count_nonzero(counts) * counts[targets[0]])).astype("float32")
@@ -200,13 +202,23 @@ def main(options: Options):
     print(f"ask it:    textrnn explain {folder} {shlex.quote(min(texts, key=len))}")
 
 
+def say_what_is_cut(examples, tokens, limit):
+    """A note on texts of which only the beginning is read."""
+    full = [e.source for e, of_text in zip(examples, tokens, strict=True) if len(of_text) == limit]
+    if full:
+        print(
+            f"note: {len(full):,} of the texts to train on have {limit} tokens or more, of which the first "
+            f"{limit} are read (--max_tokens); one is {full[0]}",
+            flush=True,
+        )
+
+
 def weigh_ngrams(classifier, batches, held_out, targets, test):
     """Teaches the n-grams and calibrates the classifier: what each part counts is fitted on held-out texts.
 
     Returns:
         The probabilities `(texts, classes)` of the test by each part, if there are two: a dict by its name.
     """
-    import numpy as np
     from scipy.special import softmax
 
     from textrnn import evaluation
@@ -214,19 +226,25 @@ def weigh_ngrams(classifier, batches, held_out, targets, test):
     def logits():
         return [evaluation.logits_of_texts(classifier, [e.text for e in part]) for part in (held_out, test)]
 
-    ngrams, network = classifier.ngram_logits, logits()
-    if ngrams is None or ngrams.adapted:  # of a preset, they were a part of what was trained
-        [scale] = evaluation.fit_scales(network[:1], targets)
-        classifier.temperature = float(1 / scale)
-        return {}
-    ngrams.adapt(batches)
-    of_ngrams = [both - alone for both, alone in zip(logits(), network, strict=True)]
-    scales = evaluation.fit_scales([network[0], of_ngrams[0]], targets)
-    ngrams.rescale(scales[1] / scales[0])
+    ngrams = classifier.ngram_logits
+    # Of a preset with these labels, the n-grams were a part of what has just been trained on.
+    alone = {"network": logits()}
+    if ngrams is not None and not ngrams.adapted:
+        try:
+            ngrams.adapt(batches)
+            both = logits()
+            alone["n-grams"] = [whole - part for whole, part in zip(both, alone["network"], strict=True)]
+        except KeyboardInterrupt:
+            print("Interrupted: the n-grams are left out.", flush=True)
+            ngrams.rescale(0.0)
+    scales = evaluation.fit_scales([of_held_out for of_held_out, _ in alone.values()], targets)
     classifier.temperature = float(1 / scales[0])
+    if len(alone) < 2:
+        return {}
+    ngrams.rescale(scales[1] / scales[0])
     return {
-        "network": softmax(network[1] * scales[0], axis=1),
-        "n-grams": softmax(of_ngrams[1] * np.maximum(scales[1], 1e-3), axis=1),
+        name: softmax(of_test * evaluation.fit_scales([of_held_out], targets)[0], axis=1)
+        for name, (of_held_out, of_test) in alone.items()
     }
 
 

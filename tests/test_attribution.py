@@ -69,6 +69,20 @@ def test_what_only_the_ngrams_say_is_attributed_to_their_tokens():
     np.testing.assert_allclose(difference, tf.reduce_sum(attributions, axis=1), rtol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_in_half_precision_they_add_up_too(dtype):
+    encoder = RecurrentEncoder(9, "gru", units=8, dtype=dtype)
+    classifier = TextClassifier(encoder, ["a", "b", "c"], pooling="mean", ngrams=2)
+    token_ids, mask = (
+        tf.constant([[5, 3, 6, 7], [4, 3, 0, 0]]),
+        tf.constant([[True] * 4, [True] * 2 + [False] * 2]),
+    )
+    inputs = {"token_ids": token_ids, "padding_mask": mask}
+    classifier.ngram_logits.adapt([(inputs, np.array([0, 1]))])
+    attributions, difference = token_attributions(classifier, token_ids, mask, tf.constant([0, 1]))
+    np.testing.assert_allclose(tf.reduce_sum(attributions, axis=1), difference, rtol=0.1, atol=0.01)
+
+
 def test_log_odds_of_more_classes():
     logits = tf.constant([[1.0, 2.0, 3.0]])
     p = np.exp([1.0, 2, 3]) / np.exp([1.0, 2, 3]).sum()

@@ -45,6 +45,28 @@ def test_labels_are_the_most_probable_ones(classifier, served):
     assert [[name.decode() for name in row] for row in answer["labels"].numpy()] == [LABELS] * len(TEXTS)
 
 
+def test_the_label_that_is_explained_is_the_one_that_is_given():
+    tokenizer = train_tokenizer("word", ["good bad day"])
+    encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=4)
+    classifier = TextClassifier(
+        encoder, ["bad", "good"], TextClassifierPreprocessor(tokenizer), temperature=2.0, ngrams=1
+    )
+    texts = ["good day", "bad day"] * 4
+    inputs = classifier.preprocessor(texts)
+    classifier.ngram_logits.adapt([(inputs, np.array([1, 0] * 4))])
+    # A network that always says the contrary, and less loudly.
+    kernel, bias = classifier.output_dense.get_weights()
+    answers = {}
+    for sign in (1, -1):
+        classifier.output_dense.set_weights([0 * kernel, bias + sign * np.array([0.1, -0.1])])
+        functions = {name: made for name, (made, _) in classification_signatures(classifier).items()}
+        default, explained = (functions[name](tf.constant(texts)) for name in ("serving_default", "explain"))
+        answers[sign] = explained["label"].numpy().tolist()
+        assert answers[sign] == default["label"].numpy().tolist()
+        assert (explained["total"].numpy() > 0).all()
+    assert answers[1] == answers[-1] == [b"good", b"bad"] * 4
+
+
 def test_classify_reads_examples(served):
     def example(text):
         feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))

@@ -199,8 +199,16 @@ def test_of_several_classifiers_each_counts_as_much_as_it_knows():
     parts = [0.5 * logits + random.normal(size=logits.shape), -random.normal(size=logits.shape)]
     halves = [logits - parts[0] / 2, parts[0]]
     assert fit_scales(halves, targets) == pytest.approx([1, 0.5], rel=0.1)
-    noise = fit_scales([logits, parts[1]], targets)
-    assert noise == pytest.approx([1, 0], abs=0.05)
+    assert fit_scales([logits, parts[1]], targets) == pytest.approx([1, 0.01], abs=0.05)
+
+
+def test_a_few_texts_that_are_all_right_are_no_reason_to_be_sure_of_everything():
+    logits = np.array([[2.0, 0.0]] * 10)
+    [few] = fit_scales([logits], np.zeros(10, int))
+    [many] = fit_scales([np.tile(logits, (100, 1))], np.zeros(1000, int))
+    assert 1 < few < 2 < many
+    both = fit_scales([logits, logits], np.zeros(10, int))
+    np.testing.assert_allclose(both[0], both[1], rtol=1e-3)
 
 
 def test_a_class_that_no_text_has_matters_only_if_it_is_said():

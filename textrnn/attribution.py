@@ -73,24 +73,26 @@ def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS)
         logits = classifier.score(hidden, padding_mask, training=False)
         if of_ngrams is not None:
             logits = logits + tf.reduce_sum(of_ngrams, axis=1) + classifier.ngram_logits.bias
-        return log_odds(logits, target)
+        return log_odds(tf.cast(logits, tf.float32) / classifier.temperature, target)
 
     def step(index, *totals):
         # The midpoint rule, over the cube root of the way: most of a decision is made near the beginning of
         # it, where gates are not saturated yet; evenly spaced points miss the sum by ten times as much.
-        place = (tf.cast(index, vectors.dtype) + 0.5) / steps
-        points, width = [whole * place**3 for whole in moving], 3 * place**2 / steps
+        place = (tf.cast(index, tf.float32) + 0.5) / steps
+        points, width = [whole * tf.cast(place**3, whole.dtype) for whole in moving], 3 * place**2 / steps
         with tf.GradientTape() as tape:
             tape.watch(points)
             decision = tf.reduce_sum(decided(*points))
         gradients = tape.gradient(decision, points)
-        return index + 1, *(total + width * slope for total, slope in zip(totals, gradients, strict=True))
+        slopes = [width * tf.cast(gradient, tf.float32) for gradient in gradients]
+        return index + 1, *(total + slope for total, slope in zip(totals, slopes, strict=True))
 
-    start = (tf.constant(0), *map(tf.zeros_like, moving))
+    start = (tf.constant(0), *(tf.zeros_like(whole, tf.float32) for whole in moving))
     shapes = (tf.TensorShape([]), *(tf.TensorShape([None, None, whole.shape[-1]]) for whole in moving))
     _, *totals = tf.while_loop(lambda index, *_: index < steps, step, start, shapes, parallel_iterations=1)
     attributions = sum(
-        tf.reduce_sum(whole * total, axis=-1) for whole, total in zip(moving, totals, strict=True)
+        tf.reduce_sum(tf.cast(whole, tf.float32) * total, axis=-1)
+        for whole, total in zip(moving, totals, strict=True)
     )
     return attributions, decided(*moving) - decided(*map(tf.zeros_like, moving))
 

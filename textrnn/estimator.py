@@ -16,8 +16,8 @@ from textrnn.tokenizers import train_tokenizer
 class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
     """A recurrent text classifier that scikit-learn's tools can fit, score, clone and search over.
 
-    It learns its tokenizer from the texts that it is fitted on, so that no fold of a cross-validation knows
-    the words of another.
+    It is the network alone, without n-grams beside it. It learns its tokenizer from the texts that it is
+    fitted on, so that no fold of a cross-validation knows the words of another.
 
     Args:
         cell, units, num_layers, embedding_dim, dropout: as for `textrnn.RecurrentEncoder`; `dropout` is that

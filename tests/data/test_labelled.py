@@ -81,7 +81,8 @@ def test_labels_that_look_alike_are_named(tmp_path):
     path = write(tmp_path / "reviews.csv", "text,label\na,Very good\nb,very  good\nc, bad \nd,bad\n")
     examples, [remark] = read_labelled(path)
     assert [e.label for e in examples] == ["Very good", "very  good", "bad", "bad"]
-    assert "'Very good' (1 texts), 'very  good' (1 texts)" in remark
+    said = f"'Very good' (1 texts, first {path}, line 2), 'very  good' (1 texts, first {path}, line 3)"
+    assert said in remark
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,14 @@ def test_it_is_saved_with_what_it_learnt(tmp_path):
     np.testing.assert_allclose(loaded([ids, mask]), layer(ids, mask), atol=1e-6)
 
 
+@pytest.mark.parametrize("targets", [[], [1, 1]])
+def test_there_is_nothing_to_learn_from_one_class(targets):
+    batches = [({"token_ids": np.ones((1, 3), "int32"), "padding_mask": np.ones((1, 3), "bool")}, [target])
+               for target in targets]  # fmt: skip
+    with pytest.raises(InputError, match="fewer than two classes"):
+        NGramLogits(2).adapt(batches)
+
+
 @pytest.mark.parametrize("options", [{"classes": 1}, {"length": 0}, {"buckets": 0}])
 def test_what_cannot_be_is_refused(options):
     with pytest.raises(InputError, match="give 2 classes or more"):

@@ -26,7 +26,7 @@ SMALL = [
     "--epochs",
     "12",
     "--learning_rate",
-    "0.03",
+    "0.02",
     "--batch_size",
     "16",
 ]

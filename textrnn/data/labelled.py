@@ -182,12 +182,15 @@ def repeated(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
 def _alike(examples):
     """Remarks on labels that may be meant to be one."""
     counts = collections.Counter(example.label for example in examples)
+    first: dict[str, str] = {}
+    for example in examples:
+        first.setdefault(example.label, example.source)
     spellings = collections.defaultdict(list)
     for label in counts:
         spellings["".join(label.casefold().split())].append(label)
     return [
         "these labels differ only by case or spaces, and are taken for different classes: "
-        + ", ".join(f"{label!r} ({counts[label]} texts)" for label in sorted(labels))
+        + ", ".join(f"{label!r} ({counts[label]} texts, first {first[label]})" for label in sorted(labels))
         for labels in spellings.values()
         if len(labels) > 1
     ]

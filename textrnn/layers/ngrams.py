@@ -7,7 +7,7 @@ from keras import ops
 from textrnn.errors import InputError
 
 _MULTIPLIER, _MIX = 0x01000193, 0x2C1B3C6D
-"""Odd numbers, of FNV-1a and of lowbias32: products wrap around at 32 bits, on every backend alike."""
+"""Odd numbers, the first that of FNV-1: products wrap around at 32 bits, on every backend alike."""
 
 
 @keras.saving.register_keras_serializable("textrnn")
@@ -71,7 +71,13 @@ class NGramLogits(keras.layers.Layer):
 
     def call(self, token_ids, mask):
         """The logits; see the class."""
-        return ops.sum(self.of_tokens(token_ids, mask), axis=1) + self.bias
+        total, squares = 0.0, 0.0
+        for buckets, inside in self.ngrams(token_ids, mask):
+            frequency = ops.where(inside, ops.take(self.frequency, buckets), 0.0)
+            squares = squares + ops.sum(frequency**2, axis=1)
+            said = frequency[..., None] * ops.take(self.kernel, buckets, axis=0)
+            total = total + ops.sum(said, axis=1)
+        return total / ops.maximum(ops.sqrt(squares), 1e-9)[:, None] + self.bias
 
     def of_tokens(self, token_ids, mask):
         """What each token adds to the logits: an n-gram's part is shared by its tokens.
@@ -129,6 +135,9 @@ class NGramLogits(keras.layers.Layer):
                 `textrnn.data.batching.batches_of_like_length` gives them. A class that no text has gets no
                 weights.
             penalty: float, how much half the squared weights count beside the log loss of all texts.
+
+        Raises:
+            InputError: if the texts are not of two classes at least.
         """
         from scipy.sparse import vstack
         from sklearn.linear_model import LogisticRegression
@@ -137,9 +146,13 @@ class NGramLogits(keras.layers.Layer):
             self.build()
         parts, targets, weights = [], [], []
         for inputs, classes, *counts in batches:
-            parts.append(self._counted(**inputs))
+            parts.append(self._counted(inputs["token_ids"], inputs["padding_mask"]))
             targets.append(ops.convert_to_numpy(classes))
             weights += [ops.convert_to_numpy(count) for count in counts]
+        if len(np.unique(np.concatenate(targets or [[]]))) < 2:
+            raise InputError(
+                "the n-grams are to learn from texts of fewer than two classes: give some of two"
+            )
         counted = vstack(parts, format="csr")
         texts_with = np.bincount(counted.indices, minlength=self.buckets)
         # Smoothed as scikit-learn does it, as if one text more had every n-gram.
@@ -151,7 +164,7 @@ class NGramLogits(keras.layers.Layer):
             .multiply(frequency[used])
             .multiply(1 / np.maximum(np.sqrt(squares), 1e-9)[:, None])
         )
-        found = LogisticRegression(C=1 / penalty, max_iter=300).fit(
+        found = LogisticRegression(C=1 / penalty, max_iter=1000).fit(
             features.tocsr(), np.concatenate(targets), np.concatenate(weights) if weights else None
         )
         slopes, bias = found.coef_, found.intercept_

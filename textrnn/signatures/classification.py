@@ -72,8 +72,7 @@ def classification_signatures(classifier):
         tokens = preprocessor.tokens(text)
         inputs = padded(tokens)
         token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
-        hidden = classifier.backbone(inputs, training=False)
-        chosen = tf.argmax(classifier.score(hidden, mask, training=False), axis=1, output_type=tf.int32)
+        chosen = tf.argmax(logits_of(tokens), axis=1, output_type=tf.int32)
         attributions, total = token_attributions(classifier, token_ids, mask, chosen)
         words, positions = words_of(preprocessor.tokenizer, tokens)
         places = positions.values + tf.cast(tf.gather(words.row_starts(), positions.value_rowids()), tf.int32)
@@ -90,6 +89,7 @@ def classification_signatures(classifier):
             "total": total,
         }
         if classifier.pooling.mode == "attention":
+            hidden = classifier.backbone(inputs, training=False)
             answer["attention"] = of_words(classifier.pooling.attention(hidden, mask))
         return answer
 
