@@ -180,7 +180,7 @@ def main(options: Options):
     print(f"this model:                     {score}")
     metrics = {
         "test": vars(score),
-        **{f"test_{name.replace(' ', '_')}_alone": vars(of_part) for name, of_part in parts.items()},
+        **{f"test_{name}_alone": vars(of_part) for name, of_part in parts.items()},
         "tfidf_baseline": vars(baseline_score),
         "temperature": classifier.temperature,
         "best_epoch": result.best_epoch,

@@ -71,13 +71,8 @@ class NGramLogits(keras.layers.Layer):
 
     def call(self, token_ids, mask):
         """The logits; see the class."""
-        total, squares = 0.0, 0.0
-        for buckets, inside in self.ngrams(token_ids, mask):
-            frequency = ops.where(inside, ops.take(self.frequency, buckets), 0.0)
-            squares = squares + ops.sum(frequency**2, axis=1)
-            said = frequency[..., None] * ops.take(self.kernel, buckets, axis=0)
-            total = total + ops.sum(said, axis=1)
-        return total / ops.maximum(ops.sqrt(squares), 1e-9)[:, None] + self.bias
+        said, norm = self._said(token_ids, mask)
+        return sum(ops.sum(of_length, axis=1) for of_length in said) / norm + self.bias
 
     def of_tokens(self, token_ids, mask):
         """What each token adds to the logits: an n-gram's part is shared by its tokens.
@@ -88,17 +83,23 @@ class NGramLogits(keras.layers.Layer):
         Returns:
             `(batch, time, classes)`.
         """
+        said, norm = self._said(token_ids, mask)
         time = ops.shape(token_ids)[1]
-        total = ops.zeros((*ops.shape(token_ids), self.classes), self.compute_dtype)
-        squares = ops.zeros((ops.shape(token_ids)[0],), self.compute_dtype)
-        for n, (buckets, inside) in enumerate(self.ngrams(token_ids, mask), start=1):
+        return sum(
+            # The n-gram that begins at t is of the tokens t, t + 1, ...
+            ops.pad(of_length / n, [[0, 0], [later, 0], [0, 0]])[:, :time]
+            for n, of_length in enumerate(said, start=1)
+            for later in range(n)
+        ) / ops.expand_dims(norm, 1)
+
+    def _said(self, token_ids, mask):
+        """What the n-grams that begin at each token say, `(batch, time, classes)` each n; and the norm."""
+        said, squares = [], 0.0
+        for buckets, inside in self.ngrams(token_ids, mask):
             frequency = ops.where(inside, ops.take(self.frequency, buckets), 0.0)
-            squares = squares + ops.sum(frequency**2, axis=1)
-            share = frequency[..., None] * ops.take(self.kernel, buckets, axis=0) / n
-            for later in range(n):  # the n-gram that begins at t is of the tokens t, t + 1, ...
-                shifted = ops.pad(share, [[0, 0], [later, 0], [0, 0]])[:, :time]
-                total = total + shifted
-        return total / ops.maximum(ops.sqrt(squares), 1e-9)[:, None, None]
+            squares = squares + ops.sum(frequency**2, axis=1, keepdims=True)
+            said.append(frequency[..., None] * ops.take(self.kernel, buckets, axis=0))
+        return said, ops.maximum(ops.sqrt(squares), 1e-9)
 
     def ngrams(self, token_ids, mask):
         """The buckets of the n-grams that begin at each token.
@@ -140,6 +141,7 @@ class NGramLogits(keras.layers.Layer):
             InputError: if the texts are not of two classes at least.
         """
         from scipy.sparse import vstack
+        from sklearn.feature_extraction.text import TfidfTransformer
         from sklearn.linear_model import LogisticRegression
 
         if not self.built:
@@ -154,10 +156,8 @@ class NGramLogits(keras.layers.Layer):
                 "the n-grams are to learn from texts of fewer than two classes: give some of two"
             )
         counted = vstack(parts, format="csr")
-        texts_with = np.bincount(counted.indices, minlength=self.buckets)
-        # Smoothed as scikit-learn does it, as if one text more had every n-gram.
-        frequency = np.log((1 + counted.shape[0]) / (1 + texts_with)) + 1
-        used = np.flatnonzero(texts_with)
+        frequency = TfidfTransformer().fit(counted).idf_
+        used = np.unique(counted.indices)
         squares = counted @ frequency**2
         features = (
             counted[:, used]
