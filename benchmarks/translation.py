@@ -6,11 +6,11 @@
 
 The model has one table of token vectors for the source, the target and the output, an encoder of one LSTM in
 two directions, linear maps of its last states to those that the decoder starts from, a decoder of one LSTM,
-and after it general (multiplicative) attention over what the encoder made of the source; all in float32. The
-number of weights is the same for everyone but for the second bias that PyTorch's LSTM has; it is printed, and
-a difference of over 1 % is an error. Pairs have about the lengths of captions of pictures, 8 to 24 tokens a
-side, and come in batches of like length; tokens are drawn at random, since what they are does not change the
-work. All read the same batches.
+and after it scaled general (multiplicative) attention over what the encoder made of the source; all in
+float32. The number of weights is the same for everyone but for the second bias that PyTorch's LSTM has; it is
+printed, and a difference of over 1 % is an error. Pairs have about the lengths of captions of pictures, 8 to
+24 tokens a side, and come in batches of like length; tokens are drawn at random, since what they are does not
+change the work. All read the same batches.
 
 - training: sentences (pairs) per second of a pass over the batches: dropout, the cross-entropy with label
   smoothing, Adam, gradients clipped to a global norm of 1. What `fit` needs to start, some hundredths of a
@@ -268,7 +268,8 @@ def torch_model(work, packed=False):
                 values, _ = rnn.pad_packed_sequence(values, batch_first=True, total_length=mask.shape[1])
             h, c = self.bridge(torch.cat([h[0], c[0], h[1], c[1]], dim=1)).chunk(2, dim=1)
             values = self.dropout(values)
-            memory = values, self.keys(values).transpose(1, 2), ~mask[:, None]
+            keys = self.keys(values).transpose(1, 2) * units**-0.5
+            memory = values, keys, ~mask[:, None]
             return memory, (h.contiguous(), c.contiguous())
 
         def attend(self, outputs, memory):

@@ -45,7 +45,8 @@ class Options:
         decoder_units: The width of the decoder's layers; the same if left out.
         layers: How many recurrent layers on each side.
         embedding_dim: The width of the token vectors; as wide as the decoder's layers if left out.
-        attention: How the decoder compares itself with the source: general, dot, scaled_dot or additive.
+        attention: How the decoder compares itself with the source: scaled_general, general,
+            scaled_dot, dot or additive.
         input_feeding: Whether the decoder reads its last output beside the next token; slower.
         dropout: The fraction of each layer's inputs and outputs to drop while training.
         recurrent_dropout: The fraction of the recurrent state to drop while training.
@@ -85,7 +86,7 @@ class Options:
     decoder_units: int | None = None
     layers: int = 1
     embedding_dim: int | None = None
-    attention: str = "general"
+    attention: str = "scaled_general"
     input_feeding: bool = False
     dropout: float = 0.2
     recurrent_dropout: float = 0.0

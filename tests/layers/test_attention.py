@@ -28,10 +28,10 @@ def reference(layer, query, memory, mask):
         if layer.score == "additive":
             hidden = np.tanh(q @ weights["query_kernel"] + m @ weights["memory_kernel"])
             scores[b, i, j] = (hidden @ weights["vector"])[0]
-        elif layer.score == "general":
-            scores[b, i, j] = q @ (weights["memory_kernel"].T @ m)
-        else:
-            scores[b, i, j] = q @ m / (np.sqrt(len(q)) if layer.score == "scaled_dot" else 1)
+            continue
+        scores[b, i, j] = q @ (weights["memory_kernel"].T @ m if "general" in layer.score else m)
+        if "scaled" in layer.score:
+            scores[b, i, j] /= np.sqrt(len(q))
     alphas = softmax(scores, mask[:, None])
     return alphas @ memory, alphas
 
@@ -75,7 +75,7 @@ def test_half_precision_weighs_in_single():
 
 def test_an_unknown_score_and_vectors_that_do_not_fit_are_refused():
     with pytest.raises(
-        textrnn.InputError, match=r"no attention 'multiplicative': use additive, .* or general"
+        textrnn.InputError, match=r"no attention 'multiplicative': use additive, .* or scaled_general"
     ):
         GlobalAttention("multiplicative")
     with pytest.raises(textrnn.InputError, match="queries 6 wide over a memory 3 wide"):

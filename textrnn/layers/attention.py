@@ -6,7 +6,7 @@ from keras import ops
 from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
 
-SCORES = ("additive", "dot", "scaled_dot", "general")
+SCORES = ("additive", "dot", "general", "scaled_dot", "scaled_general")
 """The ways in which `GlobalAttention` compares a query with a step of the memory."""
 
 
@@ -20,7 +20,9 @@ class GlobalAttention(keras.layers.Layer):
     Args:
         score: how a query q and a step m of the memory are compared. `"additive"`: v·tanh(W q + U m)
             (Bahdanau et al. 2015, arXiv 1409.0473); `"dot"`: q·m; `"general"`: q·W m (both Luong et al. 2015,
-            arXiv 1508.04025); `"scaled_dot"`: q·m / √width (Vaswani et al. 2017, arXiv 1706.03762).
+            arXiv 1508.04025); `"scaled_dot"` and `"scaled_general"`: these divided by the root of the
+            query's width, as in Vaswani et al. 2017, arXiv 1706.03762. Without it the weights of wide vectors
+            are soon all 0 but one, and what is not looked at learns nothing.
         units: the width of W and U in `"additive"`; as wide as the query if None.
         **kwargs: of `keras.layers.Layer`.
 
@@ -46,7 +48,7 @@ class GlobalAttention(keras.layers.Layer):
     [[[1.0, 0.0, 0.0]]]
     """
 
-    def __init__(self, score="general", units=None, **kwargs):
+    def __init__(self, score="scaled_general", units=None, **kwargs):
         super().__init__(**kwargs)
         if score not in SCORES:
             raise InputError(f"there is no attention {score!r}: use {', '.join(SCORES[:-1])} or {SCORES[-1]}")
@@ -61,7 +63,7 @@ class GlobalAttention(keras.layers.Layer):
             self.query_kernel = self._kernel((query_width, units), "query_kernel")
             self.memory_kernel = self._kernel((memory_width, units), "memory_kernel")
             self.vector = self._kernel((units, 1), "vector")
-        elif self.score == "general":
+        elif self.score in ("general", "scaled_general"):
             self.memory_kernel = self._kernel((memory_width, query_width), "memory_kernel")
         elif query_width != memory_width:
             raise InputError(
@@ -74,9 +76,12 @@ class GlobalAttention(keras.layers.Layer):
 
     def keys(self, memory):
         """What queries are compared with, `(batch, time, features)`: the memory, projected once for all."""
-        if self.score in ("additive", "general"):
-            return ops.matmul(memory, self.memory_kernel)
-        return memory
+        keys = memory
+        if self.score in ("additive", "general", "scaled_general"):
+            keys = ops.matmul(memory, self.memory_kernel)
+        if self.score in ("scaled_dot", "scaled_general"):  # here, which is once, rather than in each product
+            keys = keys * keys.shape[-1] ** -0.5
+        return keys
 
     def call(self, query, memory, memory_mask=None, keys=None):
         """The context of each query and its weights; see the class."""
@@ -86,8 +91,6 @@ class GlobalAttention(keras.layers.Layer):
             hidden = ops.tanh(ops.expand_dims(projected, 2) + ops.expand_dims(keys, 1))
             scores = ops.squeeze(ops.matmul(hidden, self.vector), -1)
         else:
-            if self.score == "scaled_dot":
-                query = query * query.shape[-1] ** -0.5
             scores = ops.matmul(query, ops.swapaxes(keys, 1, 2))
         weights = _softmax(scores, memory_mask)
         return ops.matmul(ops.cast(weights, memory.dtype), memory), weights

@@ -64,7 +64,7 @@ class AttentionDecoder(keras.layers.Layer):
         self,
         cells,
         output_dim,
-        attention="general",
+        attention="scaled_general",
         input_feeding=False,
         dropout=0.0,
         recurrent_dropout=0.0,

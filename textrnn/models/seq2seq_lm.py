@@ -32,7 +32,8 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
         decoder_units: int. The width of the decoder's layers; `None` for `units`.
         num_layers: int. The number of recurrent layers of each side.
         embedding_dim: int. The width of the token vectors; `None` for that of the decoder's layers.
-        attention: one of `textrnn.layers.attention.SCORES`: additive, dot, general or scaled_dot.
+        attention: one of `textrnn.layers.attention.SCORES`: additive, dot, general, scaled_dot or
+            scaled_general.
         input_feeding: bool. Whether the decoder reads its last output beside the next token (Luong et al.
             2015, section 3.3). It then goes step by step, which is slower.
         tie_embeddings: bool. Whether the output projection is the transposed embedding of the target.
@@ -66,7 +67,7 @@ class RecurrentSeq2Seq(keras_hub.models.Backbone):
         decoder_units=None,
         num_layers=1,
         embedding_dim=None,
-        attention="general",
+        attention="scaled_general",
         input_feeding=False,
         tie_embeddings=True,
         dropout=0.0,
