@@ -4,6 +4,7 @@ Perplexity depends on how the text was cut into tokens; bits per character do no
 different tokenizers can be compared on the same held-out text.
 """
 
+import functools
 import math
 import time
 from collections.abc import Mapping
@@ -349,37 +350,23 @@ def translate(lm, texts, num_beams=-1, length_penalty=-1.0, max_new_tokens=-1, b
     Returns:
         `Translations`.
     """
+    from textrnn.serving.translate import translated
     from textrnn.signatures import python_functions
 
     search = (lm if isinstance(lm, Mapping) else python_functions(lm))["translate"]
-
-    def answer(rows):
-        full = lambda value, dtype: tf.fill([len(rows)], tf.constant(value, dtype))  # noqa: E731
-        found = search(
-            text=tf.constant([texts[row] for row in rows]),
-            num_beams=full(num_beams, tf.int32),
-            length_penalty=full(length_penalty, tf.float32),
-            max_new_tokens=full(max_new_tokens, tf.int32),
-        )
-        return {name: value.numpy() for name, value in found.items()}
-
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    answer(order[:1])  # traces the graph
-    answers, start = {}, time.perf_counter()
-    for first in range(0, len(texts), batch_size):
-        rows = order[first : first + batch_size]
-        found = answer(rows)
-        for place, row in enumerate(rows):
-            source = [token.decode() for token in found["source_tokens"][place] if token]
-            tokens = [token.decode() for token in found["tokens"][place, 0] if token]
-            attention = found["attention"][place, 0, : len(tokens), : len(source)]
-            text, score = found["text"][place, 0].decode(), found["scores"][place, 0]
-            answers[row] = (text, score, source, tokens, attention)
+    answers = functools.partial(
+        translated, search, batch_size=batch_size, batches_at_once=-(-len(texts) // batch_size),
+        num_beams=num_beams, length_penalty=length_penalty, max_new_tokens=max_new_tokens,
+    )  # fmt: skip
+    list(answers(texts[:1]))  # traces the graph
+    start = time.perf_counter()
+    found = list(answers(texts))
     seconds = time.perf_counter() - start
-    best, scores, source_tokens, tokens, attention = (
-        list(column) for column in zip(*(answers[row] for row in range(len(texts))), strict=True)
-    )
-    return Translations(best, np.array(scores), source_tokens, tokens, attention, seconds)
+    best, scores = zip(*(answer.n_best[0] for answer in found), strict=True)
+    return Translations(
+        list(best), np.array(scores, np.float32), [answer.source_tokens for answer in found],
+        [answer.tokens for answer in found], [answer.attention for answer in found], seconds,
+    )  # fmt: skip
 
 
 def sentence_chrf(translations, references):

@@ -13,11 +13,16 @@ class Answer(NamedTuple):
     """The translations of a text.
 
     Attributes:
-        n_best: Pairs of a translation and its score, best first.
+        n_best: Pairs of a translation and its score, best first; at least one.
+        source_tokens, tokens: Those of the text and of its best translation, as str.
+        attention: What each of `tokens` attended to, float32 `(tokens, source_tokens)`.
         truncated: Whether the text was longer than the model reads.
     """
 
     n_best: list[tuple[str, float]]
+    source_tokens: list[str]
+    tokens: list[str]
+    attention: np.ndarray
     truncated: bool
 
 
@@ -56,7 +61,7 @@ def translated(
     texts = iter(texts)
     while chunk := list(itertools.islice(texts, batch_size * (batches_at_once if batch_size > 1 else 1))):
         order = np.argsort([len(text) for text in chunk], kind="stable")
-        answers: list[Answer] = [Answer([], False)] * len(chunk)
+        answers: dict[int, Answer] = {}
         for start in range(0, len(chunk), batch_size):
             rows = order[start : start + batch_size]
             found = translate(
@@ -65,9 +70,22 @@ def translated(
                 length_penalty=tf.fill([len(rows)], tf.constant(length_penalty, tf.float32)),
                 max_new_tokens=tf.fill([len(rows)], tf.constant(max_new_tokens, tf.int32)),
             )
-            made, scores, truncated = (found[name].numpy() for name in ("text", "scores", "truncated"))
+            found = {name: value.numpy() for name, value in found.items()}
             for place, row in enumerate(rows):
-                exist = [i for i, score in enumerate(scores[place]) if score > -1e9]
-                n_best = [(made[place, i].decode("utf-8"), float(scores[place, i])) for i in exist]
-                answers[row] = Answer(n_best or [("", 0.0)], bool(truncated[place]))
-        yield from answers
+                answers[row] = _answer({name: value[place] for name, value in found.items()})
+        yield from (answers[row] for row in range(len(chunk)))
+
+
+def _answer(found: dict[str, np.ndarray]) -> Answer:
+    """What a signature said of one text."""
+    n_best = [
+        (text.decode("utf-8"), float(score))
+        for text, score in zip(found["text"], found["scores"], strict=True)
+        if score > -1e9
+    ]
+    source_tokens, tokens = (
+        [token.decode("utf-8") for token in of_one if token]
+        for of_one in (found["source_tokens"], found["tokens"][0])
+    )
+    attention = found["attention"][0, : len(tokens), : len(source_tokens)]
+    return Answer(n_best or [("", 0.0)], source_tokens, tokens, attention, bool(found["truncated"]))
