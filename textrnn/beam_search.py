@@ -95,7 +95,8 @@ def beam_search(
         coverage_penalty, memory_mask,
     )  # fmt: skip
 
-    def body(index, history, beam, logits, attention, states):
+    def body(index, history, beam, said, states):
+        logits, attention = said
         log_p, parents, tokens = turns.select(beam, logits)
         beam, tokens, attended = turns.extend(index, beam, attention, log_p, parents, tokens)
         beam = turns.done_where_best_is_found(beam) if best_only else beam
@@ -105,19 +106,24 @@ def beam_search(
             for name, value in (("tokens", tokens), ("parents", parents), ("attention", attended))
         }
         states = keras.tree.map_structure(lambda x: turns.followed(x, parents), states)
-        logits, attention, states = step(ops.reshape(tokens, (-1,)), states)
-        return index + 1, history, beam, logits, ops.cast(attention, "float32"), states
+
+        def go_on():
+            logits, attention, new_states = step(ops.reshape(tokens, (-1,)), states)
+            return (logits, ops.cast(attention, "float32")), new_states
+
+        # After the last turn nobody needs a step.
+        said, states = ops.cond(turns.alive(beam), go_on, lambda: (said, states))
+        return index + 1, history, beam, said, states
 
     several = lambda x: ops.repeat(x, max_beams, axis=0)  # noqa: E731
     steps, history, beam, *_ = _while(
-        lambda index, history, beam, *_: ops.any(~beam["finished"] & (beam["log_p"] > -float("inf"))),
+        lambda index, history, beam, *_: turns.alive(beam),
         body,
         (
             ops.convert_to_tensor(0, "int32"),
             turns.no_history(limit),
             turns.first_beam(),
-            several(logits),
-            several(ops.cast(attention, "float32")),
+            (several(logits), several(ops.cast(attention, "float32"))),
             keras.tree.map_structure(several, states),
         ),
     )
@@ -176,6 +182,10 @@ class _Turns:
             "recent": ops.zeros((*shape, _WINDOW), "int32"),
             "coverage": ops.zeros((*shape, self.time), "float32"),
         }
+
+    def alive(self, beam):
+        """Whether any hypothesis of any row goes on."""
+        return ops.any(~beam["finished"] & (beam["log_p"] > -float("inf")))
 
     def no_history(self, limit):
         """Room for each turn's tokens, where they follow, and what was attended to before them."""
