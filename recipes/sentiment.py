@@ -168,7 +168,7 @@ def main(options: Options):
 
     # === The n-grams, and calibration on texts that were not trained on ===
     alone = weigh_ngrams(classifier, batches, held_out, targets[1], test)
-    preset = export.save_preset(classifier, folder)
+    export.save_preset(classifier, folder)
 
     # === Evaluation ===
     texts = [e.text for e in test]
@@ -194,12 +194,8 @@ def main(options: Options):
     look_closer(folder / "report", classifier, texts, targets[2], probabilities)
 
     # === SavedModel ===
-    version = export.export(classifier, folder, warmup_prompts=texts[:1])
-    export.write_models_config(options.output)
-    print(f"report     {folder / 'report'}")
-    print(f"preset     {preset}")
-    print(f"SavedModel {version}")
-    print(f"ask it:    textrnn explain {folder} {shlex.quote(min(texts, key=len))}")
+    ask = f"explain {folder} {shlex.quote(min(texts, key=len))}"
+    export.publish(classifier, folder, result, ask, warmup_prompts=texts[:1])
 
 
 def say_what_is_cut(examples, tokens, limit):

@@ -153,7 +153,7 @@ def main(options: Options):
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
     )
 
-    preset = export.save_preset(lm, folder)  # first of all: what has been learnt is safe
+    export.save_preset(lm, folder)  # first of all: what has been learnt is safe
 
     # === Evaluation and report, on the best weights ===
     score = evaluation.language_model(lm, held_out, characters)
@@ -172,17 +172,9 @@ def main(options: Options):
     )
 
     # === SavedModel ===
-    if result.stopped == "not finite" and result.best_epoch is None:
-        raise cli.InputError(
-            f"the model learnt nothing that could be served; its report is in {folder / 'report'}"
-        )
-    version = export.export(lm, folder, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt])
-    export.write_models_config(options.output)
     print(f"\n{sample()}\n")
-    print(f"report     {folder / 'report'}")
-    print(f"preset     {preset}")
-    print(f"SavedModel {version}")
-    print(f"ask it:    textrnn generate {folder} --prompt {shlex.quote(prompt)}")
+    ask = f"generate {folder} --prompt {shlex.quote(prompt)}"
+    export.publish(lm, folder, result, ask, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt])
 
 
 def check(options):

@@ -159,7 +159,7 @@ def main(options: Options):
         progress=training.ProgressBar("pair", options.batch_size),
     )
     averaged = average.apply(lambda: lm.evaluate(validation, verbose=0))
-    preset = export.save_preset(lm, folder)  # first of all: what has been learnt is safe
+    export.save_preset(lm, folder)  # first of all: what has been learnt is safe
 
     # === Evaluation and report ===
     references = [pair.target for pair in test]
@@ -186,17 +186,9 @@ def main(options: Options):
     look_closer(folder / "report", test, found)
 
     # === SavedModel ===
-    if result.stopped == "not finite" and result.best_epoch is None:
-        raise cli.InputError(
-            f"the model learnt nothing that could be served; its report is in {folder / 'report'}"
-        )
     prompt = test[0].source
-    version = export.export(lm, folder, warmup_prompts=[prompt])
-    export.write_models_config(options.output)
-    print(f"report     {folder / 'report'}")
-    print(f"preset     {preset}")
-    print(f"SavedModel {version}")
-    print(f"ask it:    textrnn translate {folder} --text {shlex.quote(prompt)}")
+    ask = f"translate {folder} --text {shlex.quote(prompt)}"
+    export.publish(lm, folder, result, ask, warmup_prompts=[prompt])
 
 
 def look_closer(folder, test, found, most=12):

@@ -61,7 +61,7 @@ def export(task, folder, warmup_prompts=("",), **options):
         refuse_unservable_ops(unfinished)
         write_warmup_requests(unfinished, folder.name, warmup_prompts)
         check_in_fresh_process(unfinished)
-        return _publish(unfinished, folder)
+        return _give_number(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -76,7 +76,7 @@ def _name_methods(path):
     file.write_bytes(saved_model.SerializeToString())
 
 
-def _publish(unfinished, folder):
+def _give_number(unfinished, folder):
     """Renames to the next version; another export may have taken the number meanwhile."""
     while True:
         version = folder / str(next_version(folder))
@@ -207,6 +207,32 @@ def write_models_config(base, server_base="/models"):
     unfinished.write_text("model_config_list {\n" + "".join(entries) + "}\n", encoding="utf-8")
     unfinished.replace(path)
     return path
+
+
+def publish(task, folder, result, ask, **options):
+    """The end of a recipe: exports what it trained, lists it for TF Serving, and says where everything is.
+
+    Args:
+        task: as for `export`.
+        folder: the model's folder, with the recipe's report and preset.
+        result: what `training.fit` returned.
+        ask: a command to try the model with, without the `textrnn` in front.
+        **options: of `export`.
+
+    Raises:
+        InputError: for a model that has no weights worth serving, as its loss was never finite.
+    """
+    folder = Path(folder)
+    if result.stopped == "not finite" and result.best_epoch is None:
+        raise InputError(
+            f"the model learnt nothing that could be served; its report is in {folder / 'report'}"
+        )
+    version = export(task, folder, **options)
+    write_models_config(folder.parent)
+    print(f"report     {folder / 'report'}")
+    print(f"preset     {folder / 'preset'}")
+    print(f"SavedModel {version}")
+    print(f"ask it:    textrnn {ask}")
 
 
 # === Checks ===
