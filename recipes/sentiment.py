@@ -272,7 +272,6 @@ def look_closer(folder, classifier, texts, targets, probabilities):
 
 def check(options):
     """Says what cannot be before the long work begins."""
-    from textrnn.cells import find_cell
     from textrnn.layers import SequencePooling
 
     whole = (
@@ -290,10 +289,7 @@ def check(options):
     if options.ngrams < 0:
         raise cli.InputError(f"--ngrams {options.ngrams}: give 1 or more, or 0 for none")
     SequencePooling(options.pooling)
-    if options.from_preset:
-        find_cell(options.cell)  # a class of one's own is registered by being found
-    else:
-        cli.check_cell(options)
+    cli.check_cell(options)
 
 
 def load_examples(options):

@@ -179,8 +179,6 @@ def main(options: Options):
 
 def check(options):
     """Says what cannot be before the long work begins."""
-    from textrnn.cells import find_cell
-
     whole = ("units", "layers", "sequence_length", "batch_size", "epochs", "embedding_dim", "vocabulary_size")
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "restart_probability"
@@ -192,10 +190,7 @@ def check(options):
             raise cli.InputError(f"--{name} {value}: give 0 or more")
     if options.max_new_tokens < 0:
         raise cli.InputError(f"--max_new_tokens {options.max_new_tokens}: give 0 or more")
-    if options.from_preset:
-        find_cell(options.cell)  # a class of one's own is registered by being found
-    else:
-        cli.check_cell(options)
+    cli.check_cell(options)
 
 
 def load_texts(options):

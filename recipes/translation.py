@@ -12,6 +12,8 @@ and for `textrnn.Seq2SeqLM.from_preset`; and `report/`, with the options, scores
 translations and the worst of them.
 """
 
+import collections
+import itertools
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +169,8 @@ def main(options: Options):
         evaluation.translate(lm, [pair.source for pair in test], num_beams=beams)
         for beams in (1, options.num_beams)
     )
+    for remark, count in collections.Counter(itertools.chain(*found.remarks)).items():
+        print(f"note: {count:,} of the texts to measure on; each {remark}")
     greedy_score, score = (evaluation.translation(each.best, references) for each in (greedy, found))
     print(f"greedy:            {greedy_score}\nbeam of {options.num_beams}:         {score}")
     metrics = {
@@ -199,7 +203,7 @@ def look_closer(folder, test, found, most=12):
     chrf = evaluation.sentence_chrf(found.best, references)
     header = "chrF\tsource\treference\ttranslation\n"
     lines = [
-        f"{quality:.1f}\t{pair.source}\t{pair.target}\t{made}\n"
+        "\t".join([f"{quality:.1f}", *(" ".join(x.split()) for x in (pair.source, pair.target, made))]) + "\n"
         for quality, pair, made in zip(chrf, test, found.best, strict=True)
     ]
     (folder / "translations.tsv").write_text(header + "".join(lines), encoding="utf-8")
@@ -216,14 +220,14 @@ def look_closer(folder, test, found, most=12):
 
 def check(options):
     """Says what cannot be before the long work begins."""
+    from textrnn import GatedCell
     from textrnn.beam_search import MAX_BEAMS, BeamSearchSampler
-    from textrnn.cells import find_cell
-    from textrnn.layers import GlobalAttention
+    from textrnn.layers import AttentionDecoder
     from textrnn.training import AverageWeights
 
     whole = (
         "units", "decoder_units", "layers", "embedding_dim", "vocabulary_size", "max_tokens", "batch_size",
-        "epochs", "patience", "num_beams",
+        "epochs", "patience", "num_beams", "average",
     )  # fmt: skip
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "label_smoothing"
@@ -240,13 +244,13 @@ def check(options):
         raise cli.InputError(f"{' and '.join('--' + name for name in given)}: give one of them")
     if bool(options.source) != bool(options.target):
         raise cli.InputError("--source and --target go together: give the two files, or --data")
-    if options.from_preset:
-        find_cell(options.cell)  # a class of one's own is registered by being found
-        return
-    GlobalAttention(options.attention)
     cli.check_cell(options)
-    if options.decoder_cell:
-        find_cell(options.decoder_cell)
+    if options.from_preset:
+        return
+    AttentionDecoder(
+        [GatedCell(4, options.decoder_cell or options.cell)], 4, options.attention, options.input_feeding,
+        recurrent_dropout=options.recurrent_dropout, weight_drop=options.weight_drop, zoneout=options.zoneout,
+    )  # fmt: skip
 
 
 def load_pairs(options):
@@ -284,7 +288,9 @@ def of_length(options, preprocessor, pairs, purpose):
     both = preprocessor.encode([pair.source for pair in pairs], [pair.target for pair in pairs])
     fits = [max(len(source), len(target)) < limit for source, target in zip(*both, strict=True)]
     if not any(fits):
-        raise cli.InputError(f"all pairs have {limit} tokens or more: give a higher --max_tokens")
+        raise cli.InputError(
+            f"all pairs that should be {purpose} have {limit} tokens or more: give a higher --max_tokens"
+        )
     if not all(fits):
         where = next(pair.where for pair, fit in zip(pairs, fits, strict=True) if not fit)
         print(

@@ -234,6 +234,21 @@ def test_translations_are_scored_as_sacrebleu_scores_them():
     assert of_sentences[1] == 100
 
 
+def test_characters_are_the_words_of_texts_without_spaces():
+    import sacrebleu
+
+    references = [
+        "一个男人在街上骑着一辆红色的自行车，旁边有一只狗。",
+        "两个女孩在公园里的草地上一边吃苹果一边看书。",
+    ]
+    made = ["一个男人在街上骑着一辆自行车，旁边有一只狗。", "两个女孩在草地上吃苹果。"]
+    score = translation(made, references)
+    expected = sacrebleu.corpus_bleu(made, [references], tokenize="char").score
+    np.testing.assert_allclose(score.bleu, expected)
+    assert score.bleu > 20
+    assert "tok:char" in score.bleu_signature
+
+
 def test_as_many_translations_as_references_are_expected():
     with pytest.raises(InputError, match="2 translations and 1 references"):
         translation(["a", "b"], ["a"])

@@ -3,11 +3,12 @@ import struct
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from textrnn.errors import InputError
 from textrnn.explanation import Explanation
-from textrnn.plots import explanations, learning_curve
+from textrnn.plots import attention_maps, explanations, learning_curve
 
 
 def size(path):
@@ -112,3 +113,17 @@ def test_colours_and_attention_are_drawn_as_they_are_given(tmp_path):
     first, turned, scaled, attended = pictures
     assert first not in (turned, attended)
     assert first == scaled  # depths are beside the text's strongest word
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        [(["一", "只", "狗"], ["a", "do$g"], np.full((2, 3), 1 / 3))],  # what the font lacks is no warning
+        [(["a", "dog"], [], np.zeros((0, 2)))],
+        [],
+    ],
+)
+def test_attention_is_drawn_whatever_the_texts(maps, tmp_path):
+    attention_maps(maps, tmp_path / "attention.png")
+    width, height = size(tmp_path / "attention.png")
+    assert width > 300 and height > 300

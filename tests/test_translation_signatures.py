@@ -8,18 +8,20 @@ import textrnn
 from textrnn import export
 from textrnn.serving.saved_model import load_signatures
 from textrnn.signatures.translation import MAX_NEW_TOKENS
-from textrnn.tokenizers import train_tokenizer
+from textrnn.tokenizers import train_tokenizer, valid_utf8
 
 TEXTS = ["a good day", "so bad, so bad", "day " * 9, "", " \n"]
 
 
 @pytest.fixture(scope="module")
 def lm():
-    tokenizer = train_tokenizer("sentencepiece", ["a good day", "so bad, so bad", "día bueno"] * 10)
-    backbone = textrnn.RecurrentSeq2Seq(tokenizer.vocabulary_size(), cell="lstm", units=12, num_layers=2)
+    english, spanish = ["a good day", "so bad, so bad"] * 10, ["un día bueno", "tan malo, tan malo"] * 10
+    tokenizers = [train_tokenizer("sentencepiece", texts) for texts in (english, spanish)]
+    sizes = [tokenizer.vocabulary_size() for tokenizer in tokenizers]
+    backbone = textrnn.RecurrentSeq2Seq(*sizes, cell="lstm", units=12, num_layers=2)
     for weight in backbone.trainable_variables:
         weight.assign(weight * 1.5)  # an untrained model with opinions
-    preprocessor = textrnn.Seq2SeqLMPreprocessor(tokenizer, encoder_sequence_length=30)
+    preprocessor = textrnn.Seq2SeqLMPreprocessor(*tokenizers, encoder_sequence_length=30)
     return textrnn.Seq2SeqLM(backbone, preprocessor, textrnn.BeamSearchSampler(3, 0.7))
 
 
@@ -76,8 +78,9 @@ def test_tokens_and_attention_belong_together(lm, served):
             np.testing.assert_allclose(weights[: len(tokens)].sum(axis=1), 1, atol=1e-5)
             assert not weights[:, len(source) :].any()
             assert not weights[len(tokens) :].any()
-            ids = [lm.preprocessor.tokenizer.token_to_id(token.decode()) for token in tokens]
-            assert lm.preprocessor.tokenizer.detokenize([ids]).numpy()[0] == found["text"][row, beam]
+            tokenizer = lm.preprocessor.target_tokenizer
+            ids = [tokenizer.token_to_id(token.decode()) for token in tokens]
+            assert valid_utf8(tokenizer.detokenize([ids])).numpy()[0] == found["text"][row, beam]
     assert (np.diff(found["scores"], axis=1) <= 0).all()
 
 
@@ -92,6 +95,21 @@ def test_no_texts_are_no_translations(served):
 
 def test_what_is_longer_than_the_model_reads_is_said_to_be(served):
     assert translate(served, [*TEXTS[:2], "day " * 200])["truncated"].tolist() == [False, False, True]
+
+
+def test_what_is_as_long_as_allowed_is_said_to_be_unfinished(served):
+    found = translate(served, [*TEXTS, "a good day"], num_beams=2, max_new_tokens=[1, 2, 30, 5, 5, 0])
+    lengths = (found["tokens"] != b"").sum(axis=2)
+    limits = np.array([[1], [2], [30], [5], [5], [0]])
+    blank = np.array([[False], [False], [False], [True], [True], [True]])  # or nothing was allowed
+    expected = (lengths == limits) & (found["scores"] > -1e9) & ~blank
+    assert found["unfinished"].tolist() == expected.tolist()
+    assert found["unfinished"][0, 0]
+
+
+def test_no_length_penalty_makes_scores_that_are_no_numbers(served):
+    found = translate(served, TEXTS, num_beams=4, length_penalty=1e6, max_new_tokens=200)
+    assert np.isfinite(found["scores"]).all()
 
 
 def test_no_request_gets_more_than_the_limits(served):

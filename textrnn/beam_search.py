@@ -15,6 +15,9 @@ from textrnn.errors import InputError
 MAX_BEAMS = 32
 """No request searches with more hypotheses than this."""
 
+MAX_LENGTH_PENALTY = 10.0
+"""Higher ones count as this: lengths decide alone long before."""
+
 MAX_PERIOD = 16
 """The longest sequence of tokens whose repetition is noticed as a loop."""
 
@@ -61,11 +64,12 @@ def beam_search(
     A beam holds `num_beams` hypotheses. In each turn every one that is alive is followed by every token; of
     these and of the finished ones, those with the highest log P / ((5 + length) / 6)^length_penalty are kept,
     where the length counts the token that ends a text. So a finished hypothesis stays as long as it is among
-    the best, and with one beam this is greedy search. A row is done when nothing in it is alive, or with
-    `best_only` when nothing that is alive can become better than the best that is finished: log P never grows
-    and the longest text has the mildest denominator. At the end hypotheses are ordered by that score plus
-    coverage_penalty · Σ log min(1, the attention that each step of the memory got) (both penalties: Wu et al.
-    2016, arXiv 1609.08144, equation 14).
+    the best so far, and with one beam this is greedy search. A hypothesis that is pushed out is lost,
+    finished or not, even if those that pushed it out end worse: that is what makes the search narrow. A row
+    is done when nothing in it is alive, or with `best_only` when nothing that is alive can become better than
+    the best that is finished: log P never grows and the longest text has the mildest denominator. At the end
+    hypotheses are ordered by that score plus coverage_penalty · Σ log min(1, the attention that each step of
+    the memory got) (both penalties: Wu et al. 2016, arXiv 1609.08144, equation 14).
 
     A hypothesis that ends in the same 1 to `MAX_PERIOD` tokens again and again, three times and over twelve
     tokens at the least, is in a loop: it is ended there, without the repetitions. So is one that reaches
@@ -82,7 +86,8 @@ def beam_search(
         max_new_tokens: int32 `(batch,)`.
         limit: the largest of them; an int, or on TensorFlow a scalar tensor.
         stop_token_ids: the tokens that end a text, a tuple of ints.
-        length_penalty: float32 `(batch,)` or a number, 0 or more; 0 compares sums of log-probabilities.
+        length_penalty: float32 `(batch,)` or a number, from 0, which compares sums of log-probabilities, to
+            `MAX_LENGTH_PENALTY`.
         coverage_penalty: the same, 0 or more.
         memory_mask: booleans `(batch, time)`, the steps that should be covered; all by default.
         best_only: whether only the first hypothesis matters, so that a row may be done earlier.
@@ -164,7 +169,8 @@ class _Turns:
         self.no_room = self.place >= self._row(num_beams, "int32")
         self.max_new_tokens = self._row(max_new_tokens, "int32")
         self.stop_token_ids = stop_token_ids
-        self.length_penalty = ops.maximum(self._row(length_penalty, "float32"), 0.0)
+        # More would take the norm of a long text out of the range of float32.
+        self.length_penalty = ops.clip(self._row(length_penalty, "float32"), 0.0, MAX_LENGTH_PENALTY)
         self.coverage_penalty = ops.maximum(self._row(coverage_penalty, "float32"), 0.0)
         self.memory_mask = memory_mask
 
@@ -326,7 +332,7 @@ class BeamSearchSampler(Sampler):
 
     Args:
         num_beams: int, how many hypotheses are followed; 1 is greedy search.
-        length_penalty: float, 0 or more; higher ones prefer longer texts.
+        length_penalty: float, from 0 to 10; higher ones prefer longer texts.
         coverage_penalty: float, 0 or more; higher ones prefer texts that attend to all of the source.
 
     Example:
@@ -337,9 +343,9 @@ class BeamSearchSampler(Sampler):
 
     def __init__(self, num_beams=5, length_penalty=1.0, coverage_penalty=0.0):
         super().__init__()
-        if num_beams < 1 or length_penalty < 0 or coverage_penalty < 0:
+        if num_beams < 1 or not 0 <= length_penalty <= MAX_LENGTH_PENALTY or coverage_penalty < 0:
             raise InputError(
-                "Expected num_beams >= 1, length_penalty >= 0 and coverage_penalty >= 0. Received: "
+                "Expected num_beams >= 1, length_penalty from 0 to 10 and coverage_penalty >= 0. Received: "
                 f"num_beams={num_beams}, length_penalty={length_penalty}, coverage_penalty={coverage_penalty}"
             )
         self.num_beams = num_beams

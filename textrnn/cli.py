@@ -204,14 +204,16 @@ def translate(
     _expect(num_beams is None or n_best <= num_beams,
             f"--n_best {n_best}: a search with {num_beams} beams finds no more than so many")  # fmt: skip
     _expect(
-        length_penalty is None or length_penalty >= 0,
-        f"--length_penalty {length_penalty}: expected 0 or more",
+        length_penalty is None or 0 <= length_penalty <= 10,
+        f"--length_penalty {length_penalty}: expected 0 to 10",
     )
     _expect(
-        max_new_tokens is None or max_new_tokens >= 0,
-        f"--max_new_tokens {max_new_tokens}: expected 0 or more",
+        max_new_tokens is None or 0 <= max_new_tokens <= 1024,
+        f"--max_new_tokens {max_new_tokens}: expected 0 to 1024",
     )
     _expect(file is None or Path(file).is_file(), f"--file {file}: there is no such file")
+    _expect(output is None or (Path(output).parent.is_dir() and not Path(output).is_dir()),
+            f"--output {output}: give a file in a folder that exists")  # fmt: skip
     search = _functions(model, "translate", "attention", "does not translate", cell)["translate"]
 
     from contextlib import ExitStack
@@ -231,9 +233,8 @@ def translate(
             lines = lines_of(stack.enter_context(open(file, "rb")) if file else sys.stdin.buffer, file or "")
         to = stack.enter_context(open(output, "w", encoding="utf-8")) if output else sys.stdout
         for number, answer in enumerate(translated(search, lines, batch_size, **own), start=1):
-            if answer.truncated:
-                print(f"note: text {number} is longer than the model reads: its end is not translated",
-                      file=sys.stderr)  # fmt: skip
+            for remark in answer.remarks:
+                print(f"note: text {number} {remark}", file=sys.stderr)
             for best, score in answer.n_best[:n_best]:
                 to.write(f"{score:.3f}\t{best}\n" if n_best > 1 else f"{best}\n")
             if n_best > 1 and text is None:
@@ -353,6 +354,9 @@ def run_recipe(main, options_class, description):
     parser = _parser(description=description.strip().splitlines()[0])
     parser.add_argument("--config", action="config", help="Options from a YAML file; flags win.")
     parser.add_class_arguments(options_class)
+    for action in parser._actions:
+        if isinstance(action.default, bool) and action.option_strings[0] != "--help":
+            action.nargs, action.const = "?", True  # `--reverse` alone, as well as `--reverse true`
     given = parser.parse_args()
     given.pop("config")
 
@@ -367,7 +371,7 @@ def check_options(options, whole=(), fractions=()):
     """Refuses options of a recipe that cannot be, before the long work begins.
 
     Args:
-        options: the recipe's options, with a `name` and a `seed`.
+        options: the recipe's options, with a `name`, a `seed` and a `learning_rate`.
         whole: the names of those that must be 1 or more, unless they are None.
         fractions: the names of those that must be at least 0 and below 1.
 
@@ -380,6 +384,8 @@ def check_options(options, whole=(), fractions=()):
     for name in fractions:
         value = getattr(options, name)
         _expect(0 <= value < 1, f"--{name} {value}: give a fraction of at least 0 and below 1")
+    rate = options.learning_rate
+    _expect(0 < rate < float("inf"), f"--learning_rate {rate}: give a number above 0")
     _expect(0 <= options.seed < 2**31, f"--seed {options.seed}: give a whole number from 0 to 2147483647")
     _expect(
         re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.name),
@@ -390,14 +396,24 @@ def check_options(options, whole=(), fractions=()):
 def check_cell(options):
     """Refuses a recipe's `cell`, or what it does not go together with, before the long work begins.
 
+    With a preset it only finds both: a class of one's own is registered by being found.
+
     Args:
-        options: the recipe's options, with `cell`, `recurrent_dropout`, `weight_drop` and `zoneout`.
+        options: the recipe's options, with `from_preset`, `cell`, `recurrent_dropout`, `weight_drop` and
+            `zoneout`.
 
     Raises:
         InputError: saying why.
     """
     import textrnn
 
+    if options.from_preset:
+        from textrnn.cells import find_cell
+        from textrnn.export import find_preset
+
+        find_cell(options.cell)
+        find_preset(options.from_preset)
+        return
     layer = textrnn.Recurrent(
         textrnn.GatedCell(4, options.cell),
         recurrent_dropout=options.recurrent_dropout,

@@ -288,6 +288,9 @@ class TranslationScore:
 def translation(translations, references):
     """Scores translations with sacrebleu.
 
+    BLEU is of sacrebleu's usual words (`tok:13a` in its signature); of characters (`tok:char`) for references
+    that are written without spaces, which would be one word each.
+
     Args:
         translations: A list of str.
         references: What a person wrote for each, a list of str.
@@ -304,7 +307,10 @@ def translation(translations, references):
         raise InputError(
             f"{len(translations)} translations and {len(references)} references: give one for each, and some"
         )
-    bleu, chrf = BLEU(), CHRF()
+    # BLEU is of words. Where texts are written without spaces, each character counts as one.
+    words = sum(len(reference.split()) for reference in references)
+    spaced = sum(map(len, references)) < 20 * words
+    bleu, chrf = BLEU(tokenize="13a" if spaced else "char"), CHRF()
     score = bleu.corpus_score(translations, [references])
     return TranslationScore(
         bleu=score.score,
@@ -326,6 +332,7 @@ class Translations:
         scores: Its score, float32 `(texts,)`.
         source_tokens, tokens: Lists of the tokens of each text and of its translation, as str.
         attention: For each text an array `(tokens, source tokens)`, what each token attended to.
+        remarks: For each text a list of what one should know about its translation.
         seconds: How long the search took, compiling it not included.
     """
 
@@ -334,6 +341,7 @@ class Translations:
     source_tokens: list[list[str]]
     tokens: list[list[str]]
     attention: list[np.ndarray]
+    remarks: list[list[str]]
     seconds: float
 
 
@@ -365,7 +373,8 @@ def translate(lm, texts, num_beams=-1, length_penalty=-1.0, max_new_tokens=-1, b
     best, scores = zip(*(answer.n_best[0] for answer in found), strict=True)
     return Translations(
         list(best), np.array(scores, np.float32), [answer.source_tokens for answer in found],
-        [answer.tokens for answer in found], [answer.attention for answer in found], seconds,
+        [answer.tokens for answer in found], [answer.attention for answer in found],
+        [answer.remarks for answer in found], seconds,
     )  # fmt: skip
 
 

@@ -53,7 +53,8 @@ def export(task, folder, warmup_prompts=("",), **options):
         archive = keras.export.ExportArchive()
         for layer in task.layers:
             archive.track(layer)
-        archive.track(task.preprocessor.tokenizer)
+        for tokenizer in getattr(task.preprocessor, "tokenizers", [task.preprocessor.tokenizer]):
+            archive.track(tokenizer)
         for name, (function, specs) in signatures.items():
             archive.add_endpoint(name, function, input_signature=specs)
         archive.write_out(str(unfinished), verbose=False)
@@ -117,17 +118,12 @@ def load_preset(path, **options):
         **options: of the task's constructor, in the place of what was saved, such as `sampler`.
 
     Returns:
-        The task: a `textrnn.CausalLM` or a `textrnn.TextClassifier`.
+        The task: a `textrnn.CausalLM`, a `textrnn.TextClassifier` or a `textrnn.Seq2SeqLM`.
 
     Raises:
         InputError: if there is no preset.
     """
     found = find_preset(path)
-    if found is None:
-        raise InputError(
-            f"No preset at {path}: expected the folder of a model that a recipe trained, such as "
-            "saved_models/NAME, or its preset"
-        )
     task = json.loads((found / "task.json").read_text("utf-8"))["registered_name"]
     kinds = {keras.saving.get_registered_name(kind): kind for kind in SIGNATURES}
     if task not in kinds:
@@ -136,9 +132,14 @@ def load_preset(path, **options):
 
 
 def find_preset(path):
-    """The preset at `path` or in the model's folder `path`; None if there is none."""
-    candidates = (Path(path), Path(path) / "preset")
-    return next((folder for folder in candidates if (folder / "task.json").is_file()), None)
+    """The preset at `path` or in the model's folder `path`; an `InputError` if there is none."""
+    for folder in (Path(path), Path(path) / "preset"):
+        if (folder / "task.json").is_file():
+            return folder
+    raise InputError(
+        f"No preset at {path}: expected the folder of a model that a recipe trained, such as "
+        "saved_models/NAME, or its preset"
+    )
 
 
 def set_aside(path):

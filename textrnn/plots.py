@@ -16,6 +16,13 @@ from textrnn.explanation import in_groups
 _BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#555555"
 
 
+def _save(figure, path):
+    """Writes a PNG file; what the fonts lack is drawn as boxes, without a warning for each character."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(path, format="png")
+
+
 def learning_curve(history, path, *, x="epoch", title=None):
     """Draws the loss in training and on held-out data, and marks the best held-out one.
 
@@ -73,7 +80,7 @@ def learning_curve(history, path, *, x="epoch", title=None):
         axes[1].set_ylabel("bits per character")
     for axis in axes:
         _finish(axis, positions, x)
-    figure.savefig(path, format="png")
+    _save(figure, path)
 
 
 def _line(axis, x, y, *, marker, **style):
@@ -197,11 +204,13 @@ def classification(targets, probabilities, labels, path, *, title=None):
         axes[3].axhline(np.mean(targets == 1), color=_GREY, linestyle=":")
         mean = average_precision_score(targets, of_second)
         axes[3].set(xlabel="recall", ylabel="precision", title=f"{labels[1]}, mean precision {mean:.3f}")
-    figure.savefig(path, format="png")
+    _save(figure, path)
 
 
 def attention_maps(maps, path, *, columns=3):
     """Draws what the tokens of texts attended to, one map for each text.
+
+    The shade is the square root of a weight, so that one of 0.04 is seen at all.
 
     Args:
         maps: A list of `(source tokens, tokens, weights)`; weights are `(tokens, source tokens)`.
@@ -229,7 +238,6 @@ def attention_maps(maps, path, *, columns=3):
     for axis in axes[len(maps) :]:
         axis.set_axis_off()
     for axis, (source, tokens, weights) in zip(axes, maps, strict=False):
-        # The square root, so that a weight of 0.04 is seen at all.
         axis.imshow(weights**0.5, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         axis.set_xticks(range(len(source)), [_shown(token) for token in source], rotation=90, fontsize=8)
         axis.set_yticks(range(len(tokens)), [_shown(token) for token in tokens], fontsize=8)
@@ -237,7 +245,9 @@ def attention_maps(maps, path, *, columns=3):
         axis.tick_params(length=0)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    figure.savefig(path, format="png")
+    of = "rows: the translation; columns: the source; the darker, the more it was attended to (square root)"
+    figure.suptitle(of if maps else "no translation has any token", fontsize=10)
+    _save(figure, path)
 
 
 def _shown(token):
@@ -284,7 +294,7 @@ def quality_by_length(lengths, quality, path, *, bins=6):
         medianprops={"color": _BLUE}, flierprops={"markersize": 3, "markeredgecolor": _GREY},
     )  # fmt: skip
     axis.set(xlabel="words in the source", ylabel="chrF of a sentence", ylim=(0, 102))
-    figure.savefig(path, format="png")
+    _save(figure, path)
 
 
 def explanations(explained, path, *, title=None, width=8.0, most_words=150):
@@ -392,9 +402,7 @@ class _Page:
         height = self.y + self.margin / 2
         self.figure.set_figheight(height / 72)
         self.axes.set(xlim=(0, self.right + self.margin), ylim=(height, 0))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            self.figure.savefig(path, format="png")
+        _save(self.figure, path)
 
     def _width(self, text, size=size, weight="normal"):
         font = FontProperties(size=size, weight=weight)

@@ -154,7 +154,10 @@ def bad_inputs(folder):
         (["--attention", "bahdanau"], "no attention 'bahdanau': use additive"),
         (["--average_of", "first"], "give last or best"),
         (["--num_beams", "99"], "give 32 at the most"),
-        (["--length_penalty", "-1"], "length_penalty >= 0"),
+        (["--length_penalty", "-1"], "length_penalty from 0 to 10"),
+        (["--learning_rate", "-1"], "--learning_rate -1.0: give a number above 0"),
+        (["--average", "0"], "--average 0: give 1 or more"),
+        (["--input_feeding", "--zoneout", "0.1"], "input_feeding with zoneout=0.1"),
         (["--held_out", "0.7"], "below 0.5"),
         (["--cell", "lstn"], "lstn"),
         (["--data", folder / "pairs.tsv", "--max_tokens", "2", "--tokenizer", "word"], "--max_tokens"),
@@ -162,7 +165,7 @@ def bad_inputs(folder):
     ]
 
 
-@pytest.mark.parametrize("case", range(14))
+@pytest.mark.parametrize("case", range(17))
 def test_bad_input_is_one_line_that_says_what_to_do(case, folder, capsys):
     arguments, message = bad_inputs(folder)[case]
     status, _, error = recipe_command(capsys, RECIPE, *arguments, "--output", folder / "bad")
@@ -177,8 +180,10 @@ def test_bad_input_is_one_line_that_says_what_to_do(case, folder, capsys):
         (["--text", "a", "--interactive"], "give one of them"),
         (["--text", "a", "--num_beams", "0"], "expected 1 to 32"),
         (["--text", "a", "--n_best", "4", "--num_beams", "2"], "finds no more than so many"),
-        (["--text", "a", "--length_penalty", "-2"], "expected 0 or more"),
+        (["--text", "a", "--length_penalty", "-2"], "expected 0 to 10"),
+        (["--text", "a", "--max_new_tokens", "2000"], "expected 0 to 1024"),
         (["--file", "nowhere.txt"], "there is no such file"),
+        (["--text", "a", "--output", "nowhere/out.txt"], "give a file in a folder that exists"),
     ],
 )
 def test_the_command_refuses_what_cannot_be(trained, arguments, message, capsys):

@@ -183,7 +183,7 @@ def split_pairs(
     if len(rows) < 2:
         raise InputError(
             f"{len(pairs)} pairs with {len(rows)} different sources cannot be split: give at least two "
-            "sources"
+            "sources, and one more for each part to split off"
         )
     wanted = max(1, min(round(held_out * len(pairs)), len(pairs) - 1, most or len(pairs)))
     groups = list(rows.values())

@@ -289,7 +289,12 @@ class Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
     @property
     def target_tokenizer(self):
         """The tokenizer of the target, which may be that of the source."""
-        return self.own_target_tokenizer or self.tokenizer
+        return self.tokenizer if self.own_target_tokenizer is None else self.own_target_tokenizer
+
+    @property
+    def tokenizers(self):
+        """That of both sides, or those of the source and the target."""
+        return [each for each in (self.tokenizer, self.own_target_tokenizer) if each is not None]
 
     def build(self, input_shape):
         """Needs no packers: sequences are as long as the longest of a batch."""

@@ -20,12 +20,13 @@ def translation_signatures(lm):
 
     `serving_default` answers as the model's own sampler does. `translate` searches with a beam: `text` and
     `scores`, both `[None, beams]`, best first; `tokens`, `[None, beams, steps]`, strings; `attention`,
-    `[None, beams, steps, time]`, what each of them attended to among `source_tokens`, `[None, time]`; and
-    `truncated`, `[None]`, whether the text was longer than the model reads. Each row has its own parameters;
-    a negative one stands for the model's own, and for a number of tokens that depends on the text (twice as
-    many, and twenty). A row that asks for fewer beams than another has empty texts with scores of -1e9 behind
-    its own. No row gets more than `MAX_BEAMS` beams and `MAX_NEW_TOKENS` tokens. A blank text gives a blank
-    one.
+    `[None, beams, steps, time]`, what each of them attended to among `source_tokens`, `[None, time]`;
+    `truncated`, `[None]`, whether the text was longer than the model reads; and `unfinished`, `[None,
+    beams]`, whether a translation was as long as allowed and ends there, perhaps within a word. Each row has
+    its own parameters; a negative one stands for the model's own, and for a number of tokens that depends on
+    the text (twice as many, and twenty). A row that asks for fewer beams than another has empty texts with
+    scores of -1e9 behind its own. No row gets more than `MAX_BEAMS` beams and `MAX_NEW_TOKENS` tokens. A
+    blank text gives a blank one.
 
     Args:
         lm: a `textrnn.Seq2SeqLM` with a preprocessor.
@@ -65,7 +66,7 @@ def translation_signatures(lm):
             coverage_penalty=own_beam.coverage_penalty,
             best_only=best_only,
         )
-        return ids, mask, found
+        return ids, mask, most, found
 
     def texts(token_ids, lengths):
         """Strings of token ids `(rows, limit)`."""
@@ -75,7 +76,7 @@ def translation_signatures(lm):
     def serving_default(text):
         if isinstance(sampler, BeamSearchSampler):
             own = lambda value, dtype: tf.fill(tf.shape(text), tf.constant(value, dtype))  # noqa: E731
-            _, _, found = search(text, own(-1, tf.int32), own(-1, tf.float32), own(-1, tf.int32), True)
+            *_, found = search(text, own(-1, tf.int32), own(-1, tf.float32), own(-1, tf.int32), True)
             return {"text": texts(found.token_ids[:, 0], found.lengths[:, 0])}
         ids, mask, most, limit = read(text)
         seeds = decoding.row_seeds(ids, mask)
@@ -94,7 +95,7 @@ def translation_signatures(lm):
         return {"text": texts(new, lengths)}
 
     def translate(text, num_beams, length_penalty, max_new_tokens):
-        ids, mask, found = search(text, num_beams, length_penalty, max_new_tokens, False)
+        ids, mask, most, found = search(text, num_beams, length_penalty, max_new_tokens, False)
         rows, beams, steps = tf.unstack(tf.shape(found.token_ids))
         made = texts(
             tf.reshape(found.token_ids, [rows * beams, steps]), tf.reshape(found.lengths, [rows * beams])
@@ -108,6 +109,7 @@ def translation_signatures(lm):
             "tokens": tf.where(inside, tf.gather(target_names, found.token_ids), ""),
             "attention": found.attention,
             "source_tokens": tf.where(mask, tf.gather(source_names, ids), ""),
+            "unfinished": exists & (most[:, None] > 0) & (found.lengths >= most[:, None]),
             "truncated": all_tokens > preprocessor.encoder_sequence_length - 1,
         }
 
