@@ -32,7 +32,7 @@ class ParallelTexts(NamedTuple):
     remarks: list[str]
 
 
-def read_pairs(path, reverse: bool = False) -> ParallelTexts:
+def read_pairs(path) -> ParallelTexts:
     r"""Reads pairs from a table with a source, a tab and a target in every line.
 
     That is a `.tsv` file with no first row of names and no quotes, UTF-8, perhaps with `.gz` behind. What is
@@ -45,7 +45,6 @@ def read_pairs(path, reverse: bool = False) -> ParallelTexts:
 
     Args:
         path: the table.
-        reverse: whether the target comes first.
 
     Returns:
         A `ParallelTexts`; the `where` of a pair is its file and line.
@@ -65,16 +64,15 @@ def read_pairs(path, reverse: bool = False) -> ParallelTexts:
     >>> remark
     'left out, since a side is empty: ...phrases.tsv, line 2'
     """
-    return parse_pairs(_read(path), str(path), reverse)
+    return parse_pairs(_read(path), str(path))
 
 
-def parse_pairs(text: str, name: str, reverse: bool = False) -> ParallelTexts:
+def parse_pairs(text: str, name: str) -> ParallelTexts:
     r"""What `read_pairs` does, of a text that has been read already.
 
     Args:
         text: lines of a source, a tab and a target.
         name: what the text is called in messages: its file.
-        reverse: whether the target comes first.
 
     Raises:
         InputError: a line with no tab, and no pairs at all.
@@ -92,8 +90,7 @@ def parse_pairs(text: str, name: str, reverse: bool = False) -> ParallelTexts:
                 f"{name}, line {number}: there is no tab in {_shortened(line)!r}: expected a text, a tab and "
                 "its translation in every line. For two files whose lines belong together give both"
             )
-        row = first.strip(), rest.partition("\t")[0].strip()
-        rows.append(row[::-1] if reverse else row)
+        rows.append((first.strip(), rest.partition("\t")[0].strip()))
     return _examined(rows, (name, name))
 
 
