@@ -31,10 +31,13 @@ def learnt(lm, epochs=60):
     return lm
 
 
+def words():
+    return [train_tokenizer("word", texts) for texts in (SOURCES, TARGETS)]
+
+
 @pytest.fixture(scope="module")
 def lm():
-    words = [train_tokenizer("word", texts) for texts in (SOURCES, TARGETS)]
-    return learnt(make_lm(tokenizers=words), epochs=40)
+    return learnt(make_lm(tokenizers=words()), epochs=40)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,12 @@ def lm():
     ids=str,
 )
 def test_it_learns_from_strings(options):
-    lm = learnt(make_lm(**options))
+    lm = learnt(make_lm(tokenizers=words(), **options), epochs=40)
+    assert lm.generate(SOURCES) == TARGETS
+
+
+def test_it_learns_from_bytes():
+    lm = learnt(make_lm())
     assert lm.generate(SOURCES) == TARGETS
 
 
