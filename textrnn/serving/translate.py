@@ -116,4 +116,4 @@ def _remarks(text: str, found: dict[str, np.ndarray]) -> Iterator[str]:
     if found["truncated"]:
         yield "is longer than the model reads: its end is not translated"
     if found.get("unfinished", [False])[0]:
-        yield "has a translation that is cut off, as it is as long as allowed (--max_new_tokens)"
+        yield "has a translation that is cut off, as it is as long as allowed"
