@@ -38,8 +38,8 @@ demo: install                       ## train on the starter corpus, export, and 
 # rounded more coarsely than the tests' tolerances.
 test test-slow: export CUDA_VISIBLE_DEVICES = -1
 # On JAX only what computes: declarations and their descriptions are the same on every backend.
-ON_JAX := tests/test_losses.py tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers \
-	tests/models/test_backbone.py --ignore tests/layers/test_peers.py
+ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers \
+	tests/text_generation/test_backbone.py tests/classification/test_ngrams.py --ignore tests/layers/test_peers.py
 # Its compiler takes most of the time, so there it optimises nothing.
 test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 test: dev                           ## the test suite, on TensorFlow and, for cells, layers and models, on JAX

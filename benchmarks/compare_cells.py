@@ -12,10 +12,10 @@ and pay for what reads them. The units are the same in all tasks.
 - text: a language model of characters, `textrnn.CausalLM` with tied embeddings, trained by truncated
   backpropagation through time. Bits per character of the last tenth of the text, which training never sees.
   Without memory: the same text scored by how often a character follows another in the rest of it.
-- copy: ten symbols, to be recalled after `--copy_blanks` steps (`textrnn.data.synthetic.copy_problem`). The
+- copy: ten symbols, to be recalled after `--copy_blanks` steps (`benchmarks.synthetic.copy_problem`). The
   share of the symbols recalled, of new examples. Without memory: one in eight.
 - adding: the sum of the two numbers in a list of `--adding_steps` that are marked
-  (`textrnn.data.synthetic.adding_problem`). The mean squared error on new examples. Without memory: 1/6.
+  (`benchmarks.synthetic.adding_problem`). The mean squared error on new examples. Without memory: 1/6.
 - speed: tokens per second of training the text model, and of generating text with it one token at a time
   (one row, temperature 1). It is measured last and alone. All cells take turns: in each round every cell runs
   once, in an order that shifts from round to round. The median over the rounds (lowest to highest).
@@ -48,8 +48,9 @@ from pathlib import Path
 
 import language_model  # the benchmark beside this one
 
-from textrnn import cli
-from textrnn.data import synthetic
+from benchmarks import synthetic
+from textrnn import startup
+from textrnn.cli import process
 
 UNITS_STEP = 4
 TEST_EXAMPLES = 1000
@@ -179,8 +180,8 @@ class Score:
 
 def train_text(run, settings):
     """Bits per character of the held-out text."""
-    from textrnn import evaluation
     from textrnn.data import batching
+    from textrnn.text_generation import evaluation
 
     train, held_out, _ = text_streams(settings.data)
     lm = text_model(run.cell, settings)
@@ -361,7 +362,7 @@ def perform_all(runs, settings, threads, connection):
     """What a process does: its runs one after another, sending each record as it comes."""
     # TensorFlow reads these once, when it starts.
     os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
-    cli.load_tensorflow()
+    startup.load_tensorflow()
     for run in runs:
         connection.send(perform(run, settings))
 
@@ -886,12 +887,12 @@ def main():
     """Reads the options, does what is missing, and reports all."""
     given = make_parser().parse_args()
     settings = Settings(**{field.name: given[field.name] for field in dataclasses.fields(Settings)})
-    cli.run(lambda: compare(given, settings))
+    process.run(lambda: compare(given, settings))
 
 
 def compare(given, settings):
     """Does what is missing, and reports all."""
-    cli.load_tensorflow()
+    startup.load_tensorflow()
     from textrnn import cells
 
     names = list(dict.fromkeys(given.cells or cells.cell_names()))

@@ -50,7 +50,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from textrnn import cli
+from textrnn import startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -516,7 +516,7 @@ def main():
     }
     rounds = given.rounds or (2 if given.quick else 5)
 
-    cli.load_tensorflow()
+    startup.load_tensorflow()
     start = time.perf_counter()
     report = {"environment": environment(given.seed, rounds), "results": []}
     for work in (dataclasses.replace(work, **changes) for work in WORKS):

@@ -55,7 +55,7 @@ from pathlib import Path
 
 import language_model  # the benchmark beside this one
 
-from textrnn import cli
+from textrnn import startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -728,7 +728,7 @@ def main():
     given = make_parser().parse_args()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if os.environ["KERAS_BACKEND"] == "tensorflow":
-        cli.load_tensorflow()
+        startup.load_tensorflow()
     if given.peak:
         print(measure_peak(given.peak, Work(**given.work)))
         return

@@ -35,7 +35,7 @@ from pathlib import Path
 
 import recurrence  # the benchmark beside this one
 
-from textrnn import cli
+from textrnn import startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +199,7 @@ def main():
     }
     rounds = given.rounds or (2 if given.quick else 5)
 
-    cli.load_tensorflow()
+    startup.load_tensorflow()
     start = time.perf_counter()
     report = {"environment": recurrence.environment(given.seed, rounds), "results": []}
     works = [work for work in WORKS if given.task in (None, work.task)]

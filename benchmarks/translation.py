@@ -52,7 +52,7 @@ from pathlib import Path
 
 import recurrence  # the benchmark beside this one
 
-from textrnn import cli
+from textrnn import startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +152,7 @@ def textrnn_model(work):
     import keras
 
     import textrnn
-    from textrnn import losses
+    from textrnn.training import losses
 
     backbone = textrnn.RecurrentSeq2Seq(work.vocabulary_size, units=work.units, dropout=work.dropout)
     lm = textrnn.Seq2SeqLM(backbone)
@@ -434,7 +434,7 @@ def main():
     }
     rounds = given.rounds or (2 if given.quick else 5)
 
-    cli.load_tensorflow()
+    startup.load_tensorflow()
     if given.torch_threads and importlib.util.find_spec("torch"):
         import torch
 

@@ -15,7 +15,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from textrnn import cli
+from textrnn.cli import recipes
+from textrnn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,13 @@ def main(options: Options):
     import keras
     import numpy as np
 
-    from textrnn import evaluation, export, losses, report, training
+    from textrnn import files, training
+    from textrnn.classification import evaluation
     from textrnn.data import batching, labelled
+    from textrnn.export import publishing
+    from textrnn.presets import presets
+    from textrnn.reporting import report
+    from textrnn.training import losses
 
     check(options)
     keras.utils.set_random_seed(options.seed)
@@ -156,7 +162,7 @@ def main(options: Options):
         metrics=[],
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
     )
-    export.set_aside(folder / "report")
+    files.set_aside(folder / "report")
     result = training.fit(
         classifier,
         batches,
@@ -168,7 +174,7 @@ def main(options: Options):
 
     # === The n-grams, and calibration on texts that were not trained on ===
     alone = weigh_ngrams(classifier, batches, held_out, targets[1], test)
-    export.save_preset(classifier, folder)
+    presets.save_preset(classifier, folder)
 
     # === Evaluation ===
     texts = [e.text for e in test]
@@ -195,12 +201,12 @@ def main(options: Options):
 
     # === SavedModel ===
     ask = f"explain {folder} {shlex.quote(min(texts, key=len))}"
-    export.publish(classifier, folder, result, ask, warmup_prompts=texts[:1])
+    publishing.publish(classifier, folder, result, ask, warmup_prompts=texts[:1])
 
 
 def say_what_is_cut(examples, tokens, limit):
     """A note on texts of which only the beginning is read."""
-    full = [e.source for e, of_text in zip(examples, tokens, strict=True) if len(of_text) == limit]
+    full = [e.origin for e, of_text in zip(examples, tokens, strict=True) if len(of_text) == limit]
     if full:
         print(
             f"note: {len(full):,} of the texts to train on have {limit} tokens or more, of which the first "
@@ -217,7 +223,7 @@ def weigh_ngrams(classifier, batches, held_out, targets, test):
     """
     from scipy.special import softmax
 
-    from textrnn import evaluation
+    from textrnn.classification import evaluation
 
     def logits():
         return [evaluation.logits_of_texts(classifier, [e.text for e in part]) for part in (held_out, test)]
@@ -249,8 +255,8 @@ def look_closer(folder, classifier, texts, targets, probabilities):
     import numpy as np
     from sklearn.metrics import classification_report
 
-    from textrnn import explanation, plots
-    from textrnn.signatures import python_functions
+    from textrnn.classification import explanation, plots
+    from textrnn.tasks.registry import python_functions
 
     labels, chosen = classifier.labels, probabilities.argmax(axis=1)
     found = np.union1d(targets, chosen)
@@ -281,15 +287,15 @@ def check(options):
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "label_smoothing"
     )  # fmt: skip
-    cli.check_options(options, whole, fractions)
+    recipes.check_options(options, whole, fractions)
     if not 0 < options.held_out < 0.5:
-        raise cli.InputError(f"--held_out {options.held_out}: give a fraction above 0 and below 0.5")
+        raise InputError(f"--held_out {options.held_out}: give a fraction above 0 and below 0.5")
     if options.class_weights not in ("balanced", "none"):
-        raise cli.InputError(f"--class_weights {options.class_weights}: give balanced or none")
+        raise InputError(f"--class_weights {options.class_weights}: give balanced or none")
     if options.ngrams < 0:
-        raise cli.InputError(f"--ngrams {options.ngrams}: give 1 or more, or 0 for none")
+        raise InputError(f"--ngrams {options.ngrams}: give 1 or more, or 0 for none")
     SequencePooling(options.pooling)
-    cli.check_cell(options)
+    recipes.check_cell(options)
 
 
 def load_examples(options):
@@ -301,7 +307,7 @@ def load_examples(options):
             print(f"note: {text}", flush=True)
 
     if options.data and options.dataset:
-        raise cli.InputError("--data and --dataset: give one of them")
+        raise InputError("--data and --dataset: give one of them")
     test = None
     if options.data:
         train, remarks = labelled.read_labelled(options.data, options.text_column, options.label_column)
@@ -329,8 +335,9 @@ def load_examples(options):
 
 def new_model(options, labels, examples):
     """A classifier for these texts, with a tokenizer trained on them."""
-    from textrnn.models.encoder import RecurrentEncoder
-    from textrnn.models.text_classifier import TextClassifier, TextClassifierPreprocessor
+    from textrnn.classification.backbone import RecurrentEncoder
+    from textrnn.classification.preprocessor import TextClassifierPreprocessor
+    from textrnn.classification.text_classifier import TextClassifier
     from textrnn.tokenizers import train_tokenizer
 
     texts = [e.text.lower() if options.lowercase else e.text for e in examples]
@@ -362,11 +369,11 @@ def new_model(options, labels, examples):
 def load_model(options, labels):
     """The classifier of an earlier run, for these labels."""
     import textrnn
-    from textrnn import export
+    from textrnn.presets import presets
 
-    classifier = export.load_preset(options.from_preset)
+    classifier = presets.load_preset(options.from_preset)
     if not isinstance(classifier, textrnn.TextClassifier):
-        raise cli.InputError(
+        raise InputError(
             f"--from_preset {options.from_preset} is a {type(classifier).__name__}: it has no labels"
         )
     if set(labels) <= set(classifier.labels):
@@ -390,4 +397,4 @@ def load_model(options, labels):
 
 
 if __name__ == "__main__":
-    cli.run_recipe(main, Options, __doc__)
+    recipes.run_recipe(main, Options, __doc__)

@@ -16,7 +16,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from textrnn import cli
+from textrnn.cli import recipes
+from textrnn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,12 @@ def main(options: Options):
     """Trains, evaluates, reports and exports."""
     import keras
 
-    from textrnn import evaluation, export, report, signatures, training
+    from textrnn import files, training
     from textrnn.data import batching
+    from textrnn.export import publishing
+    from textrnn.presets import presets
+    from textrnn.reporting import report
+    from textrnn.text_generation import evaluation, signatures
     from textrnn.tokenizers import encode_documents
 
     check(options)
@@ -118,11 +123,11 @@ def main(options: Options):
         batching.stream(encode_documents(tokenizer, texts), tokenizer.end_token_id)
         for texts in (train_texts, held_out_texts)
     )
-    source = str(options.data or options.dataset or "the starter corpus")
+    origin = str(options.data or options.dataset or "the starter corpus")
     train = batching.windows(
-        train_stream, options.batch_size, options.sequence_length, options.restart_probability, source
+        train_stream, options.batch_size, options.sequence_length, options.restart_probability, origin
     )
-    held_out = batching.evaluation_windows(held_out_stream, batch_size=8, sequence_length=256, source=source)
+    held_out = batching.evaluation_windows(held_out_stream, batch_size=8, sequence_length=256, origin=origin)
     characters = sum(len(document.text) for document in held_out_texts)
     print(
         f"{len(train_stream):,} tokens to train on and {len(held_out_stream):,} held out, "
@@ -141,19 +146,22 @@ def main(options: Options):
     def sample(epoch=0):
         return complete(prompt, max_new_tokens=options.max_new_tokens, seed=options.seed + epoch)
 
-    export.set_aside(folder / "report")
+    files.set_aside(folder / "report")
     result = training.fit(
         lm,
         train,
         epochs=options.epochs,
         callbacks=[
-            training.Evaluate(held_out, characters, every=2000),  # batches, within long epochs too
+            training.Evaluate(
+                evaluation.held_out_metrics(lm, held_out, characters),
+                every=2000,  # batches
+            ),
             training.SampleText(sample, folder / "report" / "samples.txt"),
         ],
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
     )
 
-    export.save_preset(lm, folder)  # first of all: what has been learnt is safe
+    presets.save_preset(lm, folder)  # first of all: what has been learnt is safe
 
     # === Evaluation and report, on the best weights ===
     score = evaluation.language_model(lm, held_out, characters)
@@ -174,7 +182,9 @@ def main(options: Options):
     # === SavedModel ===
     print(f"\n{sample()}\n")
     ask = f"generate {folder} --prompt {shlex.quote(prompt)}"
-    export.publish(lm, folder, result, ask, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt])
+    publishing.publish(
+        lm, folder, result, ask, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt]
+    )
 
 
 def check(options):
@@ -183,14 +193,14 @@ def check(options):
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "restart_probability"
     )  # fmt: skip
-    cli.check_options(options, whole, fractions)
+    recipes.check_options(options, whole, fractions)
     for name in ("ar", "tar"):
         value = getattr(options, name)
         if not 0 <= value < float("inf"):
-            raise cli.InputError(f"--{name} {value}: give 0 or more")
+            raise InputError(f"--{name} {value}: give 0 or more")
     if options.max_new_tokens < 0:
-        raise cli.InputError(f"--max_new_tokens {options.max_new_tokens}: give 0 or more")
-    cli.check_cell(options)
+        raise InputError(f"--max_new_tokens {options.max_new_tokens}: give 0 or more")
+    recipes.check_cell(options)
 
 
 def load_texts(options):
@@ -198,7 +208,7 @@ def load_texts(options):
     from textrnn.data import datasets, files, starter
 
     if options.data and options.dataset:
-        raise cli.InputError("--data and --dataset: give one of them")
+        raise InputError("--data and --dataset: give one of them")
     if options.data:
         return files.split_documents(files.read_documents(options.data), options.held_out)
     if not options.dataset:
@@ -239,13 +249,11 @@ def new_model(options, texts):
 def load_model(options):
     """The model of an earlier run, sampling as these options say."""
     import textrnn
-    from textrnn import export
+    from textrnn.presets import presets
 
-    lm = export.load_preset(options.from_preset)
+    lm = presets.load_preset(options.from_preset)
     if not isinstance(lm, textrnn.CausalLM):
-        raise cli.InputError(
-            f"--from_preset {options.from_preset} is a {type(lm).__name__}: it writes no text"
-        )
+        raise InputError(f"--from_preset {options.from_preset} is a {type(lm).__name__}: it writes no text")
     lm.default_sampler = make_sampler(options, lm.default_sampler.get_config())
     return lm
 
@@ -259,4 +267,4 @@ def make_sampler(options, default):
 
 
 if __name__ == "__main__":
-    cli.run_recipe(main, Options, __doc__)
+    recipes.run_recipe(main, Options, __doc__)

@@ -18,7 +18,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from textrnn import cli
+from textrnn.cli import recipes
+from textrnn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,13 @@ def main(options: Options):
     """Trains, evaluates, reports and exports."""
     import keras
 
-    from textrnn import evaluation, export, losses, report, training
+    from textrnn import files, training
     from textrnn.data import batching
+    from textrnn.export import publishing
+    from textrnn.presets import presets
+    from textrnn.reporting import report
+    from textrnn.training import losses
+    from textrnn.translation import evaluation
 
     check(options)
     keras.utils.set_random_seed(options.seed)
@@ -151,7 +157,7 @@ def main(options: Options):
         losses.TokenCrossentropy(options.label_smoothing, reduction="mean_with_sample_weight"),
     )
     average = training.AverageWeights(options.average, options.average_of)
-    export.set_aside(folder / "report")
+    files.set_aside(folder / "report")
     result = training.fit(
         lm,
         batches,
@@ -161,7 +167,7 @@ def main(options: Options):
         progress=training.ProgressBar("pair", options.batch_size),
     )
     averaged = average.apply(lambda: lm.evaluate(validation, verbose=0))
-    export.save_preset(lm, folder)  # first of all: what has been learnt is safe
+    presets.save_preset(lm, folder)  # first of all: what has been learnt is safe
 
     # === Evaluation and report ===
     references = [pair.target for pair in test]
@@ -192,12 +198,12 @@ def main(options: Options):
     # === SavedModel ===
     prompt = test[0].source
     ask = f"translate {folder} --text {shlex.quote(prompt)}"
-    export.publish(lm, folder, result, ask, warmup_prompts=[prompt])
+    publishing.publish(lm, folder, result, ask, warmup_prompts=[prompt])
 
 
 def look_closer(folder, test, found, most=12):
     """Writes all translations, the worst ones, quality against length, and attention maps."""
-    from textrnn import evaluation, plots
+    from textrnn.translation import evaluation, plots
 
     references = [pair.target for pair in test]
     chrf = evaluation.sentence_chrf(found.best, references)
@@ -221,9 +227,9 @@ def look_closer(folder, test, found, most=12):
 def check(options):
     """Says what cannot be before the long work begins."""
     from textrnn import GatedCell
-    from textrnn.beam_search import MAX_BEAMS, BeamSearchSampler
-    from textrnn.layers import AttentionDecoder
+    from textrnn.decoding.beam_search import MAX_BEAMS, BeamSearchSampler
     from textrnn.training import AverageWeights
+    from textrnn.translation.attention_decoder import AttentionDecoder
 
     whole = (
         "units", "decoder_units", "layers", "embedding_dim", "vocabulary_size", "max_tokens", "batch_size",
@@ -232,19 +238,19 @@ def check(options):
     fractions = (
         "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "label_smoothing"
     )  # fmt: skip
-    cli.check_options(options, whole, fractions)
+    recipes.check_options(options, whole, fractions)
     if not 0 < options.held_out < 0.5:
-        raise cli.InputError(f"--held_out {options.held_out}: give a fraction above 0 and below 0.5")
+        raise InputError(f"--held_out {options.held_out}: give a fraction above 0 and below 0.5")
     if options.num_beams > MAX_BEAMS:
-        raise cli.InputError(f"--num_beams {options.num_beams}: give {MAX_BEAMS} at the most")
+        raise InputError(f"--num_beams {options.num_beams}: give {MAX_BEAMS} at the most")
     BeamSearchSampler(options.num_beams, options.length_penalty, options.coverage_penalty)
     AverageWeights(options.average, options.average_of)
     given = [name for name in ("data", "source", "dataset") if getattr(options, name)]
     if len(given) > 1:
-        raise cli.InputError(f"{' and '.join('--' + name for name in given)}: give one of them")
+        raise InputError(f"{' and '.join('--' + name for name in given)}: give one of them")
     if bool(options.source) != bool(options.target):
-        raise cli.InputError("--source and --target go together: give the two files, or --data")
-    cli.check_cell(options)
+        raise InputError("--source and --target go together: give the two files, or --data")
+    recipes.check_cell(options)
     if options.from_preset:
         return
     AttentionDecoder(
@@ -288,11 +294,11 @@ def of_length(options, preprocessor, pairs, purpose):
     both = preprocessor.encode([pair.source for pair in pairs], [pair.target for pair in pairs])
     fits = [max(len(source), len(target)) < limit for source, target in zip(*both, strict=True)]
     if not any(fits):
-        raise cli.InputError(
+        raise InputError(
             f"all pairs that should be {purpose} have {limit} tokens or more: give a higher --max_tokens"
         )
     if not all(fits):
-        where = next(pair.where for pair, fit in zip(pairs, fits, strict=True) if not fit)
+        where = next(pair.origin for pair, fit in zip(pairs, fits, strict=True) if not fit)
         print(
             f"note: {fits.count(False):,} of the pairs that should be {purpose} have {limit} tokens or more, "
             f"the first at {where}; they are left out (--max_tokens {limit})",
@@ -339,11 +345,11 @@ def new_model(options, pairs):
 def load_model(options):
     """The model of an earlier run, searching as these options say."""
     import textrnn
-    from textrnn import export
+    from textrnn.presets import presets
 
-    lm = export.load_preset(options.from_preset)
+    lm = presets.load_preset(options.from_preset)
     if not isinstance(lm, textrnn.Seq2SeqLM):
-        raise cli.InputError(
+        raise InputError(
             f"--from_preset {options.from_preset} is a {type(lm).__name__}: it translates nothing"
         )
     lm.default_sampler = make_sampler(options)
@@ -358,4 +364,4 @@ def make_sampler(options):
 
 
 if __name__ == "__main__":
-    cli.run_recipe(main, Options, __doc__)
+    recipes.run_recipe(main, Options, __doc__)

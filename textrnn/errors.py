@@ -14,3 +14,15 @@ class InputError(ValueError):
     ...
     textrnn.errors.InputError: notes.txt is empty: give a file with text in it
     """
+
+
+def expect(condition, message):
+    """Raises an `InputError` with the message unless the condition holds.
+
+    Example:
+
+    >>> from textrnn.errors import expect
+    >>> expect(0 <= 0.5 < 1, "--dropout 0.5: give a fraction of at least 0 and below 1")
+    """
+    if not condition:
+        raise InputError(message)

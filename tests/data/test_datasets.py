@@ -60,7 +60,7 @@ def test_downloads_once_into_the_cache(published, tmp_path):
     dataset = load_text("tiny-set")
     assert texts(dataset) == TEXTS
     assert (dataset.name, dataset.licence, dataset.homepage) == ("tiny-set", "CC0", "https://example.org")
-    assert Path(dataset.train[0].source) == tmp_path / "cache" / "tiny" / "train.txt"
+    assert Path(dataset.train[0].origin) == tmp_path / "cache" / "tiny" / "train.txt"
     for file in published.iterdir():
         file.unlink()
     assert texts(load_text("tiny-set")) == TEXTS
@@ -71,7 +71,7 @@ def test_the_users_own_copy_comes_first(published, tmp_path):
     folder.mkdir(parents=True)
     for split, text in TEXTS.items():
         (folder / f"{split}.txt").write_text(text)
-    assert load_text("tiny-set").train[0].source == str(folder / "train.txt")
+    assert load_text("tiny-set").train[0].origin == str(folder / "train.txt")
     assert not (tmp_path / "cache").exists()
 
 
@@ -152,7 +152,7 @@ def test_pairs_are_downloaded_by_part(aligned, tmp_path):
         assert [pair[1:] for pair in getattr(dataset, part)] == [(line, line.upper()) for line in lines]
     assert (dataset.name, dataset.licence, dataset.homepage) == ("tiny-a-b", "CC0", "https://example.org")
     assert [file.name for file in dataset.files] == [f"{part}.{side}.gz" for part in ALIGNED for side in "ab"]
-    assert dataset.test[1].where == f"{tmp_path / 'cache' / 'tiny' / 'test.a.gz'}, line 2"
+    assert dataset.test[1].origin == f"{tmp_path / 'cache' / 'tiny' / 'test.a.gz'}, line 2"
 
 
 def test_a_side_that_differs_is_refused(aligned, tmp_path):
@@ -183,7 +183,7 @@ def test_an_archive_that_grows_is_known_by_what_is_in_it(members, tmp_path):
     dataset = load_parallel("tatoeba-en-fr")
     assert len(dataset.train) == 100_000
     assert dataset.train[-1][1:] == ("Go.", "Va !")
-    assert dataset.train[-1].where.endswith("fra.txt), line 100000")
+    assert dataset.train[-1].origin.endswith("fra.txt), line 100000")
     assert dataset.validation is dataset.test is None
 
 
@@ -252,6 +252,6 @@ def test_the_published_pairs(name, monkeypatch):
 
 def test_the_starter_text_is_there_in_every_python():
     documents = starter_text()
-    assert [document.source for document in documents] == sorted(document.source for document in documents)
+    assert [document.origin for document in documents] == sorted(document.origin for document in documents)
     assert sum(len(document.text) for document in documents) > 200_000
     assert all(document.text.strip() for document in documents)

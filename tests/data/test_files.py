@@ -33,7 +33,7 @@ def test_a_folder_is_walked_in_order_without_hidden_files(tmp_path):
     (tmp_path / "f.gz").write_bytes(gzip.compress(b"f.gz"))
     documents = read_documents(tmp_path)
     assert [document.text for document in documents] == ["a.txt", "b.txt", "f.gz", "a/z.txt", "sub/c.txt"]
-    assert documents[-1].source == str(tmp_path / "sub" / "c.txt")
+    assert documents[-1].origin == str(tmp_path / "sub" / "c.txt")
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,12 @@ def test_tables_are_read(name, packed, tmp_path):
     examples, remarks = read_labelled(path)
     assert [(e.text, e.label) for e in examples] == ROWS
     assert remarks == []
-    assert all(e.source.startswith(f"{path}, line ") for e in examples)
+    assert all(e.origin.startswith(f"{path}, line ") for e in examples)
 
 
 def test_the_line_is_the_one_at_which_a_row_ends(tmp_path):
     path = write(tmp_path / "reviews.csv", TABLES["reviews.csv"])
-    assert [e.source.rpartition(" ")[2] for e in read_labelled(path).examples] == ["3", "4", "5"]
+    assert [e.origin.rpartition(" ")[2] for e in read_labelled(path).examples] == ["3", "4", "5"]
 
 
 def test_columns_are_chosen_by_name(tmp_path):

@@ -32,7 +32,7 @@ def test_a_table_is_read(name, last, end, tmp_path):
     path = write(tmp_path / name, end.join(lines) + last * end)
     pairs, remarks = read_pairs(path)
     assert sides(pairs) == PAIRS
-    assert [pair.where for pair in pairs] == [f"{path}, line {number}" for number in (1, 2, 3)]
+    assert [pair.origin for pair in pairs] == [f"{path}, line {number}" for number in (1, 2, 3)]
     assert remarks == []
 
 
@@ -50,7 +50,7 @@ def test_aligned_files_are_read(packed, end, tmp_path):
     )
     pairs, remarks = read_aligned(source, target)
     assert sides(pairs) == PAIRS
-    assert [pair.where for pair in pairs] == [f"{source}, line {number}" for number in (1, 2, 3)]
+    assert [pair.origin for pair in pairs] == [f"{source}, line {number}" for number in (1, 2, 3)]
     assert remarks == []
 
 
@@ -98,7 +98,7 @@ def test_pairs_with_an_empty_side_are_left_out_and_named(tmp_path):
     path = write(tmp_path / "a.tsv", "Go.\tVa !\n" + "Run!\t \n\tCours !\n\n" * 3 + "Wait.\tAttends.\n")
     pairs, remarks = read_pairs(path)
     assert sides(pairs) == [("Go.", "Va !"), ("Wait.", "Attends.")]
-    assert pairs[1].where == f"{path}, line 11"
+    assert pairs[1].origin == f"{path}, line 11"
     assert remarks == [f"left out, since a side is empty: {path}, lines 2, 3, 4, 5, 6 and 4 more"]
 
 

@@ -240,13 +240,13 @@ def test_no_phrase_is_in_both_parts_or_twice(parts):
     train, test = parts
     assert repeated_pairs(train, test) == []
     assert len({pair.source for pair in (*train, *test)}) == len(train) + len(test)
-    assert len({pair.where for pair in (*train, *test)}) == len(train) + len(test)
+    assert len({pair.origin for pair in (*train, *test)}) == len(train) + len(test)
 
 
 def test_both_parts_hold_as_many_of_each_kind(parts):
     for part, count in zip(parts, (12_000, 1_000), strict=True):
         kinds = collections.Counter(
-            re.fullmatch(r"starter phrases, (\w+) \d+", pair.where)[1] for pair in part
+            re.fullmatch(r"starter phrases, (\w+) \d+", pair.origin)[1] for pair in part
         )
         assert kinds == dict.fromkeys(["number", "date", "time", "price"], count // 4)
 

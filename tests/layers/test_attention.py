@@ -6,8 +6,9 @@ import pytest
 from keras import ops
 
 import textrnn
-from textrnn.layers import AttentionDecoder, BidirectionalStack, GlobalAttention
+from textrnn.layers import BidirectionalStack, GlobalAttention
 from textrnn.layers.attention import SCORES
+from textrnn.translation.attention_decoder import AttentionDecoder
 
 QUERY = np.random.default_rng(0).normal(size=(2, 4, 6)).astype("float32")
 MEMORY = np.random.default_rng(1).normal(size=(2, 5, 6)).astype("float32")

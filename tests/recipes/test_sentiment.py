@@ -13,7 +13,7 @@ import tensorflow as tf
 from references.command import recipe_command, textrnn_command
 
 import textrnn
-from textrnn.export import load_preset, save_preset
+from textrnn.presets.presets import load_preset, save_preset
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tokenizers import ByteTokenizer
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from references.command import recipe_command, textrnn_command
 
 import textrnn
-from textrnn.export import load_preset
+from textrnn.presets.presets import load_preset
 from textrnn.serving.saved_model import load_signatures
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "translation.py"

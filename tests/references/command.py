@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from textrnn import cli
+from textrnn.cli import commands
 
 
 def textrnn_command(capsys, *arguments):
     """Runs the command in this process; returns exit status, stdout and stderr."""
-    return _run(capsys, cli.main, "textrnn", *arguments)
+    return _run(capsys, commands.main, "textrnn", *arguments)
 
 
 def recipe_command(capsys, recipe, *arguments):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from textrnn import training
 from textrnn.errors import InputError
-from textrnn.evaluation import language_model
+from textrnn.text_generation.evaluation import held_out_metrics, language_model
 from textrnn.training import BestWeights, Evaluate, ProgressBar, SampleText
 
 VOCABULARY, ROWS, STEPS = 5, 2, 4
@@ -98,7 +98,7 @@ def press_ctrl_c():
 
 def test_every_epoch_is_scored_in_the_history():
     model, held_out = language_model_of_bigrams(), windows(3, weighted=True, seed=1)
-    evaluate = Evaluate(held_out, characters=30)
+    evaluate = Evaluate(held_out_metrics(model, held_out, 30))
     history = model.fit(windows(4), epochs=2, verbose=0, shuffle=False, callbacks=[evaluate]).history
     assert set(history) == {"loss", "val_loss", "val_perplexity", "val_bits_per_character"}
     assert all(len(column) == 2 for column in history.values())
@@ -112,12 +112,12 @@ def test_every_epoch_is_scored_in_the_history():
 
 def test_long_epochs_are_scored_on_the_way():
     model = language_model_of_bigrams()
-    evaluate = Evaluate(windows(2, weighted=True, seed=1), characters=20, every=2)
+    evaluate = Evaluate(held_out_metrics(model, windows(2, weighted=True, seed=1), 20), every=2)
     result = training.fit(model, windows(5), epochs=2, callbacks=[evaluate], **QUIET)
     positions = [0.4, 0.8, 1, 1.4, 1.8, 2]
     assert [position for position, _ in evaluate.scores] == positions
     assert result.history["epoch"] == positions
-    assert result.history["val_loss"] == [score.loss for _, score in evaluate.scores]
+    assert result.history["val_loss"] == [metrics["val_loss"] for _, metrics in evaluate.scores]
     assert all(map(math.isfinite, result.history["loss"]))
 
 
@@ -126,10 +126,10 @@ def test_the_best_weights_may_be_from_the_middle_of_an_epoch():
     # Up to the middle of the epoch the model learns what the held-out text is like, then the opposite.
     held_out = windows(4, weighted=True, seed=1)
     good, bad = windows(10), windows(10).map(lambda x, y: (x, (y + 2) % VOCABULARY))
-    evaluate = Evaluate(held_out, characters=40, every=10)
+    evaluate = Evaluate(held_out_metrics(model, held_out, 40), every=10)
     result = training.fit(model, good.concatenate(bad), epochs=1, callbacks=[evaluate], **QUIET)
     assert result.best_epoch == 0.5
-    assert language_model(model, held_out, 40) == evaluate.scores[0][1]
+    assert language_model(model, held_out, 40).loss == evaluate.scores[0][1]["val_loss"]
 
 
 def test_evaluation_within_epochs_needs_a_known_length():
@@ -139,11 +139,11 @@ def test_evaluation_within_epochs_needs_a_known_length():
             language_model_of_bigrams(),
             data,
             epochs=1,
-            callbacks=[Evaluate(windows(1, True), 10, every=2)],
+            callbacks=[Evaluate(dict, every=2)],
             **QUIET,
         )
     with pytest.raises(InputError, match="every is 0"):
-        Evaluate(windows(1, True), 10, every=0)
+        Evaluate(dict, every=0)
 
 
 class Growing(keras.Model):
@@ -162,7 +162,11 @@ def test_a_model_that_makes_room_for_states_does_so_before_training_is_traced():
     model = Growing(plain.input, plain.output)
     model.compile("sgd", plain.loss)
     result = training.fit(
-        model, windows(4), epochs=2, callbacks=[Evaluate(windows(2, weighted=True), 20)], **QUIET
+        model,
+        windows(4),
+        epochs=2,
+        callbacks=[Evaluate(held_out_metrics(model, windows(2, weighted=True), 20))],
+        **QUIET,
     )
     assert result.best_epoch is not None
 
@@ -284,7 +288,7 @@ def test_the_advice_names_the_learning_rate_and_clipping_in_use(optimizer, advic
 def test_what_is_not_finite_is_neither_evaluated_nor_sampled(tmp_path):
     model, data = line(bad_steps=[3])
     epochs = []
-    evaluate = Evaluate("not a dataset", characters=1)
+    evaluate = Evaluate(lambda: pytest.fail("evaluated"))
     training.fit(model, data, epochs=2, callbacks=[evaluate, SampleText(epochs.append)], **QUIET)
     assert (evaluate.scores, epochs) == ([], [])
 
@@ -364,7 +368,7 @@ def test_a_log_file_gets_plain_lines_and_one_at_the_end_of_each_epoch():
     model, log = language_model_of_bigrams(), io.StringIO()
     bar = ProgressBar(unit="tok", items_per_batch=ROWS * STEPS, file=log)
     bar.plain_interval = 0.0
-    evaluate = Evaluate(windows(2, weighted=True, seed=1), characters=20)
+    evaluate = Evaluate(held_out_metrics(model, windows(2, weighted=True, seed=1), 20))
     result = training.fit(model, windows(8), epochs=2, callbacks=[evaluate], progress=bar)
     text = log.getvalue()
     assert "\r" not in text

@@ -36,7 +36,7 @@ def windows(
     batch_size: int,
     sequence_length: int,
     restart_probability: float = 0.0,
-    source: str = "the text",
+    origin: str = "the text",
 ) -> tf.data.Dataset:
     """Cuts a stream into windows for training by truncated backpropagation.
 
@@ -51,7 +51,7 @@ def windows(
         restart_probability: how often a row of a window also starts from zero states, at random. A model
             whose state has travelled through the whole text unbroken has never learnt to begin, and every
             prompt is a beginning.
-        source: what to call the text in an error, such as its file.
+        origin: what to call the text in an error, such as its file.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
@@ -75,7 +75,7 @@ def windows(
     used = (len(stream) - 1) // window * window
     if used <= 0:
         raise InputError(
-            f"{source} is too short: it has {len(stream)} tokens, and batch_size={batch_size} times "
+            f"{origin} is too short: it has {len(stream)} tokens, and batch_size={batch_size} times "
             f"sequence_length={sequence_length} needs {window + 1} at the least; "
             "lower one of the two, or give more text"
         )
@@ -92,7 +92,7 @@ def windows(
 
 
 def evaluation_windows(
-    stream: np.ndarray, batch_size: int, sequence_length: int, source: str = "the text"
+    stream: np.ndarray, batch_size: int, sequence_length: int, origin: str = "the text"
 ) -> tf.data.Dataset:
     """Cuts a stream into windows that score every token of it, except the first, exactly once.
 
@@ -104,7 +104,7 @@ def evaluation_windows(
         stream: token ids of shape `(tokens,)`, at least two.
         batch_size: the largest number of rows.
         sequence_length: the number of tokens in a window.
-        source: what to call the text in an error, such as its file.
+        origin: what to call the text in an error, such as its file.
 
     Returns:
         A `tf.data.Dataset` as that of `windows` with a third part, `sample_weight` of shape `(batch, time)`,
@@ -123,7 +123,7 @@ def evaluation_windows(
     _check_sizes(batch_size, sequence_length)
     if len(stream) < 2:
         raise InputError(
-            f"{source} is too short: it has {len(stream)} tokens, and evaluation needs 2 at the least"
+            f"{origin} is too short: it has {len(stream)} tokens, and evaluation needs 2 at the least"
         )
     rows = min(batch_size, -(-(len(stream) - 1) // sequence_length))
     return _walk(stream, rows, sequence_length).prefetch(tf.data.AUTOTUNE)

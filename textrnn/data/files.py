@@ -13,7 +13,7 @@ from textrnn.errors import InputError
 class Document(NamedTuple):
     """A text and where it came from."""
 
-    source: str
+    origin: str
     text: str
 
 
@@ -28,7 +28,7 @@ def read_documents(path: str | os.PathLike) -> list[Document]:
         path: a UTF-8 text file, or a folder of them.
 
     Returns:
-        One `Document` for each file; `source` is its path.
+        One `Document` for each file; `origin` is its path.
 
     Raises:
         InputError: a path that does not exist, a folder with no files, or a file that is empty, blank,
@@ -84,18 +84,18 @@ def split_documents(documents: list[Document], held_out: float) -> tuple[list[Do
     cut = int((1 - held_out) * characters)
     if not 0 < cut < characters:
         raise InputError(
-            f"{documents[0].source if documents else 'no text'}: {characters} characters cannot be split "
+            f"{documents[0].origin if documents else 'no text'}: {characters} characters cannot be split "
             f"with held_out={held_out}: one side would be empty; "
             "give more text, or another fraction"
         )
     train, rest = [], []
-    for source, text in documents:
+    for origin, text in documents:
         head, tail = text[:cut], text[cut:]
         cut -= len(head)
         if head:
-            train.append(Document(source, head))
+            train.append(Document(origin, head))
         if tail:
-            rest.append(Document(source, tail))
+            rest.append(Document(origin, tail))
     return train, rest
 
 

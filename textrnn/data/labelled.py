@@ -17,7 +17,7 @@ from textrnn.errors import InputError
 class Example(NamedTuple):
     """A text with its label, and where they came from."""
 
-    source: str
+    origin: str
     text: str
     label: str
 
@@ -69,7 +69,7 @@ def read_labelled(path, text_column: str = "text", label_column: str = "label") 
     examples = [example for example in examples if example.text.strip()]
     if not examples:
         raise InputError(f"{path} has no labelled texts: give at least two classes with two texts each")
-    remarks = [f"left out, since there is no text: {_listed([e.source for e in blank])}"] if blank else []
+    remarks = [f"left out, since there is no text: {_listed([e.origin for e in blank])}"] if blank else []
     return LabelledTexts(examples, remarks + _alike(examples))
 
 
@@ -92,7 +92,7 @@ def check_classes(examples: Sequence[Example], least: int = 2) -> list[str]:
     """
     by_label = collections.defaultdict(list)
     for example in examples:
-        by_label[example.label].append(example.source)
+        by_label[example.label].append(example.origin)
     if len(by_label) == 1:
         (label,) = by_label
         raise InputError(
@@ -124,7 +124,7 @@ def check_known(train: Sequence[Example], test: Sequence[Example]) -> None:
     for example in test:
         if example.label not in known:
             raise InputError(
-                f"{example.source}: the label {example.label!r} is in no text to train on; there are "
+                f"{example.origin}: the label {example.label!r} is in no text to train on; there are "
                 + ", ".join(map(repr, known))
             )
 
@@ -170,8 +170,8 @@ def repeated(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
     >>> repeated([Example("a.csv, line 2", "Dull", "bad")], [Example("b.csv, line 9", "Dull ", "bad")])
     ['1 of the 1 texts to measure on is also trained on: b.csv, line 9 (= a.csv, line 2)']
     """
-    known = {" ".join(example.text.split()): example.source for example in train}
-    both = [(e.source, known[text]) for e in test if (text := " ".join(e.text.split())) in known]
+    known = {" ".join(example.text.split()): example.origin for example in train}
+    both = [(e.origin, known[text]) for e in test if (text := " ".join(e.text.split())) in known]
     if not both:
         return []
     listed = _listed([f"{source} (= {other})" for source, other in both])
@@ -184,7 +184,7 @@ def _alike(examples):
     counts = collections.Counter(example.label for example in examples)
     first: dict[str, str] = {}
     for example in examples:
-        first.setdefault(example.label, example.source)
+        first.setdefault(example.label, example.origin)
     spellings = collections.defaultdict(list)
     for label in counts:
         spellings["".join(label.casefold().split())].append(label)
@@ -211,7 +211,7 @@ def _of_folder(folder):
         )
     for child in classes:
         for document in read_documents(child):
-            yield Example(document.source, document.text, child.name)
+            yield Example(document.origin, document.text, child.name)
 
 
 def _rows(path) -> Iterator[tuple[int, dict]]:

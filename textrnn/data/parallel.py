@@ -20,7 +20,7 @@ _LONG = 1000  # characters; no sentence is that long
 class Pair(NamedTuple):
     """A text with its translation, and where they came from."""
 
-    where: str
+    origin: str
     source: str
     target: str
 
@@ -80,7 +80,7 @@ def parse_pairs(text: str, name: str) -> ParallelTexts:
     Example:
     >>> from textrnn.data.parallel import parse_pairs
     >>> parse_pairs("Go.\tVa !\tCC BY 2.0\n", "fra.txt").pairs
-    [Pair(where='fra.txt, line 1', source='Go.', target='Va !')]
+    [Pair(origin='fra.txt, line 1', source='Go.', target='Va !')]
     """
     rows = []
     for number, line in enumerate(_lines_of(text), start=1):
@@ -137,9 +137,9 @@ def swapped(pairs: Sequence[Pair]) -> list[Pair]:
     Example:
     >>> from textrnn.data.parallel import Pair, swapped
     >>> swapped([Pair("fra.txt, line 1", "Go.", "Va !")])
-    [Pair(where='fra.txt, line 1', source='Va !', target='Go.')]
+    [Pair(origin='fra.txt, line 1', source='Va !', target='Go.')]
     """
-    return [Pair(pair.where, pair.target, pair.source) for pair in pairs]
+    return [Pair(pair.origin, pair.target, pair.source) for pair in pairs]
 
 
 def split_pairs(
@@ -204,7 +204,7 @@ def repeated_pairs(train: Sequence[Pair], test: Sequence[Pair]) -> list[str]:
     >>> repeated_pairs([Pair("a.tsv, line 1", "Go.", "Va !")], [Pair("b.tsv, line 9", "Go.", "Allez !")])
     ['1 of the 1 texts to measure on is also trained on: b.tsv, line 9 (= a.tsv, line 1)']
     """
-    return repeated(*([Example(pair.where, pair.source, "") for pair in part] for part in (train, test)))
+    return repeated(*([Example(pair.origin, pair.source, "") for pair in part] for part in (train, test)))
 
 
 def _read(path) -> str:

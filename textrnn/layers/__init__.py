@@ -5,20 +5,16 @@ from textrnn.layers.activation_regularization import (
     TemporalActivationRegularization,
 )
 from textrnn.layers.attention import GlobalAttention
-from textrnn.layers.attention_decoder import AttentionDecoder
 from textrnn.layers.dropout import EmbeddingDropout
-from textrnn.layers.ngrams import NGramLogits
 from textrnn.layers.pooling import SequencePooling
 from textrnn.layers.recurrent import Recurrent
 from textrnn.layers.stack import BidirectionalStack, RecurrentStack
 
 __all__ = [
     "ActivationRegularization",
-    "AttentionDecoder",
     "BidirectionalStack",
     "EmbeddingDropout",
     "GlobalAttention",
-    "NGramLogits",
     "Recurrent",
     "RecurrentStack",
     "SequencePooling",

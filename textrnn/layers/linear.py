@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from keras import ops
 
 from textrnn.cells.base import Cell, Tensor, at_least_float32
-from textrnn.layers.strategies import accelerated, first_derivative, fold, parallel_scan, stacked, upstream_of
+from textrnn.layers.backend import accelerated, first_derivative, fold, parallel_scan, stacked, upstream_of
 
 
 def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = False) -> Tensor:

@@ -60,7 +60,7 @@ def translated(
     Within those, texts of like length go side by side.
 
     Args:
-        translate: the signature of a translator; see `textrnn.signatures.translation_signatures`.
+        translate: the signature of a translator; see `textrnn.tasks.registry.translation_signatures`.
         texts: str.
         batch_size: how many texts are translated at once. With 1, each is answered as soon as it is read.
         batches_at_once: how many batches are sorted by length together.

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 import keras
 
-from textrnn.training.callbacks import BestWeights, Evaluate, ProgressBar, SampleText, _say
+from textrnn.training.best_weights import BestWeights
+from textrnn.training.evaluate import Evaluate
+from textrnn.training.messages import say
+from textrnn.training.progress_bar import ProgressBar
+from textrnn.training.sample_text import SampleText
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **option
     except KeyboardInterrupt:
         stopped = "interrupted"
         progress.close()
-        _say(f"Interrupted: training ends here, and the model has the weights {best.restore()}.")
+        say(f"Interrupted: training ends here, and the model has the weights {best.restore()}.")
     finally:
         progress.close()
     if best.not_finite is not None:

@@ -21,7 +21,7 @@ def starter_text() -> list[Document]:
 
     Example:
     >>> from textrnn.data.starter import starter_text
-    >>> starter_text()[0].source
+    >>> starter_text()[0].origin
     'pydoc_data.topics/assert'
     """
     return [Document(f"pydoc_data.topics/{name}", topics[name]) for name in sorted(topics)]

@@ -1,0 +1,192 @@
+"""Attributions add up to the decision, and words are those of the text."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrnn.classification.attribution import as_written, log_odds, token_attributions, words_of
+from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.text_classifier import TextClassifier
+from textrnn.layers.pooling import POOLINGS
+from textrnn.tokenizers import ByteTokenizer, train_tokenizer
+
+
+def trained(pooling="mean", cell="lstm", classes=2, ngrams=0):
+    """A classifier that knows that token 3 is of class 1 and 4 of class 0."""
+    random = np.random.default_rng(0)
+    token_ids = random.integers(5, 9, (64, 6))
+    target = random.integers(0, classes, 64)
+    token_ids[np.arange(64), random.integers(0, 6, 64)] = np.where(target == 1, 3, 4)
+    labels = [f"class {i}" for i in range(classes)]
+    encoder = RecurrentEncoder(9, cell, units=8, num_layers=2)
+    classifier = TextClassifier(encoder, labels, pooling=pooling, ngrams=ngrams)
+    classifier.compile(keras.optimizers.Adam(0.02))
+    inputs = {"token_ids": token_ids, "padding_mask": np.ones_like(token_ids, bool)}
+    classifier.fit(tf.data.Dataset.from_tensor_slices((inputs, target)).batch(16), epochs=15, verbose=0)
+    if ngrams:
+        classifier.ngram_logits.adapt([(inputs, target)])
+    return classifier
+
+
+@pytest.mark.parametrize(
+    ("pooling", "cell", "ngrams"),
+    [*((pooling, "lstm", 0) for pooling in POOLINGS), ("mean", "min_gru", 0), ("max", "lstm", 2)],
+)
+def test_attributions_add_up_to_what_the_text_changed(pooling, cell, ngrams):
+    classifier = trained(pooling, cell, ngrams=ngrams)
+    token_ids = tf.constant([[5, 3, 6, 7], [4, 8, 0, 0]])
+    mask, target = tf.constant([[True] * 4, [True, True, False, False]]), tf.constant([1, 0])
+    run = tf.function(lambda *args: token_attributions(classifier, *args), autograph=False)
+    attributions, difference = run(token_ids, mask, target)
+    np.testing.assert_allclose(tf.reduce_sum(attributions, 1), difference, rtol=0.05)
+    assert (attributions.numpy()[~mask.numpy()] == 0).all()
+    assert attributions.numpy().argmax(axis=1).tolist() == [1, 0]  # the tokens that decide
+
+
+def test_the_difference_is_that_of_the_log_odds():
+    classifier = trained(classes=3)
+    token_ids, mask = tf.constant([[5, 3, 6]]), tf.ones([1, 3], tf.bool)
+    _, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]))
+    probabilities = np.asarray(keras.ops.softmax(classifier({"token_ids": token_ids, "padding_mask": mask})))[
+        0
+    ]
+    nothing = classifier.backbone.read(tf.zeros([1, 3, 8]), mask)
+    empty = np.asarray(keras.ops.softmax(classifier.score(nothing, mask)))[0]
+    odds = [np.log(p[1] / (1 - p[1])) for p in (probabilities, empty)]
+    np.testing.assert_allclose(difference, [odds[0] - odds[1]], rtol=1e-4)
+
+
+def test_what_only_the_ngrams_say_is_attributed_to_their_tokens():
+    classifier = trained(ngrams=2)
+    classifier.output_dense.set_weights([0 * weight for weight in classifier.output_dense.get_weights()])
+    token_ids, mask = tf.constant([[5, 3, 6, 7]]), tf.ones([1, 4], tf.bool)
+    attributions, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]))
+    of_tokens = classifier.ngram_logits.of_tokens(token_ids, mask)
+    np.testing.assert_allclose(attributions, of_tokens[..., 1] - of_tokens[..., 0], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(difference, tf.reduce_sum(attributions, axis=1), rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_in_half_precision_they_add_up_too(dtype):
+    encoder = RecurrentEncoder(9, "gru", units=8, dtype=dtype)
+    classifier = TextClassifier(encoder, ["a", "b", "c"], pooling="mean", ngrams=2)
+    token_ids, mask = (
+        tf.constant([[5, 3, 6, 7], [4, 3, 0, 0]]),
+        tf.constant([[True] * 4, [True] * 2 + [False] * 2]),
+    )
+    inputs = {"token_ids": token_ids, "padding_mask": mask}
+    classifier.ngram_logits.adapt([(inputs, np.array([0, 1]))])
+    attributions, difference = token_attributions(classifier, token_ids, mask, tf.constant([0, 1]))
+    np.testing.assert_allclose(tf.reduce_sum(attributions, axis=1), difference, rtol=0.1, atol=0.01)
+
+
+def test_log_odds_of_more_classes():
+    logits = tf.constant([[1.0, 2.0, 3.0]])
+    p = np.exp([1.0, 2, 3]) / np.exp([1.0, 2, 3]).sum()
+    np.testing.assert_allclose(log_odds(logits, tf.constant([1])), [np.log(p[1] / (1 - p[1]))], rtol=1e-5)
+
+
+TEXTS = ["so  dull,\nreally", "", " a", "good "]
+TOKENIZERS = {
+    "byte": ByteTokenizer(),
+    "sentencepiece": train_tokenizer("sentencepiece", ["so dull, really so dull", "a good dull text"] * 5),
+    "character": train_tokenizer("character", ["so dull, really so dull"]),
+    "word": train_tokenizer("word", ["so dull,\nreally so dull", "a good text"]),
+}
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_words_are_those_of_the_text(kind):
+    tokenizer = TOKENIZERS[kind]
+    words, positions = words_of(tokenizer, tokenizer(TEXTS))
+    found = [[word.decode() for word in row] for row in words.to_list()]
+    if kind == "word":
+        assert [[word for word in row if word] for row in found] == [
+            ["so", "dull,", "really"],
+            [],
+            ["a"],
+            ["good"],
+        ]
+    else:
+        assert found == [["so", "dull,", "really"], [], ["a"], ["good"]]
+    for row, of_tokens in zip(found, positions.to_list(), strict=True):
+        assert sorted(set(of_tokens)) == list(range(len(row)))
+        assert of_tokens == sorted(of_tokens)
+
+
+@given(st.lists(st.text(alphabet="ab é\n", max_size=12), min_size=1, max_size=4))
+def test_words_are_what_splitting_gives(texts):
+    tokenizer = TOKENIZERS["byte"]
+    words, _ = words_of(tokenizer, tokenizer(texts))
+    assert [[w.decode() for w in row if w] for row in words.to_list()] == [text.split() for text in texts]
+
+
+def test_characters_that_are_spelt_in_bytes_are_whole_in_their_word():
+    tokenizer = TOKENIZERS["sentencepiece"]
+    words, _ = words_of(tokenizer, tokenizer(["ein Überlanger naïver 🙂 Text"]))
+    assert [word.decode() for word in words.to_list()[0]] == ["ein", "Überlanger", "naïver", "🙂", "Text"]
+
+
+def written(kind, texts, tokens=None, lowercase=True):
+    """The words of texts of which a tokenizer that knows lower case only reads a number of tokens."""
+    tokenizer = TOKENIZERS[kind]
+
+    def words(texts):
+        read = tokenizer(tf.strings.lower(texts, "utf-8") if lowercase else texts)[:, :tokens]
+        return as_written(texts, words_of(tokenizer, read)[0], tokenizer, lowercase)
+
+    rows = tf.function(words, [tf.TensorSpec([None], tf.string)], autograph=False)(
+        tf.constant(texts, tf.string)
+    )
+    return [[word.decode("utf-8", "replace") for word in row if word] for row in rows.to_list()]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_words_are_spelt_as_in_the_text(kind):
+    texts = ["So  DULL,\nReally unHeard of\n", "", " A", "  ", "ÜBER İstanbul ΟΔΟΣ so"]
+    assert written(kind, texts) == [
+        ["So", "DULL,", "Really", "unHeard", "of"],
+        [],
+        ["A"],
+        [],
+        ["ÜBER", "İstanbul", "ΟΔΟΣ", "so"],
+    ]
+    assert written(kind, []) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens", "expected"),
+    [
+        ("byte", 5, ["So", "DU"]),
+        ("byte", 1, ["S"]),
+        ("character", 7, ["So", "DULL"]),
+        ("word", 2, ["So", "DULL"]),
+    ],
+)
+def test_of_a_text_that_is_cut_the_words_that_were_read_are_spelt_as_in_it(kind, tokens, expected):
+    assert written(kind, ["So DULL really"], tokens) == [expected]
+
+
+def test_a_character_that_is_cut_and_bytes_that_are_no_text_stay_as_they_were_read():
+    assert written("byte", ["Da é"], 4) == [["Da", "\ufffd"]]
+    assert written("byte", [b"Bad \xff X\xc3 Y"])[0][::3] == ["Bad", "Y"]
+    assert written("byte", [b"Bad \xff"], lowercase=False) == [["Bad", "\ufffd"]]
+
+
+@given(st.lists(st.text(alphabet="aB É\n\x0b\u00a0İ", max_size=12), min_size=1, max_size=4))
+def test_nothing_but_the_case_of_words_is_changed(texts):
+    low = [text.lower() for text in texts]
+    for kind in ("byte", "sentencepiece"):
+        tokenizer = TOKENIZERS[kind]
+        read, _ = words_of(tokenizer, tokenizer(tf.strings.lower(texts, "utf-8")))
+        found = written(kind, texts)
+        assert [[w.lower() for w in row] for row in found] == [
+            [w.decode() for w in row if w] for row in read.to_list()
+        ]
+        plain = [text for text in low if not set(text) & set("\x0b\u00a0\u0307")]
+        for row, text, lowered in zip(found, texts, low, strict=True):
+            if lowered in plain:
+                assert row == text.split()

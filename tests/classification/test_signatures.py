@@ -1,0 +1,195 @@
+"""What a classifier answers when it is served: labels, scores, and why."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.preprocessor import TextClassifierPreprocessor, padded
+from textrnn.classification.signatures import (
+    FIXED_COST,
+    GROUP_TEXTS,
+    GROUP_TOKENS,
+    classification_signatures,
+    in_groups_of_like_length,
+)
+from textrnn.classification.text_classifier import TextClassifier
+from textrnn.export import saved_model
+from textrnn.serving.saved_model import load_signatures
+from textrnn.tokenizers import train_tokenizer
+
+LABELS = ["mixed", "negative", "überaus positiv"]
+TEXTS = ["A good Day", "", "so  bad,\nSO bad", "day " * 50]
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    tokenizer = train_tokenizer("sentencepiece", ["a good day", "so bad, so bad"] * 10)
+    encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=8, num_layers=2)
+    for weight in encoder.trainable_variables:
+        weight.assign(weight * 2)  # an untrained model with opinions
+    preprocessor = TextClassifierPreprocessor(tokenizer, sequence_length=40, lowercase=True)
+    return TextClassifier(encoder, LABELS, preprocessor, pooling="attention", temperature=1.5)
+
+
+@pytest.fixture(scope="module")
+def version(classifier, tmp_path_factory):
+    return saved_model.export(classifier, tmp_path_factory.mktemp("models") / "reviews", TEXTS[:1])
+
+
+@pytest.fixture(scope="module")
+def served(version):
+    return load_signatures(version.parent)
+
+
+def test_labels_are_the_most_probable_ones(classifier, served):
+    answer = served["serving_default"](text=tf.constant(TEXTS))
+    expected = np.asarray(classifier.probabilities(classifier.predict(TEXTS, verbose=0)))
+    np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
+    labels = [label.decode() for label in answer["label"].numpy()]
+    assert labels == [LABELS[i] for i in expected.argmax(axis=1)]
+    assert [[name.decode() for name in row] for row in answer["labels"].numpy()] == [LABELS] * len(TEXTS)
+
+
+def test_the_label_that_is_explained_is_the_one_that_is_given():
+    tokenizer = train_tokenizer("word", ["good bad day"])
+    encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=4)
+    classifier = TextClassifier(
+        encoder, ["bad", "good"], TextClassifierPreprocessor(tokenizer), temperature=2.0, ngrams=1
+    )
+    texts = ["good day", "bad day"] * 4
+    inputs = classifier.preprocessor(texts)
+    classifier.ngram_logits.adapt([(inputs, np.array([1, 0] * 4))])
+    # A network that always says the contrary, and less loudly.
+    kernel, bias = classifier.output_dense.get_weights()
+    answers = {}
+    for sign in (1, -1):
+        classifier.output_dense.set_weights([0 * kernel, bias + sign * np.array([0.1, -0.1])])
+        functions = {name: made for name, (made, _) in classification_signatures(classifier).items()}
+        default, explained = (functions[name](tf.constant(texts)) for name in ("serving_default", "explain"))
+        answers[sign] = explained["label"].numpy().tolist()
+        assert answers[sign] == default["label"].numpy().tolist()
+        assert (explained["total"].numpy() > 0).all()
+    assert answers[1] == answers[-1] == [b"good", b"bad"] * 4
+
+
+def test_classify_reads_examples(served):
+    def example(text):
+        feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
+        return tf.train.Example(features=tf.train.Features(feature={"text": feature})).SerializeToString()
+
+    answer = served["classify"](inputs=tf.constant([example(text) for text in TEXTS]))
+    default = served["serving_default"](text=tf.constant(TEXTS))
+    np.testing.assert_allclose(answer["scores"], default["scores"], atol=1e-6)
+    assert (answer["classes"].numpy() == default["labels"].numpy()).all()
+
+
+def test_the_classification_api_finds_its_method(version):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved_model = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    signatures = saved_model.meta_graphs[0].signature_def
+    assert signatures["classify"].method_name == "tensorflow/serving/classify"
+    assert set(signatures["classify"].inputs) == {"inputs"}
+    assert set(signatures["classify"].outputs) == {"classes", "scores"}
+    assert signatures["serving_default"].method_name == "tensorflow/serving/predict"
+
+
+def test_an_explanation_weighs_every_word_and_adds_up(served):
+    answer = served["explain"](text=tf.constant(TEXTS))
+    words = [[word.decode() for word in row] for row in answer["words"].numpy()]
+    assert [[word for word in row if word] for row in words[:3]] == [
+        ["A", "good", "Day"], [], ["so", "bad,", "SO", "bad"]
+    ]  # fmt: skip
+    assert answer["weights"].shape == answer["words"].shape
+    total, difference = answer["weights"].numpy().sum(axis=1), answer["total"].numpy()
+    np.testing.assert_allclose(total, difference, rtol=0.05, atol=1e-3)
+    assert (
+        answer["label"].numpy() == served["serving_default"](text=tf.constant(TEXTS))["label"].numpy()
+    ).all()
+
+
+@pytest.mark.parametrize("name", ["serving_default", "explain"])
+def test_a_row_s_answer_is_the_same_alone(served, name):
+    together = served[name](text=tf.constant(TEXTS))
+    for row, text in enumerate(TEXTS):
+        alone = served[name](text=tf.constant([text]))
+        for key, value in alone.items():
+            beside, own = together[key][row : row + 1].numpy(), value.numpy()
+            beside = (
+                beside[:, : own.shape[1]] if own.ndim == 2 else beside
+            )  # beside longer texts there is padding
+            if own.dtype == object:
+                assert (beside == own).all()
+            else:
+                np.testing.assert_allclose(beside, own, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["serving_default", "explain"])
+def test_an_empty_batch_has_empty_answers(served, name):
+    answer = served[name](text=tf.constant([], tf.string))
+    assert all(len(value) == 0 for value in answer.values())
+
+
+def test_attention_is_that_of_the_pooling_summed_over_the_tokens_of_each_word(classifier, served):
+    text = "A good Day"
+    answer = served["explain"](text=tf.constant([text, "so"]))
+    inputs = classifier.preprocessor([text])
+    hidden = np.asarray(classifier.backbone(inputs), "float64")[0]
+    kernel, bias, query = (np.asarray(weight, "float64") for weight in classifier.pooling.get_weights())
+    of_tokens = np.exp(np.tanh(hidden @ kernel + bias) @ query)[:, 0]
+    of_tokens /= of_tokens.sum()
+    pieces = [
+        classifier.preprocessor.tokenizer.detokenize([i]).numpy() for i in inputs["token_ids"][0].numpy()
+    ]
+    word = np.cumsum([piece.startswith(b" ") for piece in pieces])
+    expected = [of_tokens[word == i].sum() for i in range(3)]
+    np.testing.assert_allclose(answer["attention"][0], expected, atol=1e-5)
+    np.testing.assert_allclose(answer["attention"][1], [1.0, 0.0, 0.0], atol=1e-6)
+
+
+def test_other_poolings_have_no_attention(classifier):
+    other = TextClassifier(classifier.backbone, LABELS, classifier.preprocessor, pooling="max")
+    explain, _ = classification_signatures(other)["explain"]
+    assert set(explain(tf.constant(["so bad"]))) == {"label", "words", "weights", "total"}
+
+
+@pytest.mark.parametrize("lengths", [[3] * 700, [0, 500, 2, 7, 7, 0, 90, 1], [400] * 100, [1], []])
+def test_groups_are_of_like_length_and_change_no_answer(lengths):
+    random, seen = np.random.default_rng(0), []
+    lengths = random.permutation(lengths).astype(int)
+    token_ids = random.integers(1, 9, lengths.sum()).astype("int32")
+    tokens = tf.RaggedTensor.from_row_lengths(token_ids, lengths)
+
+    def sums(tokens):
+        inputs = padded(tokens)
+        tf.numpy_function(lambda mask: seen.append(mask.sum(1)), [inputs["padding_mask"]], [])
+        return tf.cast(tf.reduce_sum(inputs["token_ids"], axis=1, keepdims=True), tf.float32)
+
+    spec = [tf.RaggedTensorSpec([None, None], tf.int32)]
+    answers = tf.function(lambda tokens: in_groups_of_like_length(sums, tokens, 1), spec)(tokens)
+    assert answers[:, 0].numpy().tolist() == [sum(text) for text in tokens.to_list()]
+
+    def cost(texts, longest):
+        return max(longest, 1) * (texts + FIXED_COST)
+
+    expected = []
+    for length in sorted(lengths):
+        count = len(expected[-1]) if expected else GROUP_TEXTS
+        if (
+            count < GROUP_TEXTS
+            and (count + 1) * length <= GROUP_TOKENS
+            and cost(count + 1, length) <= cost(count, expected[-1][-1]) + cost(1, length)
+        ):
+            expected[-1].append(length)
+        else:
+            expected.append([length])
+    assert [sorted(group) for group in seen] == expected
+
+
+def test_a_batch_of_many_lengths_has_the_answers_of_each_text_alone(served):
+    texts = ["day " * (7 * i % 40) for i in range(300)]
+    together = served["serving_default"](text=tf.constant(texts))["scores"]
+    for row in (0, 1, 17, 299):
+        alone = served["serving_default"](text=tf.constant(texts[row : row + 1]))["scores"]
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-5)

@@ -1,0 +1,115 @@
+"""The classifier is a KerasHub task: strings in, scores out, presets; padding and company change nothing."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.preprocessor import TextClassifierPreprocessor
+from textrnn.classification.text_classifier import TextClassifier
+from textrnn.data.batching import batches_of_like_length
+from textrnn.errors import InputError
+from textrnn.layers.pooling import POOLINGS
+from textrnn.tokenizers import ByteTokenizer, train_tokenizer
+
+TEXTS = ["good good", "bad", "so bad that it is bad", "good"]
+TARGETS = np.array([1, 0, 0, 1])
+
+
+def make_classifier(tokenizer=None, cell="gru", pooling="mean", labels=("bad", "good"), ngrams=0, **options):
+    tokenizer = tokenizer or ByteTokenizer()
+    encoder = RecurrentEncoder(tokenizer.vocabulary_size(), cell, units=6, **options)
+    return TextClassifier(encoder, labels, TextClassifierPreprocessor(tokenizer), pooling, ngrams=ngrams)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_it_learns_from_strings(pooling):
+    classifier = make_classifier(train_tokenizer("word", TEXTS), pooling=pooling, num_layers=2, dropout=0.1)
+    classifier.compile(keras.optimizers.Adam(0.05))
+    classifier.fit(TEXTS, TARGETS, epochs=30, batch_size=2, verbose=0)
+    assert classifier.predict(TEXTS, verbose=0).argmax(axis=1).tolist() == TARGETS.tolist()
+
+
+def test_a_text_s_scores_do_not_depend_on_the_texts_beside_it():
+    classifier = make_classifier(cell="lstm", num_layers=2)
+    together = classifier.predict([*TEXTS, ""], verbose=0)
+    alone = np.concatenate([classifier.predict([text], verbose=0) for text in [*TEXTS, ""]])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_probabilities_add_up_and_are_calibrated_by_the_temperature():
+    classifier = make_classifier(labels=("a", "b", "c"))
+    logits = classifier.predict(TEXTS, verbose=0)
+    warm, classifier.temperature = np.asarray(classifier.probabilities(logits)), 2.0
+    np.testing.assert_allclose(warm.sum(axis=1), 1, atol=1e-6)
+    expected = np.exp(logits / 2) / np.exp(logits / 2).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(classifier.probabilities(logits), expected, atol=1e-6)
+
+
+def test_ngrams_are_added_to_what_the_network_says(tmp_path):
+    tokenizer = train_tokenizer("word", TEXTS)
+    classifier = make_classifier(tokenizer, ngrams=2)
+    network = classifier.predict(TEXTS, verbose=0)
+    tokens = classifier.preprocessor.encode(TEXTS)
+    classifier.ngram_logits.adapt(batches_of_like_length(tokens, TARGETS, 2, shuffle=False))
+    inputs = classifier.preprocessor(TEXTS)
+    of_ngrams = classifier.ngram_logits(inputs["token_ids"], inputs["padding_mask"])
+    together = classifier.predict(TEXTS, verbose=0)
+    np.testing.assert_allclose(together, network + of_ngrams, atol=1e-5)
+    classifier.save_to_preset(str(tmp_path / "preset"))
+    loaded = TextClassifier.from_preset(str(tmp_path / "preset"))
+    assert loaded.get_config() == classifier.get_config()
+    np.testing.assert_allclose(loaded.predict(TEXTS, verbose=0), together, atol=1e-6)
+    classifier.compile(keras.optimizers.Adam(0.05))
+    kernel = classifier.ngram_logits.get_weights()[0]
+    classifier.fit(TEXTS, TARGETS, verbose=0)
+    np.testing.assert_array_equal(classifier.ngram_logits.get_weights()[0], kernel)  # no gradients there
+
+
+@pytest.mark.parametrize("cell", ["lstm", "min_gru"])
+def test_a_preset_is_the_same_classifier(cell, tmp_path):
+    classifier = make_classifier(cell=cell, pooling="attention", dropout=0.2, zoneout=0.1)
+    classifier.temperature = 1.7
+    classifier.fit(TEXTS, TARGETS, verbose=0)
+    classifier.save_to_preset(str(tmp_path / "preset"))
+    loaded = TextClassifier.from_preset(str(tmp_path / "preset"))
+    assert (loaded.labels, loaded.temperature) == (["bad", "good"], 1.7)
+    assert loaded.get_config() == classifier.get_config()
+    np.testing.assert_allclose(
+        loaded.predict(TEXTS, verbose=0), classifier.predict(TEXTS, verbose=0), atol=1e-6
+    )
+    classifier.fit(TEXTS, TARGETS, verbose=0)  # saving has not ended its training
+
+
+def test_tokens_are_as_wide_as_the_longest_text_and_cut_at_the_limit():
+    preprocessor = TextClassifierPreprocessor(ByteTokenizer(), sequence_length=5, lowercase=True)
+    inputs = preprocessor(["aé", "", "ABCDEFG"])
+    assert inputs["token_ids"].shape == (3, 5)
+    assert tf.reduce_sum(tf.cast(inputs["padding_mask"], tf.int32), 1).numpy().tolist() == [3, 0, 5]
+    assert preprocessor([""])["token_ids"].shape == (1, 1)
+    np.testing.assert_array_equal(preprocessor("ABC")["token_ids"], preprocessor(["abc"])["token_ids"][0])
+    _, y, w = preprocessor(["a"], [1], [0.5])
+    assert (y, w) == ([1], [0.5])
+
+
+def test_a_text_far_longer_than_any_in_training_is_answered():
+    classifier = make_classifier()
+    assert classifier.predict(["word " * 100_000], verbose=0).shape == (1, 2)
+
+
+@pytest.mark.parametrize("labels", [["one"], ["a", "a"]])
+def test_labels_are_two_or_more_different_ones(labels):
+    with pytest.raises(InputError, match="two or more different classes"):
+        make_classifier(labels=labels)
+
+
+def test_read_is_the_encoder_without_its_embedding():
+    encoder = RecurrentEncoder(9, "lstm", units=4, num_layers=2, embedding_dim=3)
+    x = {
+        "token_ids": np.array([[3, 4, 5], [6, 7, 0]]),
+        "padding_mask": np.array([[1, 1, 1], [1, 1, 0]], bool),
+    }
+    vectors = encoder.token_embedding(x["token_ids"])
+    np.testing.assert_allclose(encoder.read(vectors, x["padding_mask"]), encoder(x), atol=1e-6)
+    assert encoder(x).shape == (2, 3, 8)

@@ -1,0 +1,96 @@
+"""The command line answers, and what is wrong is said in one line."""
+
+import io
+import subprocess
+import sys
+import time
+
+import pytest
+from references.command import textrnn_command
+
+import textrnn
+from textrnn.export import saved_model
+from textrnn.presets import presets
+from textrnn.tokenizers import ByteTokenizer
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved_models") / "tiny"
+    backbone = textrnn.RecurrentBackbone(258, units=8)
+    lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(ByteTokenizer()))
+    presets.save_preset(lm, folder)
+    saved_model.export(lm, folder)
+    return folder
+
+
+def test_generates_from_the_saved_model_and_the_preset_alike(model, capsys):
+    status, text, _ = textrnn_command(capsys, "generate", model, "--prompt", "To be", "--max_new_tokens", 8)
+    assert status == 0 and text.startswith("To be")
+    _, again, _ = textrnn_command(
+        capsys, "generate", model / "preset", "--prompt", "To be", "--max_new_tokens", 8
+    )
+    assert again == text
+    _, version, _ = textrnn_command(
+        capsys, "generate", model / "1", "--prompt", "To be", "--max_new_tokens", 8
+    )
+    assert version == text
+
+
+def test_samples_differ_and_seeds_repeat(model, capsys):
+    _, three, _ = textrnn_command(capsys, "generate", model, "--prompt", "a", "--samples", 3, "--seed", 5)
+    assert three.count("--- ") == 3
+    answers = three.split("--- ")[1:]
+    assert len({answer.split("\n", 1)[1] for answer in answers}) == 3
+    assert (
+        textrnn_command(capsys, "generate", model, "--prompt", "a", "--samples", 3, "--seed", 5)[1] == three
+    )
+
+
+def test_interactive_answers_line_by_line_and_empty_lines_too(model, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("first\n\nlast"))
+    status, text, _ = textrnn_command(capsys, "generate", model, "--interactive", "--max_new_tokens", 0)
+    assert status == 0 and text == "first\n\nlast\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "/no/such/model"], "/no/such/model does not exist"),
+        (["generate", "."], "No preset at ."),
+        (["generate", "MODEL", "--top_p", "3"], "--top_p 3.0: expected more than 0 and at most 1"),
+        (["generate", "MODEL", "--temperature", "-1"], "--temperature -1.0: expected 0 or more"),
+        (["generate", "MODEL", "--samples", "0"], "--samples 0: expected 1 or more"),
+        (["generate", "MODEL", "--max_new_tokens", "many"], "max_new_tokens"),
+        (["generate"], "arguments are required"),
+        (["dance"], "generate"),
+    ],
+)
+def test_what_is_wrong_is_said_without_a_traceback(arguments, message, model, capsys):
+    arguments = [str(model) if argument == "MODEL" else argument for argument in arguments]
+    status, _, error = textrnn_command(capsys, *arguments)
+    assert status == 2
+    assert message in error and error.startswith("error: ") and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "command", [["-m", "textrnn", "generate", "--help"], ["recipes/text_generation.py", "--help"]]
+)
+def test_help_loads_nothing_heavy(command):
+    """`--help` is instant because neither TensorFlow nor Keras is imported for it."""
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = {command!r}[{1 if command[0] == '-m' else 0}:]\n"
+        "try:\n"
+        + ("    runpy.run_module('textrnn', run_name='__main__')\n" if command[0] == "-m" else
+           "    runpy.run_path(sys.argv[0], run_name='__main__')\n")
+        + "except SystemExit as stop:\n"
+        "    assert not stop.code, stop.code\n"
+        "heavy = {'tensorflow', 'keras', 'jax', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )  # fmt: skip
+    start = time.perf_counter()
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "--" in run.stdout
+    assert time.perf_counter() - start < 60  # a hang, not a speed

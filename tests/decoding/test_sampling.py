@@ -1,0 +1,172 @@
+"""Sampling is right, and a row's tokens depend on nothing else in the batch."""
+
+import keras_hub
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+from scipy import stats
+
+from textrnn.decoding import loop, samplers, sampling
+
+VOCABULARY = "abcdefgh "
+
+
+def as_numpy(x):
+    return ops.convert_to_numpy(x)
+
+
+def test_uniforms_are_uniform_and_uncorrelated():
+    by_row = as_numpy(sampling.row_uniforms(np.arange(20_000), 3))
+    by_step = np.concatenate([as_numpy(sampling.row_uniforms(np.arange(50), i)) for i in range(400)])
+    for numbers in (by_row, by_step):
+        assert stats.kstest(numbers, "uniform").pvalue > 0.01
+        assert abs(np.corrcoef(numbers[1:], numbers[:-1])[0, 1]) < 0.03
+    assert by_row.min() > 0 and by_row.max() < 1
+    assert 0.01 < as_numpy(sampling.row_uniforms([0], 0))[0] < 0.99  # 0 is a seed as good as any
+
+
+def test_uniforms_depend_on_the_rows_own_seed_and_the_index_alone():
+    alone = as_numpy(sampling.row_uniforms([11], 5))[0]
+    assert alone == as_numpy(sampling.row_uniforms([1, 2, 11, 4], 5))[2]
+    assert alone != as_numpy(sampling.row_uniforms([11], 6))[0]
+    assert alone != as_numpy(sampling.row_uniforms([12], 5))[0]
+
+
+def test_seeds_ignore_padding_and_see_every_token_and_its_place():
+    def seed(ids, length):
+        return int(sampling.row_seeds(np.array([ids]), np.arange(len(ids))[None] < length)[0])
+
+    assert seed([4, 5, 0, 0], 2) == seed([4, 5], 2)
+    assert len({seed([4, 5], 2), seed([5, 4], 2), seed([4, 6], 2), seed([4], 1), seed([4, 5, 5], 3)}) == 5
+
+
+def reference_filter(logits, top_k, top_p):
+    """Written with a loop over the tokens from the likeliest on."""
+    kept = np.full(logits.shape, -np.inf)
+    order = np.argsort(-logits, kind="stable")
+    order = order[:top_k] if top_k > 0 else order
+    probabilities = np.exp(logits[order] - logits.max())
+    probabilities /= probabilities.sum()
+    reached = 0.0
+    for token, probability in zip(order, probabilities, strict=True):
+        if reached >= top_p and top_p < 1:
+            break
+        kept[token] = logits[token]
+        reached += probability
+    return kept
+
+
+@given(
+    st.lists(st.integers(-40, 40), min_size=2, max_size=12, unique=True),
+    st.integers(0, 14),
+    st.sampled_from([0.05, 0.3, 0.77, 0.95, 1.0]),
+)
+def test_filter_keeps_what_top_k_and_nucleus_sampling_keep(levels, top_k, top_p):
+    logits = np.array(levels, "float32") / 10
+    got = as_numpy(sampling.filter_logits(logits[None], np.array([top_k]), np.array([top_p], "float32")))[0]
+    np.testing.assert_array_equal(np.isfinite(got), np.isfinite(reference_filter(logits, top_k, top_p)))
+
+
+def test_a_row_without_limits_keeps_its_token_when_another_row_has_them():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 50)).astype("float32")
+    uniforms = np.array([0.61, 0.2], "float32")
+    ones = np.ones(2, "float32")
+    plain = sampling.sample(logits, uniforms, ones, np.array([0, 0]), ones)
+    mixed = sampling.sample(logits, uniforms, ones, np.array([0, 3]), ones)
+    assert int(plain[0]) == int(mixed[0])
+
+
+def test_samples_follow_the_distribution():
+    probabilities = np.array([0.5, 0.3, 0.15, 0.05])
+    n = 20_000
+    drawn = sampling.sample(
+        np.tile(np.log(probabilities).astype("float32"), (n, 1)),
+        sampling.row_uniforms(np.arange(n), 0),
+        np.ones(n, "float32"),
+        np.zeros(n, "int32"),
+        np.ones(n, "float32"),
+    )
+    counts = np.bincount(as_numpy(drawn), minlength=4)
+    assert stats.chisquare(counts, n * probabilities).pvalue > 0.01
+
+
+def test_temperature_zero_takes_the_likeliest_token_and_suppressed_tokens_never_come():
+    logits = np.array([[0.0, 5.0, 1.0], [-np.inf, 0.0, -np.inf]], "float32")
+    for u in (0.0, 0.5, 0.999999):
+        uniforms = np.full(2, u, "float32")
+        args = (np.zeros(2, "int32"), np.ones(2, "float32"))
+        assert as_numpy(sampling.sample(logits, uniforms, np.zeros(2, "float32"), *args)).tolist() == [1, 1]
+        assert int(sampling.sample(logits, uniforms, np.ones(2, "float32"), *args)[1]) == 1
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 1e-9, np.inf, np.nan])
+def test_wild_temperatures_still_give_tokens_that_are_possible(temperature):
+    logits = np.array([[-np.inf, 0.0, 1.0, -np.inf]] * 8, "float32")
+    drawn = sampling.sample(
+        logits,
+        np.linspace(0, 0.99, 8, dtype="float32"),
+        np.full(8, temperature, "float32"),
+        np.zeros(8, "int32"),
+        np.ones(8, "float32"),
+    )
+    assert set(as_numpy(drawn).tolist()) <= {1, 2}
+
+
+def spelling_step(text):
+    """A scripted model: its logits spell a text, one letter a step, whatever it is fed."""
+    ids = np.array([VOCABULARY.index(letter) for letter in text])
+
+    def logits_at(index):
+        return ops.one_hot(ops.take(ids, ops.minimum(index, len(ids) - 1)), len(VOCABULARY)) * 50.0
+
+    def step(token_ids, states):
+        return logits_at(states[0]), [states[0] + 1]
+
+    return logits_at(np.zeros(2, "int32")), [np.ones(2, "int32")], step
+
+
+def greedy(logits, index):
+    return ops.argmax(logits, axis=-1)
+
+
+def spell(ids):
+    return "".join(VOCABULARY[i] for i in as_numpy(ids))
+
+
+def test_generate_spells_what_the_model_says_and_stops_each_row_at_its_own_limit():
+    logits, states, step = spelling_step("decade")
+    ids, lengths = loop.generate(step, greedy, logits, states, max_new_tokens=[2, 5], limit=5)
+    assert as_numpy(lengths).tolist() == [2, 5]
+    assert spell(ids[0][:2]) == "de" and spell(ids[1]) == "decad"
+
+
+def test_generate_stops_at_a_stop_token_and_leaves_it_out():
+    logits, states, step = spelling_step("dad ")
+    stop = (VOCABULARY.index(" "), VOCABULARY.index("h"))
+    ids, lengths = loop.generate(
+        step, greedy, logits, states, max_new_tokens=[9, 9], limit=9, stop_token_ids=stop
+    )
+    assert as_numpy(lengths).tolist() == [3, 3]
+    assert spell(ids[0][:3]) == "dad"
+    assert not as_numpy(ids)[:, 3:].any()
+
+
+def test_generate_of_nothing_is_empty():
+    logits, states, step = spelling_step("dad")
+    ids, lengths = loop.generate(step, greedy, logits, states, max_new_tokens=[0, -3], limit=0)
+    assert as_numpy(ids).shape == (2, 0) and as_numpy(lengths).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("bad", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.5}])
+def test_the_sampler_refuses_impossible_settings(bad):
+    with pytest.raises(ValueError, match="Expected temperature >= 0"):
+        samplers.RowSampler(**bad)
+
+
+def test_the_sampler_says_why_it_cannot_serve_a_foreign_model():
+    with pytest.raises(NotImplementedError, match=r"keras_hub\.samplers"):
+        samplers.RowSampler().get_next_token(None)
+    assert isinstance(samplers.RowSampler(), keras_hub.samplers.Sampler)

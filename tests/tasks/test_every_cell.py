@@ -1,0 +1,68 @@
+"""Every cell by name is a language model that trains, is saved, loaded, and served."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import textrnn
+from textrnn.cells import PUBLISHED, describe, find_cell
+from textrnn.data.batching import stream, windows
+from textrnn.export import saved_model
+from textrnn.presets import presets
+from textrnn.serving.saved_model import load_signatures
+from textrnn.text_generation.signatures import text_completer
+from textrnn.tokenizers import encode_documents, train_tokenizer
+
+TEXT = "the cat sat on the mat. the dog ate the cat's hat, and that was that.\n"
+
+# One of each structure: normalisation, peepholes and gates that are states, a product of states, states of
+# the input, a stabiliser, the input itself, a linear recurrence. (Other tests do the same with LSTM and GRU.)
+# All others take their turn in `make test-slow`.
+STRUCTURES = ["lstm_ln", "lstm_fgr", "multiplicative_lstm", "qrnn", "slstm", "sru", "rg_lru"]
+
+every_name = pytest.mark.parametrize(
+    "name", [name if name in STRUCTURES else pytest.param(name, marks=pytest.mark.slow) for name in PUBLISHED]
+)
+
+
+def make_lm(name):
+    tokenizer = train_tokenizer("character", [TEXT])
+    by_matrix = describe.kind(find_cell(name)) == "S"
+    backbone = textrnn.RecurrentBackbone(
+        tokenizer.vocabulary_size(),
+        cell=name,
+        units=8,
+        embedding_dim=12,
+        recurrent_dropout=0.1 if by_matrix else 0.0,
+        zoneout=0.1,
+    )
+    return textrnn.CausalLM(
+        backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler=textrnn.RowSampler(temperature=0)
+    )
+
+
+@every_name
+def test_a_cell_trains_and_its_preset_computes_the_same(name, tmp_path):
+    lm = make_lm(name)
+    tokenizer, variables = lm.preprocessor.tokenizer, lm.backbone.trainable_variables
+    tokens = stream(encode_documents(tokenizer, [TEXT] * 20), tokenizer.end_token_id)
+    lm.compile(keras.optimizers.Adam(0.005, global_clipnorm=1.0))
+    before = [np.array(w) for w in variables]
+    losses = lm.fit(windows(tokens, batch_size=4, sequence_length=16), epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0]
+    assert all((np.array(w) != b).any() for w, b in zip(variables, before, strict=True))
+
+    loaded = presets.load_preset(presets.save_preset(lm, tmp_path))
+    x = {"token_ids": tokens[:10].reshape(2, 5), "padding_mask": np.ones((2, 5), bool)}
+    np.testing.assert_array_equal(loaded(x), lm(x))
+
+
+@every_name
+def test_a_cell_is_served_with_the_answer_of_python(name, tmp_path, monkeypatch):
+    lm = make_lm(name)
+    # That a fresh process loads an export has its own tests.
+    monkeypatch.setattr(saved_model, "check_in_fresh_process", lambda path: None)
+    saved_model.export(lm, tmp_path, max_new_tokens=8)
+    served = load_signatures(tmp_path)["serving_default"](text=tf.constant(["the c", ""]))["text"]
+    assert served.numpy()[0].decode() == text_completer(lm)("the c", max_new_tokens=8)

@@ -1,0 +1,286 @@
+"""The language model is a KerasHub task, trains on a stream, and generates step by step."""
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import textrnn
+from textrnn.data.batching import evaluation_windows, windows
+from textrnn.text_generation.evaluation import language_model
+from textrnn.tokenizers import ByteTokenizer
+
+VOCABULARY_SIZE = 258
+CELLS = ["simple", "lstm", "gru"]
+
+
+def make_lm(cell="lstm", units=12, num_layers=2, sampler=None, **kwargs):
+    backbone = textrnn.RecurrentBackbone(
+        VOCABULARY_SIZE, cell=cell, units=units, num_layers=num_layers, **kwargs
+    )
+    # Larger than usual, so that an untrained model has opinions.
+    for weight in backbone.trainable_variables:
+        weight.assign(weight * 3)
+    preprocessor = textrnn.CausalLMPreprocessor(ByteTokenizer(), sequence_length=24)
+    return textrnn.CausalLM(backbone, preprocessor, sampler=sampler)
+
+
+def token_batch(batch_size=2, length=7, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(2, VOCABULARY_SIZE, (batch_size, length)).astype("int32")
+
+
+# === Training ===
+
+
+def test_fits_raw_strings():
+    lm = make_lm()
+    lm.compile(optimizer=keras.optimizers.Adam(0.01))
+    losses = lm.fit(["abcabcabc", "abcabc"] * 8, epochs=4, batch_size=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_the_loss_counts_tokens_and_not_padding():
+    lm = make_lm()
+    loss = lm.evaluate(["abc", "a"], verbose=0)
+    nats = []
+    for text in ("abc", "a"):
+        ids = np.array([[1, *(byte + 2 for byte in text.encode()), 1]], "int32")
+        x = {"token_ids": ids[:, :-1], "padding_mask": np.ones_like(ids[:, :-1], "bool")}
+        log_probs = np.asarray(keras.ops.log_softmax(lm(x)))[0]
+        nats += [-log_probs[t, token] for t, token in enumerate(ids[0, 1:])]
+    assert loss == pytest.approx(np.mean(nats), rel=1e-4)
+
+
+def test_carried_states_know_what_an_earlier_window_said():
+    """A letter comes again six tokens later, often in the next window: only a carried state can know it."""
+    rng = np.random.default_rng(0)
+    blocks = [[letter, *[9] * 5, letter, 8] for letter in rng.integers(2, 6, 400)]
+    stream = np.array([1, *np.concatenate(blocks)], "int32")
+    data = windows(stream, batch_size=8, sequence_length=7)
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(10, cell="gru", units=24))
+    lm.compile(optimizer=keras.optimizers.Adam(0.02, global_clipnorm=1.0))
+    lm.fit(data, epochs=25, verbose=0)
+    forgetful = data.map(lambda x, y: ({**x, "restart": tf.ones_like(x["restart"])}, y))
+    # Of eight tokens one is random: ln 4 nats. To repeat it blindly costs as much again.
+    assert lm.evaluate(data, verbose=0) < 1.3 * np.log(4) / 8
+    assert lm.evaluate(forgetful, verbose=0) > 1.5 * np.log(4) / 8
+
+
+def test_evaluation_is_exact_and_leaves_the_training_states_alone():
+    lm = make_lm()
+    stream = token_batch(1, 100)[0]
+    lm.carry_states(2)
+    lm({"token_ids": token_batch(), "restart": np.array([True, True])}, training=True)
+    before = [np.array(v) for v in lm.training_states.carried]
+    score = language_model(lm, evaluation_windows(stream, 1, 16), characters=99)
+    for variable, value in zip(lm.training_states.carried, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    x = {"token_ids": stream[None, :-1], "padding_mask": np.ones((1, 99), "bool")}
+    log_probs = np.asarray(keras.ops.log_softmax(lm(x)))[0]
+    assert score.loss == pytest.approx(-np.mean(log_probs[np.arange(99), stream[1:]]), rel=1e-4)
+    assert score.tokens == 99
+
+
+def test_a_fresh_model_evaluates_windows():
+    lm = make_lm()
+    stream = token_batch(1, 100)[0]
+    data = evaluation_windows(stream, 2, 16)
+    assert language_model(lm, data, characters=99).tokens == 99
+    assert np.isfinite(make_lm().evaluate(data, verbose=0))
+
+
+def test_another_batch_size_can_follow():
+    lm = make_lm()
+    stream = token_batch(1, 200)[0]
+    for batch_size in (4, 2, 4):
+        lm.fit(windows(stream, batch_size, 8), verbose=0)
+    assert lm.training_states.batch_size == 4
+
+
+def test_trains_in_mixed_precision():
+    backbone = textrnn.RecurrentBackbone(VOCABULARY_SIZE, units=8, dtype="mixed_bfloat16")
+    lm = textrnn.CausalLM(backbone)
+    history = lm.fit(windows(token_batch(1, 100)[0], 2, 8), verbose=0).history
+    assert np.isfinite(history["loss"][0])
+    assert lm.backbone.stack.cells[0].kernel.dtype == "float32"
+
+
+def test_the_loss_of_training_has_the_penalties_and_that_of_an_evaluation_has_not():
+    texts = ["abc", "abcdefgh"]
+    lm = make_lm(activation_regularization=2.0, temporal_activation_regularization=3.0)
+    lm.compile(optimizer=keras.optimizers.SGD(0.0))
+    x, _, _ = lm.preprocessor(texts)
+    h, mask = np.array(lm.backbone(x)), np.array(x["padding_mask"])
+    changes = np.diff(h, axis=1)[mask[:, 1:] & mask[:, :-1]]
+    penalty = 2 * np.mean(np.square(h[mask])) + 3 * np.mean(np.square(changes))
+    plain = make_lm()
+    plain.set_weights(lm.get_weights())
+    cross_entropy = plain.evaluate(texts, verbose=0)
+    history = lm.fit(texts, validation_data=(texts,), verbose=0).history
+    assert history["loss"][0] == pytest.approx(cross_entropy + penalty, rel=1e-4)
+    assert history["val_loss"][0] == pytest.approx(cross_entropy, rel=1e-4)
+    assert lm.evaluate(texts, verbose=0) == pytest.approx(cross_entropy, rel=1e-4)
+
+
+REGULARIZATION = {
+    "dropout": 0.1,
+    "recurrent_dropout": 0.1,
+    "weight_drop": 0.3,
+    "zoneout": [0.1, 0.4],
+    "embedding_dropout": 0.1,
+    "activation_regularization": 2.0,
+    "temporal_activation_regularization": 1.0,
+}
+
+
+def test_a_regularized_model_learns_from_windows_and_is_scored_without_noise_and_penalties():
+    lm = make_lm(**REGULARIZATION)
+    stream = np.tile(np.arange(2, 10, dtype="int32"), 40)
+    lm.compile(optimizer=keras.optimizers.Adam(0.01, global_clipnorm=1.0))
+    losses = lm.fit(windows(stream, 4, 8), epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    held_out = evaluation_windows(stream, 2, 16)
+    score = language_model(lm, held_out, characters=100)
+    assert language_model(lm, held_out, characters=100) == score
+    assert lm.evaluate(held_out, verbose=0) == pytest.approx(score.loss, rel=0.05)  # a mean of batch means
+
+
+def test_a_regularized_model_generates_as_it_reads_and_after_a_preset_too(tmp_path):
+    lm = make_lm(**REGULARIZATION, sampler=textrnn.RowSampler(temperature=0))
+    tokens = [1, *(byte + 2 for byte in b"abc")]
+    for _ in range(5):
+        x = {"token_ids": np.array([tokens]), "padding_mask": np.ones((1, len(tokens)), "bool")}
+        tokens.append(int(np.argmax(np.asarray(lm(x))[0, -1, 1:]) + 1))  # never padding
+        if tokens[-1] == 1:
+            break
+    inputs = lm.preprocessor.generate_preprocess(["abc"], sequence_length=9)
+    lm.save_to_preset(str(tmp_path / "preset"))
+    for model in (lm, textrnn.CausalLM.from_preset(str(tmp_path / "preset"))):
+        generated = model.generate_step(inputs, stop_token_ids=[1])
+        length = int(np.sum(generated["padding_mask"]))
+        assert np.asarray(generated["token_ids"])[0, :length].tolist() == tokens[:length]
+
+
+# === Generation ===
+
+PROMPTS = ["abc", "", "a longer prompt"]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_row_is_the_same_alone_and_in_any_batch(cell):
+    lm = make_lm(cell, sampler=textrnn.RowSampler(temperature=1.0, top_k=50, top_p=0.9))
+    together = lm.generate(PROMPTS, max_length=24)
+    assert together == [lm.generate(prompt, max_length=24) for prompt in PROMPTS]
+    assert lm.generate(PROMPTS[::-1], max_length=24) == together[::-1]
+    assert all(text.startswith(prompt) for text, prompt in zip(together, PROMPTS, strict=True))
+
+
+def test_the_seed_is_the_prompts_own_unless_one_is_given():
+    lm = make_lm()
+    assert lm.generate("abc", max_length=24) == lm.generate("abc", max_length=24)
+    first, second = (
+        lm.compile(sampler=textrnn.RowSampler(seed=seed)) or lm.generate("abc", max_length=24)
+        for seed in (1, 2)
+    )
+    assert first != second
+
+
+@pytest.mark.parametrize("sampler", ["greedy", "top_k", "top_p", "beam", "random", "contrastive"])
+def test_generates_with_any_sampler_of_keras_hub(sampler):
+    lm = make_lm()
+    lm.compile(
+        sampler=keras_hub.samplers.ContrastiveSampler(k=3, alpha=0.2) if sampler == "contrastive" else sampler
+    )
+    texts = lm.generate(["abc", "a longer one"], max_length=20)
+    assert texts[0].startswith("abc") and texts[1].startswith("a longer one")
+
+
+def test_greedy_by_keras_hub_equals_temperature_zero():
+    lm = make_lm("gru")
+    lm.compile(sampler="greedy")
+    expected = lm.generate(PROMPTS, max_length=20)
+    lm.compile(sampler=textrnn.RowSampler(temperature=0))
+    assert lm.generate(PROMPTS, max_length=20) == expected
+
+
+def test_greedy_takes_the_likeliest_token_of_the_whole_text_each_time():
+    lm = make_lm(sampler=textrnn.RowSampler(temperature=0))
+    ids = [1, *(byte + 2 for byte in b"abc")]
+    for _ in range(5):
+        x = {"token_ids": np.array([ids]), "padding_mask": np.ones((1, len(ids)), "bool")}
+        ids.append(int(np.argmax(np.asarray(lm(x))[0, -1, 1:]) + 1))  # never padding
+        if ids[-1] == 1:
+            break
+    inputs = lm.preprocessor.generate_preprocess(["abc"], sequence_length=9)
+    got = lm.generate_step(inputs, stop_token_ids=[1])
+    length = int(np.sum(got["padding_mask"]))
+    assert np.asarray(got["token_ids"])[0, :length].tolist() == ids[:length]
+
+
+def test_the_end_token_ends_a_text():
+    lm = make_lm()
+    # An end token that is always likeliest.
+    lm.backbone.token_embedding.embeddings.assign(np.zeros((VOCABULARY_SIZE, 12)))
+    lm.compile(sampler=textrnn.RowSampler(temperature=0))
+    inputs = lm.preprocessor.generate_preprocess(["abc"], sequence_length=9)
+    assert int(np.sum(lm.generate_step(inputs, stop_token_ids=[1])["padding_mask"])) == 4
+    assert int(np.sum(lm.generate_step(inputs, stop_token_ids=None)["padding_mask"])) == 9
+
+
+def test_generation_runs_the_cells_once_a_token():
+    """The graph's loop has one step of each layer and no loop over the text so far."""
+    lm = make_lm("lstm", num_layers=1)
+    step = tf.function(lambda ids, h, c: lm.step(ids, [[h, c]])).get_concrete_function(
+        tf.TensorSpec([None], tf.int32), *[tf.TensorSpec([None, 12], tf.float32)] * 2
+    )
+    names = [node.op for node in step.graph.as_graph_def().node]
+    functions = step.graph.as_graph_def().library.function
+    assert "While" not in names and "StatelessWhile" not in names
+    assert not any("While" in node.op for function in functions for node in function.node_def)
+
+
+def test_a_prompt_without_room_is_refused():
+    lm = make_lm()
+    with pytest.raises(textrnn.InputError, match=r"prompt of 6 tokens .* max_length=5.*max_length=7 or more"):
+        lm.generate("abcde", max_length=5)
+
+
+def test_prompts_are_preprocessed_alone_in_lists_and_in_datasets():
+    preprocessor = make_lm().preprocessor
+    alone = preprocessor.generate_preprocess("abc", sequence_length=6)["token_ids"]
+    listed = preprocessor.generate_preprocess(["abc"], sequence_length=6)["token_ids"]
+    mapped = next(
+        iter(
+            tf.data.Dataset.from_tensors(tf.constant(["abc"])).map(
+                lambda x: preprocessor.generate_preprocess(x, sequence_length=6)
+            )
+        )
+    )["token_ids"]
+    for ids in (alone, listed[0], mapped[0]):
+        np.testing.assert_array_equal(ids, [1, 99, 100, 101, 0, 0])
+
+
+# === Presets ===
+
+
+@pytest.mark.parametrize("cell", ["gru", textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")])
+def test_preset_round_trip(cell, tmp_path):
+    sampler = textrnn.RowSampler(temperature=0.5, top_k=7)
+    lm = make_lm(cell, sampler=sampler, embedding_dim=6, dropout=0.1)
+    lm.fit(windows(token_batch(1, 100)[0], 2, 8), verbose=0)
+    lm.save_to_preset(str(tmp_path / "preset"))
+    for cls in (textrnn.CausalLM, keras_hub.models.CausalLM):
+        again = cls.from_preset(str(tmp_path / "preset"))
+        assert again.default_sampler.get_config() == sampler.get_config()
+        assert again.generate(PROMPTS, max_length=20) == lm.generate(PROMPTS, max_length=20)
+
+
+def test_carried_states_are_not_saved(tmp_path):
+    lm = make_lm()
+    lm.fit(windows(token_batch(1, 100)[0], 2, 8), verbose=0)
+    lm.save_to_preset(str(tmp_path / "preset"))
+    again = textrnn.CausalLM.from_preset(str(tmp_path / "preset"))
+    assert not hasattr(again, "training_states")
+    again.fit(windows(token_batch(1, 100)[0], 3, 4), verbose=0)

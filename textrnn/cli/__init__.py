@@ -1,0 +1,1 @@
+"""The `textrnn` command and the command lines of the recipes."""

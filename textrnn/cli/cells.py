@@ -1,0 +1,20 @@
+"""The command `textrnn cells`."""
+
+from textrnn.errors import expect
+from textrnn.startup import native_messages_hidden
+
+
+def cells(name: str | None = None, markdown: bool = False):
+    """Print the table of all cells, or one cell: its equations, states, parameters and paper.
+
+    Args:
+        name: A cell's name, or module:attribute for one of your own. Default: the table of all.
+        markdown: Print the reference page of all cells, as in docs/cells.md.
+    """
+    with native_messages_hidden():
+        from textrnn.cells import describe
+    expect(not (name and markdown), "--markdown prints all cells: leave out the name")
+    if markdown:
+        print(describe.page(), end="")
+    else:
+        print(describe.sheet(name) if name else describe.table())

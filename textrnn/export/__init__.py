@@ -1,0 +1,1 @@
+"""Tasks as versioned SavedModels that stock TF Serving runs."""

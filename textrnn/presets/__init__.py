@@ -1,0 +1,1 @@
+"""Saved tasks: writing, finding and loading them."""

@@ -1,0 +1,1 @@
+"""Files and figures of a training run, drawn from what they are given."""

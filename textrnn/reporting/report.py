@@ -1,0 +1,235 @@
+"""What a training leaves behind to be read: the options, the numbers, the curve.
+
+    report/config.yaml          the recipe's options; `--config` reads them back
+    report/metrics.json         scores, seed, versions, platform
+    report/history.csv          the metrics after each epoch
+    report/learning_curve.png   the same, to look at
+    report/samples.txt          written while training, by `textrnn.training.SampleText`
+
+Every file is written under another name and renamed, so that a reader never sees half of one.
+"""
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import textrnn
+from textrnn.errors import InputError
+from textrnn.files import replacing
+
+
+def save_report(folder, *, options, metrics, history, seed=None):
+    """Writes the whole report but the samples.
+
+    A history without a finite loss (training that ended in its first epoch) gives no curve.
+
+    Args:
+        folder: Where to; made if need be. Files of an earlier report are replaced.
+        options: The recipe's options: a dataclass or a mapping.
+        metrics: A mapping from names to numbers, strings, or mappings of such.
+        history: A mapping from names to columns of one length, as `textrnn.training.fit` returns it.
+        seed: The seed of the run.
+
+    Returns:
+        The folder, a `Path`.
+
+    Raises:
+        InputError: The columns differ in length, or the options hold what YAML cannot.
+
+    Example:
+
+    >>> import tempfile
+    >>> from textrnn.reporting.report import save_report
+    >>> folder = save_report(tempfile.mkdtemp(), options={"units": 64}, metrics={"val_loss": 1.5},
+    ...                      history={"epoch": [1, 2], "loss": [2.0, 1.6], "val_loss": [1.9, 1.5]}, seed=1)
+    >>> sorted(path.name for path in folder.iterdir())
+    ['config.yaml', 'history.csv', 'learning_curve.png', 'metrics.json']
+    """
+    folder = Path(folder)
+    save_config(folder / "config.yaml", options)
+    save_metrics(folder / "metrics.json", metrics, seed=seed)
+    save_history(folder / "history.csv", history)
+    save_curve(folder / "learning_curve.png", history)
+    return folder
+
+
+def save_config(path, options):
+    """Writes options as YAML that a recipe's `--config` reads back.
+
+    Args:
+        path: The file to write.
+        options: A dataclass or a mapping of plain values, paths, lists and nested ones.
+
+    Raises:
+        InputError: An option is of another kind.
+
+    Example:
+
+    >>> import dataclasses, tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.reporting.report import save_config
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Options:
+    ...     data: Path | None = None
+    ...     learning_rate: float = 1e-5
+    >>> path = Path(tempfile.mkdtemp()) / "config.yaml"
+    >>> save_config(path, Options(data=Path("notes.txt")))
+    >>> print(path.read_text(encoding="utf-8").strip())
+    data: notes.txt
+    learning_rate: 1.0e-05
+    """
+    import yaml
+
+    try:
+        text = yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True)
+    except yaml.representer.RepresenterError as error:
+        raise InputError(
+            f"the options cannot be written to {path}, because of {error.args[-1]!r}: "
+            "use numbers, strings, paths, lists and mappings"
+        ) from error
+    _write(path, text)
+
+
+def save_metrics(path, metrics, seed=None):
+    """Writes numbers, and what one must know to compare them, as JSON.
+
+    JSON has neither NaN nor infinity: both become null.
+
+    Args:
+        path: The file to write.
+        metrics: A mapping from names to numbers, strings, or mappings of such; NumPy's numbers too.
+        seed: The seed of the run.
+
+    Example:
+
+    >>> import json, math, tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.reporting.report import save_metrics
+    >>> path = Path(tempfile.mkdtemp()) / "metrics.json"
+    >>> save_metrics(path, {"perplexity": 4.2, "bleu": math.nan}, seed=7)
+    >>> report = json.loads(path.read_text(encoding="utf-8"))
+    >>> report["metrics"], report["seed"], sorted(report["versions"])
+    ({'perplexity': 4.2, 'bleu': None}, 7, ['keras', 'python', 'tensorflow', 'textrnn'])
+    """
+    report = {"metrics": metrics, "seed": seed, "versions": versions(), "platform": platform.platform()}
+    _write(path, json.dumps(_finite(_plain(report)), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def save_history(path, history):
+    """Writes columns as CSV; what was not measured is an empty field.
+
+    Args:
+        path: The file to write.
+        history: A mapping from names to columns of one length.
+
+    Raises:
+        InputError: The columns differ in length.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.reporting.report import save_history
+    >>> path = Path(tempfile.mkdtemp()) / "history.csv"
+    >>> save_history(path, {"epoch": [1, 2], "val_loss": [None, 1.25]})
+    >>> path.read_text(encoding="utf-8").split()
+    ['epoch,val_loss', '1,', '2,1.25']
+    """
+    lengths = {name: len(column) for name, column in history.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"the columns of a history have one length, but these have {lengths}")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(history)
+        writer.writerows(zip(*_plain(history).values(), strict=True))
+
+
+def save_curve(path, history):
+    """Draws the learning curve, if there is anything to draw; see `reporting.learning_curve`.
+
+    Args:
+        path: The PNG file to write; an older one is removed if there is nothing to draw.
+        history: A mapping from names to columns of one length.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.reporting.report import save_curve
+    >>> path = Path(tempfile.mkdtemp()) / "curve.png"
+    >>> save_curve(path, {"epoch": [1], "loss": [float("nan")]})
+    >>> path.exists()
+    False
+    """
+    from textrnn.reporting.learning_curve import learning_curve
+
+    losses = [value for name in ("loss", "val_loss") for value in history.get(name, ()) if value is not None]
+    if not any(math.isfinite(value) for value in losses):
+        Path(path).unlink(missing_ok=True)
+        return
+    with replacing(path) as temporary:
+        learning_curve(history, temporary)
+
+
+def versions():
+    """Returns the versions that results depend on, by name; None for what is not installed.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.reporting.report import versions
+    >>> versions()["textrnn"] == textrnn.__version__
+    True
+    """
+    return {
+        "textrnn": textrnn.__version__,
+        "tensorflow": _version("tensorflow"),
+        "keras": _version("keras"),
+        "python": platform.python_version(),
+    }
+
+
+def _write(path, text):
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _plain(value):
+    """The value in the types that YAML and JSON have."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+        return value.tolist()
+    return value
+
+
+def _finite(value):
+    """The value with None for what JSON cannot say."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _version(package):
+    """Asks the module if it is loaded: it may come from a distribution of another name."""
+    if package in sys.modules:
+        return getattr(sys.modules[package], "__version__", None)
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""What all tasks share: their registry and base classes."""

@@ -1,0 +1,52 @@
+"""Recurrent states that travel from batch to batch while training."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
+class CarriedStates(keras.layers.Layer):
+    """Recurrent states that travel from one batch to the next while training.
+
+    They belong to a pass over a stream, not to the model: nothing is saved or loaded.
+
+    Args:
+        initial_states: a nested structure of tensors `(batch, n)`, the states of a fresh start.
+    """
+
+    def __init__(self, initial_states, **kwargs):
+        super().__init__(**kwargs)
+        self.structure = keras.tree.map_structure(lambda _: 0, initial_states)
+        self.batch_size = int(keras.tree.flatten(initial_states)[0].shape[0])
+        self.initial = keras.tree.flatten(initial_states)
+        self.carried = [
+            self.add_weight(
+                shape=tuple(state.shape),
+                initializer="zeros",
+                trainable=False,
+                dtype=state.dtype,
+                name="state",
+            )
+            for state in self.initial
+        ]
+        self.built = True
+
+    def read(self, restart):
+        """The carried states, fresh ones in the rows where `restart`, `(batch,)`, is True."""
+        restart = ops.reshape(restart, (-1, 1))
+        states = [
+            ops.where(restart, initial, ops.convert_to_tensor(carried))
+            for initial, carried in zip(self.initial, self.carried, strict=True)
+        ]
+        return keras.tree.pack_sequence_as(self.structure, states)
+
+    def write(self, states):
+        """Keeps these states for the next batch."""
+        for carried, state in zip(self.carried, keras.tree.flatten(states), strict=True):
+            carried.assign(state)
+
+    def save_own_variables(self, store):
+        """Saves nothing."""
+
+    def load_own_variables(self, store):
+        """Loads nothing."""

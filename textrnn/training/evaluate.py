@@ -1,0 +1,93 @@
+"""Evaluation while training."""
+
+import math
+import time
+from collections.abc import Sequence
+
+import keras
+
+from textrnn.errors import InputError
+
+
+class Evaluate(keras.callbacks.Callback):
+    """Measures a model on held-out data after each epoch, and within long epochs.
+
+    Writes the metrics into the logs, so put it in front of the callbacks that read them. An epoch whose
+    training loss is not finite is not evaluated.
+
+    Args:
+        evaluate: A function without arguments that returns the metrics, a mapping such as
+            `{"val_loss": 2.3}`; see `textrnn.text_generation.evaluation.held_out_metrics`.
+        every: Also evaluate after each so many batches of an epoch, for data so large that an epoch takes
+            hours. Needs training data of known length.
+
+    Attributes:
+        scores: The metrics so far, each with the number of epochs after which they were measured:
+            `[(0.5, {"val_loss": 2.9}), (1, {"val_loss": 2.3}), ...]`.
+        listeners: Callbacks whose `on_evaluation(epoch, logs, seconds)` is called after an evaluation within
+            an epoch, if they have it; `textrnn.training.fit` sets them to the callbacks of the run.
+
+    Raises:
+        InputError: If `every` is below 1, or the length of the training data is unknown.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from textrnn.training import Evaluate
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x = np.ones((2, 1))
+    >>> model.fit(x, x, verbose=0, callbacks=[Evaluate(lambda: {"val_loss": 2.0})]).history["val_loss"]
+    [2.0]
+    """
+
+    async_safe = True
+
+    def __init__(self, evaluate, every=None):
+        super().__init__()
+        if every is not None and every < 1:
+            raise InputError(f"every is {every}: give the number of batches between two evaluations, or None")
+        self.evaluate = evaluate
+        self.every = every
+        self.scores = []
+        self.listeners: Sequence[keras.callbacks.Callback] = ()
+
+    def on_train_begin(self, logs=None):
+        """Forgets the scores of an earlier run."""
+        self.scores = []
+        if self.every and not self.params.get("steps"):
+            raise InputError(
+                "evaluating within an epoch needs training data of known length: "
+                "use tf.data.experimental.assert_cardinality, or leave `every` out"
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes where the epoch begins."""
+        self._epoch = epoch
+        self._evaluated_at = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Evaluates within the epoch, if asked to."""
+        if not self.every or batch - self._evaluated_at < self.every:
+            return
+        self._evaluated_at = batch
+        train_loss = float(self.model.get_metrics_result().get("loss", math.nan))
+        if not math.isfinite(train_loss):
+            return
+        start = time.perf_counter()
+        position = round(self._epoch + batch / self.params["steps"], 4)
+        logs = {"loss": train_loss, **self._score(position)}
+        seconds = time.perf_counter() - start
+        for listener in self.listeners:
+            if hasattr(listener, "on_evaluation"):
+                listener.on_evaluation(position, logs, seconds)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Evaluates and writes the metrics into `logs`."""
+        if logs is not None and math.isfinite(logs.get("loss", 0.0)):
+            logs.update(self._score(epoch + 1))
+
+    def _score(self, position):
+        metrics = dict(self.evaluate())
+        self.scores.append((position, metrics))
+        return metrics

@@ -1,0 +1,100 @@
+"""Losses that Keras has too, where theirs cost more than they need to."""
+
+import keras
+from keras import ops
+
+from textrnn.cells.base import Tensor, at_least_float32
+from textrnn.errors import InputError
+
+
+@keras.saving.register_keras_serializable("textrnn")
+class TokenCrossentropy(keras.losses.Loss):
+    """The cross-entropy of logits with token ids, in nats.
+
+    Values are those of `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`, and with
+    `label_smoothing` those of `CategoricalCrossentropy` with it, of which this needs no one-hot targets. Over
+    a large vocabulary passes over the logits cost as much as a recurrent layer; this makes fewer of them.
+
+    Args:
+        label_smoothing: the part of the targets' probability that is spread evenly over the vocabulary, in
+            [0, 1) (Szegedy et al. 2016, arXiv 1512.00567).
+        **kwargs: of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: integers `(...)`, or `(..., 1)`, all in the vocabulary: also at padding, whose weight is 0.
+        y_pred: logits `(..., vocabulary_size)`.
+
+    Raises:
+        InputError: for a `label_smoothing` outside [0, 1).
+
+    Example:
+    >>> import numpy as np
+    >>> from textrnn.training.losses import TokenCrossentropy
+    >>> loss = TokenCrossentropy()(np.array([[1, 2]]), np.zeros((1, 2, 8)))
+    >>> round(float(loss), 4) == round(float(np.log(8)), 4)
+    True
+    """
+
+    def __init__(self, label_smoothing=0.0, name="token_crossentropy", **kwargs):
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"label_smoothing is {label_smoothing}: give a number from 0 to less than 1")
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        """The loss of each token, with the shape of the targets."""
+        if len(y_true.shape) == len(y_pred.shape):
+            y_true = ops.squeeze(y_true, axis=-1)
+        return crossentropy(ops.cast(y_true, "int32"), y_pred, self.label_smoothing)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"label_smoothing": self.label_smoothing}
+
+
+def crossentropy(targets: Tensor, logits: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """The cross-entropy of each token, with a gradient of its own.
+
+    The exponentials are computed once, and the gradient is made of them in one pass.
+
+    Args:
+        targets: int32 `(...)`.
+        logits: `(..., vocabulary_size)`.
+        label_smoothing: as in `TokenCrossentropy`.
+
+    Returns:
+        `(...)`, in nats, in float32 at the least.
+    """
+    shape, vocabulary_size = ops.shape(targets), logits.shape[-1]
+    exact = ops.cast(ops.reshape(logits, (-1, vocabulary_size)), at_least_float32(logits))
+    losses = ops.custom_gradient(_forward(label_smoothing))(exact, ops.reshape(targets, (-1,)))
+    return ops.reshape(losses, shape)
+
+
+def _forward(label_smoothing):
+    def forward(logits, targets):
+        vocabulary_size = logits.shape[-1]
+        uniform = (
+            label_smoothing / vocabulary_size
+        )  # what each token is owed, whether it is the target or not
+        largest = ops.max(logits, axis=-1, keepdims=True)
+        exponentials = ops.exp(logits - largest)
+        total = ops.sum(exponentials, axis=-1, keepdims=True)
+        of_target = ops.take_along_axis(logits, targets[:, None], axis=-1)
+        expected = (1 - label_smoothing) * of_target
+        if label_smoothing:
+            expected = expected + label_smoothing * ops.mean(logits, axis=-1, keepdims=True)
+
+        def gradient(*upstream, **_):
+            d = ops.expand_dims(ops.reshape(upstream[0], (-1,)), -1)
+            d_logits = exponentials * (d / total)
+            if label_smoothing:
+                d_logits = d_logits - uniform * d
+            probability = ops.exp(of_target - largest) / total
+            d_target = d * (probability - uniform - (1 - label_smoothing))
+            places = ops.stack([ops.arange(ops.shape(targets)[0], dtype="int32"), targets], axis=-1)
+            return ops.scatter_update(d_logits, places, ops.squeeze(d_target, axis=-1)), None
+
+        return ops.squeeze(ops.log(total) + largest - expected, axis=-1), gradient
+
+    return forward

@@ -1,0 +1,175 @@
+"""Progress of a training run."""
+
+import sys
+import time
+
+import keras
+from tqdm import tqdm
+
+from textrnn.training.messages import count_in_words, metrics_in_words, number_in_words
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar for each epoch and, when the epoch ends, one line that stays.
+
+    The bar shows the share of the epoch that is done, the speed, the time left of the epoch and of the
+    whole training, and the recent loss. On a terminal it is live; elsewhere (a log file, CI) it is a plain
+    line every half a minute. The line at the end has every loss and `val_` metric in the logs, the
+    speed and the time since training began. Put it behind the callbacks that write metrics into the logs.
+
+    Speed counts training alone: neither evaluation, nor sampling, nor an epoch's first batch.
+
+    Args:
+        unit: What is counted, such as `"tok"`.
+        items_per_batch: How many of them a batch has; without it, batches are counted.
+        file: Where to print; `sys.stderr` by default.
+
+    Attributes:
+        items_per_second: The mean speed of the latest epoch; None before its second batch.
+
+    Example:
+
+    >>> import keras, numpy as np, sys
+    >>> from textrnn.training import ProgressBar
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    >>> model.compile("sgd", "mse")
+    >>> data = np.zeros((4, 1))
+    >>> bar = ProgressBar(unit="row", items_per_batch=2, file=sys.stdout)
+    >>> _ = model.fit(data, data, batch_size=2, epochs=1, verbose=0, callbacks=[bar])  # doctest: +ELLIPSIS
+    epoch 1/1  loss 0.0000  ... row/s  00:00 elapsed
+    """
+
+    async_safe = True
+    live_interval = 0.5  # seconds between two updates of the bar
+    plain_interval = 30.0  # seconds between two plain lines
+
+    def __init__(self, unit="batch", items_per_batch=None, file=None):
+        super().__init__()
+        self.unit = unit if items_per_batch else "batch"
+        self.items_per_batch = items_per_batch or 1
+        self.file = file
+        self.items_per_second = None
+        self._bar: tqdm | None = None
+
+    def on_train_begin(self, logs=None):
+        """Starts the clock."""
+        self._file = self.file or sys.stderr
+        self._live = self._file.isatty()
+        self._train_start = time.perf_counter()
+        self._epoch_seconds = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Opens a bar."""
+        now = time.perf_counter()
+        self._epoch = epoch
+        self._epoch_start = self._shown_at = now
+        self._mark = (0, now)  # batches done and the time, from which speed is measured
+        self._done = (0, now, None)  # batches done, the time, and the running mean of the loss
+        self._averaged = (0, 0.0)  # batches and running mean of the loss when it was last smoothed
+        self._loss = None
+        if self._live:
+            self._bar = tqdm(
+                total=self.params.get("steps"), file=self._file, leave=False, dynamic_ncols=True,
+                bar_format=f"{self._title()}: starting",
+            )  # fmt: skip
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Shows how far the epoch is, if it is time to."""
+        now = time.perf_counter()
+        if self._mark[0] == 0 and batch > 0:
+            self._mark = (batch, now)  # the first batch was spent tracing and filling the input pipeline
+        if batch == 0 or now - self._shown_at < (self.live_interval if self._live else self.plain_interval):
+            return
+        self._shown_at = now
+        text = self._progress(batch)
+        if self._bar is not None:
+            bar = "|{bar:20}|" if self.params.get("steps") else ""
+            self._bar.bar_format = f"{self._title()} {bar} {text}"
+            self._bar.n = batch
+            self._bar.refresh()
+        else:
+            self._say(f"{self._title()}  {text}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Notes the loss and the time."""
+        if batch + 1 > self._done[0]:
+            self._done = (batch + 1, time.perf_counter(), (logs or {}).get("loss"))
+
+    def on_evaluation(self, epoch, logs, seconds):
+        """Says the score of an evaluation within the epoch and takes its time off the clock.
+
+        Args:
+            epoch: The number of epochs trained, 2.5 in the middle of the third.
+            logs: The metrics.
+            seconds: How long the evaluation took.
+        """
+        (first, since), (done, until, loss) = self._mark, self._done
+        self._mark, self._done = (first, since + seconds), (done, until + seconds, loss)
+        self._say(f"epoch {epoch:.2f}/{self.params['epochs']}  {metrics_in_words(logs)}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Closes the bar and prints the epoch's line."""
+        self.close()
+        now = time.perf_counter()
+        self._measure_speed()
+        self._epoch_seconds = now - self._epoch_start
+        parts = [self._title(), metrics_in_words(logs or {}), self._speed()]
+        parts.append(f"{tqdm.format_interval(now - self._train_start)} elapsed")
+        self._say("  ".join(part for part in parts if part))
+
+    def on_train_end(self, logs=None):
+        """Closes the bar."""
+        self.close()
+
+    def close(self):
+        """Removes the bar; for when training ends by an exception, and `on_train_end` is not called."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _title(self):
+        return f"epoch {self._epoch + 1}/{self.params['epochs']}"
+
+    def _say(self, text):
+        tqdm.write(text, file=self._file)
+        self._file.flush()
+
+    def _measure_speed(self):
+        """Returns the seconds of a batch, and keeps the speed."""
+        batches, seconds = self._done[0] - self._mark[0], self._done[1] - self._mark[1]
+        if self._mark[0] == 0 or batches < 1 or seconds <= 0:
+            return None
+        self.items_per_second = batches * self.items_per_batch / seconds
+        return seconds / batches
+
+    def _speed(self):
+        if self.items_per_second is None:
+            return ""
+        return f"{count_in_words(self.items_per_second)} {self.unit}/s"
+
+    def _progress(self, batch):
+        seconds_per_batch, steps = self._measure_speed(), self.params.get("steps")
+        self._smooth_loss()
+        parts = [f"{batch / steps:.0%}" if steps else f"{batch} batches", self._speed()]
+        if steps and seconds_per_batch is not None:
+            left = (steps - batch) * seconds_per_batch
+            epochs_left = self.params["epochs"] - self._epoch - 1
+            # A finished epoch tells what evaluation and sampling add.
+            left_of_all = left + epochs_left * (self._epoch_seconds or steps * seconds_per_batch)
+            parts.append(f"{tqdm.format_interval(left)} left")
+            if epochs_left:
+                parts.append(f"{tqdm.format_interval(left_of_all)} of all epochs")
+        if self._loss is not None:
+            parts.append(f"loss {number_in_words(self._loss, 3)}")
+        return ", ".join(part for part in parts if part)
+
+    def _smooth_loss(self):
+        """The loss in Keras's logs is a mean since the epoch began, which lags; this takes it apart."""
+        batches, _, mean = self._done
+        before, mean_before = self._averaged
+        if mean is None or batches <= before:
+            return
+        recent = (mean * batches - mean_before * before) / (batches - before)
+        weight = 0.98 ** (batches - before) if self._loss is not None else 0.0
+        self._loss = recent if weight == 0.0 else weight * self._loss + (1 - weight) * recent
+        self._averaged = (batches, mean)

@@ -1,0 +1,96 @@
+"""Figures of translations: attention maps, quality by length."""
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from textrnn.reporting.figures import BLUE, GREY, save
+
+
+def attention_maps(maps, path, *, columns=3):
+    """Draws what the tokens of texts attended to, one map for each text.
+
+    The shade is the square root of a weight, so that one of 0.04 is seen at all.
+
+    Args:
+        maps: A list of `(source tokens, tokens, weights)`; weights are `(tokens, source tokens)`.
+        path: The PNG file to write.
+        columns: How many maps side by side.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.translation.plots import attention_maps
+    >>> path = Path(tempfile.mkdtemp()) / "attention.png"
+    >>> attention_maps([(["a", "dog"], ["ein", "Hund"], np.eye(2))], path)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
+    """
+    maps = [each for each in maps if len(each[0]) and len(each[1])]
+    columns = max(min(columns, len(maps)), 1)
+    rows = max(-(-len(maps) // columns), 1)
+    longest = max((max(len(source), len(tokens)) for source, tokens, _ in maps), default=1)
+    side = min(max(1.6 + 0.24 * longest, 3.0), 9.0)
+    figure = Figure(figsize=(side * columns, side * rows), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis in axes[len(maps) :]:
+        axis.set_axis_off()
+    for axis, (source, tokens, weights) in zip(axes, maps, strict=False):
+        axis.imshow(weights**0.5, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axis.set_xticks(range(len(source)), [_shown(token) for token in source], rotation=90, fontsize=8)
+        axis.set_yticks(range(len(tokens)), [_shown(token) for token in tokens], fontsize=8)
+        axis.xaxis.tick_top()
+        axis.tick_params(length=0)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    of = "rows: the translation; columns: the source; the darker, the more it was attended to (square root)"
+    figure.suptitle(of if maps else "no translation has any token", fontsize=10)
+    save(figure, path)
+
+
+def _shown(token):
+    # A dollar sign would begin a formula.
+    return (token if len(token) <= 12 else token[:11] + "…").replace("$", r"\$")
+
+
+def quality_by_length(lengths, quality, path, *, bins=6):
+    """Draws how good translations are against the length of what was translated.
+
+    Args:
+        lengths: The length of each source, in words, ints `(texts,)`.
+        quality: A score of each translation, 0 to 100, `(texts,)`.
+        path: The PNG file to write.
+        bins: Into how many groups of about one size the texts are put.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.translation.plots import quality_by_length
+    >>> path = Path(tempfile.mkdtemp()) / "length.png"
+    >>> quality_by_length([3, 5, 9], [80.0, 70.0, 40.0], path)
+    >>> path.read_bytes()[1:4]
+    b'PNG'
+    """
+    import numpy as np
+
+    lengths, quality = np.asarray(lengths), np.asarray(quality)
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, bins + 1)).round().astype(int))
+    edges = edges if len(edges) > 1 else np.array([edges[0], edges[0]])
+    group = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, len(edges) - 2)
+    groups = [quality[group == index] for index in range(len(edges) - 1)]
+    highest = [*(edges[1:-1] - 1), edges[-1]]
+    names = [
+        (f"{low}" if low == high else f"{low} to {high}") + f"\n{len(found)} texts"
+        for low, high, found in zip(edges, highest, groups, strict=False)
+    ]
+    figure = Figure(figsize=(7.2, 4.2), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    axis.boxplot(
+        groups, tick_labels=names, showmeans=True, patch_artist=True, boxprops={"facecolor": "#dce9f5"},
+        medianprops={"color": BLUE}, flierprops={"markersize": 3, "markeredgecolor": GREY},
+    )  # fmt: skip
+    axis.set(xlabel="words in the source", ylabel="chrF of a sentence", ylim=(0, 102))
+    save(figure, path)
