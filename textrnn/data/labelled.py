@@ -42,7 +42,7 @@ def read_labelled(path, text_column: str = "text", label_column: str = "label") 
         text_column, label_column: the columns, or the keys of the JSON objects, to read.
 
     Returns:
-        A `LabelledTexts`; the `source` of an example is its file and line.
+        A `LabelledTexts`; the `origin` of an example is its file and line.
 
     Raises:
         InputError: a path that does not exist or is of another kind, columns that are not there (with those
@@ -98,11 +98,11 @@ def check_classes(examples: Sequence[Example], least: int = 2) -> list[str]:
         raise InputError(
             f"all texts ({len(examples)}) are of the class {label!r}: give some of a second class"
         )
-    for label, sources in sorted(by_label.items()):
-        if len(sources) < least:
+    for label, origins in sorted(by_label.items()):
+        if len(origins) < least:
             raise InputError(
-                f"the class {label!r} has {len(sources)} of the {least} examples that it needs to be learnt "
-                f"and measured ({_listed(sources)}): give more, or take it out"
+                f"the class {label!r} has {len(origins)} of the {least} examples that it needs to be learnt "
+                f"and measured ({_listed(origins)}): give more, or take it out"
             )
     return sorted(by_label)
 
@@ -174,7 +174,7 @@ def repeated(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
     both = [(e.origin, known[text]) for e in test if (text := " ".join(e.text.split())) in known]
     if not both:
         return []
-    listed = _listed([f"{source} (= {other})" for source, other in both])
+    listed = _listed([f"{origin} (= {other})" for origin, other in both])
     verb = "is" if len(both) == 1 else "are"
     return [f"{len(both)} of the {len(test)} texts to measure on {verb} also trained on: {listed}"]
 
