@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "language_model.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "language_model.py"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pytest
 import textrnn
 from textrnn.errors import InputError
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "compare_cells.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "compare_cells.py"
 TEXT = "the cat sat on the mat, and the dog ran after the cat. " * 60
 
 
