@@ -106,11 +106,12 @@ def main(options: Options):
     import numpy as np
 
     from textrnn import files, training
-    from textrnn.classification import evaluation
+    from textrnn.classification import evaluation, report
+    from textrnn.classification.calibration import calibrate
     from textrnn.data import batching, labelled
     from textrnn.export import publishing
     from textrnn.presets import presets
-    from textrnn.reporting import report
+    from textrnn.reporting.report import save_report
     from textrnn.training import losses
 
     check(options)
@@ -131,15 +132,18 @@ def main(options: Options):
     )
 
     # === The classifier to beat ===
-    baseline = evaluation.tfidf_baseline([e.text for e in train], targets[0])
-    guesses = np.zeros((len(test), len(labels)))
-    guesses[:, baseline.classes_] = baseline.predict_proba([e.text for e in test])
-    baseline_score = evaluation.classification(targets[2], guesses)
+    texts = [e.text for e in test]
+    baseline_score = evaluation.score_tfidf_baseline(
+        [e.text for e in train], targets[0], texts, targets[2], len(labels)
+    )
     print(f"TF-IDF and logistic regression: {baseline_score}", flush=True)
 
     # === Batches ===
     tokens = [classifier.preprocessor.encode([e.text for e in part]) for part in (train, held_out)]
-    say_what_is_cut(train, tokens[0], classifier.preprocessor.sequence_length)
+    if warning := report.truncation_warning(
+        [e.origin for e in train], tokens[0], classifier.preprocessor.sequence_length
+    ):
+        print(f"note: {warning}", flush=True)
     weights = None
     if options.class_weights == "balanced":
         weights = (len(train) / (np.count_nonzero(counts) * counts[targets[0]])).astype("float32")
@@ -173,107 +177,28 @@ def main(options: Options):
     )
 
     # === The n-grams, and calibration on texts that were not trained on ===
-    alone = weigh_ngrams(classifier, batches, held_out, targets[1], test)
+    calibration = calibrate(classifier, batches, [e.text for e in held_out], targets[1])
     presets.save_preset(classifier, folder)
 
     # === Evaluation ===
-    texts = [e.text for e in test]
-    probabilities = np.asarray(classifier.probabilities(evaluation.logits_of_texts(classifier, texts)))
-    score = evaluation.classification(targets[2], probabilities)
-    parts = {name: evaluation.classification(targets[2], made) for name, made in alone.items()}
-    for name, of_part in parts.items():
-        print(f"{name + ' alone:':31} {of_part}")
-    print(f"this model:                     {score}")
-    metrics = {
-        "test": vars(score),
-        **{f"test_{name}_alone": vars(of_part) for name, of_part in parts.items()},
-        "tfidf_baseline": vars(baseline_score),
-        "temperature": classifier.temperature,
-        "best_epoch": result.best_epoch,
-        "stopped": result.stopped,
-        "training_seconds": result.seconds,
-        "training_texts_per_second": result.items_per_second,
+    probabilities = evaluation.predict_probabilities(classifier, texts)
+    score = evaluation.classification_score(targets[2], probabilities)
+    parts = {
+        name: evaluation.classification_score(targets[2], predicted)
+        for name, predicted in calibration.part_probabilities(classifier, texts).items()
     }
-    report.save_report(
+    for name, part_score in parts.items():
+        print(f"{name + ' alone:':31} {part_score}")
+    print(f"this model:                     {score}")
+    metrics = report.closing_metrics(classifier, result, score, parts, baseline_score)
+    save_report(
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
     )
-    look_closer(folder / "report", classifier, texts, targets[2], probabilities)
+    print(report.save_test_report(folder / "report", classifier, texts, targets[2], probabilities))
 
     # === SavedModel ===
     ask = f"explain {folder} {shlex.quote(min(texts, key=len))}"
     publishing.publish(classifier, folder, result, ask, warmup_prompts=texts[:1])
-
-
-def say_what_is_cut(examples, tokens, limit):
-    """A note on texts of which only the beginning is read."""
-    full = [e.origin for e, of_text in zip(examples, tokens, strict=True) if len(of_text) == limit]
-    if full:
-        print(
-            f"note: {len(full):,} of the texts to train on have {limit} tokens or more, of which the first "
-            f"{limit} are read (--max_tokens); one is {full[0]}",
-            flush=True,
-        )
-
-
-def weigh_ngrams(classifier, batches, held_out, targets, test):
-    """Teaches the n-grams and calibrates the classifier: what each part counts is fitted on held-out texts.
-
-    Returns:
-        The probabilities `(texts, classes)` of the test by each part, if there are two: a dict by its name.
-    """
-    from scipy.special import softmax
-
-    from textrnn.classification import evaluation
-
-    def logits():
-        return [evaluation.logits_of_texts(classifier, [e.text for e in part]) for part in (held_out, test)]
-
-    ngrams = classifier.ngram_logits
-    # Of a preset with these labels, the n-grams were a part of what has just been trained on.
-    alone = {"network": logits()}
-    if ngrams is not None and not ngrams.adapted:
-        try:
-            ngrams.adapt(batches)
-            both = logits()
-            alone["n-grams"] = [whole - part for whole, part in zip(both, alone["network"], strict=True)]
-        except KeyboardInterrupt:
-            print("Interrupted: the n-grams are left out.", flush=True)
-            ngrams.rescale(0.0)
-    scales = evaluation.fit_scales([of_held_out for of_held_out, _ in alone.values()], targets)
-    classifier.temperature = float(1 / scales[0])
-    if len(alone) < 2:
-        return {}
-    ngrams.rescale(scales[1] / scales[0])
-    return {
-        name: softmax(of_test * evaluation.fit_scales([of_held_out], targets)[0], axis=1)
-        for name, (of_held_out, of_test) in alone.items()
-    }
-
-
-def look_closer(folder, classifier, texts, targets, probabilities):
-    """Writes which classes are confused, and why: the surest errors, and the texts it was least sure of."""
-    import numpy as np
-    from sklearn.metrics import classification_report
-
-    from textrnn.classification import explanation, plots
-    from textrnn.tasks.registry import python_functions
-
-    labels, chosen = classifier.labels, probabilities.argmax(axis=1)
-    found = np.union1d(targets, chosen)
-    by_class = classification_report(
-        targets, chosen, labels=found, target_names=[labels[i] for i in found], zero_division=0
-    )
-    print(by_class)
-    (folder / "classification.txt").write_text(by_class, encoding="utf-8")
-    plots.classification(targets, probabilities, labels, folder / "classification.png")
-
-    explain = explanation.explainer(python_functions(classifier))
-    groups = [
-        (heading, explain([texts[row] for row in rows]))
-        for heading, rows in explanation.worth_a_look(targets, probabilities).items()
-    ]
-    (folder / "explanations.html").write_text(explanation.to_html(groups), encoding="utf-8")
-    plots.explanations([(heading, group[:3]) for heading, group in groups], folder / "explanations.png")
 
 
 def check(options):

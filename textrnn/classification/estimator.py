@@ -116,7 +116,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         """The probability of each class of `classes_` for each text, `(texts, classes)`."""
         check_is_fitted(self)
-        logits = evaluation.logits_of_texts(self.model_, _texts(X), self.batch_size)
+        logits = evaluation.predict_logits(self.model_, _texts(X), self.batch_size)
         probabilities = keras.ops.convert_to_numpy(self.model_.probabilities(logits)).astype("float64")
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 

@@ -1,4 +1,4 @@
-"""Scores, baselines and calibration of classifiers."""
+"""Predictions and scores of classifiers, and a TF-IDF baseline."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from textrnn.data.batching import batches_of_like_length
 
 @dataclass(frozen=True)
 class ClassificationScore:
-    """How well a classifier names the classes of texts, and how well it knows how sure it may be.
+    """Accuracy and calibration of a classifier on a set of texts.
 
     Attributes:
-        accuracy: The share of the texts whose most probable class is theirs.
-        macro_f1: The mean of F1 over the classes that are right or were said of some text, which counts a
-            rare class as much as a frequent one.
-        log_loss: Mean negative log-probability of the right class, in nats.
-        calibration_error: The mean distance between how sure it is and how often it is right, over ten bins
-            of how sure it is, weighted by their texts (expected calibration error, Guo et al. 2017).
-        texts: How many texts.
+        accuracy: Fraction of texts whose most probable class is the true one.
+        macro_f1: Mean F1 over the classes that occur among the true or the predicted ones. Rare and frequent
+            classes count the same.
+        log_loss: Mean negative log-probability of the true class, in nats.
+        calibration_error: Expected calibration error (Guo et al. 2017, arXiv 1706.04599): mean difference
+            between confidence and accuracy over ten bins of confidence, weighted by their number of texts.
+        texts: Number of texts.
 
     Example:
 
-    >>> from textrnn.classification.evaluation import classification
-    >>> print(classification(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])))
+    >>> from textrnn.classification.evaluation import classification_score
+    >>> print(classification_score(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])))
     accuracy 0.667, macro F1 0.667, log loss 0.511, calibration error 0.333 over 3 texts
     """
 
@@ -40,12 +40,12 @@ class ClassificationScore:
         )
 
 
-def classification(targets, probabilities):
-    """Scores the probabilities that a classifier gives to classes.
+def classification_score(targets, probabilities):
+    """Scores predicted probabilities against the true classes.
 
     Args:
-        targets: The right class of each text, ints `(texts,)`.
-        probabilities: `(texts, classes)`; each row sums to 1.
+        targets: True classes, ints `(texts,)`.
+        probabilities: Predicted probabilities `(texts, classes)`; each row sums to 1.
 
     Returns:
         A `ClassificationScore`.
@@ -53,89 +53,63 @@ def classification(targets, probabilities):
     from sklearn import metrics
 
     targets, probabilities = np.asarray(targets), np.asarray(probabilities, "float64")
-    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 adds up to nearly 1
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 rows sum to nearly 1
     classes = range(probabilities.shape[1])
-    chosen = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     return ClassificationScore(
-        accuracy=float(metrics.accuracy_score(targets, chosen)),
-        macro_f1=float(metrics.f1_score(targets, chosen, average="macro", zero_division=0)),
+        accuracy=float(metrics.accuracy_score(targets, predicted)),
+        macro_f1=float(metrics.f1_score(targets, predicted, average="macro", zero_division=0)),
         log_loss=float(metrics.log_loss(targets, probabilities, labels=classes)),
-        calibration_error=_calibration_error(chosen == targets, probabilities.max(axis=1)),
+        calibration_error=_calibration_error(predicted == targets, probabilities.max(axis=1)),
         texts=len(targets),
     )
 
 
-def _calibration_error(right, confidence, bins=10):
+def _calibration_error(correct, confidence, bins=10):
     which = np.minimum((confidence * bins).astype(int), bins - 1)
-    distances = [abs(right[which == b].sum() - confidence[which == b].sum()) for b in range(bins)]
-    return float(sum(distances) / len(right))
+    distances = [abs(correct[which == b].sum() - confidence[which == b].sum()) for b in range(bins)]
+    return float(sum(distances) / len(correct))
 
 
-def logits_of_texts(classifier, texts, batch_size=64):
-    """What a classifier gives for texts, in their order, those of like length side by side.
+def predict_logits(classifier, texts, batch_size=64, model=None):
+    """Predicts the logits of texts, batching texts of similar length.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.
         texts: A list of str.
-        batch_size: How many texts are read at once.
+        batch_size: Number of texts per batch.
+        model: A Keras model that replaces the classifier and takes the same inputs, or None.
 
     Returns:
-        Float32 `(texts, classes)`.
+        float32 `(texts, classes)`, in the order of the texts.
     """
     tokens = classifier.preprocessor.encode(texts)
     rows = np.arange(len(tokens), dtype="int32")
     logits = np.zeros((len(tokens), len(classifier.labels)), "float32")
     for inputs, places in batches_of_like_length(tokens, rows, batch_size, shuffle=False):
-        logits[places.numpy()] = classifier.predict_on_batch(inputs)
+        logits[places.numpy()] = (model or classifier).predict_on_batch(inputs)
     return logits
 
 
-def fit_scales(parts, targets):
-    """What to multiply the logits of several classifiers by, so that their sum gives honest probabilities.
-
-    The factors of least log loss; fit them on texts that were not trained on. Of a single classifier the
-    factor changes no decision, only how sure it is: it is 1 / temperature (temperature scaling, Guo et al.
-    2017). That a factor is about 1 is believed beforehand, as much as a few texts would say it: ten texts
-    that all happen to be right are no reason to be sure of everything.
+def predict_probabilities(classifier, texts, batch_size=64):
+    """Predicts the calibrated probabilities of texts.
 
     Args:
-        parts: A list of logits `(texts, classes)`.
-        targets: The right class of each text, ints `(texts,)`.
+        classifier, texts, batch_size: See `predict_logits`.
 
     Returns:
-        An array of floats, one for each part, between 0.01 and 20.
-
-    Example: a classifier that is right three times of four may be sure by 3/4, that is by log 3.
-
-    >>> from textrnn.classification.evaluation import fit_scales
-    >>> logits, targets = np.array([[4.0, 0.0]] * 4000), np.array([0, 0, 0, 1] * 1000)
-    >>> round(float(4 * fit_scales([logits], targets)[0]), 2), round(float(np.log(3)), 2)
-    (1.1, 1.1)
+        float32 `(texts, classes)`, in the order of the texts.
     """
-    from scipy.optimize import minimize
-    from scipy.special import log_softmax
-
-    stacked, targets = np.stack(parts).astype("float64"), np.asarray(targets)
-    right = np.eye(stacked.shape[-1])[targets]
-
-    def log_loss(logs):
-        scales = np.exp(logs)
-        log_p = log_softmax(np.tensordot(scales, stacked, 1), axis=-1)
-        slope = scales * (stacked * (np.exp(log_p) - right)).sum(axis=(1, 2))
-        return logs @ logs - (log_p * right).sum(), 2 * logs + slope
-
-    bounds = [(np.log(0.01), np.log(20.0))] * len(stacked)
-    found = minimize(log_loss, np.zeros(len(stacked)), jac=True, bounds=bounds, method="L-BFGS-B")
-    return np.exp(found.x)
+    return np.asarray(classifier.probabilities(predict_logits(classifier, texts, batch_size)))
 
 
 def tfidf_baseline(texts, targets, seed=0):
-    """The classifier to beat: logistic regression on the weighted words and pairs of words of a text.
+    """Fits logistic regression on the TF-IDF features of words and word pairs.
 
     Args:
-        texts: A list of str to train on.
-        targets: The class of each.
-        seed: Of the solver.
+        texts: Training texts, a list of str.
+        targets: True classes of the texts.
+        seed: Seed of the solver.
 
     Returns:
         A fitted scikit-learn pipeline of `TfidfVectorizer` and `LogisticRegression`.
@@ -150,8 +124,25 @@ def tfidf_baseline(texts, targets, seed=0):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    # Tokens of one letter count too, and so does punctuation: "!" and "?" say something about a feeling.
+    # Unlike scikit-learn's default, keep one-letter words and punctuation: "!" and "?" carry sentiment.
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
     return make_pipeline(words, LogisticRegression(C=10.0, max_iter=1000, random_state=seed)).fit(
         texts, targets
     )
+
+
+def score_tfidf_baseline(train_texts, train_targets, texts, targets, classes):
+    """Fits `tfidf_baseline` and scores it on other texts.
+
+    Args:
+        train_texts, train_targets: Training texts and their classes.
+        texts, targets: Test texts and their classes.
+        classes: Number of classes; those without a training text get a probability of 0.
+
+    Returns:
+        A `ClassificationScore`.
+    """
+    baseline = tfidf_baseline(train_texts, train_targets)
+    probabilities = np.zeros((len(texts), classes))
+    probabilities[:, baseline.classes_] = baseline.predict_proba(texts)
+    return classification_score(targets, probabilities)

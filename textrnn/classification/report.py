@@ -1,0 +1,90 @@
+"""The report of a trained classifier: metrics, figures and explanations of test texts."""
+
+import numpy as np
+
+from textrnn.classification import explanation, plots
+from textrnn.tasks.registry import python_functions
+
+
+def closing_metrics(classifier, result, score, part_scores, baseline_score):
+    """Collects what a training run writes to `metrics.json`.
+
+    Args:
+        classifier: The trained `textrnn.TextClassifier`.
+        result: The `TrainingResult` of `textrnn.training.fit`.
+        score: The classifier's `ClassificationScore` on the test set.
+        part_scores: A dict from the name of a part to its `ClassificationScore`; may be empty.
+        baseline_score: The `ClassificationScore` of the TF-IDF baseline.
+
+    Returns:
+        A dict for `textrnn.reporting.report.save_report`.
+    """
+    return {
+        "test": vars(score),
+        **{f"test_{name}_alone": vars(part_score) for name, part_score in part_scores.items()},
+        "tfidf_baseline": vars(baseline_score),
+        "temperature": classifier.temperature,
+        "best_epoch": result.best_epoch,
+        "stopped": result.stopped,
+        "training_seconds": result.seconds,
+        "training_texts_per_second": result.items_per_second,
+    }
+
+
+def save_test_report(folder, classifier, texts, targets, probabilities):
+    """Writes the scores of each class, the plots, and explanations of selected test texts.
+
+    Writes `classification.txt`, `classification.png`, `explanations.html` and `explanations.png`.
+
+    Args:
+        folder: An existing folder, a `pathlib.Path`.
+        classifier: A `textrnn.TextClassifier` with a preprocessor.
+        texts: Test texts, a list of str.
+        targets: True classes, ints `(texts,)`.
+        probabilities: Predicted probabilities `(texts, classes)`.
+
+    Returns:
+        The content of `classification.txt`: precision, recall and F1 of each class, a str.
+    """
+    from sklearn.metrics import classification_report
+
+    labels, predicted = classifier.labels, probabilities.argmax(axis=1)
+    found = np.union1d(targets, predicted)
+    table = classification_report(
+        targets, predicted, labels=found, target_names=[labels[i] for i in found], zero_division=0
+    )
+    (folder / "classification.txt").write_text(table, encoding="utf-8")
+    plots.classification(targets, probabilities, labels, folder / "classification.png")
+
+    explain = explanation.explainer(python_functions(classifier))
+    groups = [
+        (heading, explain([texts[row] for row in rows]))
+        for heading, rows in explanation.worth_a_look(targets, probabilities).items()
+    ]
+    (folder / "explanations.html").write_text(explanation.to_html(groups), encoding="utf-8")
+    plots.explanations([(heading, group[:3]) for heading, group in groups], folder / "explanations.png")
+    return table
+
+
+def truncation_warning(origins, tokens, limit):
+    """Returns a warning about texts that may be longer than the model reads, or None.
+
+    Args:
+        origins: Where each text comes from, a list of str.
+        tokens: The tokens of each text, cut after `limit`.
+        limit: The preprocessor's `sequence_length`.
+
+    Example:
+
+    >>> from textrnn.classification.report import truncation_warning
+    >>> truncation_warning(["a.csv, line 2", "a.csv, line 3"], [[5, 6], [5]], limit=2)
+    '1 of the training texts has 2 tokens or more and is cut to the first 2 (--max_tokens): a.csv, line 2'
+    """
+    full = [origin for origin, of_text in zip(origins, tokens, strict=True) if len(of_text) == limit]
+    if not full:
+        return None
+    has, is_cut, first = ("has", "is", "") if len(full) == 1 else ("have", "are", "first ")
+    return (
+        f"{len(full):,} of the training texts {has} {limit} tokens or more and {is_cut} cut to the first "
+        f"{limit} (--max_tokens): {first}{full[0]}"
+    )
