@@ -1,11 +1,11 @@
-"""The one exception that means: something a person gave us is wrong, and here is what to do."""
+"""The exception for invalid input from a user."""
 
 
 class InputError(ValueError):
-    """Raised for files, flags and prompts that cannot be used.
+    """Raised for invalid files, flags, prompts and arguments.
 
-    The message says what was given, what was expected and what to do. Recipes and the command line
-    print it without a traceback; everything else propagates as usual.
+    The message says what was given, what is expected and what to do. Recipes and the command line print it
+    without a traceback.
 
     Example:
 
@@ -17,7 +17,7 @@ class InputError(ValueError):
 
 
 def expect(condition, message):
-    """Raises an `InputError` with the message unless the condition holds.
+    """Raise an `InputError` with the message if the condition is false.
 
     Example:
 

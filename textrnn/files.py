@@ -1,4 +1,4 @@
-"""Writing files so that nothing a person made is lost."""
+"""Writing files atomically, and without losing earlier results."""
 
 import os
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path):
-    """Gives another name beside `path` to write to, and renames it to `path` if all went well.
+    """Context manager that yields a temporary path and renames it to `path` if no exception is raised.
 
     Args:
-        path: The file to be written; its folder is made if need be.
+        path: The file to write. Its folder is created if it does not exist.
 
     Example:
 
@@ -34,7 +34,9 @@ def replacing(path):
 
 
 def set_aside(path):
-    """Renames what an earlier run left at `path`, to `path-1`, `path-2`, ..., so that nothing is lost.
+    """Rename an existing file or folder to `path-1`, `path-2`, ..., whichever is free.
+
+    Example:
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -109,5 +109,5 @@ def test_config_restores_the_rate(layer):
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("rate", [-1.0, float("nan"), None, "1"])
 def test_wrong_rates_are_refused(layer, rate):
-    with pytest.raises(InputError, match="give the weight of the penalty, 0 or more"):
+    with pytest.raises(InputError, match="give the weight of the penalty, at least 0"):
         layer(rate)

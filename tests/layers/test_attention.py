@@ -79,7 +79,7 @@ def test_an_unknown_score_and_vectors_that_do_not_fit_are_refused():
         textrnn.InputError, match=r"no attention 'multiplicative': use additive, .* or scaled_general"
     ):
         GlobalAttention("multiplicative")
-    with pytest.raises(textrnn.InputError, match="queries 6 wide over a memory 3 wide"):
+    with pytest.raises(textrnn.InputError, match="queries have 6 features and the memory has 3"):
         GlobalAttention("dot")(QUERY, MEMORY[..., :3])
 
 

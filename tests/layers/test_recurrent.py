@@ -208,8 +208,8 @@ def test_auto_resolves_to_a_strategy():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strategy": "scam"}, "no strategy 'scam': use auto, loop, recompute or scan"),
-        ({"dropout": 1.0}, "dropout is 1.0: give a rate, a number of at least 0 and below 1"),
+        ({"strategy": "scam"}, "strategy is 'scam': use auto, loop, recompute or scan"),
+        ({"dropout": 1.0}, "dropout is 1.0: give a rate, at least 0 and below 1"),
         ({"recurrent_dropout": "x"}, "recurrent_dropout is 'x': give a rate"),
         ({"recurrent_dropout": [0.1]}, r"recurrent_dropout is \[0.1\]: give a rate"),
         ({"weight_drop": None}, "weight_drop is None: give a rate"),
@@ -218,13 +218,16 @@ def test_auto_resolves_to_a_strategy():
         ({"weight_drop": 1.5}, "weight_drop is 1.5: give a rate"),
         (
             {"cell": keras.layers.LSTMCell(UNITS), "recurrent_dropout": 0.1},
-            "recurrent_dropout is 0.1, but LSTMCell does not keep the contract of textrnn.Cell",
+            "recurrent_dropout is 0.1, but LSTMCell is not a textrnn.Cell: use a cell that is",
         ),
         (
             {"cell": keras.layers.LSTMCell(UNITS), "weight_drop": 0.1},
-            "weight_drop is 0.1, but LSTMCell does not",
+            "weight_drop is 0.1, but LSTMCell is not a textrnn.Cell",
         ),
-        ({"cell": keras.layers.LSTMCell(UNITS), "zoneout": 0.1}, "zoneout is 0.1, but LSTMCell does not"),
+        (
+            {"cell": keras.layers.LSTMCell(UNITS), "zoneout": 0.1},
+            "zoneout is 0.1, but LSTMCell is not a textrnn.Cell",
+        ),
     ],
 )
 def test_wrong_options_are_refused(options, message):

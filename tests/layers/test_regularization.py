@@ -95,7 +95,7 @@ def test_strategies_agree_on_values_and_gradients(name, kind, masked):
 def test_cells_without_recurrent_matrices_refuse_what_would_do_nothing(name, option):
     cell = GatedCell(UNITS, name)
     known_as = name if type(cell) is GatedCell else type(cell).__name__
-    message = f"{option} is 0.3, but the cell {known_as} has no recurrent matrices .* use dropout or zoneout"
+    message = f"{option} is 0.3, but the cell {known_as} has no recurrent matrices: use dropout or zoneout"
     wrapped = [
         Recurrent(cell, **{option: 0.3}),
         keras.layers.Bidirectional(Recurrent(cell, **{option: 0.3})),

@@ -139,5 +139,5 @@ def test_config_restores_every_option():
 
 
 def test_a_stack_without_cells_is_refused():
-    with pytest.raises(InputError, match="a stack needs at least one cell"):
+    with pytest.raises(InputError, match="cells is empty: give at least one cell"):
         RecurrentStack([])

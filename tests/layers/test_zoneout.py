@@ -156,7 +156,7 @@ def test_a_seed_repeats_the_draws_and_every_call_draws_anew():
         ([0.1, -0.2], "zoneout is -0.2: give a rate"),
         (
             [0.1, 0.2, 0.3],
-            r"the cell has 2 groups of states \(its states are of the groups \[0, 0, 1, None\]\): give one",
+            r"the cell has 2 groups of states \(zoneout_groups is \[0, 0, 1, None\]\): give one",
         ),
     ],
 )

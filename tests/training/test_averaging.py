@@ -1,4 +1,4 @@
-"""The mean of weights: of the right epochs, and only where it is better."""
+"""`AverageWeights` averages the right epochs, and keeps the mean only if it lowers the loss."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from textrnn.training import AverageWeights
 
 
 class Weights(keras.callbacks.Callback):
-    """Sets the only weight after every epoch, as if it had been learnt."""
+    """Sets the only weight and the validation loss after every epoch."""
 
     def __init__(self, values, losses):
         super().__init__()
@@ -32,26 +32,26 @@ VALUES, LOSSES = [10.0, -3.0, 5.0, -4.0], [1.0, 2.0, 3.0, 0.5]
 
 
 @pytest.mark.parametrize(("of", "mean"), [("last", 0.5), ("best", 3.0)])
-def test_the_mean_is_that_of_the_last_or_of_the_best_epochs(of, mean):
+def test_averages_the_last_or_the_best_epochs(of, mean):
     average = AverageWeights(2, of)
     model, loss = fitted(average, VALUES, LOSSES)
     assert average.apply(loss)
     np.testing.assert_allclose(model.trainable_variables[0].numpy(), [[mean]])
 
 
-def test_weights_that_are_better_than_their_mean_stay():
+def test_keeps_the_last_weights_if_the_mean_is_worse():
     average = AverageWeights(4)
     model, _ = fitted(average, VALUES, LOSSES)
     assert not average.apply(lambda: abs(float(model.trainable_variables[0].numpy()[0, 0]) + 4))
     np.testing.assert_array_equal(model.trainable_variables[0].numpy(), [[-4.0]])
 
 
-def test_one_epoch_has_no_mean():
+def test_a_count_of_one_disables_averaging():
     average = AverageWeights(1)
     _, loss = fitted(average, VALUES, LOSSES)
     assert not average.apply(loss)
 
 
-def test_it_knows_the_last_and_the_best_alone():
-    with pytest.raises(InputError, match="of is 'first': give last or best"):
+def test_other_values_of_of_are_refused():
+    with pytest.raises(InputError, match="of is 'first': use last or best"):
         AverageWeights(2, "first")

@@ -1,4 +1,4 @@
-"""The cross-entropy of tokens equals Keras's, in value and in gradient."""
+"""`TokenCrossentropy` has the values and gradients of Keras's losses."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ def keras_loss(label_smoothing):
 @pytest.mark.parametrize("weighted", [False, True], ids=["all", "weighted"])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("scale", [1.0, 300.0], ids=["usual", "large"])
-def test_values_and_gradients_are_keras_s(scale, label_smoothing, weighted):
+def test_values_and_gradients_equal_keras(scale, label_smoothing, weighted):
     tokens, logits = tokens_and_logits(scale)
     weights = {"sample_weight": np.random.randint(0, 2, (BATCH, TIME)) * 2.5} if weighted else {}
     ours, theirs = TokenCrossentropy(label_smoothing), keras_loss(label_smoothing)
@@ -42,7 +42,7 @@ def test_targets_may_have_a_dimension_of_one():
     assert loss(tokens[:, 0], logits[:, 0]).shape == (BATCH,)
 
 
-def test_impossible_logits_cost_nothing_that_is_not_finite():
+def test_infinite_logits_give_finite_losses_and_gradients():
     logits = np.array([[0.0, -np.inf, 0.0]], "float32")
     value, gradient = value_and_gradient(lambda x: TokenCrossentropy()(np.array([0]), x), logits)
     assert_close(value, np.log(2.0))
@@ -56,7 +56,7 @@ def test_half_precision_logits_are_summed_in_float32():
     )
 
 
-def test_config_restores_it():
+def test_config_restores_the_loss():
     loss = TokenCrossentropy(label_smoothing=0.2, reduction="sum")
     restored = keras.losses.deserialize(keras.losses.serialize(loss))
     assert isinstance(restored, TokenCrossentropy)

@@ -1,3 +1,5 @@
+"""`warmup_cosine` rises linearly and decays as a cosine."""
+
 import keras
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ def rates(schedule, steps):
 
 
 def expected(learning_rate, steps, rising):
-    """The schedule from its definition, step by step."""
+    """The schedule from its definition, for each step."""
     step = np.arange(steps)
     rise = learning_rate * (step + 1) / (rising + 1)
     fall = learning_rate * 0.5 * (1 + np.cos(np.pi * (step - rising) / (steps - rising)))
@@ -26,7 +28,7 @@ def test_warmup_cosine_rises_linearly_and_falls_as_a_cosine(steps, warmup, risin
     np.testing.assert_allclose(rates(schedule, range(steps)), expected(0.3, steps, rising), atol=1e-7)
 
 
-def test_warmup_cosine_wastes_no_update_and_ends_at_zero():
+def test_warmup_cosine_begins_above_zero_and_ends_at_zero():
     schedule = warmup_cosine(0.3, steps=1000)
     assert rates(schedule, range(1000)).min() > 0
     np.testing.assert_allclose(rates(schedule, [1000, 2000]), 0.0, atol=1e-7)
@@ -55,6 +57,6 @@ def test_schedules_are_serialised_with_their_optimizer():
         (0.1, 10, -0.1),
     ],
 )
-def test_impossible_numbers_are_refused(learning_rate, steps, warmup):
+def test_invalid_numbers_are_refused(learning_rate, steps, warmup):
     with pytest.raises(InputError):
         warmup_cosine(learning_rate, steps, warmup)

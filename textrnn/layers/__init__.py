@@ -1,4 +1,4 @@
-"""Cells over time: one layer, stacks of it, how a recurrence runs, and what regularises it."""
+"""Layers that run cells over time, stacks of them, attention, pooling and regularisers."""
 
 from textrnn.layers.activation_regularization import (
     ActivationRegularization,

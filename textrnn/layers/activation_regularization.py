@@ -1,4 +1,4 @@
-"""Penalties on a recurrent layer's outputs and on their change (Merity, McCann & Socher 2017; AWD-LSTM)."""
+"""Activation regularisation, AR and TAR (Merity, McCann & Socher 2017, arXiv 1708.01009)."""
 
 import numbers
 
@@ -9,22 +9,22 @@ from textrnn.errors import InputError
 
 
 class _Penalty(keras.layers.Layer):
-    """Passes its inputs on, and in training adds `rate` times the mean square of something to the loss."""
+    """Returns its inputs, and in training adds `rate` times a mean square to the loss."""
 
     def __init__(self, rate, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(rate, numbers.Real) or not float(rate) >= 0:
-            raise InputError(f"rate is {rate!r}: give the weight of the penalty, 0 or more")
+            raise InputError(f"rate is {rate!r}: give the weight of the penalty, at least 0")
         self.rate = float(rate)
         self.supports_masking = True
 
     def build(self, inputs_shape):
-        """Nothing to make: it has no weights."""
+        """Do nothing, since the layer has no weights."""
 
     def call(self, inputs, mask=None, training=False):
-        """Adds the penalty; see the class."""
+        """Return the inputs, and add the penalty in training."""
         if training and self.rate:
-            # Half precision loses small squares.
+            # In half precision small squares underflow.
             dtype = keras.backend.result_type(inputs.dtype, "float32")
             self.add_loss(self.rate * self._penalty(ops.cast(inputs, dtype), mask))
         return inputs
@@ -40,27 +40,26 @@ class _Penalty(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("textrnn")
 class ActivationRegularization(_Penalty):
-    """AR: keeps outputs small. Adds rate · mean(h²) to the training loss, and passes its inputs on.
+    """Activation regularisation (AR): adds rate · mean(h²) to the training loss.
 
-    The mean is over all features of all valid steps of all rows, in float32 at the least. Without padding
-    it is that of the authors' AWD-LSTM code (`alpha`, 2 there), which takes it over everything, and of the
-    last layer's outputs after dropout. The paper writes the L2 norm; the code, which settles it, the mean
-    of squares. Inference is unaffected, and so is the loss of an evaluation.
+    The mean is over the features of all valid steps, in float32 or higher. The paper writes the L2 norm, and
+    the authors' AWD-LSTM code uses the mean of squares, as here. There it is applied to the outputs of the
+    last layer after dropout, with a rate (`alpha`) of 2. The loss of an evaluation has no penalty.
 
     Args:
         rate: α, the weight of the penalty.
-        **kwargs: of `keras.layers.Layer`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: `(batch, time, features)`.
-        mask: `(batch, time)`, True where a step is valid, or None: then all are.
-        training: whether to add the penalty.
+        mask: `(batch, time)`, True where a step is valid. By default all steps are.
+        training: Whether to add the penalty.
 
     Returns:
         The inputs.
 
     Raises:
-        InputError: for a rate that is no number, or below 0.
+        InputError: If the rate is no number, or is below 0.
 
     Example:
     >>> import numpy as np
@@ -77,17 +76,16 @@ class ActivationRegularization(_Penalty):
 
 @keras.saving.register_keras_serializable("textrnn")
 class TemporalActivationRegularization(_Penalty):
-    """TAR: keeps outputs slow. Adds rate · mean((h(t) − h(t−1))²) to the training loss, and passes h on.
+    """Temporal activation regularisation (TAR): adds rate · mean((h(t) − h(t−1))²) to the training loss.
 
-    The mean is over all features of all pairs of consecutive steps that are both valid, in float32 at the
-    least, and 0 where there is no pair. Without padding it is that of the authors' AWD-LSTM code (`beta`, 1
-    there), which takes it over everything, and of the last layer's outputs before dropout. As there, the
-    first step of a window has no step before it, though its states may come from another window. Inference
-    is unaffected, and so is the loss of an evaluation.
+    The mean is over the features of all pairs of consecutive valid steps, in float32 or higher. It is 0 if
+    there is no pair. The authors' AWD-LSTM code applies it to the outputs of the last layer before dropout,
+    with a rate (`beta`) of 1. As there, the first step of a window has no predecessor, even if its initial
+    states come from another window. The loss of an evaluation has no penalty.
 
     Args:
         rate: β, the weight of the penalty.
-        **kwargs: of `keras.layers.Layer`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments, result and errors are those of `ActivationRegularization`.
 
@@ -106,7 +104,7 @@ class TemporalActivationRegularization(_Penalty):
 
 
 def _mean_square(x, mask):
-    """The mean square of x `(batch, time, features)` where mask `(batch, time)` is True; 0 if nowhere."""
+    """The mean square of x `(batch, time, features)` where mask `(batch, time)` is True, or 0."""
     squares = ops.mean(ops.square(x), axis=-1)
     valid = ops.ones_like(squares) if mask is None else ops.cast(mask, squares.dtype)
     return ops.sum(squares * valid) / ops.maximum(ops.sum(valid), 1)

@@ -1,4 +1,4 @@
-"""Attention of a decoder over what an encoder made of a sequence."""
+"""`GlobalAttention`, the attention of a decoder over the outputs of an encoder."""
 
 import keras
 from keras import ops
@@ -7,37 +7,38 @@ from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
 
 SCORES = ("additive", "dot", "general", "scaled_dot", "scaled_general")
-"""The ways in which `GlobalAttention` compares a query with a step of the memory."""
+"""The score functions of `GlobalAttention`."""
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class GlobalAttention(keras.layers.Layer):
-    """Weighs all steps of a memory by how well they go with a query.
+    """Global attention over all steps of a memory, with the projections of the papers.
 
-    `keras.layers.Attention` and `keras.layers.AdditiveAttention` compare queries and keys as they are given;
-    this layer has the projections of the papers, and hands out the keys, which a decoding loop needs once.
+    Unlike `keras.layers.Attention` and `keras.layers.AdditiveAttention`, it projects queries and memory, and
+    `keys` returns the projected memory, which a decoding loop computes once.
 
     Args:
-        score: how a query q and a step m of the memory are compared. `"additive"`: v·tanh(W q + U m)
-            (Bahdanau et al. 2015, arXiv 1409.0473); `"dot"`: q·m; `"general"`: q·W m (both Luong et al. 2015,
-            arXiv 1508.04025); `"scaled_dot"` and `"scaled_general"`: these divided by the root of the
-            query's width, as in Vaswani et al. 2017, arXiv 1706.03762. Without it the weights of wide vectors
-            are soon all 0 but one, and what is not looked at learns nothing.
-        units: the width of W and U in `"additive"`; as wide as the query if None.
-        **kwargs: of `keras.layers.Layer`.
+        score: The score function of a query q and a step m of the memory. `"additive"` is v·tanh(W q + U m)
+            (Bahdanau et al. 2015, arXiv 1409.0473). `"dot"` is q·m and `"general"` is q·W m (Luong et al.
+            2015, arXiv 1508.04025). `"scaled_dot"` and `"scaled_general"` divide these by the square root of
+            the query's width (Vaswani et al. 2017, arXiv 1706.03762). Unscaled scores of wide vectors
+            saturate the softmax, and steps with weight 0 get no gradient.
+        units: The width of W and U in `"additive"`. The default is the query's width.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         query: `(batch, steps, features)`.
         memory: `(batch, time, memory_features)`.
         memory_mask: `(batch, time)`, True where a step of the memory is valid, or None.
-        keys: what `keys(memory)` gave, if it has been computed already.
+        keys: The result of `keys(memory)`, if it has been computed before.
 
     Returns:
-        `(context, weights)`: the weighted mean of the memory, `(batch, steps, memory_features)`, and its
-        weights, `(batch, steps, time)`, which sum to 1 over the valid steps; both zeros where there are none.
+        `(context, weights)`: the weighted mean of the memory, `(batch, steps, memory_features)`, and the
+        weights, `(batch, steps, time)`, which sum to 1 over the valid steps. Both are zero if no step is
+        valid.
 
     Raises:
-        InputError: for an unknown score, and for dot products of vectors of different widths.
+        InputError: If the score is unknown, or is a dot product of vectors of different widths.
 
     Example:
     >>> import numpy as np
@@ -56,7 +57,7 @@ class GlobalAttention(keras.layers.Layer):
         self.units = units
 
     def build(self, query_shape, memory_shape):
-        """Makes the projections, for queries and memories of these shapes."""
+        """Create the projections for queries and memories of these shapes."""
         query_width, memory_width = query_shape[-1], memory_shape[-1]
         if self.score == "additive":
             units = self.units or query_width
@@ -67,24 +68,24 @@ class GlobalAttention(keras.layers.Layer):
             self.memory_kernel = self._kernel((memory_width, query_width), "memory_kernel")
         elif query_width != memory_width:
             raise InputError(
-                f"{self.score} attention of queries {query_width} wide over a memory {memory_width} wide: "
-                'make them as wide as each other, or use "general" or "additive"'
+                f"score is {self.score!r}, but queries have {query_width} features and the memory has "
+                f'{memory_width}: give both the same number, or use score="general" or "additive"'
             )
 
     def _kernel(self, shape, name):
         return self.add_weight(shape=shape, initializer="glorot_uniform", name=name)
 
     def keys(self, memory):
-        """What queries are compared with, `(batch, time, features)`: the memory, projected once for all."""
+        """The keys that queries are compared with: the projected memory, `(batch, time, features)`."""
         keys = memory
         if self.score in ("additive", "general", "scaled_general"):
             keys = ops.matmul(memory, self.memory_kernel)
-        if self.score in ("scaled_dot", "scaled_general"):  # here, which is once, rather than in each product
+        if self.score in ("scaled_dot", "scaled_general"):  # scaling the keys is done once for all queries
             keys = keys * keys.shape[-1] ** -0.5
         return keys
 
     def call(self, query, memory, memory_mask=None, keys=None):
-        """The context of each query and its weights; see the class."""
+        """Compute the context and the weights of each query. The class docstring has the shapes."""
         keys = self.keys(memory) if keys is None else keys
         if self.score == "additive":
             projected = ops.matmul(query, self.query_kernel)
@@ -96,11 +97,11 @@ class GlobalAttention(keras.layers.Layer):
         return ops.matmul(ops.cast(weights, memory.dtype), memory), weights
 
     def compute_mask(self, *_, **__):
-        """None: a mask of the queries is the caller's to apply."""
+        """None. The caller applies the mask of the queries."""
         return None
 
     def compute_output_shape(self, query_shape, memory_shape, **_):
-        """The shapes of the context and of the weights."""
+        """The shapes of the context and the weights."""
         batch, steps, _ = query_shape
         return (batch, steps, memory_shape[-1]), (batch, steps, memory_shape[1])
 
@@ -114,7 +115,7 @@ def _softmax(scores, mask):
     if mask is None:
         return ops.softmax(scores, axis=-1)
     mask = ops.expand_dims(mask, 1)
-    # Before the softmax, so that no score of padding makes those of valid steps vanish; and after it, for
-    # memories that have none.
+    # Before the softmax, so that a large score at padding does not underflow the others. After it, for rows
+    # without a valid step.
     scores = ops.where(mask, scores, ops.cast(-1e9, scores.dtype))
     return ops.softmax(scores, axis=-1) * ops.cast(mask, scores.dtype)

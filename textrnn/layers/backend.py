@@ -1,19 +1,25 @@
-"""The one place in cells and layers that branches on Keras's backend."""
+"""Loops, gradients and devices: the only module of cells and layers that branches on Keras's backend.
 
-from collections.abc import Callable
+Tensors of sequences are time-major: `(time, batch, ...)`.
+"""
+
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor, at_least_float32
+from textrnn.cells.base import Tensor
 from textrnn.errors import InputError
 
 Fold = Callable[..., tuple[list[Tensor], list]]
 
 
-def values(tensors):
-    """The tensors as they are now: Keras's variables may be assigned to before a gradient is asked for."""
+def current_values(tensors: Iterable) -> list[Tensor]:
+    """Tensors with the current values of tensors or Keras variables.
+
+    A later assignment to a variable does not change them, so a gradient sees the values of the forward pass.
+    """
     tensors = [ops.convert_to_tensor(x) for x in tensors]
     if keras.backend.backend() == "jax":
         return tensors
@@ -22,41 +28,34 @@ def values(tensors):
     return [tf.identity(x) for x in tensors]
 
 
-def upstream_of(given) -> list[Tensor]:
-    """What a custom gradient is handed over, as one list of tensors: on TensorFlow it is one argument for
-    each result, perhaps sparse, on JAX one tuple."""
+def upstream_gradients(arguments: tuple) -> list[Tensor]:
+    """The positional arguments of a custom gradient as one list of dense tensors.
+
+    TensorFlow passes one argument for each result, which may be sparse. JAX passes one tuple.
+    """
     if keras.backend.backend() == "jax":
-        return keras.tree.flatten(given)
+        return keras.tree.flatten(arguments)
     import tensorflow as tf
 
-    return [tf.convert_to_tensor(d) for d in given]
+    return [tf.convert_to_tensor(d) for d in arguments]
 
 
-def first_derivative(d: Tensor) -> Tensor:
-    """d, which refuses to be differentiated: what a forward pass has kept is a constant to its gradient, so
-    that a derivative of that would be wrong."""
+def forbid_second_derivative(gradient: Tensor) -> Tensor:
+    """The same gradient, which raises an error when it is differentiated.
 
-    def checked(d):
-        def gradient(*_, **__):
+    A custom gradient treats what the forward pass kept as constants, so its derivative would be wrong.
+    """
+
+    def identity(x):
+        def raise_error(*_, **__):
             raise InputError(
-                "there are no second derivatives through the strategies recompute and scan: use "
-                "strategy='loop' for them"
+                "the strategies recompute and scan have no second derivatives. "
+                "For them, use Recurrent(cell, strategy='loop')"
             )
 
-        return d, gradient
+        return x, raise_error
 
-    return ops.custom_gradient(checked)(d)
-
-
-def zero_total(x):
-    """Where a sum over all steps begins."""
-    return ops.zeros_like(x, dtype=at_least_float32(x))
-
-
-def outer_sum(x, d):
-    """The gradient of a kernel `(n, m)` from all steps: x `(time, batch, n)`, d `(time, batch, m)`."""
-    x, d = (ops.reshape(a, (-1, a.shape[-1])) for a in (x, d))
-    return ops.matmul(ops.transpose(x), d)
+    return ops.custom_gradient(identity)(gradient)
 
 
 def fold(
@@ -67,76 +66,71 @@ def fold(
     reverse: bool = False,
     differentiated: bool = False,
 ) -> tuple[list[Tensor], list]:
-    """Folds `body` over the leading axis of `inputs`, as a loop of the backend.
+    """Run `body` at each step of the leading axis of `inputs`, in a loop of the backend.
 
     Args:
-        body: (carry, one step of each input) -> (new carry, one step of each output), all lists of tensors.
-        carry: what the first step starts from.
-        inputs: each a tensor `(time, ...)`, or what an earlier fold gave as an output.
-        outputs_like: for each output a tensor with the shape and dtype of one of its steps; or one of
-            `inputs` that an earlier fold gave, which it may take the memory of, step by step.
-        reverse: whether to go from the last step to the first; outputs stay at the places of their steps.
-        differentiated: whether the backend is going to differentiate the loop.
+        body: `(carry, inputs of one step) -> (new carry, outputs of one step)`, all lists of tensors.
+        carry: The carry of the first step.
+        inputs: Tensors `(time, ...)`, or outputs of an earlier fold.
+        outputs_like: For each output, a tensor with the shape and dtype of one step. It may also be an item
+            of `inputs` that is an output of an earlier fold, whose memory is then overwritten step by step.
+        reverse: Whether to run from the last step to the first. Outputs keep the positions of their steps.
+        differentiated: Whether the backend will differentiate the loop.
 
     Returns:
-        The last carry, and the outputs as the backend keeps them: see `stacked`. In a graph, outputs that are
-        one and the same tensor are kept once.
+        The last carry, and the outputs in the backend's own form, see `stack_outputs`. In a graph, outputs
+        that are the same tensor are stored once.
 
     Raises:
-        InputError: for sequences that are known to have no steps.
+        InputError: If the sequences are known to have no steps, or the backend is not supported.
     """
     if inputs[0].shape[0] == 0:
         raise InputError("the sequences have no steps: give at least one")
     backend = keras.backend.backend()
     if backend not in _FOLDS:
-        raise InputError(f"textrnn runs on the backends {' and '.join(_FOLDS)}: {backend} is not one of them")
-    kept_as: list[int] = []
-    eager = (
-        executes_eagerly()
-    )  # two outputs may then be one tensor by chance, at one step and not at the next
+        raise InputError(f"the Keras backend is {backend}: textrnn supports {' and '.join(_FOLDS)}")
+    stored_at: list[int] = []
+    # In eager execution two outputs may be the same tensor at one step only, so each is stored.
+    eager = _runs_eagerly()
 
-    def without_repetitions(carry, inputs):
+    def store_once(carry, inputs):
         carry, outputs = body(carry, inputs)
-        same = [next(i for i, other in enumerate(outputs) if other is y) for y in outputs]
-        kept_as[:] = range(len(outputs)) if eager else same
-        return carry, [
-            y if place == i else None for i, (place, y) in enumerate(zip(kept_as, outputs, strict=True))
-        ]
+        first = [next(i for i, other in enumerate(outputs) if other is y) for y in outputs]
+        stored_at[:] = range(len(outputs)) if eager else first
+        return carry, [y if stored_at[i] == i else None for i, y in enumerate(outputs)]
 
-    carry, outputs = _FOLDS[backend](
-        without_repetitions, carry, inputs, outputs_like, reverse, differentiated
-    )
-    return carry, [outputs[place] for place in kept_as]
+    carry, outputs = _FOLDS[backend](store_once, carry, inputs, outputs_like, reverse, differentiated)
+    return carry, [outputs[i] for i in stored_at]
 
 
-def stacked(sequences: list) -> list[Tensor]:
-    """Outputs of a fold as tensors `(time, ...)`."""
+def stack_outputs(outputs: list) -> list[Tensor]:
+    """Outputs of `fold` as tensors `(time, ...)`."""
     if keras.backend.backend() == "jax":
-        return list(sequences)
-    # One that stands for several outputs is stacked once.
-    tensors = {id(x): x.stack() for x in sequences}
-    return [tensors[id(x)] for x in sequences]
+        return list(outputs)
+    # An array that stands for several outputs is stacked once.
+    tensors = {id(x): x.stack() for x in outputs}
+    return [tensors[id(x)] for x in outputs]
 
 
 def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated):
     import tensorflow as tf
 
-    def array(x):
+    def is_array(x):
         return isinstance(x, tf.TensorArray)
 
-    steps = next(x.shape[0] or tf.shape(x)[0] for x in inputs if not array(x))
-    # A slice of the leading axis is no copy. But its gradient is a dense zero tensor a step, which makes
-    # time quadratic: what is going to be differentiated is read from arrays.
+    steps = next(x.shape[0] or tf.shape(x)[0] for x in inputs if not is_array(x))
+    # A slice of the leading axis is no copy, but its gradient is a dense tensor of zeros for each step, which
+    # takes quadratic time. So a loop that will be differentiated reads from arrays.
     if differentiated:
         inputs = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
-    # Arrays rather than stacked tensors are handed from a forward loop to its backward loop: stacking copies.
-    # In a graph, writing to an array gives another one. Eagerly it changes what a tape may need again.
-    overwritten = {} if executes_eagerly() else {id(y): i for i, y in enumerate(outputs_like) if array(y)}
+    # A backward loop gets the arrays of its forward loop: stacking them would copy. In a graph, a write gives
+    # a new array. In eager execution it changes the array, which a persistent tape may read again.
+    overwritten = {} if _runs_eagerly() else {id(y): i for i, y in enumerate(outputs_like) if is_array(y)}
 
     def writer(like):
         if id(like) in overwritten:
             return like
-        shape = like.element_shape if array(like) else like.shape
+        shape = like.element_shape if is_array(like) else like.shape
         return tf.TensorArray(like.dtype, steps, element_shape=shape, clear_after_read=False)
 
     def advance(count, carry, writers):
@@ -144,18 +138,18 @@ def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated)
         begin, end = tf.reshape(time, [1]), tf.reshape(time + 1, [1])
 
         def read(x):
-            if not array(x):
+            if not is_array(x):
                 return tf.strided_slice(x, begin, end, [1], shrink_axis_mask=1)
-            # Read through the loop's own variable, so that nothing else refers to what is overwritten.
+            # Read through the loop variable, so that nothing else refers to an overwritten array.
             return (writers[overwritten[id(x)]] if id(x) in overwritten else x).read(time)
 
         new_carry, outputs = body(carry, [read(x) for x in inputs])
         for new, old in zip(new_carry, carry, strict=True):
-            new.set_shape(old.shape)  # what is known before the first step holds after each
+            new.set_shape(old.shape)  # static shapes do not change from step to step
         written = [w if y is None else w.write(time, y) for w, y in zip(writers, outputs, strict=True)]
         return count + 1, new_carry, written
 
-    # XLA can differentiate a loop only if it knows how often it runs at most.
+    # XLA differentiates a loop only if it knows the maximum number of iterations.
     _, carry, writers = tf.while_loop(
         lambda count, *_: count < steps,
         advance,
@@ -174,35 +168,39 @@ def _fold_jax(body, carry, inputs, outputs_like, reverse, differentiated):
 _FOLDS: dict[str, Fold] = {"tensorflow": _fold_tensorflow, "jax": _fold_jax}
 
 
-def vector_jacobian(function: Callable, arguments: tuple, cotangents: list[Tensor]) -> tuple[Any, Any]:
-    """The vector-Jacobian product of a function at a point.
+def vector_jacobian_product(
+    function: Callable, arguments: tuple, cotangents: list[Tensor]
+) -> tuple[Any, Any]:
+    """The vector-Jacobian product of a function.
 
     Args:
-        function: pure, `function(*arguments) -> (outputs, others)`, where outputs is a list of tensors.
-        arguments: nested lists of tensors.
-        cotangents: a tensor for each output.
+        function: A pure function `function(*arguments) -> (outputs, auxiliary)`, where outputs is a list of
+            tensors.
+        arguments: Nested lists of tensors.
+        cotangents: A tensor for each output.
 
     Returns:
-        The gradients, structured as `arguments`, zero where nothing depends on them; and the others.
+        The gradients, with the structure of `arguments`, and the auxiliary outputs. Gradients are zeros where
+        the outputs do not depend on an argument.
     """
     if keras.backend.backend() == "jax":
         import jax
 
-        _, pull_back, others = jax.vjp(function, *arguments, has_aux=True)
-        return pull_back(cotangents), others
+        _, pull_back, auxiliary = jax.vjp(function, *arguments, has_aux=True)
+        return pull_back(cotangents), auxiliary
     import tensorflow as tf
 
-    if executes_eagerly():  # one tensor that stands for two arguments would get the gradients of both, twice
+    if _runs_eagerly():  # a tensor passed as two arguments would get the gradient of both, twice
         arguments = keras.tree.map_structure(tf.identity, arguments)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(arguments)
-        outputs, others = function(*arguments)
+        outputs, auxiliary = function(*arguments)
     gradients = tape.gradient(outputs, arguments, cotangents, unconnected_gradients="zero")
-    return gradients, others
+    return gradients, auxiliary
 
 
-def executes_eagerly():
-    """Whether a loop calls its body for each step, rather than once to see what it does."""
+def _runs_eagerly():
+    """Whether a loop calls its body at every step, and not once to trace it."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -212,8 +210,8 @@ def executes_eagerly():
     return tf.executing_eagerly()
 
 
-def accelerated() -> bool:
-    """Whether the backend computes on something else than a CPU."""
+def has_accelerator() -> bool:
+    """Whether the backend computes on a device other than a CPU."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -224,11 +222,11 @@ def accelerated() -> bool:
 
 
 def parallel_scan(a: Tensor, b: Tensor, reverse: bool = False) -> Tensor:
-    """All c(t) = a(t) ⊙ c(t−1) + b(t) with nothing before the first step, in a logarithmic number of turns.
+    """All c(t) = a(t) ⊙ c(t−1) + b(t), with zeros before the first step, in O(log T) steps.
 
     Args:
         a, b: `(time, batch, n)`.
-        reverse: whether c(t) depends on c(t+1) instead.
+        reverse: Whether c(t) depends on c(t+1) instead.
     """
     if keras.backend.backend() == "jax":
         from jax import lax
@@ -238,23 +236,25 @@ def parallel_scan(a: Tensor, b: Tensor, reverse: bool = False) -> Tensor:
             return a1 * a2, a2 * b1 + b2
 
         return lax.associative_scan(combine, (a, b), reverse=reverse)[1]
-    return _doubling_tensorflow(a, b, reverse)
+    return _parallel_scan_tensorflow(a, b, reverse)
 
 
-def _doubling_tensorflow(a, b, reverse):
-    # Each turn joins to what every step knows of the last n steps what the step n before it knows of its own:
-    # more work than combining in pairs, but no shape depends on the turn, so XLA compiles it too, and the
-    # number of steps may be unknown.
+def _parallel_scan_tensorflow(a, b, reverse):
+    """A scan by doubling (Hillis & Steele 1986): after k iterations each step covers the last 2^k steps.
+
+    It does more arithmetic than combining in pairs, but its shapes are the same in every iteration. So XLA
+    compiles it, and the number of steps may be unknown.
+    """
     import tensorflow as tf
 
     steps = tf.shape(a)[0]
     time = tf.reshape(tf.range(steps), [-1] + [1] * (len(a.shape) - 1))
 
-    def turn(reach, a, b):
-        joins = time < steps - reach if reverse else time >= reach
+    def double(reach, a, b):
+        has_earlier = time < steps - reach if reverse else time >= reach
         shift = -reach if reverse else reach
-        a_before = tf.where(joins, tf.roll(a, shift, 0), tf.ones_like(a))
-        b_before = tf.where(joins, tf.roll(b, shift, 0), tf.zeros_like(b))
-        return 2 * reach, a * a_before, a * b_before + b
+        a_earlier = tf.where(has_earlier, tf.roll(a, shift, 0), tf.ones_like(a))
+        b_earlier = tf.where(has_earlier, tf.roll(b, shift, 0), tf.zeros_like(b))
+        return 2 * reach, a * a_earlier, a * b_earlier + b
 
-    return tf.while_loop(lambda reach, *_: reach < steps, turn, (tf.constant(1), a, b))[2]
+    return tf.while_loop(lambda reach, *_: reach < steps, double, (tf.constant(1), a, b))[2]

@@ -1,4 +1,4 @@
-"""Dropout of what goes into a recurrence, of what its kernels multiply, and of the kernels themselves."""
+"""Dropout of the inputs, recurrent inputs, recurrent kernels and word embeddings of a recurrent layer."""
 
 import numbers
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ _PREFIX = "dropout/"
 
 
 def check_rate(name: str, rate: float) -> float:
-    """The rate as a float, if it is one.
+    """Check a rate and return it as a float.
 
     Raises:
-        InputError: if it is no number, of Python's or NumPy's, or not in [0, 1).
+        InputError: If it is not a Python or NumPy number in [0, 1).
 
     Example:
     >>> from textrnn.layers.dropout import check_rate
@@ -24,14 +24,14 @@ def check_rate(name: str, rate: float) -> float:
     0.5
     """
     if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
-        raise InputError(f"{name} is {rate!r}: give a rate, a number of at least 0 and below 1")
+        raise InputError(f"{name} is {rate!r}: give a rate, at least 0 and below 1")
     return float(rate)
 
 
 def locked_mask(batch_size: int | Tensor, size: int, rate: float, dtype: str, seed) -> Tensor:
-    """What to multiply each step by, `(batch_size, size)`: 0 with probability `rate`, else 1 / (1 − rate).
+    """A dropout mask `(batch_size, size)`: 0 with probability `rate`, and 1 / (1 − rate) otherwise.
 
-    The same at every step, it is locked or variational dropout (Gal & Ghahramani 2016).
+    Used at every step of a sequence, it gives locked (variational) dropout (Gal & Ghahramani 2016).
     """
     return keras.random.dropout(ops.ones((batch_size, size), dtype=dtype), rate, seed=seed)
 
@@ -44,19 +44,19 @@ def drop_recurrent(
     rate: float,
     seed,
 ) -> tuple[Callable, dict[str, Tensor]]:
-    """Recurrent dropout: a mask of its own, the same at every step, on what each recurrent kernel multiplies.
+    """Apply recurrent dropout to a step: locked dropout of the inputs of each recurrent kernel.
 
     Args:
-        step: a cell's `step`.
-        kernels: the cell's `recurrent_kernels`, each `(n, m)`; the masks are `(batch_size, n)`.
-        weights: the cell's `elementwise_weights`.
-        batch_size: how many rows the masks have.
-        rate: the fraction to drop.
-        seed: a `keras.random.SeedGenerator`.
+        step: A cell's `step`.
+        kernels: The cell's `recurrent_kernels`, each `(n, m)`. The masks are `(batch_size, n)`.
+        weights: The cell's `elementwise_weights`.
+        batch_size: The number of rows.
+        rate: Fraction to drop.
+        seed: A `keras.random.SeedGenerator`.
 
     Returns:
-        The step and the weights to use in place of those given. The masks are among the weights, so that
-        a strategy sees all that the step uses.
+        The new step, and its weights. The masks are among the weights, so that a strategy knows all that the
+        step reads.
     """
     masks = {
         _PREFIX + name: locked_mask(batch_size, kernel.shape[0], rate, kernel.dtype, seed)
@@ -73,45 +73,44 @@ def drop_recurrent(
 
 
 def drop_weights(kernels: Mapping[str, Tensor], rate: float, seed) -> dict[str, Tensor]:
-    """Weight drop: the recurrent kernels with one mask for all steps and rows (Merity et al. 2018).
+    """Apply weight drop: dropout of the recurrent kernels' entries (Merity et al. 2018).
 
     Args:
-        kernels: a cell's `recurrent_kernels`.
-        rate: the fraction of their entries to drop.
-        seed: a `keras.random.SeedGenerator`.
+        kernels: A cell's `recurrent_kernels`.
+        rate: Fraction of the entries to drop.
+        seed: A `keras.random.SeedGenerator`.
 
     Returns:
-        The kernels to use in place of those given: entries are 0 with probability `rate`, and the others
-        divided by 1 − rate.
+        The new kernels. An entry is 0 with probability `rate`, and is divided by 1 − rate otherwise.
     """
     return {name: keras.random.dropout(kernel, rate, seed=seed) for name, kernel in kernels.items()}
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class EmbeddingDropout(keras.layers.Layer):
-    """Drops whole words: a word that is dropped is dropped wherever it occurs in the batch.
+    """Embedding dropout: zeroes the vectors of a fraction of the word types, with one mask per batch.
 
-    One mask over the vocabulary is drawn for a batch; the vectors of the words that stay are divided by
+    A dropped word is dropped wherever it occurs in the batch. The vectors of other words are divided by
     1 − rate (Gal & Ghahramani 2016; Merity et al. 2018, Regularizing and optimizing LSTM language models).
-    It is the same as dropping rows of the embedding matrix where it is looked up, and not where it is tied
-    to the output.
+    The result is that of dropping rows of the embedding matrix at the lookup. An output layer with tied
+    weights is not affected.
 
     Args:
-        rate: the fraction of the vocabulary to drop in training.
-        vocabulary_size: how many different words there are.
-        seed: an int, or None.
-        **kwargs: of `keras.layers.Layer`.
+        rate: Fraction of the vocabulary to drop in training.
+        vocabulary_size: Number of word types.
+        seed: An int, or None.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        embedded: the words' vectors, `(batch, time, n)`.
-        token_ids: integers from 0 to `vocabulary_size` − 1, `(batch, time)`.
-        training: whether to drop.
+        embedded: The vectors of the words, `(batch, time, n)`.
+        token_ids: Integers from 0 to `vocabulary_size` − 1, `(batch, time)`.
+        training: Whether to drop words.
 
     Returns:
         `(batch, time, n)`.
 
     Raises:
-        InputError: for a rate outside [0, 1), or a vocabulary without words.
+        InputError: If the rate is not in [0, 1), or `vocabulary_size` is below 1.
 
     Example:
     >>> import numpy as np
@@ -126,7 +125,7 @@ class EmbeddingDropout(keras.layers.Layer):
     def __init__(self, rate, vocabulary_size, seed=None, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(vocabulary_size, numbers.Integral) or vocabulary_size < 1:
-            raise InputError(f"vocabulary_size is {vocabulary_size!r}: give the number of words, 1 or more")
+            raise InputError(f"vocabulary_size is {vocabulary_size!r}: give the number of words, at least 1")
         self.rate = check_rate("rate", rate)
         self.vocabulary_size = int(vocabulary_size)
         self.seed = seed
@@ -134,17 +133,17 @@ class EmbeddingDropout(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, embedded_shape, token_ids_shape):
-        """Nothing to make: it has no weights."""
+        """Do nothing, since the layer has no weights."""
 
     def call(self, embedded, token_ids, training=False):
-        """Drops words; see the class."""
+        """Drop words. The class docstring has the shapes."""
         if not (training and self.rate):
             return embedded
         kept = locked_mask(self.vocabulary_size, 1, self.rate, embedded.dtype, self.seed_generator)
         return embedded * ops.take(kept, token_ids, axis=0)
 
     def compute_output_shape(self, embedded_shape, token_ids_shape):
-        """The shape of the vectors."""
+        """The shape of `embedded`."""
         return embedded_shape
 
     def get_config(self):

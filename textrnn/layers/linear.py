@@ -1,6 +1,6 @@
-"""Linear recurrences c(t) = a(t) ⊙ c(t−1) + b(t), for cells whose coefficients depend on the input alone.
+"""The strategy `scan`: linear recurrences c(t) = a(t) ⊙ c(t−1) + b(t), whose coefficients need no state.
 
-Every tensor of a sequence is time-major: `(time, batch, n)`.
+Tensors of sequences are time-major: `(time, batch, n)`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,21 +8,27 @@ from collections.abc import Mapping, Sequence
 from keras import ops
 
 from textrnn.cells.base import Cell, Tensor, at_least_float32
-from textrnn.layers.backend import accelerated, first_derivative, fold, parallel_scan, stacked, upstream_of
+from textrnn.layers.backend import (
+    fold,
+    forbid_second_derivative,
+    has_accelerator,
+    parallel_scan,
+    stack_outputs,
+    upstream_gradients,
+)
 
 
 def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = False) -> Tensor:
-    """All c(t) = a(t) ⊙ c(t−1) + b(t), with c before the first step given.
+    """All c(t) = a(t) ⊙ c(t−1) + b(t), from a given c before the first step.
 
-    Its gradient is a linear recurrence too, from the last step to the first, and runs in the same way:
-    nothing is kept but a and c, and the backend differentiates no loop.
+    The gradient is a linear recurrence from the last step to the first, and runs in the same way. It needs
+    only a and c, and the backend differentiates no loop.
 
     Args:
         a, b: `(time, batch, n)`.
         initial: `(batch, n)`.
-        parallel: whether to combine steps in pairs, pairs of pairs and so on: more arithmetic, in a number of
-            turns that grows with the logarithm of time, which suits accelerators. Otherwise one step after
-            another.
+        parallel: Whether to run a parallel scan, in O(log T) steps. It does more arithmetic than the default,
+            one step after another, and suits accelerators.
 
     Returns:
         `(time, batch, n)`.
@@ -40,46 +46,16 @@ def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = Fa
         c = run(a, b, initial)
 
         def gradient(*upstream, **_):
-            # d(t) = d_c(t) + a(t+1) ⊙ d(t+1), what c(t) is worth to all that comes after it.
-            (d_c,) = upstream_of(upstream)
-            following = ops.concatenate([a[1:], ops.zeros_like(a[:1])], axis=0)
-            d = run(following, d_c, ops.zeros_like(initial), reverse=True)
-            gradients = d * _delayed(c, initial), d, a[0] * d[0]
-            return tuple(first_derivative(gradient) for gradient in gradients)
+            # d(t) = d_c(t) + a(t+1) ⊙ d(t+1) is the gradient of c(t), later steps included.
+            (d_c,) = upstream_gradients(upstream)
+            a_next = ops.concatenate([a[1:], ops.zeros_like(a[:1])], axis=0)
+            d = run(a_next, d_c, ops.zeros_like(initial), reverse=True)
+            gradients = d * _previous(c, initial), d, a[0] * d[0]
+            return tuple(forbid_second_derivative(gradient) for gradient in gradients)
 
         return c, gradient
 
     return ops.custom_gradient(forward)(a, b, initial)
-
-
-def _in_sequence(a, b, initial, reverse=False):
-    def step(carry, inputs):
-        (c,), (a, b) = carry, inputs
-        c = a * c + b
-        return [c], [c]
-
-    _, kept = fold(step, [initial], [a, b], [initial], reverse=reverse)
-    return stacked(kept)[0]
-
-
-def _in_parallel(a, b, initial, reverse=False):
-    # What was there before the first step becomes part of its b.
-    if reverse:
-        b = ops.concatenate([b[:-1], (b[-1] + a[-1] * initial)[None]], axis=0)
-    else:
-        b = ops.concatenate([(b[0] + a[0] * initial)[None], b[1:]], axis=0)
-    return parallel_scan(a, b, reverse=reverse)
-
-
-def _delayed(x, first):
-    """The sequence one step later: what was first, and then all of x but the last."""
-    return ops.concatenate([first[None], x[:-1]], axis=0)
-
-
-def _held(x, valid, first):
-    """x, where invalid steps repeat the valid one before them: a linear recurrence with zeros and ones."""
-    keep = ops.broadcast_to(ops.cast(ops.logical_not(valid), x.dtype), ops.shape(x))
-    return linear_recurrence(keep, ops.where(valid, x, ops.zeros_like(x)), first, accelerated())
 
 
 def recur_linearly(
@@ -92,58 +68,86 @@ def recur_linearly(
     first_output: Tensor,
     zero_output_for_mask: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Runs a cell of kind P over time, all steps at once but for the recurrence itself.
+    """Run a linear cell (kind P) over time, with all steps at once except for the recurrence itself.
 
-    The recurrence accumulates in float32 at the least, also in half precision: coefficients close to 1 would
-    be 1 there.
+    The recurrence accumulates in float32 or higher, because in half precision coefficients close to 1 would
+    round to 1.
 
     Args:
-        cell: keeps the linear contract, see `LinearCell`.
-        projected: what the cell's `project_inputs` gave for the whole sequence, each `(time, batch, n)`.
-        states: the initial states, each `(batch, n)`.
-        weights: the cell's `elementwise_weights`.
-        zoned: zoneout of the memory: in training `(time, batch, n)`, True where a unit keeps its old value;
-            in inference the probability of that; None without zoneout.
+        cell: A cell of kind P, with the methods of `LinearCell`.
+        projected: The result of the cell's `project_inputs` for the whole sequence, each `(time, batch, n)`.
+        states: The initial states, each `(batch, n)`.
+        weights: The cell's `elementwise_weights`.
+        zoned: Zoneout of the memory. In training, `(time, batch, n)`, True where a unit keeps its old value;
+            in inference, the probability of that; None without zoneout.
         mask: `(time, batch, 1)`, True where a step is valid, or None.
-        first_output: `(batch, n)`: what a masked step repeats where there is no output before.
-        zero_output_for_mask: whether a masked step's output is zero instead.
+        first_output: `(batch, n)`, the output that masked steps before the first valid one repeat.
+        zero_output_for_mask: Whether the output of a masked step is zero instead.
 
     Returns:
         All outputs `(time, batch, n)`, and the last states.
     """
-    memory_before, *delayed_before = states
-    dtype = memory_before.dtype
-    exact = at_least_float32(memory_before)
-    seen, last_states = list(projected), []
-    for index, first in zip(cell.delayed, delayed_before, strict=True):
-        handed_on = projected[index] if mask is None else _held(projected[index], mask, first)
-        seen[index] = _delayed(handed_on, first)
-        last_states.append(handed_on[-1])
+    initial_memory, *initial_delayed = states
+    dtype = initial_memory.dtype
+    exact = at_least_float32(initial_memory)
+    seen, last_delayed = list(projected), []
+    for index, first in zip(cell.delayed, initial_delayed, strict=True):
+        valid_inputs = projected[index] if mask is None else _repeat_at_masked(projected[index], mask, first)
+        seen[index] = _previous(valid_inputs, first)
+        last_delayed.append(valid_inputs[-1])
 
-    # Cast before the coefficients are computed: what is projected may be the logarithm of one.
+    # Cast before computing the coefficients: a projection may be the logarithm of one.
     exact_weights = {name: ops.cast(weight, exact) for name, weight in weights.items()}
     a, b = cell.coefficients([ops.cast(x, exact) for x in seen], exact_weights)
-    initial = ops.cast(memory_before, exact)
+    initial = ops.cast(initial_memory, exact)
     kept, written = _zoned_out(a, b, zoned)
     if mask is not None:
-        kept, written = (
-            ops.where(mask, kept, ops.ones_like(kept)),
-            ops.where(mask, written, ops.zeros_like(written)),
-        )
-    exact_memory = linear_recurrence(kept, written, initial, accelerated())
+        kept = ops.where(mask, kept, ops.ones_like(kept))
+        written = ops.where(mask, written, ops.zeros_like(written))
+    exact_memory = linear_recurrence(kept, written, initial, has_accelerator())
     memory = ops.cast(exact_memory, dtype)
 
-    # Zoneout changes the state, and an output only where that *is* the state.
+    # Zoneout changes the state, and the output only where the output is the state.
     outputs = cell.read_out(seen, memory, weights)
     if outputs is not memory and zoned is not None:
-        fresh = a * _delayed(exact_memory, initial) + b
-        outputs = cell.read_out(seen, ops.cast(fresh, dtype), weights)
+        without_zoneout = a * _previous(exact_memory, initial) + b
+        outputs = cell.read_out(seen, ops.cast(without_zoneout, dtype), weights)
     if mask is not None:
         if zero_output_for_mask:
             outputs = ops.where(mask, outputs, ops.zeros_like(outputs))
         else:
-            outputs = _held(outputs, mask, first_output)
-    return outputs, [memory[-1], *last_states]
+            outputs = _repeat_at_masked(outputs, mask, first_output)
+    return outputs, [memory[-1], *last_delayed]
+
+
+def _in_sequence(a, b, initial, reverse=False):
+    def step(carry, inputs):
+        (c,), (a, b) = carry, inputs
+        c = a * c + b
+        return [c], [c]
+
+    _, outputs = fold(step, [initial], [a, b], [initial], reverse=reverse)
+    return stack_outputs(outputs)[0]
+
+
+def _in_parallel(a, b, initial, reverse=False):
+    # The initial value becomes part of b at the step that runs first.
+    if reverse:
+        b = ops.concatenate([b[:-1], (b[-1] + a[-1] * initial)[None]], axis=0)
+    else:
+        b = ops.concatenate([(b[0] + a[0] * initial)[None], b[1:]], axis=0)
+    return parallel_scan(a, b, reverse=reverse)
+
+
+def _previous(x, first):
+    """The value of x one step earlier, with `first` at the first step."""
+    return ops.concatenate([first[None], x[:-1]], axis=0)
+
+
+def _repeat_at_masked(x, valid, first):
+    """Repeat the last valid step of x at masked ones: a linear recurrence whose a is 0 or 1."""
+    keep = ops.broadcast_to(ops.cast(ops.logical_not(valid), x.dtype), ops.shape(x))
+    return linear_recurrence(keep, ops.where(valid, x, ops.zeros_like(x)), first, has_accelerator())
 
 
 def _zoned_out(a, b, zoned):

@@ -1,4 +1,4 @@
-"""From the outputs of a recurrent layer to one vector a sequence."""
+"""`SequencePooling`, one vector for each sequence of a recurrent layer's outputs."""
 
 import keras
 from keras import ops
@@ -7,31 +7,31 @@ from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
 
 POOLINGS = ("last", "mean", "max", "attention")
-"""The ways of `SequencePooling`."""
+"""The modes of `SequencePooling`."""
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class SequencePooling(keras.layers.Layer):
-    """The outputs of all steps as one vector: the last one, their mean or maximum, or what attention weighs.
+    """Pooling over the valid steps of a sequence: last, mean, max or attention.
 
     Args:
-        mode: `"last"`: the last valid step; of a bidirectional layer, whose features are those of one
-            direction and then those of the other, the last that each has read. `"mean"` and `"max"`: over the
-            valid steps. `"attention"`: their mean with the weights softmax(v·tanh(W x + b)), which are learnt
-            (Yang et al. 2016, Hierarchical Attention Networks).
-        bidirectional: whether the second half of the features was read backwards; only `"last"` asks.
-        attention_units: the width of W; as wide as the features if None.
-        **kwargs: of `keras.layers.Layer`.
+        mode: `"last"` is the output of the last valid step. `"mean"` and `"max"` are over the valid steps.
+            `"attention"` is their mean with the learned weights softmax(v·tanh(W x + b)) (Yang et al. 2016,
+            Hierarchical Attention Networks).
+        bidirectional: Whether the second half of the features is the output of a backward layer. Its last
+            output, for `"last"`, is at the first valid step.
+        attention_units: The width of W. The default is the number of features.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         sequences: `(batch, time, features)`.
         mask: `(batch, time)`, True where a step is valid, or None.
 
     Returns:
-        `(batch, features)`; zeros for a sequence without a valid step.
+        `(batch, features)`, zeros for a sequence without a valid step.
 
     Raises:
-        InputError: for an unknown mode.
+        InputError: If the mode is unknown.
 
     Example:
     >>> import numpy as np
@@ -54,7 +54,7 @@ class SequencePooling(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, sequences_shape):
-        """Makes the weights of attention, for sequences `(batch, time, features)`."""
+        """Create the weights of attention for sequences `(batch, time, features)`."""
         if self.mode == "attention":
             features = sequences_shape[-1]
             units = self.attention_units or features
@@ -63,7 +63,7 @@ class SequencePooling(keras.layers.Layer):
             self.query = self.add_weight(shape=(units, 1), name="query")
 
     def call(self, sequences, mask=None):
-        """One vector a sequence; see the class."""
+        """Pool the sequences. The class docstring has the shapes."""
         valid = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
         if self.mode == "last":
             return self._last(sequences, valid)
@@ -76,22 +76,22 @@ class SequencePooling(keras.layers.Layer):
             weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1)
         else:
             weights = self.attention(sequences, valid)
-        weighed = ops.cast(sequences, weights.dtype) * weights[..., None]
-        return ops.cast(ops.sum(weighed, axis=1), sequences.dtype)
+        weighted = ops.cast(sequences, weights.dtype) * weights[..., None]
+        return ops.cast(ops.sum(weighted, axis=1), sequences.dtype)
 
     def attention(self, sequences, mask=None):
         """The weights of attention, `(batch, time)`, which sum to 1 over the valid steps.
 
         Args:
-            sequences, mask: as for `call`.
+            sequences, mask: As for `call`.
         """
         hidden = ops.tanh(ops.matmul(sequences, self.kernel) + self.bias)
         scores = ops.matmul(hidden, self.query)[..., 0]
         scores = ops.cast(scores, at_least_float32(scores))
         if mask is None:
             return ops.softmax(scores, axis=1)
-        # Before the softmax, so that no score of padding makes those of valid steps vanish; and after it, for
-        # sequences that have none.
+        # Before the softmax, so that a large score at padding does not underflow the others. After it, for
+        # rows without a valid step.
         scores = ops.where(mask, scores, ops.cast(-1e9, scores.dtype))
         return ops.softmax(scores, axis=1) * ops.cast(mask, scores.dtype)
 
@@ -103,7 +103,7 @@ class SequencePooling(keras.layers.Layer):
         return ops.concatenate([_at_last(forwards, valid), _at_last(*first)], axis=-1)
 
     def compute_mask(self, sequences, previous_mask=None):
-        """None: there are no steps left."""
+        """None, since the result has no time axis."""
         return None
 
     def compute_output_shape(self, sequences_shape):
@@ -120,7 +120,7 @@ class SequencePooling(keras.layers.Layer):
 
 
 def _at_last(sequences, valid):
-    """The last valid step of each sequence; zeros where there is none."""
+    """The last valid step of each sequence, zeros if there is none."""
     steps = ops.arange(ops.shape(valid)[1], dtype="int32")
     last = ops.max(ops.where(valid, steps, -1), axis=1)
     found = ops.take_along_axis(sequences, ops.maximum(last, 0)[:, None, None], axis=1)[:, 0]

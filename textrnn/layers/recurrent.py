@@ -1,4 +1,4 @@
-"""A cell over time."""
+"""`Recurrent`, the layer that runs a cell over time."""
 
 import keras
 from keras import ops
@@ -10,60 +10,60 @@ from textrnn.layers.linear import recur_linearly
 from textrnn.layers.strategies import recur, resolve
 from textrnn.layers.zoneout import check_zoneout, expect_zoneout, noise_name, zone_out, zoneout_rates
 
-_BACKWARDS = 1_000_003  # what a layer that runs backwards adds to its seed
+_BACKWARDS = 1_000_003  # added to the seed of a layer that runs backwards
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class Recurrent(keras.layers.RNN):
-    """Runs a cell over a sequence: `keras.layers.RNN`, faster for cells that keep the contract of `Cell`.
+    """`keras.layers.RNN` with faster loops for cells that subclass `textrnn.Cell`, and with regularisation.
 
-    It behaves as `keras.layers.RNN` in every option and inside `keras.layers.Bidirectional`. At a masked step
-    the states stay as they are, and the output is the one before it (zeros where there is none, on every
-    backend) or, with `zero_output_for_mask`, zeros. Cells of Keras's contract alone run in Keras's loop.
+    All options work as in `keras.layers.RNN`, also inside `keras.layers.Bidirectional`. A masked step keeps
+    the states and repeats the previous output, which is zero before the first valid step. With
+    `zero_output_for_mask` its output is zero. Cells that do not subclass `textrnn.Cell` run in Keras's loop.
 
     Args:
-        cell: a `Cell`, or any Keras cell.
-        return_sequences: whether to return the output of every step, rather than of the last.
-        return_state: whether to return the last states too.
-        go_backwards: whether to run from the last step to the first; outputs are in the order of running.
-        stateful: whether a batch starts from the states at which the last one ended.
-        strategy: how to run the recurrence, `"loop"`, `"recompute"` (a custom gradient that takes the
-            kernels' gradients out of the loop), `"scan"` (for linear cells: everything but the recurrence
-            itself at all steps at once), or `"auto"` for the fastest: see `textrnn.layers.strategies`.
-        dropout: the fraction of the inputs' features to drop in training. It is locked (variational)
-            dropout: one mask for each sequence, shared by all its steps (Gal & Ghahramani 2016; Merity et
-            al. 2018).
-        recurrent_dropout: the fraction to drop in training of what the recurrent kernels multiply: the same
-            units at every step, drawn for each kernel on its own (Gal & Ghahramani 2016, A theoretically
-            grounded application of dropout in recurrent neural networks).
-        weight_drop: the fraction to drop in training of the recurrent kernels' entries: the same ones at
-            every step and in every row of the batch (Merity et al. 2018, Regularizing and optimizing LSTM
-            language models).
-        zoneout: the probability that in training a unit of a state keeps its old value, drawn anew at every
-            step; in inference a state becomes what is expected of it (Krueger et al. 2017, Zoneout). One
-            rate, or one for each group of the cell's `zoneout_groups` in the order of its states: for a cell
-            with the states h and c, `[0.05, 0.5]` is 0.5 for c. An output that is a state of the cell is
-            that state after zoneout.
-        seed: an int, for all that is drawn. A layer with `go_backwards` draws other noise than one without:
-            so do the two directions of `keras.layers.Bidirectional`, which have one seed.
-        **kwargs: of `keras.layers.RNN` (`unroll`, `zero_output_for_mask`, `name`, ...). `dtype` is the cell's
-            unless given.
+        cell: A `Cell`, or any Keras cell.
+        return_sequences: Whether to return the outputs of all steps, or only the last.
+        return_state: Whether to also return the last states.
+        go_backwards: Whether to run from the last step to the first. Outputs are in the order in which the
+            steps run.
+        stateful: Whether the initial states of a batch are the last states of the previous batch.
+        strategy: How to run the recurrence. `"loop"` is a plain loop. `"recompute"` has a custom gradient
+            that computes the kernels' gradients outside the loop. `"scan"`, for linear cells, computes all
+            but the recurrence itself for all steps at once. `"auto"` chooses the fastest, see
+            `textrnn.layers.strategies`.
+        dropout: Fraction of the input features to drop in training. This is locked (variational) dropout: one
+            mask per sequence, shared by all steps (Gal & Ghahramani 2016; Merity et al. 2018).
+        recurrent_dropout: Fraction of the inputs of each recurrent kernel to drop in training, with one mask
+            per sequence and kernel, shared by all steps (Gal & Ghahramani 2016, A theoretically grounded
+            application of dropout in recurrent neural networks).
+        weight_drop: Fraction of the recurrent kernels' entries to drop in training, with one mask per batch
+            (Merity et al. 2018, Regularizing and optimizing LSTM language models).
+        zoneout: Probability that a unit of a state keeps its old value at a step of training. In inference,
+            a state is the expectation of that (Krueger et al. 2017, Zoneout). One rate for all states, or one
+            for each group of the cell's `zoneout_groups`, in the order of its states. For a cell with the
+            states h and c, `[0.05, 0.5]` means 0.5 for c. An output that is a state of the cell is that
+            state after zoneout.
+        seed: An int that seeds all masks. A layer with `go_backwards` draws other masks than one without, and
+            so do the two directions of `keras.layers.Bidirectional`, which share a seed.
+        **kwargs: Arguments of `keras.layers.RNN` (`unroll`, `zero_output_for_mask`, `name`, ...). The default
+            `dtype` is the cell's.
 
     Call arguments:
         sequences: `(batch, time, features)`, with at least one step.
-        initial_state: a list of tensors `(batch, n)`, one for each n of the cell's `state_size`.
+        initial_state: A list of tensors `(batch, n)`, one for each n of the cell's `state_size`.
         mask: `(batch, time)`, True where a step is valid.
-        training: whether to drop and to zone out.
+        training: Whether to apply dropout, weight drop and zoneout.
 
     Returns:
-        The outputs `(batch, time, output_size)`, or the last one `(batch, output_size)`; with
-        `return_state`, followed by the states.
+        The outputs `(batch, time, output_size)`, or the last one `(batch, output_size)`. With
+        `return_state`, the states follow.
 
     Raises:
-        InputError: for an unknown strategy, a rate outside [0, 1), more or fewer zoneout rates than groups,
-            recurrent dropout, weight drop or zoneout of a cell that is not a `Cell` and so cannot be taken
-            apart, when it is built for recurrent dropout or weight drop of a cell without recurrent
-            matrices, or for sequences without steps.
+        InputError: If the strategy is unknown, a rate is not in [0, 1), the number of zoneout rates is wrong,
+            the cell is no `textrnn.Cell` and `recurrent_dropout`, `weight_drop` or `zoneout` is set, the
+            cell has no recurrent matrices and `recurrent_dropout` or `weight_drop` is set (raised by
+            `build`), or sequences have no steps.
 
     Example:
     >>> import numpy as np, textrnn
@@ -97,29 +97,27 @@ class Recurrent(keras.layers.RNN):
             stateful=stateful,
             **kwargs,
         )
-        resolve(
-            strategy, kind="P"
-        )  # refuses unknown names now; whether it suits the cell, once that is built
+        resolve(strategy, kind="P")  # raises for unknown names; `build` checks that it suits the cell
         self.strategy = strategy
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
         self.weight_drop = check_rate("weight_drop", weight_drop)
         self.zoneout = check_zoneout(zoneout)
         if not isinstance(self.cell, Cell):
-            self._refuse_options_of_our_cells()
+            self._check_that_options_suit_a_keras_cell()
         self._zoneout_rates = zoneout_rates(self.zoneout, self._zoneout_groups)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(_seed_of_direction(seed, go_backwards))
 
     def build(self, sequences_shape, initial_state_shape=None):
-        """Builds the cell for sequences `(batch, time, features)`."""
+        """Build the cell for sequences `(batch, time, features)`."""
         super().build(sequences_shape, initial_state_shape)
         resolve(self.strategy, self._kind)
         if isinstance(self.cell, Cell):
-            self._refuse_options_of_recurrent_kernels()
+            self._check_that_options_suit_the_kernels()
 
     def reset_state(self):
-        """Puts a stateful layer back to the cell's initial states, which need not be zeros."""
+        """Reset a stateful layer to the cell's initial states, which need not be zeros."""
         if self.states is None:
             return
         states = keras.tree.flatten(self.states)
@@ -129,23 +127,25 @@ class Recurrent(keras.layers.RNN):
 
     @property
     def resolved_strategy(self) -> str:
-        """The strategy that runs in training: `strategy`, with "auto" resolved. (Keras's cells always run in
-        Keras's loop, and unrolled layers in a loop.)"""
+        """The strategy that runs in training, with "auto" resolved.
+
+        It is "loop" for unrolled layers and for cells that do not subclass `textrnn.Cell`.
+        """
         if self.unroll or not isinstance(self.cell, Cell):
             return "loop"
         return resolve(self.strategy, self._kind)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        """The recurrence; `keras.layers.RNN.call` does everything around it.
+        """Run the recurrence. `keras.layers.RNN.call` calls this method and does the rest.
 
         Args:
             sequences: `(batch, time, features)`.
-            initial_state: the states to start from.
-            mask: `(batch, time)`, alone or in a list with masks of other inputs, or None.
-            training: whether to drop and to zone out.
+            initial_state: The initial states.
+            mask: `(batch, time)`, alone or first in a list with the masks of other inputs, or None.
+            training: Whether to apply dropout, weight drop and zoneout.
 
         Returns:
-            The last output, the outputs in the order of running, and the last states.
+            The last output, the outputs in the order in which the steps ran, and the last states.
         """
         if mask is not None:
             mask = keras.tree.flatten(mask)[0]
@@ -156,9 +156,8 @@ class Recurrent(keras.layers.RNN):
                 sequences = sequences * ops.expand_dims(kept, 1)
             return super().inner_loop(sequences, initial_state, mask, training=training)
 
-        # The inputs are turned to time-major, rather than the larger projections; and before anything else is
-        # done to them, even asking for their shape: so a compiler sees that this undoes what a layer below
-        # did last, and does neither.
+        # Transpose the inputs, not the larger projections, and before anything else reads them, even their
+        # shape. Then a compiler cancels this transpose against the last one of the layer below.
         inputs = self._in_running_order(sequences)
         steps, batch_size, _ = ops.shape(inputs)
         if training and self.dropout:
@@ -198,16 +197,17 @@ class Recurrent(keras.layers.RNN):
                 return_all_outputs=self.return_sequences,
                 unroll=self.unroll,
             )
-        # `RNN.call` casts the outputs even where it does not return them.
+        # `RNN.call` casts the outputs even if it does not return them.
         outputs = ops.expand_dims(last_output, 1) if outputs is None else ops.swapaxes(outputs, 0, 1)
         return last_output, outputs, states
 
     def stepper(self):
-        """One step of time, as in inference, for loops over time of one's own, such as decoding.
+        """One step in inference mode, as a function for loops such as decoding.
 
         Returns:
-            A function `(inputs, states) -> (output, new_states)` that has read the weights already: it takes
-            `(batch, features)` and a list of states, and gives what `call` does for a sequence of one step.
+            A function `(inputs, states) -> (output, new_states)`. It takes `(batch, features)` and a list of
+            states, and returns what `call` returns for a sequence of one step. It reads the weights once,
+            when it is made.
         """
         cell = self.cell
         if isinstance(cell, Cell):
@@ -234,7 +234,7 @@ class Recurrent(keras.layers.RNN):
         return locked_mask(batch_size, x.shape[-1], self.dropout, x.dtype, self.seed_generator)
 
     def _regularized(self, training, steps, batch_size):
-        """The cell's step, kernels and weights, noisy in training; and the noise of each step."""
+        """The cell's step, kernels and weights with regularisation applied, and the masks of each step."""
         cell, seed = self.cell, self.seed_generator
         step, kernels, weights = cell.step, cell.recurrent_kernels, cell.elementwise_weights
         if not training:
@@ -263,31 +263,33 @@ class Recurrent(keras.layers.RNN):
     def _zoneout_groups(self):
         return self.cell.zoneout_groups if isinstance(self.cell, Cell) else []
 
-    def _refuse_options_of_our_cells(self):
+    def _check_that_options_suit_a_keras_cell(self):
         for name in ("recurrent_dropout", "weight_drop", "zoneout"):
             if value := getattr(self, name):
                 raise InputError(
-                    f"{name} is {value}, but {type(self.cell).__name__} does not keep the contract of "
-                    f"textrnn.Cell: use a cell that does, or the cell's own {name} if it has one"
+                    f"{name} is {value}, but {type(self.cell).__name__} is not a textrnn.Cell: use a cell "
+                    f"that is, or the cell's own {name} if it has one"
                 )
 
-    def _refuse_options_of_recurrent_kernels(self):
+    def _check_that_options_suit_the_kernels(self):
         for name in ("recurrent_dropout", "weight_drop"):
             if (value := getattr(self, name)) and not self.cell.recurrent_kernels:
                 spec = getattr(self.cell, "spec", None)
                 cell = getattr(spec, "name", type(self.cell).__name__)
                 raise InputError(
-                    f"{name} is {value}, but the cell {cell} has no recurrent matrices to drop from: "
-                    "use dropout or zoneout instead"
+                    f"{name} is {value}, but the cell {cell} has no recurrent matrices: "
+                    "use dropout or zoneout"
                 )
 
     def _in_running_order(self, x):
-        """`(batch, time, ...)` -> `(time, batch, ...)`, with the step that runs first in front."""
+        """`(batch, time, ...)` -> `(time, batch, ...)`, in the order in which the steps run."""
         x = ops.swapaxes(x, 0, 1)
         return ops.flip(x, axis=0) if self.go_backwards else x
 
 
 def _seed_of_direction(seed, go_backwards):
-    """The seed of a layer's noise: `keras.layers.Bidirectional` gives one to both of its layers, and the same
-    masks in both directions would drop the same features twice."""
+    """The seed of a layer's masks, different for the two directions of `keras.layers.Bidirectional`.
+
+    Those have the same `seed`, and with equal masks they would drop the same features.
+    """
     return (seed + _BACKWARDS) % 2**31 if go_backwards and seed is not None else seed

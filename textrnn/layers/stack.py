@@ -1,4 +1,4 @@
-"""Recurrent layers, one on top of another."""
+"""Stacks of recurrent layers, in one direction and in both."""
 
 import keras
 from keras import ops
@@ -11,34 +11,33 @@ from textrnn.layers.zoneout import check_zoneout
 
 @keras.saving.register_keras_serializable("textrnn")
 class RecurrentStack(keras.layers.Layer):
-    """Cells over time, each reading the outputs of the one below; the states of all go in and come out.
+    """Recurrent layers on top of each other, which take and return the states of all layers.
 
-    The states make it the heart of a language model: they carry a long text from one window to the next,
-    and `step` goes on from them token by token, with the same weights.
+    A language model passes the states from one window of a long text to the next, and `step` continues from
+    them token by token with the same weights.
 
     Args:
-        cells: a list of cells, the lowest first. Each becomes a `Recurrent`, in `recurrent_layers`.
-        dropout: the fraction of features to drop between layers in training, locked as in `Recurrent`: the
-            same ones at every step of a sequence. What goes into the lowest layer and comes out of the
-            highest is left to the model.
-        recurrent_dropout, weight_drop, zoneout: as for `Recurrent`, in each layer.
-        strategy: as for `Recurrent`, in each layer.
-        seed: an int, for all that is drawn; each layer draws its own.
-        **kwargs: of `keras.layers.Layer`.
+        cells: A list of cells, the lowest first. Each becomes a `Recurrent` in `recurrent_layers`.
+        dropout: Fraction of features to drop between layers in training, with one mask per sequence as in
+            `Recurrent`. The inputs of the lowest layer and the outputs of the highest are not dropped.
+        recurrent_dropout, weight_drop, zoneout: As for `Recurrent`, in each layer.
+        strategy: As for `Recurrent`, in each layer.
+        seed: An int that seeds all masks. Each layer draws its own.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         sequences: `(batch, time, features)`.
-        initial_states: what an earlier call returned as states, or None for those of `get_initial_states`.
-        mask: `(batch, time)`, True where a step is valid. Keras hands on the mask of `sequences` by itself
-            only where no `initial_states` are given; with them, pass it.
-        training: whether to drop and to zone out.
+        initial_states: States that an earlier call returned. The default is `get_initial_states`.
+        mask: `(batch, time)`, True where a step is valid. Keras passes on the mask of `sequences` only if
+            there are no `initial_states`; with them, pass the mask too.
+        training: Whether to apply dropout, weight drop and zoneout.
 
     Returns:
         `(outputs, states)`: the outputs of the highest layer `(batch, time, units)`, and for each layer the
         list of its last states, each `(batch, n)`.
 
     Raises:
-        InputError: without cells, or for what `Recurrent` refuses.
+        InputError: If there are no cells, or `Recurrent` raises it.
 
     Example:
     >>> import numpy as np, textrnn
@@ -65,7 +64,7 @@ class RecurrentStack(keras.layers.Layer):
         super().__init__(**kwargs)
         cells = list(cells)
         if not cells:
-            raise InputError("a stack needs at least one cell")
+            raise InputError("cells is empty: give at least one cell")
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
         self.weight_drop = check_rate("weight_drop", weight_drop)
@@ -91,16 +90,16 @@ class RecurrentStack(keras.layers.Layer):
 
     @property
     def cells(self):
-        """The cells, the lowest first."""
+        """The list of cells, the lowest first."""
         return [layer.cell for layer in self.recurrent_layers]
 
     @property
     def state_size(self):
-        """For each layer the list of its states' sizes."""
+        """For each layer, the list of the sizes of its states."""
         return [layer.state_size for layer in self.recurrent_layers]
 
     def build(self, sequences_shape, initial_states_shape=None):
-        """Builds each layer for the outputs of the one below."""
+        """Build each layer for the outputs of the layer below."""
         shape = sequences_shape
         for layer in self.recurrent_layers:
             layer.build(shape)
@@ -108,7 +107,7 @@ class RecurrentStack(keras.layers.Layer):
             shape, *_ = layer.compute_output_shape(shape)
 
     def call(self, sequences, initial_states=None, mask=None, training=False):
-        """Runs the layers; see the class for shapes."""
+        """Run the layers. The class docstring has the shapes."""
         if initial_states is None:
             initial_states = self.get_initial_states(ops.shape(sequences)[0])
         states = []
@@ -120,11 +119,11 @@ class RecurrentStack(keras.layers.Layer):
         return sequences, states
 
     def step(self, inputs, states):
-        """One step of time, as in inference: what `call` gives for a sequence of one step.
+        """Run one step in inference mode. The result is that of `call` for a sequence of one step.
 
         Args:
             inputs: `(batch, features)`.
-            states: as `call` returns them.
+            states: States as `call` returns them.
 
         Returns:
             `(output, states)`: `(batch, units)`, and the new states.
@@ -132,7 +131,7 @@ class RecurrentStack(keras.layers.Layer):
         return self.stepper()(inputs, states)
 
     def stepper(self):
-        """`step` as a function that has read the weights already, for loops over time of one's own."""
+        """`step` as a function that reads the weights once, when it is made, for loops such as decoding."""
         steppers = [layer.stepper() for layer in self.recurrent_layers]
 
         def step(inputs, states):
@@ -145,15 +144,15 @@ class RecurrentStack(keras.layers.Layer):
         return step
 
     def get_initial_states(self, batch_size):
-        """The states to start from, as `call` takes and returns them."""
+        """Initial states, in the form that `call` takes and returns."""
         return [layer.get_initial_state(batch_size) for layer in self.recurrent_layers]
 
     def compute_mask(self, sequences, previous_mask=None):
-        """The mask belongs to the outputs as it did to the inputs; states have none."""
+        """The mask of the inputs for the outputs, and None for the states."""
         return [previous_mask, keras.tree.map_structure(lambda _: None, self.state_size)]
 
     def compute_output_shape(self, sequences_shape, initial_states_shape=None):
-        """The shapes of what `call` returns."""
+        """The shapes of the results of `call`."""
         batch, time, _ = sequences_shape
         top = self.recurrent_layers[-1].compute_output_shape(sequences_shape)[0]
         states = [[(batch, size) for size in sizes] for sizes in self.state_size]
@@ -173,31 +172,33 @@ class RecurrentStack(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The stack that `get_config` described."""
+        """Make a stack from the result of `get_config`."""
         return cls(**{**config, "cells": _deserialized(config["cells"], custom_objects)})
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class BidirectionalStack(keras.layers.Layer):
-    """Recurrent layers that read a sequence in both directions, each reading both outputs of the one below.
+    """Bidirectional recurrent layers on top of each other.
+
+    Each layer reads the outputs of both directions of the layer below.
 
     Args:
-        cells: a list of cells, the lowest first; each direction of a layer gets a copy of its own.
-        dropout, recurrent_dropout, weight_drop, zoneout: as for `RecurrentStack`.
-        **kwargs: of `keras.layers.Layer`.
+        cells: A list of cells, the lowest first. Each direction of a layer gets its own copy of the cell.
+        dropout, recurrent_dropout, weight_drop, zoneout: As for `RecurrentStack`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         sequences: `(batch, time, features)`.
         mask: `(batch, time)`, True where a step is valid.
-        training: whether to drop and to zone out.
+        training: Whether to apply dropout, weight drop and zoneout.
 
     Returns:
-        `(outputs, states)`: at each step what was read forwards up to it and what was read backwards down to
-        it, `(batch, time, 2 * units)`; and for each layer the last states of both directions in one list,
-        each `(batch, n)`.
+        `(outputs, states)`: the forward and backward outputs of the highest layer, concatenated,
+        `(batch, time, 2 * units)`, and for each layer the list of the last states of both directions, forward
+        first, each `(batch, n)`.
 
     Raises:
-        InputError: without cells, or for what `Recurrent` refuses.
+        InputError: If there are no cells, or `Recurrent` raises it.
 
     Example:
     >>> import numpy as np, textrnn
@@ -211,7 +212,7 @@ class BidirectionalStack(keras.layers.Layer):
         super().__init__(**kwargs)
         self.cells = list(cells)
         if not self.cells:
-            raise InputError("a stack needs at least one cell")
+            raise InputError("cells is empty: give at least one cell")
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
         self.weight_drop = check_rate("weight_drop", weight_drop)
@@ -237,11 +238,11 @@ class BidirectionalStack(keras.layers.Layer):
 
     @property
     def state_size(self):
-        """For each layer the list of its states' sizes, those of the forward direction first."""
+        """For each layer, the list of the sizes of its states, the forward direction first."""
         return [2 * list(layer.forward_layer.state_size) for layer in self.recurrent_layers]
 
     def build(self, sequences_shape):
-        """Builds each layer for the outputs of the one below."""
+        """Build each layer for the outputs of the layer below."""
         shape = sequences_shape
         for layer in self.recurrent_layers:
             layer.build(shape)
@@ -249,7 +250,7 @@ class BidirectionalStack(keras.layers.Layer):
             shape, *_ = layer.compute_output_shape(shape)
 
     def call(self, sequences, mask=None, training=False):
-        """Runs the layers; see the class for shapes."""
+        """Run the layers. The class docstring has the shapes."""
         states = []
         for layer in self.recurrent_layers:
             sequences, *last = layer(sequences, mask=mask, training=training)
@@ -257,11 +258,11 @@ class BidirectionalStack(keras.layers.Layer):
         return sequences, states
 
     def compute_mask(self, sequences, previous_mask=None):
-        """The mask belongs to the outputs as it did to the inputs; states have none."""
+        """The mask of the inputs for the outputs, and None for the states."""
         return [previous_mask, keras.tree.map_structure(lambda _: None, self.state_size)]
 
     def compute_output_shape(self, sequences_shape):
-        """The shapes of what `call` returns."""
+        """The shapes of the results of `call`."""
         batch, time, _ = sequences_shape
         top = self.recurrent_layers[-1].forward_layer.cell.output_size
         return (batch, time, 2 * top), [[(batch, size) for size in sizes] for sizes in self.state_size]
@@ -278,7 +279,7 @@ class BidirectionalStack(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The stack that `get_config` described."""
+        """Make a stack from the result of `get_config`."""
         return cls(**{**config, "cells": _deserialized(config["cells"], custom_objects)})
 
 

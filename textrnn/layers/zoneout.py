@@ -1,4 +1,4 @@
-"""Zoneout: after a step some units of the state keep the value they had (Krueger et al. 2017)."""
+"""Zoneout: at each step, random units of a state keep their old value (Krueger et al. 2017)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,15 +12,15 @@ from textrnn.layers.dropout import check_rate
 
 
 def noise_name(group: int) -> str:
-    """What the noise of a group is called among a step's weights."""
+    """The name of a group's mask among the weights of a step."""
     return f"zoneout/{group}"
 
 
 def check_zoneout(zoneout: float | Sequence[float] | np.ndarray) -> float | list[float]:
-    """One rate as a float, or several as a list of floats, if that is what they are.
+    """Check one or several rates and return them as a float or a list of floats.
 
     Raises:
-        InputError: for a rate that is no number, or not in [0, 1).
+        InputError: If a rate is not a number in [0, 1).
 
     Example:
     >>> from textrnn.layers.zoneout import check_zoneout
@@ -34,20 +34,20 @@ def check_zoneout(zoneout: float | Sequence[float] | np.ndarray) -> float | list
 
 
 def zoneout_rates(zoneout: float | Sequence[float], groups: Sequence[int | None]) -> dict[int, float]:
-    """The rate of each group of states that is zoned out.
+    """The zoneout rate of each group of states.
 
     Args:
-        zoneout: one rate for all groups, or a rate for each, in the order in which they first appear: what
-            `check_zoneout` gave.
-        groups: a cell's `zoneout_groups`.
+        zoneout: One rate for all groups, or one for each in the order in which the groups first appear, as
+            `check_zoneout` returns them.
+        groups: A cell's `zoneout_groups`.
 
     Returns:
-        Group -> rate, of those whose rate is not zero.
+        Group -> rate, without rates of zero.
 
     Raises:
-        InputError: for another number of rates than groups.
+        InputError: If the number of rates is not the number of groups.
 
-    Example: of an LSTM's states h and c, c is the second.
+    Example: the states of an LSTM are h and c, in this order.
     >>> from textrnn.layers.zoneout import zoneout_rates
     >>> zoneout_rates(0.1, [0, 1]), zoneout_rates([0.05, 0.5], [0, 1]), zoneout_rates([0.0, 0.5], [0, 1])
     ({0: 0.1, 1: 0.1}, {0: 0.05, 1: 0.5}, {1: 0.5})
@@ -56,8 +56,8 @@ def zoneout_rates(zoneout: float | Sequence[float], groups: Sequence[int | None]
     rates = list(zoneout) if isinstance(zoneout, Sequence) else [zoneout] * len(names)
     if len(rates) != len(names):
         raise InputError(
-            f"zoneout is {zoneout!r}, but the cell has {len(names)} groups of states (its states are of the "
-            f"groups {list(groups)}): give one rate for all, or one for each"
+            f"zoneout is {zoneout!r}, but the cell has {len(names)} groups of states (zoneout_groups is "
+            f"{list(groups)}): give one rate for all, or one for each group"
         )
     return {name: rate for name, rate in zip(names, rates, strict=True) if rate}
 
@@ -71,20 +71,20 @@ def zone_out(
     batch_size: int | Tensor,
     seed,
 ) -> tuple[Callable, dict[str, Tensor]]:
-    """Zoneout in training: at every step each unit of a state keeps its old value with the given probability.
+    """Apply zoneout in training: each unit of a state keeps its old value with the given probability.
 
     Args:
-        step: a cell's `step`.
-        rates: what `zoneout_rates` gave.
-        groups: for each state the group whose mask it shares.
-        sizes: the size of each state.
-        steps: how many steps the masks have.
-        batch_size: how many rows they have.
-        seed: a `keras.random.SeedGenerator`.
+        step: A cell's `step`.
+        rates: The result of `zoneout_rates`.
+        groups: For each state, its group. The states of a group share a mask.
+        sizes: The size of each state.
+        steps: The number of steps.
+        batch_size: The number of rows.
+        seed: A `keras.random.SeedGenerator`.
 
     Returns:
-        The step to use in place of the one given, and the noise that it finds among its `weights`: name ->
-        `(steps, batch_size, n)`, True where the old value stays.
+        The new step, and the masks that it reads from its `weights`: name -> `(steps, batch_size, n)`, True
+        where a unit keeps its old value.
     """
     size = dict(zip(groups, sizes, strict=True))
     noise = {
@@ -110,17 +110,17 @@ def zone_out(
 def expect_zoneout(
     step: Callable, average_states: Callable, rates: Mapping[int, float], groups: Sequence[int | None]
 ) -> Callable:
-    """Zoneout in inference: each state becomes what is expected of it in training, z·old + (1 − z)·new.
+    """Apply zoneout in inference: each state is its expectation in training, z·old + (1 − z)·new.
 
     Args:
-        step: a cell's `step`, or what its `stepper` gave: any function of two arguments or more, of which
-            the second is the states, that returns an output and the new states.
-        average_states: the cell's.
-        rates: what `zoneout_rates` gave.
-        groups: for each state its group.
+        step: A cell's `step`, or the function that its `stepper` returns. The second argument is the states,
+            and the result is an output and the new states.
+        average_states: The cell's method.
+        rates: The result of `zoneout_rates`.
+        groups: For each state, its group.
 
     Returns:
-        A function to use in place of `step`.
+        The new step.
     """
     state_rates = [0.0 if group is None else rates.get(group, 0.0) for group in groups]
 
@@ -133,7 +133,7 @@ def expect_zoneout(
 
 
 def _output_of(output, new_states, zoned_states):
-    """The output after zoneout: where it *is* a state, that state as it was left."""
+    """The output after zoneout. An output that is a new state becomes that state after zoneout."""
     for before, after in zip(new_states, zoned_states, strict=True):
         if output is before:
             return after

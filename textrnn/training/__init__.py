@@ -1,4 +1,10 @@
-"""Training: schedules, callbacks, and a `fit` that survives Ctrl-C and a loss that is not finite."""
+"""Training: `fit`, callbacks, losses and learning rate schedules.
+
+The callbacks are `async_safe`. Keras converts the logs of every batch to numbers before it calls other
+callbacks, which waits for the device. It calls `on_train_batch_end` of an async-safe callback on another
+thread, where these callbacks only store numbers. Whatever prints or touches weights happens in
+`on_train_batch_begin`, on the main thread. Messages go to stderr, and stdout is for results.
+"""
 
 from textrnn.training.averaging import AverageWeights
 from textrnn.training.best_weights import BestWeights

@@ -1,4 +1,4 @@
-"""The mean of the weights of several epochs, which is often better than any of them."""
+"""Weight averaging over epochs."""
 
 import math
 
@@ -8,16 +8,18 @@ from textrnn.errors import InputError
 
 
 class AverageWeights(keras.callbacks.Callback):
-    """Keeps the weights of some epochs, to give the model their mean after training.
+    """Keeps the weights of several epochs, so that `apply` can give the model their mean.
 
-    Along the last part of training, weights go around a good point rather than into it; their mean is nearer
-    (Polyak & Juditsky 1992; Izmailov et al. 2018, Averaging weights leads to wider optima). What is kept is
-    kept in memory.
+    Late in training, weights move around an optimum, and their mean is closer to it (Polyak & Juditsky 1992;
+    Izmailov et al. 2018, Averaging weights leads to wider optima). The weights are kept in memory.
 
     Args:
-        count: How many epochs; 1 or less keeps nothing.
-        of: `"last"`: the last ones; `"best"`: those of the lowest `monitor`.
-        monitor: A metric in the logs.
+        count: Number of epochs to average. 1 or less disables averaging.
+        of: `"last"` for the last epochs, `"best"` for those with the lowest `monitor`.
+        monitor: Name of a metric in the logs.
+
+    Raises:
+        InputError: If `of` is neither `"last"` nor `"best"`.
 
     Example:
 
@@ -27,7 +29,7 @@ class AverageWeights(keras.callbacks.Callback):
     >>> model.compile("sgd", "mse")
     >>> data, average = (np.ones((4, 1)), np.zeros((4, 1))), AverageWeights(2)
     >>> _ = model.fit(*data, epochs=3, verbose=0, validation_data=data, callbacks=[average])
-    >>> average.apply(lambda: model.evaluate(*data, verbose=0))  # the last weights are better here
+    >>> average.apply(lambda: model.evaluate(*data, verbose=0))  # here the last weights are better
     False
     """
 
@@ -36,18 +38,18 @@ class AverageWeights(keras.callbacks.Callback):
     def __init__(self, count=5, of="last", monitor="val_loss"):
         super().__init__()
         if of not in ("last", "best"):
-            raise InputError(f"of is {of!r}: give last or best")
+            raise InputError(f"of is {of!r}: use last or best")
         self.count = count
         self.of = of
         self.monitor = monitor
         self._kept: list[tuple] = []
 
     def on_train_begin(self, logs=None):
-        """Forgets an earlier run."""
+        """Drop the weights of an earlier run."""
         self._kept = []
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keeps the weights, if they are among those to average."""
+        """Keep the weights if they are among those to average."""
         value = (logs or {}).get(self.monitor, math.inf)
         rank = value if self.of == "best" else -epoch
         if self.count < 2 or not math.isfinite((logs or {}).get("loss", 0.0)):
@@ -59,10 +61,10 @@ class AverageWeights(keras.callbacks.Callback):
         del self._kept[self.count :]
 
     def apply(self, loss):
-        """Gives the model the mean, and takes it back if it is no better.
+        """Give the model the mean of the weights if that lowers the loss.
 
         Args:
-            loss: A function without arguments that measures the model as it is; lower is better.
+            loss: A function without arguments that returns the loss of the model with its current weights.
 
         Returns:
             Whether the model has the mean now.

@@ -1,28 +1,30 @@
-"""Keeping the best weights."""
+"""The best weights of a training."""
 
 import math
 
 import keras
+import numpy as np
 
-from textrnn.training.messages import all_finite, clipping, highest_learning_rate, say
+from textrnn.training.messages import print_message
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights worth keeping, and stops a training whose loss is no longer finite.
+    """Restores the best weights when training ends, and stops training if the loss is not finite.
 
-    When training ends, however it ends, the model has the weights of the lowest `monitor`. If nothing was
-    evaluated yet, it has its current weights, or the last finite ones if those are spoilt. What is kept is
-    kept in memory, without the optimizer's state: compile anew to train on after a loss that is not finite.
+    The best weights are those of the lowest `monitor`. Without an evaluation, the model keeps its last
+    weights or, if those are not finite, gets the last finite ones. Weights are kept in memory, without the
+    optimizer's state, so compile the model again before you continue after a loss that is not finite.
 
     Args:
-        monitor: The metric in the logs whose lowest finite value is best.
-        every: Until the first evaluation, note the weights every so many batches.
+        monitor: Name of a metric in the logs. Its lowest finite value is best.
+        every: Until the first evaluation, keep the weights every so many batches.
 
     Attributes:
         best: The lowest `monitor`, or None.
-        best_epoch: The number of epochs after which it was reached: 3, or 2.5 within the third. None before.
-        not_finite: The first `(epoch, step)`, both from 1, whose loss was not finite, or None. The step is
-            None if it was the weights that were not finite, after the last loss.
+        best_epoch: The number of epochs trained when it was reached, such as 3, or 2.5 within the third
+            epoch. None if there was no evaluation.
+        not_finite: The first `(epoch, step)`, both counted from 1, with a loss that was not finite, or None.
+            The step is None if the losses were finite but the last weights were not.
 
     Example:
 
@@ -47,40 +49,40 @@ class BestWeights(keras.callbacks.Callback):
     def _reset(self):
         self.best = self.best_epoch = None
         self.not_finite: tuple[int, int | None] | None = None
-        self._kept: tuple | None = None  # where the weights are from, in words, and the weights
+        self._kept: tuple | None = None  # the origin of the weights, as text, and the weights
         self._epoch = self._noted_at = 0
         self._bad_steps = []
 
     def on_train_begin(self, logs=None):
-        """Forgets an earlier run and notes the weights."""
+        """Forget an earlier run and keep the initial weights."""
         self._reset()
         self._keep("before training")
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes where the epoch begins."""
+        """Store the number of the epoch."""
         self._epoch = epoch
         self._noted_at = 0
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Notes the weights now and then, until there is a best."""
+        """Keep the weights every `every` batches until the first evaluation."""
         if self.best is None and batch - self._noted_at >= self.every and not self._bad_steps:
             self._noted_at = batch
             self._keep(f"of epoch {self._epoch + 1}, step {batch}")
 
     def on_train_batch_end(self, batch, logs=None):
-        """Stops training if the loss is not finite."""
-        # Keras's loss is a running mean, so one such step spoils every later one: the first counts.
+        """Stop training if the loss is not finite."""
+        # Keras's loss is a running mean, so after the first such step it is never finite again.
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             self._bad_steps.append(batch + 1)
             self.model.stop_training = True
 
     def on_evaluation(self, epoch, logs, seconds=0.0):
-        """Keeps the weights if they are the best so far.
+        """Keep the weights if they are the best so far.
 
         Args:
-            epoch: The number of epochs trained, 2.5 in the middle of the third.
+            epoch: Number of epochs trained, 2.5 in the middle of the third.
             logs: The metrics.
-            seconds: How long the evaluation took.
+            seconds: Duration of the evaluation.
         """
         value = logs.get(self.monitor)
         if value is None or not math.isfinite(value) or (self.best is not None and value >= self.best):
@@ -89,7 +91,7 @@ class BestWeights(keras.callbacks.Callback):
             self.best, self.best_epoch = value, epoch
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keeps the weights if they are the best so far."""
+        """Keep the weights if they are the best so far."""
         if self._bad_steps:
             self.not_finite = (epoch + 1, min(self._bad_steps))
             self.model.stop_training = True
@@ -97,21 +99,21 @@ class BestWeights(keras.callbacks.Callback):
             self.on_evaluation(epoch + 1, logs or {})
 
     def on_train_end(self, logs=None):
-        """Puts the best weights back and says so if training failed."""
-        if self.not_finite is None and self.best is None and not all_finite(self.model.get_weights()):
+        """Restore the best weights, and print a message if training failed."""
+        if self.not_finite is None and self.best is None and not _all_finite(self.model.get_weights()):
             self.not_finite = (self._epoch + 1, None)
         origin = self.restore()
         if self.not_finite is not None:
-            say(self._advice(*self.not_finite, origin))
+            print_message(self._advice(*self.not_finite, origin))
 
     def restore(self):
-        """Puts the best weights into the model; the class says which those are when there is no best.
+        """Give the model the best weights.
 
         Returns:
-            Which weights the model has now, in words: `"of epoch 3 (val_loss 1.2345)"`.
+            The origin of the weights, as text: `"of epoch 3 (val_loss 1.2345)"`.
         """
-        spoilt = self._bad_steps or not all_finite(self.model.get_weights())
-        if self._kept is None or (self.best is None and not spoilt):
+        not_finite = self._bad_steps or not _all_finite(self.model.get_weights())
+        if self._kept is None or (self.best is None and not not_finite):
             return "of the last step"
         origin, values = self._kept
         for variable, value in values:
@@ -119,10 +121,10 @@ class BestWeights(keras.callbacks.Callback):
         return origin
 
     def _keep(self, origin):
-        """Keeps the weights, unless they are not finite; returns whether it did."""
-        # Pairs, since a model may gain variables while it trains.
+        """Keep the weights if they are finite. Returns whether they are."""
+        # Pairs, because a model may get new variables during training.
         kept = [(variable, variable.numpy()) for variable in self.model.weights]
-        if not all_finite(value for _, value in kept):
+        if not _all_finite(value for _, value in kept):
             return False
         self._kept = (origin, kept)
         return True
@@ -130,7 +132,7 @@ class BestWeights(keras.callbacks.Callback):
     def _advice(self, epoch, step, origin):
         what = f"the loss was not finite at step {step}" if step else "the weights were not finite at the end"
         optimizer = self.model.optimizer
-        learning_rate, clips = highest_learning_rate(optimizer), clipping(optimizer)
+        learning_rate, clips = _highest_learning_rate(optimizer), _clipping(optimizer)
         clip = "clip the gradients (they are not; try global_clipnorm=1.0)"
         if clips is not None:
             clip = f"clip the gradients harder (now {clips[0]}={clips[1]:g}; try {clips[1] / 2:g})"
@@ -138,3 +140,26 @@ class BestWeights(keras.callbacks.Callback):
             f"Training stopped in epoch {epoch}: {what}. The model has the weights {origin}. "
             f"Lower the learning rate (now {learning_rate:.3g}; try {learning_rate / 3:.1g}) or {clip}."
         )
+
+
+def _all_finite(arrays):
+    # NumPy has no `isfinite` for all of Keras's dtypes, but it has one for float32.
+    return all(np.isfinite(array.astype("float32")).all() for array in arrays)
+
+
+def _highest_learning_rate(optimizer):
+    """The learning rate of an optimizer. For a schedule, its highest value and not the current one."""
+    rate = optimizer.get_config().get("learning_rate")
+    if isinstance(rate, dict):
+        config = rate["config"]
+        rate = config.get("warmup_target") or config.get("initial_learning_rate")
+    return float(optimizer.learning_rate if rate is None else rate)
+
+
+def _clipping(optimizer):
+    """The name and value of the optimizer's gradient clipping, or None."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    for name in ("global_clipnorm", "clipnorm", "clipvalue"):
+        if getattr(optimizer, name, None):
+            return name, getattr(optimizer, name)
+    return None

@@ -1,4 +1,4 @@
-"""Evaluation while training."""
+"""Evaluation during training."""
 
 import math
 import time
@@ -10,25 +10,25 @@ from textrnn.errors import InputError
 
 
 class Evaluate(keras.callbacks.Callback):
-    """Measures a model on held-out data after each epoch, and within long epochs.
+    """Evaluates a model after each epoch, and optionally within epochs.
 
-    Writes the metrics into the logs, so put it in front of the callbacks that read them. An epoch whose
-    training loss is not finite is not evaluated.
+    The metrics are added to the logs, so callbacks that read them must come later in the list. An epoch
+    whose training loss is not finite is not evaluated.
 
     Args:
-        evaluate: A function without arguments that returns the metrics, a mapping such as
-            `{"val_loss": 2.3}`; see `textrnn.text_generation.evaluation.held_out_metrics`.
-        every: Also evaluate after each so many batches of an epoch, for data so large that an epoch takes
-            hours. Needs training data of known length.
+        evaluate: A function without arguments that returns a mapping of metrics, such as
+            `{"val_loss": 2.3}`.
+        every: Also evaluate after every so many batches of an epoch. This is for data sets so large that an
+            epoch takes hours, and needs training data of known length.
 
     Attributes:
-        scores: The metrics so far, each with the number of epochs after which they were measured:
+        scores: The metrics so far, with the number of epochs trained:
             `[(0.5, {"val_loss": 2.9}), (1, {"val_loss": 2.3}), ...]`.
-        listeners: Callbacks whose `on_evaluation(epoch, logs, seconds)` is called after an evaluation within
-            an epoch, if they have it; `textrnn.training.fit` sets them to the callbacks of the run.
+        listeners: Callbacks whose `on_evaluation(epoch, logs, seconds)`, if they have one, is called after
+            an evaluation within an epoch. `textrnn.training.fit` sets it to all callbacks of the run.
 
     Raises:
-        InputError: If `every` is below 1, or the length of the training data is unknown.
+        InputError: If `every` is below 1, or if it is set and the training data has no known length.
 
     Example:
 
@@ -46,28 +46,28 @@ class Evaluate(keras.callbacks.Callback):
     def __init__(self, evaluate, every=None):
         super().__init__()
         if every is not None and every < 1:
-            raise InputError(f"every is {every}: give the number of batches between two evaluations, or None")
+            raise InputError(f"every is {every}: give the number of batches between evaluations, or None")
         self.evaluate = evaluate
         self.every = every
         self.scores = []
         self.listeners: Sequence[keras.callbacks.Callback] = ()
 
     def on_train_begin(self, logs=None):
-        """Forgets the scores of an earlier run."""
+        """Clear the scores of an earlier run."""
         self.scores = []
         if self.every and not self.params.get("steps"):
             raise InputError(
-                "evaluating within an epoch needs training data of known length: "
-                "use tf.data.experimental.assert_cardinality, or leave `every` out"
+                f"every is {self.every}, but the length of the training data is not known: "
+                "use tf.data.experimental.assert_cardinality, or every=None"
             )
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes where the epoch begins."""
+        """Store the number of the epoch."""
         self._epoch = epoch
         self._evaluated_at = 0
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Evaluates within the epoch, if asked to."""
+        """Evaluate every `every` batches."""
         if not self.every or batch - self._evaluated_at < self.every:
             return
         self._evaluated_at = batch
@@ -83,7 +83,7 @@ class Evaluate(keras.callbacks.Callback):
                 listener.on_evaluation(position, logs, seconds)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Evaluates and writes the metrics into `logs`."""
+        """Evaluate and add the metrics to `logs`."""
         if logs is not None and math.isfinite(logs.get("loss", 0.0)):
             logs.update(self._score(epoch + 1))
 

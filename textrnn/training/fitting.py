@@ -1,4 +1,4 @@
-"""`fit`: Keras's, with a bar, the best weights at the end, and Ctrl-C as a way to stop."""
+"""`fit`, a wrapper of Keras's that keeps the best weights and can be stopped with Ctrl-C."""
 
 import time
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ import keras
 
 from textrnn.training.best_weights import BestWeights
 from textrnn.training.evaluate import Evaluate
-from textrnn.training.messages import say
+from textrnn.training.messages import print_message
 from textrnn.training.progress_bar import ProgressBar
 from textrnn.training.sample_text import SampleText
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training went.
+    """The result of `fit`.
 
     Attributes:
-        history: A dict of columns of one length: `epoch` (1, 2, ...; 1.5 for an evaluation in the middle of
-            the second), `loss`, the mean since the epoch began, and every other metric, with None where
-            it was not measured.
+        history: A dict of columns of equal length. `epoch` is 1, 2, ..., and 1.5 for an evaluation in the
+            middle of the second epoch. `loss` is the mean since the beginning of the epoch. Other metrics
+            are None where they were not measured.
         stopped: None, `"interrupted"` (Ctrl-C) or `"not finite"` (the loss).
-        best_epoch: The epoch, as in `history`, whose weights the model has; None if nothing was
-            evaluated, and the model has its last weights.
-        seconds: How long training took, evaluation and sampling included.
-        items_per_second: The training speed of the last epoch in the progress bar's unit, or None if
-            there were too few batches to tell.
+        best_epoch: The epoch, as in `history`, whose weights the model has. None if there was no
+            evaluation, and the model has its last weights.
+        seconds: Duration of training, evaluation and sampling included.
+        items_per_second: Training speed of the last epoch in the unit of the progress bar, or None if there
+            were too few batches to measure it.
     """
 
     history: dict
@@ -36,21 +36,21 @@ class TrainingResult:
 
 
 def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **options):
-    """Trains a model, and leaves the best weights in it however training ends.
+    """Train a model and leave the best weights in it, however training ends.
 
-    Ctrl-C ends the training and is not an error: the best weights so far are put back and the result
-    is returned, so that what follows (the report, the export) goes on. A second Ctrl-C, while that
-    happens, goes through. A loss that is not finite ends the training the same way.
+    Ctrl-C stops training without an error. The best weights so far are restored and the result is returned,
+    so that a report or an export can follow. A second Ctrl-C in the meantime raises `KeyboardInterrupt`. A
+    loss that is not finite also stops training.
 
     Args:
         model: A compiled Keras model.
-        data: A `tf.data.Dataset` of known length, or whatever else the model's `fit` takes.
-        epochs: The number of passes over the data.
-        callbacks: Callbacks in the order in which they are called; those that write metrics come first.
-            `SampleText` is always called last.
-        best: A `BestWeights`; one that monitors `val_loss` by default.
-        progress: A `ProgressBar`; one that counts batches by default.
-        **options: What else the model's `fit` takes, such as `validation_data`.
+        data: A `tf.data.Dataset` of known length, or other data that the model's `fit` accepts.
+        epochs: Number of epochs.
+        callbacks: Callbacks in the order in which they are called. Those that add metrics to the logs come
+            first, and `SampleText` is always called last.
+        best: A `BestWeights`. The default monitors `val_loss`.
+        progress: A `ProgressBar`. The default counts batches.
+        **options: Other arguments of the model's `fit`, such as `validation_data`.
 
     Returns:
         A `TrainingResult`.
@@ -77,7 +77,7 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **option
         if isinstance(callback, Evaluate):
             callback.listeners = callbacks
 
-    if hasattr(data, "element_spec"):  # a tf.data.Dataset shuffles by itself, and Keras would warn
+    if hasattr(data, "element_spec"):  # Keras warns that it cannot shuffle a tf.data.Dataset
         options.setdefault("shuffle", False)
     stopped = None
     start = time.perf_counter()
@@ -86,7 +86,7 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **option
     except KeyboardInterrupt:
         stopped = "interrupted"
         progress.close()
-        say(f"Interrupted: training ends here, and the model has the weights {best.restore()}.")
+        print_message(f"Interrupted. The model has the weights {best.restore()}.")
     finally:
         progress.close()
     if best.not_finite is not None:
@@ -101,7 +101,7 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **option
 
 
 class _Record(keras.callbacks.Callback):
-    """The metrics after every epoch and every evaluation; Keras's `History` has the epochs only."""
+    """Records the metrics of every epoch and evaluation. Keras's `History` has only epochs."""
 
     async_safe = True
 

@@ -1,4 +1,4 @@
-"""Losses that Keras has too, where theirs cost more than they need to."""
+"""`TokenCrossentropy`, a cross-entropy over large vocabularies that is faster than Keras's."""
 
 import keras
 from keras import ops
@@ -9,23 +9,23 @@ from textrnn.errors import InputError
 
 @keras.saving.register_keras_serializable("textrnn")
 class TokenCrossentropy(keras.losses.Loss):
-    """The cross-entropy of logits with token ids, in nats.
+    """The cross-entropy between token ids and logits, in nats.
 
-    Values are those of `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`, and with
-    `label_smoothing` those of `CategoricalCrossentropy` with it, of which this needs no one-hot targets. Over
-    a large vocabulary passes over the logits cost as much as a recurrent layer; this makes fewer of them.
+    The values are those of `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`, or with label
+    smoothing those of `CategoricalCrossentropy`, without its one-hot targets. With a large vocabulary a pass
+    over the logits takes as long as a recurrent layer, and this loss makes fewer of them.
 
     Args:
-        label_smoothing: the part of the targets' probability that is spread evenly over the vocabulary, in
+        label_smoothing: Fraction of the target probability that is spread evenly over the vocabulary, in
             [0, 1) (Szegedy et al. 2016, arXiv 1512.00567).
-        **kwargs: of `keras.losses.Loss`.
+        **kwargs: Arguments of `keras.losses.Loss`.
 
     Call arguments:
-        y_true: integers `(...)`, or `(..., 1)`, all in the vocabulary: also at padding, whose weight is 0.
-        y_pred: logits `(..., vocabulary_size)`.
+        y_true: Integers `(...)` or `(..., 1)`. All are in the vocabulary, also at padding, whose weight is 0.
+        y_pred: Logits `(..., vocabulary_size)`.
 
     Raises:
-        InputError: for a `label_smoothing` outside [0, 1).
+        InputError: If `label_smoothing` is not in [0, 1).
 
     Example:
     >>> import numpy as np
@@ -37,12 +37,12 @@ class TokenCrossentropy(keras.losses.Loss):
 
     def __init__(self, label_smoothing=0.0, name="token_crossentropy", **kwargs):
         if not 0 <= label_smoothing < 1:
-            raise InputError(f"label_smoothing is {label_smoothing}: give a number from 0 to less than 1")
+            raise InputError(f"label_smoothing is {label_smoothing}: give a number, at least 0 and below 1")
         super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        """The loss of each token, with the shape of the targets."""
+        """The loss of each token `(...)`."""
         if len(y_true.shape) == len(y_pred.shape):
             y_true = ops.squeeze(y_true, axis=-1)
         return crossentropy(ops.cast(y_true, "int32"), y_pred, self.label_smoothing)
@@ -53,17 +53,17 @@ class TokenCrossentropy(keras.losses.Loss):
 
 
 def crossentropy(targets: Tensor, logits: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """The cross-entropy of each token, with a gradient of its own.
+    """The cross-entropy of each token, with a custom gradient.
 
-    The exponentials are computed once, and the gradient is made of them in one pass.
+    The gradient reuses the exponentials of the forward pass, in one pass over the logits.
 
     Args:
         targets: int32 `(...)`.
         logits: `(..., vocabulary_size)`.
-        label_smoothing: as in `TokenCrossentropy`.
+        label_smoothing: As in `TokenCrossentropy`.
 
     Returns:
-        `(...)`, in nats, in float32 at the least.
+        `(...)`, in nats, in float32 or higher.
     """
     shape, vocabulary_size = ops.shape(targets), logits.shape[-1]
     exact = ops.cast(ops.reshape(logits, (-1, vocabulary_size)), at_least_float32(logits))
@@ -74,9 +74,7 @@ def crossentropy(targets: Tensor, logits: Tensor, label_smoothing: float = 0.0) 
 def _forward(label_smoothing):
     def forward(logits, targets):
         vocabulary_size = logits.shape[-1]
-        uniform = (
-            label_smoothing / vocabulary_size
-        )  # what each token is owed, whether it is the target or not
+        uniform = label_smoothing / vocabulary_size  # the smoothed target probability of every token
         largest = ops.max(logits, axis=-1, keepdims=True)
         exponentials = ops.exp(logits - largest)
         total = ops.sum(exponentials, axis=-1, keepdims=True)

@@ -1,61 +1,55 @@
-"""How messages about a training run are written."""
+"""Text of the messages about a training run."""
 
 import sys
 
-import numpy as np
 from tqdm import tqdm
 
+_LABELS = {
+    "loss": "loss",
+    "val_loss": "validation loss",
+    "val_perplexity": "perplexity",
+    "val_bits_per_character": "bits/char",
+}
+_DIGITS = {"loss": 4, "val_loss": 4, "val_perplexity": 2}
 
-def say(text):
-    """Prints on stderr without disturbing a bar."""
+
+def print_message(text):
+    """Print on stderr, above a progress bar if there is one."""
     tqdm.write(text, file=sys.stderr)
 
 
-def printable(text):
-    """The text without what a terminal would take for a command; a young model may write anything."""
+def replace_control_characters(text):
+    """The text without characters that a terminal would run as commands. A model may generate any."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def metrics_in_words(logs):
-    """The loss and what was measured on held-out data, in words."""
-    names = {"val_loss": "held-out loss", "val_bits_per_character": "bits/char"}
-    shown = {"loss": ("loss", logs["loss"])} if "loss" in logs else {}
-    for key in ("val_loss", "val_perplexity", "val_bits_per_character", *logs):
-        if key in logs and key.startswith("val_"):
-            shown[key] = (names.get(key, key.removeprefix("val_")), logs[key])
-    digits = {"loss": 4, "val_loss": 4, "val_perplexity": 2}
+def format_metrics(logs):
+    """The training loss and the validation metrics on one line.
+
+    Example:
+    >>> from textrnn.training.messages import format_metrics
+    >>> format_metrics({"loss": 2.0, "accuracy": 0.4, "val_loss": 2.25, "val_accuracy": 0.5})
+    'loss 2.0000  validation loss 2.2500  accuracy 0.500'
+    """
+    known = [name for name in _LABELS if name in logs]
+    others = [name for name in logs if name.startswith("val_") and name not in _LABELS]
     return "  ".join(
-        f"{name} {number_in_words(value, digits.get(key, 3))}" for key, (name, value) in shown.items()
+        f"{_LABELS.get(name, name.removeprefix('val_'))} {format_number(logs[name], _DIGITS.get(name, 3))}"
+        for name in known + others
     )
 
 
-def number_in_words(value, digits):
+def format_number(value, digits):
+    """A number with so many decimal places, or in scientific notation if it is very large."""
     return f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.3g}"
 
 
-def count_in_words(number):
-    """A number in three digits: 18.2k."""
+def format_count(number):
+    """A number with three digits and a unit prefix.
+
+    Example:
+    >>> from textrnn.training.messages import format_count
+    >>> format_count(18_234)
+    '18.2k'
+    """
     return f"{number:.3g}" if number < 100 else tqdm.format_sizeof(number)
-
-
-def all_finite(values):
-    # NumPy cannot ask this of all of Keras's dtypes, but of float32 it can.
-    return all(np.isfinite(value.astype("float32")).all() for value in values)
-
-
-def highest_learning_rate(optimizer):
-    """The rate that was asked for: of a schedule the highest, not what it happens to be now."""
-    rate = optimizer.get_config().get("learning_rate")
-    if isinstance(rate, dict):
-        config = rate["config"]
-        rate = config.get("warmup_target") or config.get("initial_learning_rate")
-    return float(optimizer.learning_rate if rate is None else rate)
-
-
-def clipping(optimizer):
-    """The name and value of the clipping in use, or None."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    for name in ("global_clipnorm", "clipnorm", "clipvalue"):
-        if getattr(optimizer, name, None):
-            return name, getattr(optimizer, name)
-    return None

@@ -1,4 +1,4 @@
-"""Progress of a training run."""
+"""The progress bar of a training run."""
 
 import sys
 import time
@@ -6,26 +6,26 @@ import time
 import keras
 from tqdm import tqdm
 
-from textrnn.training.messages import count_in_words, metrics_in_words, number_in_words
+from textrnn.training.messages import format_count, format_metrics, format_number
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar for each epoch and, when the epoch ends, one line that stays.
+    """Shows a progress bar during each epoch, and prints one line after it.
 
-    The bar shows the share of the epoch that is done, the speed, the time left of the epoch and of the
-    whole training, and the recent loss. On a terminal it is live; elsewhere (a log file, CI) it is a plain
-    line every half a minute. The line at the end has every loss and `val_` metric in the logs, the
-    speed and the time since training began. Put it behind the callbacks that write metrics into the logs.
+    The bar shows how much of the epoch is done, the speed, the time left for the epoch and for all epochs,
+    and a running mean of the recent loss. If the output is no terminal (a log file, CI), it prints a line
+    every 30 seconds instead. The line after an epoch has the loss, all `val_` metrics in the logs, the speed
+    and the time since training began. Callbacks that add metrics to the logs must come before this one.
 
-    Speed counts training alone: neither evaluation, nor sampling, nor an epoch's first batch.
+    The speed is that of training only, without evaluation, sampling and the first batch of an epoch.
 
     Args:
-        unit: What is counted, such as `"tok"`.
-        items_per_batch: How many of them a batch has; without it, batches are counted.
-        file: Where to print; `sys.stderr` by default.
+        unit: The unit of the speed, such as `"tok"`.
+        items_per_batch: Number of units in a batch. By default, batches are counted.
+        file: The file to print to. The default is `sys.stderr`.
 
     Attributes:
-        items_per_second: The mean speed of the latest epoch; None before its second batch.
+        items_per_second: Mean speed of the latest epoch, None before its second batch.
 
     Example:
 
@@ -40,8 +40,8 @@ class ProgressBar(keras.callbacks.Callback):
     """
 
     async_safe = True
-    live_interval = 0.5  # seconds between two updates of the bar
-    plain_interval = 30.0  # seconds between two plain lines
+    live_interval = 0.5  # seconds between updates of the bar
+    plain_interval = 30.0  # seconds between lines if the output is no terminal
 
     def __init__(self, unit="batch", items_per_batch=None, file=None):
         super().__init__()
@@ -52,18 +52,18 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar: tqdm | None = None
 
     def on_train_begin(self, logs=None):
-        """Starts the clock."""
+        """Start the clock."""
         self._file = self.file or sys.stderr
         self._live = self._file.isatty()
         self._train_start = time.perf_counter()
         self._epoch_seconds = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Opens a bar."""
+        """Open a bar."""
         now = time.perf_counter()
         self._epoch = epoch
         self._epoch_start = self._shown_at = now
-        self._mark = (0, now)  # batches done and the time, from which speed is measured
+        self._mark = (0, now)  # batches done, and the time, where the measurement of the speed begins
         self._done = (0, now, None)  # batches done, the time, and the running mean of the loss
         self._averaged = (0, 0.0)  # batches and running mean of the loss when it was last smoothed
         self._loss = None
@@ -74,10 +74,10 @@ class ProgressBar(keras.callbacks.Callback):
             )  # fmt: skip
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Shows how far the epoch is, if it is time to."""
+        """Update the bar, or print a line, after the interval."""
         now = time.perf_counter()
         if self._mark[0] == 0 and batch > 0:
-            self._mark = (batch, now)  # the first batch was spent tracing and filling the input pipeline
+            self._mark = (batch, now)  # the first batch traces the model and fills the input pipeline
         if batch == 0 or now - self._shown_at < (self.live_interval if self._live else self.plain_interval):
             return
         self._shown_at = now
@@ -88,41 +88,41 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.n = batch
             self._bar.refresh()
         else:
-            self._say(f"{self._title()}  {text}")
+            self._print(f"{self._title()}  {text}")
 
     def on_train_batch_end(self, batch, logs=None):
-        """Notes the loss and the time."""
+        """Store the loss and the time."""
         if batch + 1 > self._done[0]:
             self._done = (batch + 1, time.perf_counter(), (logs or {}).get("loss"))
 
     def on_evaluation(self, epoch, logs, seconds):
-        """Says the score of an evaluation within the epoch and takes its time off the clock.
+        """Print the metrics of an evaluation within the epoch, and exclude its duration from the speed.
 
         Args:
-            epoch: The number of epochs trained, 2.5 in the middle of the third.
+            epoch: Number of epochs trained, 2.5 in the middle of the third.
             logs: The metrics.
-            seconds: How long the evaluation took.
+            seconds: Duration of the evaluation.
         """
         (first, since), (done, until, loss) = self._mark, self._done
         self._mark, self._done = (first, since + seconds), (done, until + seconds, loss)
-        self._say(f"epoch {epoch:.2f}/{self.params['epochs']}  {metrics_in_words(logs)}")
+        self._print(f"epoch {epoch:.2f}/{self.params['epochs']}  {format_metrics(logs)}")
 
     def on_epoch_end(self, epoch, logs=None):
-        """Closes the bar and prints the epoch's line."""
+        """Close the bar and print the line of the epoch."""
         self.close()
         now = time.perf_counter()
         self._measure_speed()
         self._epoch_seconds = now - self._epoch_start
-        parts = [self._title(), metrics_in_words(logs or {}), self._speed()]
+        parts = [self._title(), format_metrics(logs or {}), self._speed()]
         parts.append(f"{tqdm.format_interval(now - self._train_start)} elapsed")
-        self._say("  ".join(part for part in parts if part))
+        self._print("  ".join(part for part in parts if part))
 
     def on_train_end(self, logs=None):
-        """Closes the bar."""
+        """Close the bar."""
         self.close()
 
     def close(self):
-        """Removes the bar; for when training ends by an exception, and `on_train_end` is not called."""
+        """Remove the bar. Call it if training ends with an exception, without `on_train_end`."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -130,12 +130,12 @@ class ProgressBar(keras.callbacks.Callback):
     def _title(self):
         return f"epoch {self._epoch + 1}/{self.params['epochs']}"
 
-    def _say(self, text):
+    def _print(self, text):
         tqdm.write(text, file=self._file)
         self._file.flush()
 
     def _measure_speed(self):
-        """Returns the seconds of a batch, and keeps the speed."""
+        """Return the seconds per batch, and store the speed."""
         batches, seconds = self._done[0] - self._mark[0], self._done[1] - self._mark[1]
         if self._mark[0] == 0 or batches < 1 or seconds <= 0:
             return None
@@ -145,7 +145,7 @@ class ProgressBar(keras.callbacks.Callback):
     def _speed(self):
         if self.items_per_second is None:
             return ""
-        return f"{count_in_words(self.items_per_second)} {self.unit}/s"
+        return f"{format_count(self.items_per_second)} {self.unit}/s"
 
     def _progress(self, batch):
         seconds_per_batch, steps = self._measure_speed(), self.params.get("steps")
@@ -154,17 +154,17 @@ class ProgressBar(keras.callbacks.Callback):
         if steps and seconds_per_batch is not None:
             left = (steps - batch) * seconds_per_batch
             epochs_left = self.params["epochs"] - self._epoch - 1
-            # A finished epoch tells what evaluation and sampling add.
+            # The duration of a finished epoch includes evaluation and sampling.
             left_of_all = left + epochs_left * (self._epoch_seconds or steps * seconds_per_batch)
             parts.append(f"{tqdm.format_interval(left)} left")
             if epochs_left:
                 parts.append(f"{tqdm.format_interval(left_of_all)} of all epochs")
         if self._loss is not None:
-            parts.append(f"loss {number_in_words(self._loss, 3)}")
+            parts.append(f"loss {format_number(self._loss, 3)}")
         return ", ".join(part for part in parts if part)
 
     def _smooth_loss(self):
-        """The loss in Keras's logs is a mean since the epoch began, which lags; this takes it apart."""
+        """Update the mean of the recent loss. The mean in Keras's logs is over the epoch, and so lags."""
         batches, _, mean = self._done
         before, mean_before = self._averaged
         if mean is None or batches <= before:

@@ -1,4 +1,4 @@
-"""Samples while training."""
+"""Text samples during training."""
 
 import math
 import textwrap
@@ -6,15 +6,15 @@ from pathlib import Path
 
 import keras
 
-from textrnn.training.messages import printable, say
+from textrnn.training.messages import print_message, replace_control_characters
 
 
 class SampleText(keras.callbacks.Callback):
-    """Prints what the model writes after each epoch, and collects it in a file.
+    """Prints a generated text after each epoch, and optionally appends it to a file.
 
     Args:
-        generate: `generate(epoch) -> str`, where the epoch counts from 1.
-        path: A text file that is begun anew with the training, or None.
+        generate: A function `generate(epoch) -> str`. The first epoch is 1.
+        path: A text file, overwritten when training begins, or None.
 
     Example:
 
@@ -39,18 +39,19 @@ class SampleText(keras.callbacks.Callback):
         self.path = None if path is None else Path(path)
 
     def on_train_begin(self, logs=None):
-        """Begins the file."""
+        """Create an empty file."""
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text("", encoding="utf-8")
 
     def on_epoch_end(self, epoch, logs=None):
-        """Prints and writes one sample, unless the loss is not finite."""
+        """Print and save one sample, unless the loss is not finite."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             return
         text = self.generate(epoch + 1)
         heading = f"--- sample after epoch {epoch + 1} ---"
-        say(f"\n  {heading}\n{textwrap.indent(printable(text), '    ')}\n")
+        sample = textwrap.indent(replace_control_characters(text), "    ")
+        print_message(f"\n  {heading}\n{sample}\n")
         if self.path is not None:
             with self.path.open("a", encoding="utf-8", errors="replace") as file:
                 file.write(f"{heading}\n{text}\n\n")

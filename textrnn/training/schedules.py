@@ -1,4 +1,4 @@
-"""Learning rates over time, as Keras's own serialisable schedules."""
+"""Learning rate schedules."""
 
 import math
 
@@ -8,22 +8,22 @@ from textrnn.errors import InputError
 
 
 def warmup_cosine(learning_rate, steps, warmup=0.02):
-    """A linear rise to `learning_rate`, then half a cosine down to zero ([Loshchilov & Hutter, 2017](
-    https://arxiv.org/abs/1608.03983)).
+    """A linear warm-up to `learning_rate`, followed by a cosine decay to zero (Loshchilov & Hutter 2017).
 
-    The rise has `round(warmup * steps)` steps and begins above zero, so that no update is wasted: with w
-    steps of warm-up, update t (from 0) uses `learning_rate * (t + 1) / (w + 1)`, and update w the whole.
+    The warm-up has w = `round(warmup * steps)` steps and begins above zero, so that no update is wasted.
+    Update t, counted from 0, uses `learning_rate * (t + 1) / (w + 1)`, and update w uses `learning_rate`. The
+    decay is that of arXiv 1608.03983 without restarts.
 
     Args:
-        learning_rate: The highest value, a positive float.
-        steps: The updates of the whole training: batches per epoch times epochs.
-        warmup: The part of `steps` that rises, in [0, 1).
+        learning_rate: The maximum, a positive float.
+        steps: Number of updates of the whole training, batches per epoch times epochs.
+        warmup: Fraction of `steps` for the warm-up, in [0, 1).
 
     Returns:
         A `keras.optimizers.schedules.CosineDecay`.
 
     Raises:
-        InputError: `learning_rate` is not positive, `steps` is below one, or `warmup` is not in [0, 1).
+        InputError: If `learning_rate` is not positive, `steps` is below 1, or `warmup` is not in [0, 1).
 
     Example:
 
@@ -36,7 +36,7 @@ def warmup_cosine(learning_rate, steps, warmup=0.02):
     if steps < 1:
         raise InputError(f"steps is {steps}: give the number of updates, batches per epoch times epochs")
     if not 0 <= warmup < 1:
-        raise InputError(f"warmup is {warmup}: give the part of training that warms up, from 0 to below 1")
+        raise InputError(f"warmup is {warmup}: give a fraction of the steps, at least 0 and below 1")
     rising = min(round(warmup * steps), steps - 1)
     if rising == 0:
         return keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=steps)
@@ -50,5 +50,5 @@ def warmup_cosine(learning_rate, steps, warmup=0.02):
 
 def _checked(learning_rate):
     if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise InputError(f"the learning rate is {learning_rate}: give a positive number, such as 0.001")
+        raise InputError(f"learning_rate is {learning_rate}: give a positive number, such as 0.001")
     return float(learning_rate)

@@ -8,7 +8,7 @@ from keras import ops
 
 from textrnn.errors import InputError
 from textrnn.layers.attention import GlobalAttention
-from textrnn.layers.backend import fold, stacked
+from textrnn.layers.backend import fold, stack_outputs
 from textrnn.layers.dropout import locked_mask
 from textrnn.layers.stack import RecurrentStack
 
@@ -206,7 +206,7 @@ class AttentionDecoder(keras.layers.Layer):
         carry = [ops.convert_to_tensor(state) for state in keras.tree.flatten(initial_states)]
         weights_like = ops.cast(values[:, :, 0], self.attention.variable_dtype)
         last, outputs = fold(body, carry, inputs, [carry[-1], weights_like], differentiated=True)
-        outputs, weights = (ops.swapaxes(x, 0, 1) for x in stacked(outputs))
+        outputs, weights = (ops.swapaxes(x, 0, 1) for x in stack_outputs(outputs))
         return outputs, weights, keras.tree.pack_sequence_as(initial_states, last)
 
     def stepper(self, memory, memory_mask=None):
