@@ -222,7 +222,7 @@ def run_textrnn_parallel(work):
 
     from textrnn.layers import linear
 
-    with mock.patch.object(linear, "accelerated", lambda: True):
+    with mock.patch.object(linear, "has_accelerator", lambda: True):
         run = run_textrnn(work)
         run()  # traced as it is now
     return run

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from textrnn.classification.evaluation import predict_logits
-from textrnn.training.messages import say
+from textrnn.training.messages import print_message
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def fit_ngrams(classifier, batches):
     try:
         ngrams.adapt(batches)
     except KeyboardInterrupt:
-        say("Interrupted while fitting the n-grams: the classifier is the network alone.")
+        print_message("Interrupted while fitting the n-grams: the classifier is the network alone.")
         ngrams.rescale(0.0)
         return False
     return True
