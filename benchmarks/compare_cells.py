@@ -180,15 +180,15 @@ class Score:
 
 def train_text(run, settings):
     """Bits per character of the held-out text."""
-    from textrnn.data import batching
+    from textrnn.data.windows import evaluation_windows, windows
     from textrnn.text_generation import evaluation
 
     train, held_out, _ = text_streams(settings.data)
     lm = text_model(run.cell, settings)
-    windows = batching.windows(train, settings.batch_size, settings.sequence_length)
-    lm.compile(optimizer(run.learning_rate, len(windows) * settings.text_passes))
-    lm.fit(windows, epochs=settings.text_passes, verbose=0, callbacks=[stop_when_not_finite()])
-    scored = batching.evaluation_windows(held_out, settings.batch_size, settings.sequence_length)
+    batches = windows(train, settings.batch_size, settings.sequence_length)
+    lm.compile(optimizer(run.learning_rate, len(batches) * settings.text_passes))
+    lm.fit(batches, epochs=settings.text_passes, verbose=0, callbacks=[stop_when_not_finite()])
+    scored = evaluation_windows(held_out, settings.batch_size, settings.sequence_length)
     return evaluation.language_model(lm, scored, characters=len(held_out) - 1).bits_per_character
 
 
@@ -271,10 +271,11 @@ def text_streams(data):
     """
     import numpy as np
 
-    from textrnn.data import datasets, files
+    from textrnn.data import datasets
+    from textrnn.data.documents import read_documents, split_documents
 
-    documents = datasets.load_text("shakespeare").train if data is None else files.read_documents(data)
-    train, held_out = files.split_documents(documents, 0.1)
+    documents = datasets.load_text("shakespeare").train if data is None else read_documents(data)
+    train, held_out = split_documents(documents, 0.1)
     text = "".join(document.text for document in [*train, *held_out])
     vocabulary, token_ids = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)
     cut = sum(len(document.text) for document in train)
@@ -443,7 +444,7 @@ def measure_speed(cells, settings, rounds, seed):
 
 def training_run(name, settings):
     """A function that trains on a few windows and returns the number of tokens."""
-    from textrnn.data import batching
+    from textrnn.data.windows import windows
 
     lm = text_model(name, settings)
     lm.compile()
@@ -451,13 +452,13 @@ def training_run(name, settings):
         SPEED_WINDOWS * settings.batch_size * settings.sequence_length,
         len(text_streams(settings.data)[0]) - 1,
     )
-    windows = batching.windows(
+    batches = windows(
         text_streams(settings.data)[0][: tokens + 1], settings.batch_size, settings.sequence_length
     )
 
     def run():
-        lm.fit(windows, verbose=0)
-        return len(windows) * settings.batch_size * settings.sequence_length
+        lm.fit(batches, verbose=0)
+        return len(batches) * settings.batch_size * settings.sequence_length
 
     return run
 

@@ -107,7 +107,7 @@ def contestant(task, peer, form=""):
     return register
 
 
-# === Training: the inputs are the windows of `textrnn.data.batching` ===
+# === Training: the inputs are the windows of `textrnn.data.windows` ===
 
 
 @contestant("training", OURS)
@@ -363,14 +363,14 @@ def make_inputs(work, seed):
     """What a task's contestants start from, the same for all."""
     import numpy as np
 
-    from textrnn.data import batching
+    from textrnn.data.windows import windows
 
     random = np.random.default_rng(seed)
     if work.task == "generation":
         return random.integers(1, work.vocabulary_size, (work.batch_size, work.prompt_tokens), np.int32)
     tokens = work.windows * work.batch_size * work.sequence_length
     stream = random.integers(1, work.vocabulary_size, tokens + 1, np.int32)
-    return batching.windows(stream, work.batch_size, work.sequence_length)
+    return windows(stream, work.batch_size, work.sequence_length)
 
 
 # === Measuring ===

@@ -227,22 +227,22 @@ def load_examples(options):
     """The texts to train on, to choose and calibrate by, and to measure on."""
     from textrnn.data import datasets, labelled, starter
 
-    def remark(remarks):
-        for text in remarks:
-            print(f"note: {text}", flush=True)
+    def warn(warnings):
+        for text in warnings:
+            print(f"warning: {text}", flush=True)
 
     if options.data and options.dataset:
         raise InputError("--data and --dataset: give one of them")
     test = None
     if options.data:
-        train, remarks = labelled.read_labelled(options.data, options.text_column, options.label_column)
-        remark(remarks)
-        labelled.check_classes(train, least=3 if options.test_data is None else 2)
+        train, warnings = labelled.read_labelled(options.data, options.text_column, options.label_column)
+        warn(warnings)
+        labelled.check_classes(train, min_examples=3 if options.test_data is None else 2)
         if options.test_data:
-            test, remarks = labelled.read_labelled(
+            test, warnings = labelled.read_labelled(
                 options.test_data, options.text_column, options.label_column
             )
-            remark(remarks)
+            warn(warnings)
             labelled.check_known(train, test)
     elif options.dataset:
         found = datasets.load_labelled(options.dataset)
@@ -252,9 +252,9 @@ def load_examples(options):
         print("The starter corpus: short reviews written for this project. Give --data for your own texts.")
         train, test = starter.starter_reviews()
     if test is None:
-        train, test = labelled.split(train, options.held_out, options.seed)
-    train, held_out = labelled.split(train, options.held_out, options.seed)
-    remark(labelled.repeated([*train, *held_out], test))
+        train, test = labelled.split_examples(train, options.held_out, options.seed)
+    train, held_out = labelled.split_examples(train, options.held_out, options.seed)
+    warn(labelled.repeated_examples([*train, *held_out], test))
     return train, held_out, test
 
 

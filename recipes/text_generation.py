@@ -104,7 +104,7 @@ def main(options: Options):
     import keras
 
     from textrnn import files, training
-    from textrnn.data import batching
+    from textrnn.data.windows import evaluation_windows, stream, windows
     from textrnn.export import publishing
     from textrnn.presets import presets
     from textrnn.reporting import report
@@ -120,14 +120,14 @@ def main(options: Options):
     lm = load_model(options) if options.from_preset else new_model(options, train_texts)
     tokenizer = lm.preprocessor.tokenizer
     train_stream, held_out_stream = (
-        batching.stream(encode_documents(tokenizer, texts), tokenizer.end_token_id)
+        stream(encode_documents(tokenizer, texts), tokenizer.end_token_id)
         for texts in (train_texts, held_out_texts)
     )
     origin = str(options.data or options.dataset or "the starter corpus")
-    train = batching.windows(
+    train = windows(
         train_stream, options.batch_size, options.sequence_length, options.restart_probability, origin
     )
-    held_out = batching.evaluation_windows(held_out_stream, batch_size=8, sequence_length=256, origin=origin)
+    held_out = evaluation_windows(held_out_stream, batch_size=8, sequence_length=256, origin=origin)
     characters = sum(len(document.text) for document in held_out_texts)
     print(
         f"{len(train_stream):,} tokens to train on and {len(held_out_stream):,} held out, "
@@ -205,19 +205,19 @@ def check(options):
 
 def load_texts(options):
     """The documents to train on, and those to measure on."""
-    from textrnn.data import datasets, files, starter
+    from textrnn.data import datasets, documents, starter
 
     if options.data and options.dataset:
         raise InputError("--data and --dataset: give one of them")
     if options.data:
-        return files.split_documents(files.read_documents(options.data), options.held_out)
+        return documents.split_documents(documents.read_documents(options.data), options.held_out)
     if not options.dataset:
         print("The starter corpus: the reference text inside Python. Give --data for your own text.")
-        return files.split_documents(starter.starter_text(), options.held_out)
+        return documents.split_documents(starter.starter_text(), options.held_out)
     texts = datasets.load_text(options.dataset)
     print(f"{options.dataset}, licence: {texts.licence}", *texts.files, sep="\n  ")
     if texts.validation is None:
-        return files.split_documents(texts.train, options.held_out)
+        return documents.split_documents(texts.train, options.held_out)
     return texts.train, texts.validation
 
 

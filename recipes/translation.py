@@ -264,11 +264,11 @@ def load_pairs(options):
     from textrnn.data import datasets, parallel, starter
 
     train = held_out = test = None
-    remarks = []
+    warnings = []
     if options.data:
-        train, remarks = parallel.read_pairs(options.data)
+        train, warnings = parallel.read_pairs(options.data)
     elif options.source:
-        train, remarks = parallel.read_aligned(options.source, options.target)
+        train, warnings = parallel.read_aligned(options.source, options.target)
     elif options.dataset:
         found = datasets.load_parallel(options.dataset)
         print(f"{options.dataset}, licence: {found.licence}", *found.files, sep="\n  ")
@@ -277,12 +277,12 @@ def load_pairs(options):
         print("The starter corpus: dates, times, numbers and prices. Give --data for your own pairs.")
         train, test = starter.starter_phrases()
     if test is None:
-        train, test = parallel.split_pairs(train, options.held_out, options.seed, most=2000)
+        train, test = parallel.split_pairs(train, options.held_out, options.seed, max_held_out=2000)
     if held_out is None:
-        train, held_out = parallel.split_pairs(train, options.held_out, options.seed, most=2000)
-    remarks += parallel.repeated_pairs([*train, *held_out], test)
-    for remark in remarks:
-        print(f"note: {remark}", flush=True)
+        train, held_out = parallel.split_pairs(train, options.held_out, options.seed, max_held_out=2000)
+    warnings += parallel.repeated_pairs([*train, *held_out], test)
+    for warning in warnings:
+        print(f"warning: {warning}", flush=True)
     parts = (train, held_out, test)
     return tuple(map(parallel.swapped, parts)) if options.reverse else parts
 

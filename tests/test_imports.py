@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import textrnn
 PACKAGE = Path(textrnn.__file__).parent
 ORDER = [
     {"errors"},
-    {"files", "startup"},
+    {"files", "private", "startup"},
     {"cells"},
     {"layers"},
     {"decoding"},
@@ -63,10 +64,16 @@ def test_imports_point_one_way(path):
             assert imported == part or level(imported) < level(part), f"{part} imports {name}"
 
 
+def test_only_one_module_uses_private_parts_of_other_libraries():
+    private = re.compile(r"\b(?!textrnn\b)\w+\.(?:src|python)\b|_sentencepiece_tokenizer\.so")
+    users = {path.name for path in PACKAGE.rglob("*.py") if private.search(path.read_text("utf-8"))}
+    assert users == {"private.py"}
+
+
 @pytest.mark.parametrize(
     ("modules", "backend", "absent"),
     [
-        ("textrnn", "tensorflow", ["keras", "keras_hub", "tensorflow"]),
+        ("textrnn, textrnn.private", "tensorflow", ["keras", "keras_hub", "tensorflow"]),
         ("textrnn.cells, textrnn.layers", "tensorflow", ["keras_hub"]),
         ("textrnn.cells, textrnn.layers", "jax", ["keras_hub", "tensorflow"]),
     ],

@@ -245,7 +245,7 @@ def test_the_published_pairs(name, monkeypatch):
     else:
         assert len(dataset.train) > 100_000
         assert dataset.validation is dataset.test is None
-        train, held_out = split_pairs(dataset.train, 0.1, most=1_000)
+        train, held_out = split_pairs(dataset.train, 0.1, max_held_out=1_000)
         assert len(held_out) == 1_000
         assert repeated_pairs(train, held_out) == []
 

@@ -1,4 +1,4 @@
-"""Pairs are read from tables and aligned files, what is odd is named, and no source is in both parts."""
+"""Parallel text: tables and aligned files are read, checked and split by source."""
 
 import gzip
 
@@ -30,10 +30,10 @@ def table(pairs):
 def test_a_table_is_read(name, last, end, tmp_path):
     lines = [f" {source} \t{target} " for source, target in PAIRS]
     path = write(tmp_path / name, end.join(lines) + last * end)
-    pairs, remarks = read_pairs(path)
+    pairs, warnings = read_pairs(path)
     assert sides(pairs) == PAIRS
     assert [pair.origin for pair in pairs] == [f"{path}, line {number}" for number in (1, 2, 3)]
-    assert remarks == []
+    assert warnings == []
 
 
 def test_a_table_may_have_more_columns_and_the_target_first(tmp_path):
@@ -48,44 +48,44 @@ def test_aligned_files_are_read(packed, end, tmp_path):
         write(tmp_path / f"train.{language}{packed}", end.join(pair[side] for pair in PAIRS) + last)
         for side, (language, last) in enumerate([("en", end), ("fr", "")])
     )
-    pairs, remarks = read_aligned(source, target)
+    pairs, warnings = read_aligned(source, target)
     assert sides(pairs) == PAIRS
     assert [pair.origin for pair in pairs] == [f"{source}, line {number}" for number in (1, 2, 3)]
-    assert remarks == []
+    assert warnings == []
 
 
 def test_files_of_different_length_are_refused_with_both_counts(tmp_path):
     source = write(tmp_path / "a.en", "one\n" * 1_200)
     target = write(tmp_path / "a.fr", "un\n" * 1_199 + "\nun\n")
     message = (
-        r"a\.en has 1,200 lines and .*a\.fr has 1,201: .* leave a line empty where a translation is missing"
+        r"a\.en has 1,200 lines, but .*a\.fr has 1,201: .* a translation is missing, leave the line empty"
     )
     with pytest.raises(InputError, match=message):
         read_aligned(source, target)
 
 
-def test_a_line_with_no_tab_is_named(tmp_path):
+def test_a_line_without_a_tab_is_refused(tmp_path):
     path = write(tmp_path / "a.tsv", "Go.\tVa !\nRun!   Cours !\n")
     with pytest.raises(InputError, match=r"a\.tsv, line 2: there is no tab in 'Run!   Cours !': expected"):
         read_pairs(path)
 
 
 @pytest.mark.parametrize("content", ["\tVa !\nGo.\t\n", "\n \n\t"])
-def test_a_table_with_no_pairs_is_refused(content, tmp_path):
+def test_a_table_without_pairs_is_refused(content, tmp_path):
     with pytest.raises(InputError, match=r"a\.tsv"):
         read_pairs(write(tmp_path / "a.tsv", content))
 
 
-def test_a_broken_encoding_is_named_with_its_line(tmp_path):
+def test_invalid_utf8_is_refused_with_its_line(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_bytes(b"Go.\tVa !\ncoffee\tcaf\xe9\n")
-    with pytest.raises(InputError, match="byte 0xe9 at offset 19, in line 2"):
+    with pytest.raises(InputError, match="byte 0xe9 at offset 19 in line 2"):
         read_pairs(path)
     with pytest.raises(InputError, match="in line 2"):
         read_aligned(path, path)
 
 
-def test_what_is_not_there_or_a_folder_is_refused(tmp_path):
+def test_missing_files_and_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_pairs(tmp_path / "a.tsv")
     with pytest.raises(InputError, match="is a folder"):
@@ -94,57 +94,57 @@ def test_what_is_not_there_or_a_folder_is_refused(tmp_path):
         read_aligned(tmp_path, tmp_path)
 
 
-def test_pairs_with_an_empty_side_are_left_out_and_named(tmp_path):
+def test_pairs_with_an_empty_side_are_skipped_with_a_warning(tmp_path):
     path = write(tmp_path / "a.tsv", "Go.\tVa !\n" + "Run!\t \n\tCours !\n\n" * 3 + "Wait.\tAttends.\n")
-    pairs, remarks = read_pairs(path)
+    pairs, warnings = read_pairs(path)
     assert sides(pairs) == [("Go.", "Va !"), ("Wait.", "Attends.")]
     assert pairs[1].origin == f"{path}, line 11"
-    assert remarks == [f"left out, since a side is empty: {path}, lines 2, 3, 4, 5, 6 and 4 more"]
+    assert warnings == [f"skipped 9 pairs with an empty side: {path}, lines 2, 3, 4, 5, 6 and 4 more"]
 
 
-def test_an_empty_line_of_aligned_files_is_named_with_both(tmp_path):
+def test_the_warning_about_aligned_files_names_both(tmp_path):
     source, target = write(tmp_path / "a.en", "one\ntwo\n"), write(tmp_path / "a.fr", "\ndeux\n")
-    pairs, remarks = read_aligned(source, target)
+    pairs, warnings = read_aligned(source, target)
     assert pairs == [Pair(f"{source}, line 2", "two", "deux")]
-    assert remarks == [f"left out, since a side is empty: {source} and {target}, line 1"]
+    assert warnings == [f"skipped 1 pair with an empty side: {source} and {target}, line 1"]
 
 
-def test_pairs_with_the_same_text_twice_are_kept_and_named(tmp_path):
+def test_pairs_with_identical_sides_are_kept_with_a_warning(tmp_path):
     path = write(tmp_path / "a.tsv", table([("Go.", "Va !"), ("Taxi!", "Taxi!"), ("Paris", "Paris ")]))
-    pairs, remarks = read_pairs(path)
+    pairs, warnings = read_pairs(path)
     assert len(pairs) == 3
-    assert remarks == [f"kept, though both sides are the same (2): {path}, lines 2, 3"]
+    assert warnings == [f"2 pairs with identical sides: {path}, lines 2, 3"]
 
 
-def test_texts_much_longer_than_the_rest_are_named(tmp_path):
+def test_texts_much_longer_than_the_rest_give_a_warning(tmp_path):
     rows = [("word", "mot")] * 9 + [("word " * 300, "mot"), ("word", "mot " * 250)]
     path = write(tmp_path / "a.tsv", table(rows))  # 1,499 characters, and 999
-    limit = "of more than 1,000 characters, where half of all have no more than 4"
-    assert read_pairs(path).remarks == [f"sources {limit}: {path}, line 10"]
+    expected = f"1 source longer than 1,000 characters (median 4): {path}, line 10"
+    assert read_pairs(path).warnings == [expected]
 
 
-def test_texts_as_long_as_the_rest_are_not_named(tmp_path):
+def test_texts_as_long_as_the_rest_give_no_warning(tmp_path):
     path = write(tmp_path / "a.tsv", table([("word " * 300, "mot " * 300)] * 3))
-    assert read_pairs(path).remarks == []
+    assert read_pairs(path).warnings == []
 
 
-def test_texts_in_another_script_than_the_rest_are_named(tmp_path):
+def test_texts_in_another_script_than_the_rest_give_a_warning(tmp_path):
     english = ["Good morning.", "a + Я = ?", "Доброе утро", "It is 25 µm, 1ª.", "Ω", "ｆｕｌｌ", "123"]
     russian = ["Доброе утро.", "Я", "Доброе утро", "Это 25 мкм (micro)", "Омега", "Полный", "123"]
     source = write(tmp_path / "a.en", "\n".join(english))
     target = write(tmp_path / "a.ru", "\n".join([*russian[:3], "micrometre", *russian[4:]]))
-    pairs, remarks = read_aligned(source, target)
+    pairs, warnings = read_aligned(source, target)
     assert len(pairs) == 7
-    assert remarks == [
-        f"kept, though both sides are the same (2): {source} and {target}, lines 3, 7",
-        f"sources in another script than the rest, LATIN: {source}, lines 3 (CYRILLIC), 5 (GREEK)",
-        f"targets in another script than the rest, CYRILLIC: {target}, line 4 (LATIN)",
+    assert warnings == [
+        f"2 pairs with identical sides: {source} and {target}, lines 3, 7",
+        f"2 sources in another script than LATIN: {source}, lines 3 (CYRILLIC), 5 (GREEK)",
+        f"1 target in another script than CYRILLIC: {target}, line 4 (LATIN)",
     ]
 
 
-def test_the_scripts_that_japanese_mixes_are_one(tmp_path):
+def test_the_scripts_of_japanese_count_as_one(tmp_path):
     rows = [("Good morning", "おはようございます"), ("taxi", "タクシー"), ("Japan", "日本"), ("cat", "ﾈｺ")]
-    assert read_pairs(write(tmp_path / "a.tsv", table(rows))).remarks == []
+    assert read_pairs(write(tmp_path / "a.tsv", table(rows))).warnings == []
 
 
 def test_pairs_are_swapped_and_swapped_back():
@@ -175,16 +175,16 @@ def test_a_split_keeps_all_translations_of_a_source_together(seed, translations)
     assert abs(len(held_out) - 0.2 * len(pairs)) < translations
 
 
-def test_a_split_is_the_same_by_seed():
+def test_a_split_is_determined_by_its_seed():
     pairs = many(50, 2)
     assert split_pairs(pairs, 0.2, 3) == split_pairs(pairs, 0.2, 3)
     assert split_pairs(pairs, 0.2, 3) != split_pairs(pairs, 0.2, 4)
 
 
-def test_a_split_holds_out_no_more_than_is_said_and_at_least_one_source():
+def test_a_split_holds_out_at_most_max_held_out_pairs_and_at_least_one_source():
     pairs = many(100, 3)
-    assert len(split_pairs(pairs, 0.5, most=10)[1]) == 9
-    assert len(split_pairs(pairs, 0.5, most=1)[1]) == 3
+    assert len(split_pairs(pairs, 0.5, max_held_out=10)[1]) == 9
+    assert len(split_pairs(pairs, 0.5, max_held_out=1)[1]) == 3
     assert len(split_pairs(pairs, 0.001)[1]) == 3
     assert [len(part) for part in split_pairs(many(2, 1), 0.99)] == [1, 1]
 
@@ -196,17 +196,17 @@ def test_a_split_holds_out_no_more_than_is_said_and_at_least_one_source():
         ([], {"held_out": 0.5}, "0 pairs with 0 different sources"),
         (many(9, 1), {"held_out": 0.0}, "held_out is 0.0: give a fraction"),
         (many(9, 1), {"held_out": 1.0}, "held_out is 1.0: give a fraction"),
-        (many(9, 1), {"held_out": 0.5, "most": 0}, "most is 0: hold out at least one"),
+        (many(9, 1), {"held_out": 0.5, "max_held_out": 0}, "max_held_out is 0: give at least 1"),
     ],
 )
-def test_a_split_that_cannot_be_is_refused(pairs, options, message):
+def test_an_impossible_split_is_refused(pairs, options, message):
     with pytest.raises(InputError, match=message):
         split_pairs(pairs, **options)
 
 
-def test_sources_in_both_parts_are_named():
+def test_test_sources_in_the_training_data_give_a_warning():
     train = [Pair("a.tsv, line 1", "Go.", "Va !"), Pair("a.tsv, line 2", "Wait here.", "Attends ici.")]
     test = [Pair("b.tsv, line 1", "Wait  here. ", "Attendez ici."), Pair("b.tsv, line 2", "Run!", "Va !")]
-    [remark] = repeated_pairs(train, test)
-    assert remark == ("1 of the 2 texts to measure on is also trained on: b.tsv, line 1 (= a.tsv, line 2)")
+    [warning] = repeated_pairs(train, test)
+    assert warning == ("1 of 2 test texts is also in the training data: b.tsv, line 1 (= a.tsv, line 2)")
     assert repeated_pairs(train, test[1:]) == []

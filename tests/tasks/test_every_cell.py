@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import textrnn
 from textrnn.cells import PUBLISHED, describe, find_cell
-from textrnn.data.batching import stream, windows
+from textrnn.data.windows import stream, windows
 from textrnn.export import saved_model
 from textrnn.presets import presets
 from textrnn.serving.saved_model import load_signatures

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import textrnn
-from textrnn.data.batching import evaluation_windows, windows
+from textrnn.data.windows import evaluation_windows, windows
 from textrnn.text_generation.evaluation import language_model
 from textrnn.tokenizers import ByteTokenizer
 

@@ -25,7 +25,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         cell, units, num_layers, embedding_dim, dropout: as for `textrnn.RecurrentEncoder`; `dropout` is that
             of what is pooled, too.
         pooling: as for `textrnn.TextClassifier`.
-        tokenizer, vocabulary_size: as for `textrnn.tokenizers.training.train_tokenizer`.
+        tokenizer, vocabulary_size: as for `textrnn.tokenizers.train_tokenizer`.
         lowercase: whether upper and lower case are the same.
         max_tokens: texts are cut after this many tokens.
         epochs, batch_size, learning_rate: of the training, by Adam with a warm-up and a falling rate.

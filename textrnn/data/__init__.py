@@ -1,5 +1,7 @@
-"""Text on disk to batches of token ids.
+"""Texts on disk to batches of token ids.
 
-`files` reads the user's own files, `datasets` the named public sets, `starter` the small corpora that
-need no download; `batching` turns token ids into what training and evaluation walk through.
+- `documents`, `labelled`, `parallel`: the user's files, as plain, labelled and parallel text.
+- `datasets`: public data sets by name.
+- `starter`: small corpora that need no download.
+- `windows`, `batching`: token ids to the data sets that models are trained and evaluated on.
 """

@@ -21,8 +21,8 @@ from types import MappingProxyType
 
 from tqdm import tqdm
 
-from textrnn.data.files import Document, read_documents
-from textrnn.data.labelled import Example, split
+from textrnn.data.documents import Document, read_documents
+from textrnn.data.labelled import Example, split_examples
 from textrnn.data.parallel import Pair, parse_pairs, read_aligned
 from textrnn.errors import InputError
 
@@ -316,7 +316,7 @@ def load_labelled(name: str) -> LabelledDataset:
         raise InputError(f"{path} has {found:,} texts, expected {_SIZES[name]:,}: delete it and run again")
     train, test = parts["train"], parts.get("test")
     if test is None:
-        train, test = split(train, 0.2)
+        train, test = split_examples(train, 0.2)
     return LabelledDataset(
         name, train, test, public_set.licence, public_set.homepage, tuple(public_set.splits.values())
     )
@@ -392,7 +392,7 @@ def load_text(name: str) -> TextDataset:
 
     Returns:
         A `TextDataset`. Its `validation` is None where the set comes as one text: split it with
-        `textrnn.data.files.split_documents`.
+        `textrnn.data.documents.split_documents`.
 
     Raises:
         InputError: an unknown name, a file that cannot be downloaded, or one whose sha256 differs.

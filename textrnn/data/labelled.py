@@ -1,4 +1,4 @@
-"""The user's labelled texts: tables and folders -> examples, with errors that name the file and line."""
+"""Labelled text: tables and folders to examples, with checks and stratified splits."""
 
 import collections
 import csv
@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textrnn.data.files import read_documents
+from textrnn.data.documents import read_documents
 from textrnn.errors import InputError
 
 
 class Example(NamedTuple):
-    """A text with its label, and where they came from."""
+    """A text, its label and its origin, such as a file and a line."""
 
     origin: str
     text: str
@@ -23,152 +23,177 @@ class Example(NamedTuple):
 
 
 class LabelledTexts(NamedTuple):
-    """Examples, and what a person should know about how they were read: a sentence each."""
+    """Examples, and warnings about them for the user."""
 
     examples: list[Example]
-    remarks: list[str]
+    warnings: list[str]
 
 
 def read_labelled(path, text_column: str = "text", label_column: str = "label") -> LabelledTexts:
-    r"""Reads labelled texts from a table, or from a folder that has a folder for each class.
+    r"""Reads labelled texts from a table, or from a folder with one subfolder per class.
 
-    Tables are `.csv`, `.tsv` (both with a first row that names the columns, and quotes as in RFC 4180) or
-    `.jsonl` (a JSON object a line), all UTF-8 and all perhaps with `.gz` behind. In a folder every file below
-    `<class>/` is one text of that class; names that start with a dot are skipped. Spaces around a label are
-    not part of it; texts are left as they are. Those that are empty or blank are left out, with a remark.
+    A table is a UTF-8 file, optionally gzipped:
+
+    - `.csv` or `.tsv`, with column names in the first row and fields quoted as in RFC 4180;
+    - `.jsonl`, with one JSON object per line.
+
+    In a folder, every file below `<class>/` is one text of that class; hidden files are skipped. Whitespace
+    around labels is removed. Texts are unchanged, and blank texts are skipped with a warning. Labels that
+    differ only in case or whitespace are kept apart, with a warning.
 
     Args:
-        path: the table, or the folder.
-        text_column, label_column: the columns, or the keys of the JSON objects, to read.
+        path: the table or the folder.
+        text_column: column, or JSON key, of the text.
+        label_column: column, or JSON key, of the label.
 
     Returns:
-        A `LabelledTexts`; the `origin` of an example is its file and line.
+        A `LabelledTexts`. The `origin` of an example is its file and line.
 
     Raises:
-        InputError: a path that does not exist or is of another kind, columns that are not there (with those
-            that are), a row that does not have as many fields as the first, a line that is no JSON object, a
-            label that is empty, text that is not UTF-8, and no examples at all.
+        InputError: if the path does not exist or is of another kind, if a column is missing, if a row has the
+            wrong number of fields or is not a JSON object, if a label is empty, if a file is not UTF-8, or if
+            there are no examples. The message names the file and line.
 
     Example:
     >>> import pathlib, tempfile
     >>> from textrnn.data.labelled import read_labelled
     >>> table = pathlib.Path(tempfile.mkdtemp(), "reviews.csv")
     >>> _ = table.write_text('text,label\n"Good, really",positive\n ,negative\nDull,negative\n')
-    >>> [tuple(example[1:]) for example in read_labelled(table).examples]
+    >>> examples, warnings = read_labelled(table)
+    >>> [(example.text, example.label) for example in examples]
     [('Good, really', 'positive'), ('Dull', 'negative')]
-    >>> len(read_labelled(table).remarks)
-    1
+    >>> warnings
+    ['skipped 1 blank text: ...reviews.csv, line 3']
     """
     path = Path(path)
     if path.is_dir():
-        examples = list(_of_folder(path))
+        examples = list(_read_folder(path))
     else:
-        rows = _rows(path)
-        examples = list(_of_table(path, rows, text_column, label_column))
+        examples = list(_read_table(path, _rows(path), text_column, label_column))
     blank = [example for example in examples if not example.text.strip()]
     examples = [example for example in examples if example.text.strip()]
     if not examples:
         raise InputError(f"{path} has no labelled texts: give at least two classes with two texts each")
-    remarks = [f"left out, since there is no text: {_listed([e.origin for e in blank])}"] if blank else []
-    return LabelledTexts(examples, remarks + _alike(examples))
+    warnings = []
+    if blank:
+        warnings.append(f"skipped {_count(len(blank), 'blank text')}: {_listed([e.origin for e in blank])}")
+    return LabelledTexts(examples, warnings + _similar_labels(examples))
 
 
-def check_classes(examples: Sequence[Example], least: int = 2) -> list[str]:
-    """The classes, sorted; refuses what no classifier can be trained and measured on.
+def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[str]:
+    """Checks that there are two classes with enough examples each.
 
     Args:
         examples: the labelled texts.
-        least: how many examples each class needs: one to train on and one to measure on.
+        min_examples: minimum number of examples per class. Default: one to train on and one to test on.
+
+    Returns:
+        The classes, sorted.
 
     Raises:
-        InputError: for a single class, and for a class with fewer examples (with where they are).
+        InputError: if there is only one class, or if a class has fewer examples.
 
     Example:
     >>> from textrnn.data.labelled import Example, check_classes
     >>> check_classes([Example("a.csv, line 2", "Dull", "bad")])
     Traceback (most recent call last):
     ...
-    textrnn.errors.InputError: all texts (1) are of the class 'bad': give some of a second class
+    textrnn.errors.InputError: there is only one class, 'bad' (1 text): give texts of a second class
     """
-    by_label = collections.defaultdict(list)
+    origins_by_label = collections.defaultdict(list)
     for example in examples:
-        by_label[example.label].append(example.origin)
-    if len(by_label) == 1:
-        (label,) = by_label
+        origins_by_label[example.label].append(example.origin)
+    if len(origins_by_label) == 1:
+        [(label, origins)] = origins_by_label.items()
         raise InputError(
-            f"all texts ({len(examples)}) are of the class {label!r}: give some of a second class"
+            f"there is only one class, {label!r} ({_count(len(origins), 'text')}): give texts of a second "
+            "class"
         )
-    for label, origins in sorted(by_label.items()):
-        if len(origins) < least:
+    for label, origins in sorted(origins_by_label.items()):
+        if len(origins) < min_examples:
             raise InputError(
-                f"the class {label!r} has {len(origins)} of the {least} examples that it needs to be learnt "
-                f"and measured ({_listed(origins)}): give more, or take it out"
+                f"the class {label!r} has {_count(len(origins), 'example')} ({_listed(origins)}), but "
+                f"training and testing need at least {min_examples}. Give more, or remove the class"
             )
-    return sorted(by_label)
+    return sorted(origins_by_label)
 
 
 def check_known(train: Sequence[Example], test: Sequence[Example]) -> None:
-    """Refuses labels in the texts to measure on that no text to train on has.
+    """Checks that every label of the test set is in the training set.
+
+    Args:
+        train: training examples.
+        test: test examples.
 
     Raises:
-        InputError: naming the labels, and where the first is.
+        InputError: naming the first label that is not, and its origin.
 
     Example:
     >>> from textrnn.data.labelled import Example, check_known
     >>> check_known([Example("a.csv, line 2", "Dull", "bad")], [Example("b.csv, line 2", "Fine", "good")])
     Traceback (most recent call last):
     ...
-    textrnn.errors.InputError: b.csv, line 2: the label 'good' is in no text to train on; there are 'bad'
+    textrnn.errors.InputError: b.csv, line 2: the label 'good' is not in the training data, which has 'bad'
     """
     known = sorted({example.label for example in train})
     for example in test:
         if example.label not in known:
             raise InputError(
-                f"{example.origin}: the label {example.label!r} is in no text to train on; there are "
+                f"{example.origin}: the label {example.label!r} is not in the training data, which has "
                 + ", ".join(map(repr, known))
             )
 
 
-def split(examples: Sequence[Example], held_out: float, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """Parts examples at random, each class in the same proportion and with at least one in each part.
+def split_examples(
+    examples: Sequence[Example], held_out: float, seed: int = 0
+) -> tuple[list[Example], list[Example]]:
+    """Splits examples at random, stratified by class, with every class on both sides.
 
-    (scikit-learn's stratified splits may leave a rare class out of one.)
+    (scikit-learn's stratified splits may leave a rare class out of one side.)
 
     Args:
-        examples: at least two of each class.
-        held_out: the fraction to hold out.
-        seed: of the choice.
+        examples: at least two examples per class.
+        held_out: fraction to hold out.
+        seed: seed of the split.
 
     Returns:
-        The examples to train on, and those held out, both in the order in which they were.
+        The training examples and the held-out examples, both in their original order.
 
     Example:
-    >>> from textrnn.data.labelled import Example, split
+    >>> from textrnn.data.labelled import Example, split_examples
     >>> examples = [Example(f"a.csv, line {i}", f"text {i}", "good" if i % 4 else "bad") for i in range(40)]
-    >>> [sum(e.label == "bad" for e in part) for part in split(examples, 0.2)]
+    >>> [sum(e.label == "bad" for e in part) for part in split_examples(examples, 0.2)]
     [8, 2]
     """
     random = np.random.default_rng(seed)
-    rows = collections.defaultdict(list)
+    rows_by_label = collections.defaultdict(list)
     for row, example in enumerate(examples):
-        rows[example.label].append(row)
+        rows_by_label[example.label].append(row)
     chosen: set[int] = set()
-    for _, of_class in sorted(rows.items()):
-        count = min(max(1, round(held_out * len(of_class))), len(of_class) - 1)
-        chosen.update(random.permutation(of_class)[:count].tolist())
+    for _, rows in sorted(rows_by_label.items()):
+        count = min(max(1, round(held_out * len(rows))), len(rows) - 1)
+        chosen.update(random.permutation(rows)[:count].tolist())
     return (
         [example for row, example in enumerate(examples) if row not in chosen],
         [example for row, example in enumerate(examples) if row in chosen],
     )
 
 
-def repeated(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
-    """Remarks on texts that are in both parts: what is measured on those is memory.
+def repeated_examples(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """Returns a warning if test texts are also in the training data. Whitespace is ignored.
+
+    Args:
+        train: training examples.
+        test: test examples.
+
+    Returns:
+        A list of one warning, or an empty list.
 
     Example:
-    >>> from textrnn.data.labelled import Example, repeated
-    >>> repeated([Example("a.csv, line 2", "Dull", "bad")], [Example("b.csv, line 9", "Dull ", "bad")])
-    ['1 of the 1 texts to measure on is also trained on: b.csv, line 9 (= a.csv, line 2)']
+    >>> from textrnn.data.labelled import Example, repeated_examples
+    >>> train, test = [Example("a.csv, line 2", "Dull", "bad")], [Example("b.csv, line 9", "Dull ", "bad")]
+    >>> repeated_examples(train, test)
+    ['1 of 1 test texts is also in the training data: b.csv, line 9 (= a.csv, line 2)']
     """
     known = {" ".join(example.text.split()): example.origin for example in train}
     both = [(e.origin, known[text]) for e in test if (text := " ".join(e.text.split())) in known]
@@ -176,11 +201,11 @@ def repeated(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
         return []
     listed = _listed([f"{origin} (= {other})" for origin, other in both])
     verb = "is" if len(both) == 1 else "are"
-    return [f"{len(both)} of the {len(test)} texts to measure on {verb} also trained on: {listed}"]
+    return [f"{len(both):,} of {len(test):,} test texts {verb} also in the training data: {listed}"]
 
 
-def _alike(examples):
-    """Remarks on labels that may be meant to be one."""
+def _similar_labels(examples):
+    """Returns a warning for each group of labels that differ only in case or whitespace."""
     counts = collections.Counter(example.label for example in examples)
     first: dict[str, str] = {}
     for example in examples:
@@ -189,25 +214,31 @@ def _alike(examples):
     for label in counts:
         spellings["".join(label.casefold().split())].append(label)
     return [
-        "these labels differ only by case or spaces, and are taken for different classes: "
-        + ", ".join(f"{label!r} ({counts[label]} texts, first {first[label]})" for label in sorted(labels))
+        "labels that differ only in case or spaces are treated as different classes: "
+        + ", ".join(
+            f"{label!r} ({_count(counts[label], 'text')}, first {first[label]})" for label in sorted(labels)
+        )
         for labels in spellings.values()
         if len(labels) > 1
     ]
 
 
-def _listed(items, most=5):
-    """The first of them in words."""
-    rest = f" and {len(items) - most} more" if len(items) > most else ""
-    return "; ".join(items[:most]) + rest
+def _count(number, noun):
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _of_folder(folder):
+def _listed(items, shown=5):
+    """Joins the first items, and says how many more there are."""
+    rest = f" and {len(items) - shown:,} more" if len(items) > shown else ""
+    return "; ".join(items[:shown]) + rest
+
+
+def _read_folder(folder) -> Iterator[Example]:
     classes = sorted(child for child in folder.iterdir() if child.is_dir() and child.name[0] != ".")
     if not classes:
         raise InputError(
-            f"the folder {folder} has no folders in it: expected one for each class, with a text in each "
-            "file; or give a .csv, .tsv or .jsonl file"
+            f"the folder {folder} has no subfolders: expected one for each class, with one text per file. "
+            "Or give a .csv, .tsv or .jsonl file"
         )
     for child in classes:
         for document in read_documents(child):
@@ -215,29 +246,29 @@ def _of_folder(folder):
 
 
 def _rows(path) -> Iterator[tuple[int, dict]]:
-    """The lines at which rows end, and the rows by column."""
-    kinds = {".csv": _separated(","), ".tsv": _separated("\t"), ".jsonl": _json_lines}
-    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    if kind.lower() not in kinds:
+    """Returns the rows of a table by column, each with the number of its last line."""
+    formats = {".csv": _separated(","), ".tsv": _separated("\t"), ".jsonl": _json_lines}
+    suffix = (Path(path.stem).suffix if path.suffix == ".gz" else path.suffix).lower()
+    if suffix not in formats:
         raise InputError(
-            f"{path}: expected a .csv, .tsv or .jsonl file (or one of them with .gz behind), or a folder "
-            "with a folder for each class"
+            f"{path}: expected a .csv, .tsv or .jsonl file, optionally gzipped, or a folder with one "
+            "subfolder per class"
         )
     [document] = read_documents(path)
-    return kinds[kind.lower()](path, document.text)
+    return formats[suffix](path, document.text)
 
 
-def _of_table(path, rows, text_column, label_column):
+def _read_table(path, rows, text_column, label_column) -> Iterator[Example]:
     for line, row in rows:
         missing = [name for name in (text_column, label_column) if name not in row]
         if missing:
             raise InputError(
-                f"{path}, line {line}: there is no {' and no '.join(map(repr, missing))}; there are "
-                f"{', '.join(map(repr, row))}. Say which to read with --text_column and --label_column"
+                f"{path}, line {line}: there is no {' and no '.join(map(repr, missing))} among the columns "
+                f"{', '.join(map(repr, row))}. Choose columns with --text_column and --label_column"
             )
         text, label = row[text_column], str(row[label_column]).strip()
         if not isinstance(text, str):
-            raise InputError(f"{path}, line {line}: {text_column} is {text!r}, expected a text")
+            raise InputError(f"{path}, line {line}: {text_column} is {text!r}, expected a string")
         if not label or row[label_column] is None:
             raise InputError(f"{path}, line {line}: {label_column} is empty: give every text a label")
         yield Example(f"{path}, line {line}", text, label)
@@ -254,13 +285,13 @@ def _separated(delimiter):
                     continue
                 if len(fields) != len(names):
                     raise InputError(
-                        f"{path}, line {reader.line_num}: {len(fields)} fields where the first row has "
-                        f"{len(names)} ({', '.join(names)}): put quotes around texts that have "
-                        f"{delimiter!r} in them"
+                        f"{path}, line {reader.line_num}: found {len(fields)} fields, expected "
+                        f"{len(names)} ({', '.join(names)}). Put quotes around texts that contain "
+                        f"{delimiter!r}"
                     )
                 yield reader.line_num, dict(zip(names, fields, strict=True))
         except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: {error}: look at the quotes there") from error
+            raise InputError(f"{path}, line {reader.line_num}: {error}: check the quotes there") from error
 
     return rows
 
@@ -272,7 +303,7 @@ def _json_lines(path, text):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: this is no JSON: {error}") from error
+            raise InputError(f"{path}, line {number}: invalid JSON: {error}") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}, line {number}: expected a JSON object, found {line[:40]}")
         yield number, row

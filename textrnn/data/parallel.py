@@ -1,4 +1,4 @@
-"""The user's parallel texts: a table, or two files line by line -> pairs, with errors that name the line."""
+"""Parallel text: tables and aligned files to pairs, with checks and splits by source."""
 
 import collections
 import functools
@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textrnn.data.files import read_documents
-from textrnn.data.labelled import Example, repeated
+from textrnn.data.documents import read_documents
+from textrnn.data.labelled import Example, repeated_examples
 from textrnn.errors import InputError
 
-_LONG = 1000  # characters; no sentence is that long
+LONG_TEXT_CHARACTERS = 1000
+"""No sentence is longer than this."""
 
 
 class Pair(NamedTuple):
-    """A text with its translation, and where they came from."""
+    """A source text, its translation and their origin, such as a file and a line."""
 
     origin: str
     source: str
@@ -26,56 +27,57 @@ class Pair(NamedTuple):
 
 
 class ParallelTexts(NamedTuple):
-    """Pairs, and what a person should know about how they were read: a sentence each."""
+    """Pairs, and warnings about them for the user."""
 
     pairs: list[Pair]
-    remarks: list[str]
+    warnings: list[str]
 
 
 def read_pairs(path) -> ParallelTexts:
-    r"""Reads pairs from a table with a source, a tab and a target in every line.
+    r"""Reads pairs from a table: one pair per line, source and target separated by a tab.
 
-    That is a `.tsv` file with no first row of names and no quotes, UTF-8, perhaps with `.gz` behind. What is
-    behind a second tab is ignored, such as the attribution in Tatoeba's tables. Whitespace around a side is
-    not part of it.
+    The table is UTF-8, optionally gzipped, without column names and without quotes. Further columns are
+    ignored, such as the attribution in Tatoeba's tables. Whitespace around a text is removed.
 
-    Pairs of which a side is empty are left out, with a remark. There are remarks too on pairs with the same
-    text on both sides, on texts much longer than the others, and on texts in another script than the others
-    of their side; these are kept.
+    Pairs with an empty side are skipped, with a warning. Identical sides, very long texts and texts in an
+    unusual script are kept, with a warning.
 
     Args:
         path: the table.
 
     Returns:
-        A `ParallelTexts`; the `where` of a pair is its file and line.
+        A `ParallelTexts`. The `origin` of a pair is its file and line.
 
     Raises:
-        InputError: a path that does not exist or is a folder, a line with no tab, text that is not UTF-8,
-            and no pairs at all.
+        InputError: if the path does not exist or is a folder, if a line has no tab, if the file is not UTF-8,
+            or if there are no pairs.
 
     Example:
     >>> import pathlib, tempfile
     >>> from textrnn.data.parallel import read_pairs
     >>> table = pathlib.Path(tempfile.mkdtemp(), "phrases.tsv")
     >>> _ = table.write_text("Go.\tVa !\nRun!\t\nWait.\tAttends.\n")
-    >>> pairs, [remark] = read_pairs(table)
+    >>> pairs, warnings = read_pairs(table)
     >>> [(pair.source, pair.target) for pair in pairs]
     [('Go.', 'Va !'), ('Wait.', 'Attends.')]
-    >>> remark
-    'left out, since a side is empty: ...phrases.tsv, line 2'
+    >>> warnings
+    ['skipped 1 pair with an empty side: ...phrases.tsv, line 2']
     """
     return parse_pairs(_read(path), str(path))
 
 
 def parse_pairs(text: str, name: str) -> ParallelTexts:
-    r"""What `read_pairs` does, of a text that has been read already.
+    r"""Does what `read_pairs` does, for the content of a table.
 
     Args:
-        text: lines of a source, a tab and a target.
-        name: what the text is called in messages: its file.
+        text: lines with a source, a tab and a target.
+        name: name of the table in messages and origins, such as its file.
+
+    Returns:
+        A `ParallelTexts`.
 
     Raises:
-        InputError: a line with no tab, and no pairs at all.
+        InputError: if a line has no tab, or if there are no pairs.
 
     Example:
     >>> from textrnn.data.parallel import parse_pairs
@@ -84,32 +86,32 @@ def parse_pairs(text: str, name: str) -> ParallelTexts:
     """
     rows = []
     for number, line in enumerate(_lines_of(text), start=1):
-        first, tab, rest = line.partition("\t")
+        source, tab, rest = line.partition("\t")
         if not tab and line.strip():
             raise InputError(
-                f"{name}, line {number}: there is no tab in {_shortened(line)!r}: expected a text, a tab and "
-                "its translation in every line. For two files whose lines belong together give both"
+                f"{name}, line {number}: there is no tab in {_shortened(line)!r}: expected a source, a tab "
+                "and a target per line. If the texts are in two line-aligned files, give both"
             )
-        rows.append((first.strip(), rest.partition("\t")[0].strip()))
-    return _examined(rows, (name, name))
+        rows.append((source.strip(), rest.partition("\t")[0].strip()))
+    return _checked(rows, (name, name))
 
 
 def read_aligned(source_path, target_path) -> ParallelTexts:
-    r"""Reads pairs from two files, of which every line of one translates the same line of the other.
+    r"""Reads pairs from two line-aligned files: each line translates the same line of the other file.
 
-    Both are UTF-8, perhaps with `.gz` behind. Lines end with `\n` or `\r\n` and with nothing else, so that
-    characters that other programs take for an end of line do not shift what follows. What is left out and
-    what is remarked on is the same as in `read_pairs`.
+    Both files are UTF-8, optionally gzipped. Only `\n` and `\r\n` end a line, so that other line separators
+    of Unicode do not break the alignment. Pairs are skipped and warned about as in `read_pairs`.
 
     Args:
-        source_path, target_path: the files.
+        source_path: file of the sources.
+        target_path: file of the targets.
 
     Returns:
-        A `ParallelTexts`; the `where` of a pair is its source's file and line.
+        A `ParallelTexts`. The `origin` of a pair is the file and line of its source.
 
     Raises:
-        InputError: a path that does not exist or is a folder, different numbers of lines, text that is not
-            UTF-8, and no pairs at all.
+        InputError: if a path does not exist or is a folder, if the numbers of lines differ, if a file is not
+            UTF-8, or if there are no pairs.
 
     Example:
     >>> import pathlib, tempfile
@@ -124,15 +126,21 @@ def read_aligned(source_path, target_path) -> ParallelTexts:
     sides = [[line.strip() for line in _lines_of(_read(path))] for path in paths]
     if len(sides[0]) != len(sides[1]):
         raise InputError(
-            f"{source_path} has {len(sides[0]):,} lines and {target_path} has {len(sides[1]):,}: every line "
-            "must be the translation of the same line in the other file. Find where they part, and leave a "
-            "line empty where a translation is missing"
+            f"{source_path} has {len(sides[0]):,} lines, but {target_path} has {len(sides[1]):,}: each line "
+            "must translate the same line of the other file. Where a translation is missing, leave the line "
+            "empty"
         )
-    return _examined(list(zip(*sides, strict=True)), (str(source_path), str(target_path)))
+    return _checked(list(zip(*sides, strict=True)), (str(source_path), str(target_path)))
 
 
 def swapped(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs for the other direction: what was the target is the source.
+    """Swaps source and target, to translate in the other direction.
+
+    Args:
+        pairs: the pairs.
+
+    Returns:
+        The swapped pairs, in the same order.
 
     Example:
     >>> from textrnn.data.parallel import Pair, swapped
@@ -143,25 +151,25 @@ def swapped(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def split_pairs(
-    pairs: Sequence[Pair], held_out: float, seed: int = 0, most: int | None = None
+    pairs: Sequence[Pair], held_out: float, seed: int = 0, max_held_out: int | None = None
 ) -> tuple[list[Pair], list[Pair]]:
-    """Parts pairs at random, all translations of a source on the same side.
+    """Splits pairs at random by source: all translations of a source are on the same side.
 
-    Where sources repeat, as in Tatoeba's tables, a split by pairs would measure memory. Sources that differ
-    by whitespace alone count as the same.
+    Sources repeat in sets such as Tatoeba, and a split by pairs would test on sources seen in training.
+    Sources that differ only in whitespace are the same.
 
     Args:
-        pairs: with at least two different sources.
-        held_out: the fraction of the pairs to hold out, between 0 and 1. It is met as nearly as sources with
-            several translations allow, and at least one source is held out.
-        seed: of the choice.
-        most: how many pairs to hold out at most, whatever the fraction.
+        pairs: pairs with at least two different sources.
+        held_out: fraction of the pairs to hold out, between 0 and 1. Approximate where sources have several
+            translations; at least one source is held out.
+        seed: seed of the split.
+        max_held_out: maximum number of pairs to hold out, or None.
 
     Returns:
-        The pairs to train on, and those held out, both in the order in which they were.
+        The training pairs and the held-out pairs, both in their original order.
 
     Raises:
-        InputError: a fraction outside (0, 1), `most` below 1, or fewer than two different sources.
+        InputError: if an argument is out of range, or if there are fewer than two different sources.
 
     Example:
     >>> from textrnn.data.parallel import Pair, split_pairs
@@ -171,24 +179,24 @@ def split_pairs(
     (32, 8, set())
     """
     if not 0 < held_out < 1:
-        raise InputError(f"held_out is {held_out}: give a fraction between 0 and 1, for example 0.1")
-    if most is not None and most < 1:
-        raise InputError(f"most is {most}: hold out at least one pair")
-    rows: dict[str, list[int]] = collections.defaultdict(list)
+        raise InputError(f"held_out is {held_out}: give a fraction between 0 and 1, such as 0.1")
+    if max_held_out is not None and max_held_out < 1:
+        raise InputError(f"max_held_out is {max_held_out}: give at least 1")
+    rows_by_source: dict[str, list[int]] = collections.defaultdict(list)
     for row, pair in enumerate(pairs):
-        rows[" ".join(pair.source.split())].append(row)
-    if len(rows) < 2:
+        rows_by_source[" ".join(pair.source.split())].append(row)
+    if len(rows_by_source) < 2:
         raise InputError(
-            f"{len(pairs)} pairs with {len(rows)} different sources cannot be split: give at least two "
-            "sources, and one more for each part to split off"
+            f"{len(pairs)} pairs with {len(rows_by_source)} different sources cannot be split: give at least "
+            "one source for each side"
         )
-    wanted = max(1, min(round(held_out * len(pairs)), len(pairs) - 1, most or len(pairs)))
-    groups = list(rows.values())
+    wanted = max(1, min(round(held_out * len(pairs)), len(pairs) - 1, max_held_out or len(pairs)))
+    groups = list(rows_by_source.values())
     chosen: set[int] = set()
     for index in np.random.default_rng(seed).permutation(len(groups)).tolist():
         if len(chosen) + len(groups[index]) <= wanted:
             chosen.update(groups[index])
-    if not chosen:  # every source has more translations than are wanted
+    if not chosen:  # every source has more translations than wanted
         chosen.update(sorted(groups, key=len)[0])
     return (
         [pair for row, pair in enumerate(pairs) if row not in chosen],
@@ -197,19 +205,27 @@ def split_pairs(
 
 
 def repeated_pairs(train: Sequence[Pair], test: Sequence[Pair]) -> list[str]:
-    """Remarks on sources that are in both parts: what is measured on those is memory.
+    """Returns a warning if test sources are also in the training data. Whitespace is ignored.
+
+    Args:
+        train: training pairs.
+        test: test pairs.
+
+    Returns:
+        A list of one warning, or an empty list.
 
     Example:
     >>> from textrnn.data.parallel import Pair, repeated_pairs
     >>> repeated_pairs([Pair("a.tsv, line 1", "Go.", "Va !")], [Pair("b.tsv, line 9", "Go.", "Allez !")])
-    ['1 of the 1 texts to measure on is also trained on: b.tsv, line 9 (= a.tsv, line 1)']
+    ['1 of 1 test texts is also in the training data: b.tsv, line 9 (= a.tsv, line 1)']
     """
-    return repeated(*([Example(pair.origin, pair.source, "") for pair in part] for part in (train, test)))
+    sources = ([Example(pair.origin, pair.source, "") for pair in part] for part in (train, test))
+    return repeated_examples(*sources)
 
 
 def _read(path) -> str:
     if Path(path).is_dir():
-        raise InputError(f"{path} is a folder: give a .tsv file, or two files whose lines belong together")
+        raise InputError(f"{path} is a folder: give a .tsv file, or two line-aligned files")
     [document] = read_documents(path)
     return document.text
 
@@ -222,48 +238,56 @@ def _shortened(line: str) -> str:
     return line if len(line) <= 40 else line[:40] + "..."
 
 
-def _examined(rows: list[tuple[str, str]], files: tuple[str, str]) -> ParallelTexts:
-    """The pairs of what all lines hold, and the remarks."""
-    full = {number: row for number, row in enumerate(rows, start=1) if all(row)}
+def _checked(rows: list[tuple[str, str]], files: tuple[str, str]) -> ParallelTexts:
+    """Returns the pairs of all lines, with warnings.
+
+    Args:
+        rows: source and target of each line.
+        files: names of the files of the sources and of the targets.
+    """
+    complete = {number: row for number, row in enumerate(rows, start=1) if all(row)}
     both = " and ".join(dict.fromkeys(files))
-    if not full:
-        raise InputError(f"{both}: no line has a text and its translation: give some pairs")
-    empty = [number for number in range(1, len(rows) + 1) if number not in full]
-    same = [number for number, (source, target) in full.items() if source == target]
-    remarks = []
+    if not complete:
+        raise InputError(f"{both}: no line has both a source and a target: give at least one pair")
+    empty = [number for number in range(1, len(rows) + 1) if number not in complete]
+    same = [number for number, (source, target) in complete.items() if source == target]
+    warnings = []
     if empty:
-        remarks.append(f"left out, since a side is empty: {both}, {_lines(empty)}")
+        warnings.append(f"skipped {_count(len(empty), 'pair')} with an empty side: {both}, {_lines(empty)}")
     if same:
-        remarks.append(f"kept, though both sides are the same ({len(same):,}): {both}, {_lines(same)}")
-    for side, (name, file) in enumerate(zip(("sources", "targets"), files, strict=True)):
-        texts = {number: row[side] for number, row in full.items()}
-        found = *_too_long(texts, file), *_in_other_scripts(texts, file)
-        remarks += [f"{name} {remark}" for remark in found]
-    pairs = [Pair(f"{files[0]}, line {number}", *row) for number, row in full.items()]
-    return ParallelTexts(pairs, remarks)
+        warnings.append(f"{_count(len(same), 'pair')} with identical sides: {both}, {_lines(same)}")
+    for side, (noun, file) in enumerate(zip(("source", "target"), files, strict=True)):
+        texts = {number: row[side] for number, row in complete.items()}
+        warnings += [*_long_texts(texts, noun, file), *_texts_in_other_scripts(texts, noun, file)]
+    pairs = [Pair(f"{files[0]}, line {number}", *row) for number, row in complete.items()]
+    return ParallelTexts(pairs, warnings)
 
 
-def _lines(numbers: Sequence[int], notes: Sequence[str] = (), most: int = 5) -> str:
-    """The first of these lines in words, each perhaps with a note."""
-    words = [str(number) for number in numbers[:most]]
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _lines(numbers: Sequence[int], notes: Sequence[str] = (), shown: int = 5) -> str:
+    """Lists the first line numbers, each followed by its note if there are notes."""
+    words = [str(number) for number in numbers[:shown]]
     if notes:
-        words = [f"{word} ({note})" for word, note in zip(words, notes[:most], strict=True)]
-    rest = f" and {len(numbers) - most:,} more" if len(numbers) > most else ""
+        words = [f"{word} ({note})" for word, note in zip(words, notes[:shown], strict=True)]
+    rest = f" and {len(numbers) - shown:,} more" if len(numbers) > shown else ""
     return f"{'line' if len(numbers) == 1 else 'lines'} {', '.join(words)}{rest}"
 
 
-def _too_long(texts: dict[int, str], file: str) -> list[str]:
-    """A remark on texts that are no sentences where most are: often a sign of lost ends of lines."""
-    usual = statistics.median(map(len, texts.values()))
-    long = [number for number, text in texts.items() if len(text) > max(_LONG, 10 * usual)]
+def _long_texts(texts: dict[int, str], noun: str, file: str) -> list[str]:
+    """Returns a warning about texts too long to be a sentence, often a sign of missing line breaks."""
+    median = statistics.median(map(len, texts.values()))
+    long = [number for number, text in texts.items() if len(text) > max(LONG_TEXT_CHARACTERS, 10 * median)]
     if not long:
         return []
-    limit = f"of more than {_LONG:,} characters, where half of all have no more than {usual:,.0f}"
-    return [f"{limit}: {file}, {_lines(long)}"]
+    limit = f"{LONG_TEXT_CHARACTERS:,} characters (median {median:,.0f})"
+    return [f"{_count(len(long), noun)} longer than {limit}: {file}, {_lines(long)}"]
 
 
-def _in_other_scripts(texts: dict[int, str], file: str) -> list[str]:
-    """A remark on texts most of whose letters are of another script than most letters of all texts."""
+def _texts_in_other_scripts(texts: dict[int, str], noun: str, file: str) -> list[str]:
+    """Returns a warning about texts whose main script is not the main script of all texts."""
     counts = _scripts(collections.Counter("".join(texts.values())))
     if len(counts) < 2:
         return []
@@ -271,18 +295,19 @@ def _in_other_scripts(texts: dict[int, str], file: str) -> list[str]:
     foreign = {c for c in set().union(*texts.values()) if _script(c) not in (usual, None)}
     found = {}
     for number, text in texts.items():
-        if not foreign.isdisjoint(text):  # few are: only these are counted
+        if not foreign.isdisjoint(text):  # few texts have foreign letters, and only these are counted
             letters = _scripts(collections.Counter(text))
             [(script, count)] = letters.most_common(1)
             if script != usual and count > letters.total() / 2:
                 found[number] = script
     if not found:
         return []
-    return [f"in another script than the rest, {usual}: {file}, {_lines(list(found), list(found.values()))}"]
+    where = f"{file}, {_lines(list(found), list(found.values()))}"
+    return [f"{_count(len(found), noun)} in another script than {usual}: {where}"]
 
 
 def _scripts(characters: collections.Counter) -> collections.Counter:
-    """How many letters of each script there are."""
+    """Counts the letters of each script."""
     counts: collections.Counter = collections.Counter()
     for character, count in characters.items():
         if script := _script(character):
@@ -292,10 +317,10 @@ def _scripts(characters: collections.Counter) -> collections.Counter:
 
 @functools.cache
 def _script(character: str) -> str | None:
-    """The script of a letter, by the first word of its name; None for what is no letter.
+    """Returns the script of a letter, or None for other characters.
 
-    Letters that are written for another (ª, ﬁ, full width) count as that one, and the three scripts that
-    Japanese mixes as one.
+    The script is the first word of the letter's Unicode name. Compatibility characters (ª, ﬁ, full width)
+    count as the letter they stand for. The three scripts that Japanese mixes count as one.
     """
     if not character.isalpha():
         return None

@@ -8,6 +8,8 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from textrnn import private
+
 TEXT_OPS = frozenset({"SentencepieceOp", "SentencepieceTokenizeOp", "SentencepieceDetokenizeOp"})
 """Custom ops of TensorFlow Text that the stock server links."""
 
@@ -55,12 +57,12 @@ def refuse_unservable_ops(path):
 
 
 FRESH_PROCESS = """
-import importlib.util, pathlib, sys
+import sys
 sys.modules.update(keras=None, keras_hub=None, textrnn=None)  # importing any of them fails
 import tensorflow as tf
 # As a server does: the ops of TensorFlow Text without its Python package, which would import Keras.
-for folder in importlib.util.find_spec("tensorflow_text").submodule_search_locations:
-    tf.load_op_library(str(pathlib.Path(folder, "python", "ops", "_sentencepiece_tokenizer.so")))
+for library in sys.argv[2:]:
+    tf.load_op_library(library)
 answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](text=tf.constant(["a", ""]))
 assert all(len(values) == 2 for values in answer.values()), answer
 """
@@ -78,7 +80,7 @@ def check_in_fresh_process(path):
     # -I: no current folder and no PYTHONPATH, so that nothing of this project is in reach by accident.
     # Without a GPU: it must load on any machine, and it must not ask for memory that training holds.
     run = subprocess.run(
-        [sys.executable, "-I", "-c", FRESH_PROCESS, str(path)],
+        [sys.executable, "-I", "-c", FRESH_PROCESS, str(path), *private.sentencepiece_libraries()],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,
         text=True,

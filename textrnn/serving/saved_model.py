@@ -1,8 +1,8 @@
 """Exported models in Python: find a version, load it, ask it."""
 
-import importlib.util
 from pathlib import Path
 
+from textrnn import private
 from textrnn.errors import InputError
 
 
@@ -55,9 +55,8 @@ def load_text_ops():
     """Registers the SentencePiece ops of TensorFlow Text, whose Python package would bring Keras along."""
     import tensorflow as tf
 
-    package = importlib.util.find_spec("tensorflow_text")
-    for folder in (package and package.submodule_search_locations) or ():
-        tf.load_op_library(str(Path(folder, "python", "ops", "_sentencepiece_tokenizer.so")))
+    for library in private.sentencepiece_libraries():
+        tf.load_op_library(library)
 
 
 class _Signatures(dict):

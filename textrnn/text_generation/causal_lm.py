@@ -17,7 +17,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
 
     Behaves as every KerasHub `CausalLM`: `fit` on raw strings, `generate` with any KerasHub sampler,
     `save_to_preset` and `from_preset`. Beyond that it trains on a continuous stream by truncated
-    backpropagation through time: give `fit` the windows of `textrnn.data.batching`, and the states at the
+    backpropagation through time: give `fit` the windows of `textrnn.data.windows`, and the states at the
     end of one window are where the next one starts.
 
     Generation reads the prompt once and then steps the cells with their states.

@@ -1,4 +1,4 @@
-"""What all tokenizers share."""
+"""The base class of all tokenizers."""
 
 from types import MappingProxyType
 
@@ -6,25 +6,29 @@ import keras
 import keras_hub
 import numpy as np
 import tensorflow as tf
-from keras_hub.src.utils.preset_utils import load_json
 
 from textrnn.errors import InputError
+from textrnn.private import load_preset_json
 
 
 class Tokenizer(keras_hub.tokenizers.Tokenizer):
-    """What the tokenizers of this module have in common.
+    """Base class of the tokenizers.
 
-    A tokenizer without a vocabulary can be made from its config; `load_assets` then completes it, as
-    KerasHub's presets and `.keras` files do. Subclasses write `_encode` and `_decode`, on batches, and hand
-    their tokens to `_set_tokens`.
+    A tokenizer can be created from its config before it has a vocabulary. `load_assets` then loads the
+    vocabulary, as KerasHub presets and `.keras` files do.
+
+    Subclasses pass their tokens to `_set_tokens` and implement two methods:
+
+    - `_encode(strings)`: strings of shape `(batch,)` to int32 ids, a `tf.RaggedTensor` `(batch, (tokens))`;
+    - `_decode(ids)`: such ids, without padding and end tokens, to strings of shape `(batch,)`.
 
     Attributes:
         pad_token_id: 0.
-        start_token_id: 1, the end-of-text token: a stream is texts with that token around each.
+        start_token_id: 1, the same as `end_token_id`.
         end_token_id: 1.
-        suppressed_token_ids: the ids that generation must never choose.
-        special_token_ids: the ids that stand for no text.
-        tokens_are_words: whether every token is a whole word, so that spaces between them are not in any.
+        suppressed_token_ids: ids that must never be generated.
+        special_token_ids: ids that do not represent text.
+        tokens_are_words: whether each token is a whole word, so that no token contains a space.
     """
 
     pad_token_id = 0
@@ -35,7 +39,7 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
 
     def __init__(self, dtype="int32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
-        self.built = True  # there are no weights to make; `ExportArchive.track` asks
+        self.built = True  # `ExportArchive.track` requires it, and there are no weights to build
         self.file_assets = []
         self._set_tokens([])
 
@@ -48,14 +52,17 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         return [self.id_to_token(id) for id in self.special_token_ids]
 
     def tokenize(self, inputs):
-        """Turns strings into token ids.
+        """Converts strings to token ids. No start or end token is added.
 
         Args:
-            inputs: a string, or strings of shape `(batch,)`.
+            inputs: one string, or strings of shape `(batch,)`.
 
         Returns:
-            An int32 `tf.Tensor` of shape `(tokens,)` for one string, else a `tf.RaggedTensor` of shape
-            `(batch, (tokens))`. No start or end token is added.
+            int32 ids: a `tf.Tensor` of shape `(tokens,)` for one string, otherwise a `tf.RaggedTensor` of
+            shape `(batch, (tokens))`.
+
+        Raises:
+            InputError: if the tokenizer has no vocabulary, or if the strings have another shape.
         """
         self._check_vocabulary()
         strings = tf.convert_to_tensor(inputs, tf.string)
@@ -64,17 +71,20 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         if strings.shape.rank == 1:
             return self._encode(strings)
         raise InputError(
-            f"tokenize got strings of shape {strings.shape}: give one string, or a batch (batch,)"
+            f"tokenize got strings of shape {strings.shape}: give one string, or strings of shape (batch,)"
         )
 
     def detokenize(self, inputs):
-        """Turns token ids into strings; padding and end tokens are left out.
+        """Converts token ids to strings. Padding and end tokens are removed.
 
         Args:
             inputs: ids of shape `(tokens,)` or `(batch, tokens)`, dense or ragged.
 
         Returns:
-            A `tf.Tensor` of strings, of shape `()` or `(batch,)`.
+            A string `tf.Tensor` of shape `()` or `(batch,)`.
+
+        Raises:
+            InputError: if the tokenizer has no vocabulary, or if the ids have another shape.
         """
         self._check_vocabulary()
         if isinstance(inputs, (list, tuple)):
@@ -83,7 +93,9 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
             inputs = tf.convert_to_tensor(inputs)
         ids = tf.cast(inputs, tf.int32)
         if ids.shape.rank not in (1, 2):
-            raise InputError(f"detokenize got ids of shape {ids.shape}: give (tokens,) or (batch, tokens)")
+            raise InputError(
+                f"detokenize got ids of shape {ids.shape}: give ids of shape (tokens,) or (batch, tokens)"
+            )
         rows = ids if ids.shape.rank == 2 else ids[tf.newaxis]
         strings = self._decode(tf.ragged.boolean_mask(rows, rows > self.end_token_id))
         return strings if ids.shape.rank == 2 else strings[0]
@@ -98,43 +110,51 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         raise NotImplementedError
 
     def vocabulary_size(self) -> int:
+        """Returns the number of ids."""
         self._check_vocabulary()
         return len(self._tokens)
 
     def get_vocabulary(self) -> list[str]:
+        """Returns the tokens in the order of their ids."""
         self._check_vocabulary()
         return self._tokens.tolist()
 
     def id_to_token(self, id: int) -> str:
+        """Returns the token with the given id. Raises an InputError if there is none."""
         if not 0 <= id < self.vocabulary_size():
-            raise InputError(f"there is no token {id}: ids go from 0 to {self.vocabulary_size() - 1}")
+            raise InputError(f"there is no token {id}: ids range from 0 to {self.vocabulary_size() - 1}")
         return self._tokens[id]
 
     def token_to_id(self, token: str) -> int:
-        """The id of `token`; that of `<unk>`, or an InputError where there is none, if it is not known."""
+        """Returns the id of a token.
+
+        For a token that is not in the vocabulary, returns the id of `<unk>`, or raises an InputError if the
+        tokenizer has no `<unk>`.
+        """
         self._check_vocabulary()
         id = self._ids.get(token, getattr(self, "unk_token_id", None))
         if id is None:
-            raise InputError(f"{token!r} is not in the vocabulary: get_vocabulary() lists it")
+            raise InputError(f"{token!r} is not in the vocabulary: get_vocabulary() lists the tokens")
         return id
 
     def _set_tokens(self, tokens: list[str]) -> None:
-        # Neither is a list or a dict: Keras would track those, entry by entry, into every SavedModel.
+        # Not a list and a dict: Keras would track them, entry by entry, in every SavedModel.
         self._tokens: np.ndarray = np.array(tokens, dtype=object)
         self._ids = MappingProxyType({token: id for id, token in enumerate(tokens)})
 
     def _check_vocabulary(self) -> None:
         if not self._tokens.size:
+            name = type(self).__name__
             raise InputError(
-                f"{type(self).__name__} has no vocabulary yet: make it with "
-                f"{type(self).__name__}.train(documents), or call load_assets(folder)"
+                f"{name} has no vocabulary: create it with {name}.train(documents), or call "
+                "load_assets(folder)"
             )
 
     def save_assets(self, dir_path) -> None:
-        """Writes nothing: there is nothing to write without a vocabulary."""
+        """Writes the vocabulary to a folder. This class has none to write."""
 
     def load_assets(self, dir_path) -> None:
-        """Reads what `save_assets` wrote."""
+        """Reads the vocabulary that `save_assets` wrote."""
 
     def load_preset_assets(self, preset) -> None:
         if self.file_assets:
@@ -142,17 +162,28 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
 
     @classmethod
     def from_preset(cls, preset, config_file="tokenizer.json", **kwargs):
-        """Loads a tokenizer from a preset: a folder, or a handle that KerasHub understands.
+        """Loads a tokenizer from a preset.
 
-        `Tokenizer.from_preset` loads whichever kind was saved.
+        Args:
+            preset: a folder, or a handle that KerasHub understands.
+            config_file: name of the tokenizer's config in the preset.
+            **kwargs: config values to override.
+
+        Returns:
+            A tokenizer of the class that was saved.
+
+        Raises:
+            InputError: if it is not an instance of the class that this method is called on.
         """
-        # KerasHub infers the class from the one backbone that it belongs to. These belong to any backbone,
-        # and tokenizer.json names the class.
-        config = load_json(preset, config_file)
+        # KerasHub infers the class from the tokenizer's only backbone, but these tokenizers work with any.
+        config = load_preset_json(preset, config_file)
         tokenizer = keras.saving.deserialize_keras_object(
             {**config, "config": {**config["config"], **kwargs}}
         )
         if not isinstance(tokenizer, cls):
-            raise InputError(f"{preset} holds a {type(tokenizer).__name__}, not a {cls.__name__}")
+            raise InputError(
+                f"{preset} contains a {type(tokenizer).__name__}, not a {cls.__name__}: load it with "
+                "Tokenizer.from_preset"
+            )
         tokenizer.load_preset_assets(preset)
         return tokenizer

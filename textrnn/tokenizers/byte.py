@@ -1,4 +1,4 @@
-"""One token for each byte."""
+"""A tokenizer with one token per byte."""
 
 from collections.abc import Iterable
 
@@ -9,12 +9,17 @@ from textrnn.errors import InputError
 from textrnn.tokenizers.base import Tokenizer
 from textrnn.tokenizers.text import Document
 
+FIRST_BYTE_ID = 2
+"""Id of byte 0, after padding and end of text."""
+
+VOCABULARY_SIZE = FIRST_BYTE_ID + 256
+
 
 @keras.saving.register_keras_serializable(package="textrnn")
 class ByteTokenizer(Tokenizer):
-    """One token for each byte: id = byte + 2. Nothing to learn, lossless on any string of bytes.
+    """One token per byte: the id is the byte plus 2. Needs no training and is lossless on any bytes.
 
-    A generated string may be broken UTF-8; see `valid_utf8`.
+    Generated ids may decode to invalid UTF-8; see `valid_utf8`.
 
     Example:
     >>> from textrnn.tokenizers import ByteTokenizer
@@ -28,14 +33,25 @@ class ByteTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, documents: Iterable[Document | str] = (), vocabulary_size: int | None = None):
-        """Returns the tokenizer: there is nothing to learn."""
-        if vocabulary_size not in (None, 258):
-            raise InputError(f"vocabulary_size={vocabulary_size} for bytes: it is always 258; leave it out")
+        """Returns the tokenizer, which is the same for all texts.
+
+        Args:
+            documents: ignored.
+            vocabulary_size: None or 258.
+
+        Raises:
+            InputError: if `vocabulary_size` is another number.
+        """
+        if vocabulary_size not in (None, VOCABULARY_SIZE):
+            raise InputError(
+                f"vocabulary_size={vocabulary_size} does not fit the byte tokenizer, which always has "
+                f"{VOCABULARY_SIZE} ids: omit it"
+            )
         return cls()
 
     def _encode(self, strings):
-        bytes_ = tf.io.decode_raw(tf.strings.reduce_join(strings), tf.uint8)
-        return tf.RaggedTensor.from_row_lengths(tf.cast(bytes_, tf.int32) + 2, tf.strings.length(strings))
+        values = tf.cast(tf.io.decode_raw(tf.strings.reduce_join(strings), tf.uint8), tf.int32)
+        return tf.RaggedTensor.from_row_lengths(values + FIRST_BYTE_ID, tf.strings.length(strings))
 
     def _decode(self, ids):
         strings = tf.constant([b"", b"", *(bytes([byte]) for byte in range(256))])

@@ -1,4 +1,4 @@
-"""SentencePiece models in the graph: pieces of words, and characters."""
+"""SentencePiece models inside the graph."""
 
 import hashlib
 import io
@@ -9,36 +9,46 @@ from pathlib import Path
 import keras
 import sentencepiece
 import tensorflow as tf
-from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer as tf_text_ops
 
 from textrnn.errors import InputError
+from textrnn.private import sentencepiece_ops
+from textrnn.startup import native_messages_hidden
 from textrnn.tokenizers.base import Tokenizer
 from textrnn.tokenizers.text import Document, chunks, text_of
 
-# SentencePiece writes a space as "▁", and so cannot tell a real "▁" from one. The text it sees has every "▁"
-# escaped by a control character that has no other use in text (data link escape), and that character as well.
-_ESCAPES = (("\x10", "\x100"), ("▁", "\x101"))
+ESCAPES = (("\x10", "\x100"), ("▁", "\x101"))
+"""Replacements before encoding, undone after decoding.
 
+SentencePiece writes a space as "▁" and cannot tell it from a literal "▁". A literal "▁" is therefore escaped
+with a control character that text does not use (data link escape), and so is that character itself.
+"""
 
-# Characters that its trainer reserves: a text with the first is not learnt from.
-_RESERVED = "▅"
+RESERVED_BY_TRAINER = "▅"
+"""A character that SentencePiece's trainer reserves: it skips every text that contains it."""
 
+MAX_TRAINING_CHARACTERS = 10_000_000
+"""Longer training texts are sampled."""
 
-_MAX_TRAINING_CHARACTERS = 10_000_000
+TRAINING_CHUNK_CHARACTERS = 4096
+"""Maximum length of a text that SentencePiece's trainer sees at once."""
+
+PLAIN = {"add_bos": False, "add_eos": False, "reverse": False}
+"""Options of SentencePiece's ops: encode and decode the text alone."""
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
 class SentencePieceTokenizer(Tokenizer):
-    r"""Subwords learnt from the text: a unigram model with byte fallback (Kudo, 2018, arXiv:1804.10959).
+    r"""Subwords of a unigram language model with byte fallback (Kudo, 2018, arXiv:1804.10959).
 
-    Lossless: text is not normalised, spaces and newlines are kept, and what the vocabulary lacks is spelt in
-    bytes. A newline is always a token of its own, so a text may be tokenized line by line. Invalid UTF-8
-    becomes U+FFFD, on the way in as on the way out.
+    Lossless: text is not normalized, whitespace is kept, and characters that are not in the vocabulary are
+    encoded as UTF-8 bytes. A newline is always a token of its own, so tokenizing line by line gives the same
+    ids. Invalid UTF-8 becomes U+FFFD when encoding and when decoding.
 
-    Ids: 0 padding, 1 end of text, 2 unknown (never produced), 3 newline, the 256 bytes, then the pieces.
+    The ids are 0 for padding, 1 for end of text, 2 for unknown (never produced), 3 for newline, then the 256
+    bytes, then the subwords.
 
     Args:
-        proto: a trained SentencePiece model, as bytes; None leaves it to `load_assets`.
+        proto: a trained SentencePiece model, as bytes. None if `load_assets` is called later.
 
     Example:
     >>> from textrnn.tokenizers import SentencePieceTokenizer
@@ -60,22 +70,24 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, documents: Iterable[Document | str], vocabulary_size: int | None = None):
-        """Learns a vocabulary.
-
-        Deterministic. Texts of more than ten million characters are sampled evenly.
+        """Trains a tokenizer. Deterministic; texts of more than ten million characters are sampled evenly.
 
         Args:
-            documents: the texts to learn from.
-            vocabulary_size: the number of ids. None means one for every 250 characters of the text, from
-                1000 to 8000 (more if its alphabet is that large), or as many as the text has use for: rarer
-                pieces are seen too seldom to learn.
+            documents: training texts.
+            vocabulary_size: number of ids. Default: one per 250 characters of text, between 1000 and 8000,
+                more for a large alphabet, and fewer if the text does not have that many frequent subwords.
+
+        Returns:
+            The tokenizer.
 
         Raises:
-            InputError: no text, or a `vocabulary_size` that does not suit it; the message says which does.
+            InputError: if there is no text, or if `vocabulary_size` does not fit it. The message says which
+                size fits.
         """
         return cls(_train_sentencepiece(documents, cls._model_type, cls._character_coverage, vocabulary_size))
 
     def set_proto(self, proto: bytes | None) -> None:
+        """Sets the SentencePiece model. None leaves the tokenizer without a vocabulary."""
         self.proto = proto or b""
         if not proto:
             return
@@ -84,76 +96,61 @@ class SentencePieceTokenizer(Tokenizer):
         self._model = _SentencePieceModel(proto)
 
     def _encode(self, strings):
-        for plain, escaped in _ESCAPES:
+        for plain, escaped in ESCAPES:
             strings = tf.strings.regex_replace(strings, plain, escaped)
         return self._model.tokenize(strings)
 
     def _decode(self, ids):
         strings = self._model.detokenize(ids)
-        for plain, escaped in reversed(_ESCAPES):
+        for plain, escaped in reversed(ESCAPES):
             strings = tf.strings.regex_replace(strings, escaped, plain)
         return strings
 
     def save_assets(self, dir_path):
+        """Writes the SentencePiece model as `vocabulary.spm`."""
         self._check_vocabulary()
         Path(dir_path, self.file_assets[0]).write_bytes(self.proto)
 
     def load_assets(self, dir_path):
+        """Reads the model that `save_assets` wrote."""
         self.set_proto(Path(dir_path, self.file_assets[0]).read_bytes())
 
 
-@keras.saving.register_keras_serializable(package="textrnn")
-class CharacterTokenizer(SentencePieceTokenizer):
-    """One token for each character of the training text; other characters are spelt in bytes.
-
-    As `SentencePieceTokenizer` in everything else. A `vocabulary_size` keeps the commonest characters.
-
-    Example:
-    >>> from textrnn.tokenizers import CharacterTokenizer
-    >>> tokenizer = CharacterTokenizer.train(["to be or not to be"])
-    >>> [tokenizer.id_to_token(id) for id in tokenizer("not é").numpy()]
-    ['n', 'o', 't', '▁', '<0xC3>', '<0xA9>']
-    """
-
-    _model_type = "char"
-    _character_coverage = 1.0
-
-
-_PLAIN = {"add_bos": False, "add_eos": False, "reverse": False}
-
-
 class _SentencePieceModel(tf.saved_model.experimental.TrackableResource):
-    """A SentencePiece model as a resource of the graph, under a name of its own.
+    """A SentencePiece model as a named resource of the graph.
 
-    The resource that `tf_text.SentencepieceTokenizer` makes has no name and belongs to the kernel that made
-    it: it is gone as soon as `keras.utils.set_random_seed` empties TensorFlow's cache of kernels. A named one
-    stays. The name is the hash of the model, so two that meet in one process are the same model.
+    The resource that `tensorflow_text.SentencepieceTokenizer` creates has no name and belongs to its kernel,
+    so it is lost when `keras.utils.set_random_seed` clears TensorFlow's kernel cache. A named resource is
+    kept. The name is the model's hash, so tokenizers with the same model share one resource.
     """
 
     def __init__(self, proto: bytes):
         super().__init__()
         self._proto = proto
-        self.resource_handle  # noqa: B018 (made eagerly, not inside the first graph that needs it)
+        self._ops = sentencepiece_ops()
+        self.resource_handle  # noqa: B018 (created here, not inside the first graph that uses it)
 
     def _create_resource(self):
         name = f"textrnn_sentencepiece_{hashlib.sha256(self._proto).hexdigest()}"
-        return tf_text_ops.sentencepiece_op(model=self._proto, shared_name=name)
+        with native_messages_hidden():  # the op logs that identity normalization is used
+            return self._ops.sentencepiece_op(model=self._proto, shared_name=name)
 
     def tokenize(self, strings: tf.Tensor) -> tf.RaggedTensor:
-        ids, row_splits = tf_text_ops.sentencepiece_tokenize_op(
-            self.resource_handle, strings, nbest_size=0, alpha=1.0, **_PLAIN, out_type=tf.int32
+        ids, row_splits = self._ops.sentencepiece_tokenize_op(
+            self.resource_handle, strings, nbest_size=0, alpha=1.0, **PLAIN, out_type=tf.int32
         )
         return tf.RaggedTensor.from_row_splits(ids, row_splits, validate=False)
 
     def detokenize(self, ids: tf.RaggedTensor) -> tf.Tensor:
-        return tf_text_ops.sentencepiece_detokenize_op(
-            self.resource_handle, ids.values, ids.row_splits, **_PLAIN
+        return self._ops.sentencepiece_detokenize_op(
+            self.resource_handle, ids.values, ids.row_splits, **PLAIN
         )
 
 
 def _train_sentencepiece(documents, model_type, character_coverage, vocabulary_size) -> bytes:
-    parts = [part for document in documents for part in chunks(text_of(document), 4096)]
-    every = -(-sum(map(len, parts)) // _MAX_TRAINING_CHARACTERS) or 1
+    """Returns a trained SentencePiece model as bytes."""
+    parts = [part for document in documents for part in chunks(text_of(document), TRAINING_CHUNK_CHARACTERS)]
+    every = -(-sum(map(len, parts)) // MAX_TRAINING_CHARACTERS) or 1
     model = io.BytesIO()
     size = vocabulary_size or _default_vocabulary_size(parts)
     try:
@@ -179,38 +176,38 @@ def _train_sentencepiece(documents, model_type, character_coverage, vocabulary_s
         )
     except RuntimeError as error:
         raise _training_error(str(error), size) from error
-    fits = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()).vocab_size()
-    if vocabulary_size is not None and fits < vocabulary_size:
-        raise InputError(_does_not_fit(vocabulary_size, f"at most {fits}"))
+    fitting = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()).vocab_size()
+    if vocabulary_size is not None and fitting < vocabulary_size:
+        raise _size_error(vocabulary_size, f"at most {fitting}")
     return model.getvalue()
 
 
 def _trainable(text: str) -> str:
-    for plain, escaped in _ESCAPES:
+    for plain, escaped in ESCAPES:
         text = text.replace(plain, escaped)
-    return text.replace(_RESERVED, "")
+    return text.replace(RESERVED_BY_TRAINER, "")
 
 
 def _default_vocabulary_size(texts: list[str]) -> int:
-    alphabet = len(set().union(*texts))  # every character is a piece, beside the 256 bytes
+    alphabet = len(set().union(*texts))  # every character is a subword, in addition to the 256 bytes
     return max(min(sum(map(len, texts)) // 250, 8000), 1000, alphabet + 512)
 
 
 def _training_error(message: str, vocabulary_size: int) -> InputError:
-    """SentencePiece's complaint in the user's terms."""
+    """Translates an error of SentencePiece's trainer."""
     if "sentences_.empty()" in message:
-        return InputError("there is no text to learn a vocabulary from: give documents with text in them")
+        return InputError("there is no text to train a tokenizer on: give documents that contain text")
     if match := re.search(r"value <= (\d+)", message):
-        return InputError(_does_not_fit(vocabulary_size, f"at most {match[1]}"))
+        return _size_error(vocabulary_size, f"at most {match[1]}")
     if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
-        return InputError(_does_not_fit(vocabulary_size, f"at least {match[1]}"))
+        return _size_error(vocabulary_size, f"at least {match[1]}")
     if vocabulary_size <= 260:
-        return InputError(_does_not_fit(vocabulary_size, "at least 261"))
-    return InputError(f"SentencePiece could not learn a vocabulary from the text: {message}")
+        return _size_error(vocabulary_size, "at least 261")
+    return InputError(f"SentencePiece could not train a tokenizer on the text: {message}")
 
 
-def _does_not_fit(vocabulary_size: int, fits: str) -> str:
-    return (
-        f"vocabulary_size={vocabulary_size} does not suit this text: {fits} would "
-        "(the special tokens, the newline and the 256 bytes are counted). Ask for that, or give more text"
+def _size_error(vocabulary_size: int, fitting: str) -> InputError:
+    return InputError(
+        f"vocabulary_size={vocabulary_size} does not fit this text: give {fitting}, which includes the "
+        "special tokens, the newline and the 256 bytes, or give more text"
     )

@@ -1,4 +1,4 @@
-"""Texts before they are tokens: pieces of long ones, broken UTF-8."""
+"""Text before tokenization: documents, chunks of long texts, invalid UTF-8."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -7,33 +7,35 @@ import tensorflow as tf
 
 
 class Document(Protocol):
-    """Anything with a `text`, such as `textrnn.data.files.Document`."""
+    """Any object with a `text` attribute, such as `textrnn.data.documents.Document`."""
 
     @property
     def text(self) -> str:
         """The text."""
 
 
-def valid_utf8(strings) -> tf.Tensor:
-    r"""Replaces broken UTF-8 by U+FFFD, as JSON needs; other strings stay as they are.
-
-    Args:
-        strings: strings of any shape.
-
-    Example:
-    >>> from textrnn.tokenizers import valid_utf8
-    >>> valid_utf8([b"caf\xc3", b"ok"]).numpy()[0].decode()
-    'caf\ufffd'
-    """
-    return tf.strings.unicode_transcode(strings, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD)
-
-
 def text_of(document: Document | str) -> str:
+    """Returns the text of a document, or the string itself."""
     return document if isinstance(document, str) else document.text
 
 
 def chunks(text: str, size: int) -> Iterator[str]:
-    """Cuts a text into pieces of at most `size` characters, at newlines, else spaces, else anywhere."""
+    r"""Splits a text into chunks of at most `size` characters.
+
+    Splits after a newline where possible, otherwise at a space, otherwise anywhere.
+
+    Args:
+        text: the text.
+        size: maximum number of characters per chunk.
+
+    Yields:
+        Chunks that concatenate to the text.
+
+    Example:
+    >>> from textrnn.tokenizers.text import chunks
+    >>> list(chunks("one two\nthree four\nfive", 12))
+    ['one two\n', 'three four\n', 'five']
+    """
     start = 0
     while len(text) - start > size:
         end = text.rfind("\n", start, start + size) + 1 or text.rfind(" ", start + 1, start + size)
@@ -42,3 +44,20 @@ def chunks(text: str, size: int) -> Iterator[str]:
         start = end
     if start < len(text):
         yield text[start:]
+
+
+def valid_utf8(strings) -> tf.Tensor:
+    r"""Replaces invalid UTF-8 by U+FFFD, so that strings can be encoded as JSON.
+
+    Args:
+        strings: strings of any shape.
+
+    Returns:
+        A string tensor of the same shape. Valid strings are unchanged.
+
+    Example:
+    >>> from textrnn.tokenizers import valid_utf8
+    >>> valid_utf8([b"caf\xc3", b"ok"]).numpy()[0].decode()
+    'caf\ufffd'
+    """
+    return tf.strings.unicode_transcode(strings, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD)

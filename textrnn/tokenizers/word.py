@@ -1,4 +1,4 @@
-"""The closed vocabulary of the language-modelling literature."""
+"""A tokenizer with one token per word, over a closed vocabulary."""
 
 import json
 from collections import Counter
@@ -13,17 +13,24 @@ from textrnn.errors import InputError
 from textrnn.tokenizers.base import Tokenizer
 from textrnn.tokenizers.text import Document, text_of
 
+SPECIAL_TOKENS = ("<pad>", "</s>", "<unk>")
+"""The first tokens of every vocabulary."""
+
+NEWLINE_WORD = "\x1e"
+"""Stands for a newline while texts are split at whitespace: the control character "record separator"."""
+
 
 @keras.saving.register_keras_serializable(package="textrnn")
 class WordTokenizer(Tokenizer):
-    r"""The closed vocabulary of the language-modelling literature: words between spaces, the rest `<unk>`.
+    r"""Words between spaces over a closed vocabulary, as in the language-modeling literature.
 
-    A newline is a word of its own (`<eos>` in the literature), and a literal `<unk>` in the text is id 2.
-    Words are joined by single spaces, lines by newlines; so a completion by itself has no leading space.
+    Other words become `<unk>`. A newline is a word of its own (`<eos>` in the literature), and a literal
+    `<unk>` in the text has the id of unknown words. Decoding joins words by single spaces and lines by
+    newlines, so a completion has no leading space.
 
     Args:
-        vocabulary: the tokens in the order of their ids, `<pad>`, `</s>` and `<unk>` first; None leaves it to
-            `load_assets`.
+        vocabulary: the tokens in the order of their ids, starting with `<pad>`, `</s>` and `<unk>`. None if
+            `load_assets` is called later.
 
     Example:
     >>> from textrnn.tokenizers import WordTokenizer
@@ -37,9 +44,6 @@ class WordTokenizer(Tokenizer):
     unk_token_id = 2
     suppressed_token_ids = (0, 2)
     tokens_are_words = True
-    _specials = ("<pad>", "</s>", "<unk>")
-    # Splitting at whitespace would lose newlines: this control character (record separator) is their word.
-    _newline = "\x1e"
 
     def __init__(self, vocabulary: Iterable[str] | None = None, **kwargs):
         super().__init__(**kwargs)
@@ -48,44 +52,52 @@ class WordTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, documents: Iterable[Document | str], vocabulary_size: int | None = None):
-        """Collects the words, by descending frequency and then alphabetically.
+        """Collects the words, sorted by descending frequency and then alphabetically.
 
         Args:
-            documents: the texts to learn from.
-            vocabulary_size: the largest number of ids, special tokens included. None keeps every word.
+            documents: training texts.
+            vocabulary_size: maximum number of ids, including special tokens. None keeps all words.
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            InputError: if `vocabulary_size` leaves no room for words.
         """
-        if vocabulary_size is not None and vocabulary_size <= len(cls._specials):
+        if vocabulary_size is not None and vocabulary_size <= len(SPECIAL_TOKENS):
             raise InputError(
-                f"vocabulary_size={vocabulary_size} leaves no room for words: "
-                f"give more than the {len(cls._specials)} special tokens"
+                f"vocabulary_size={vocabulary_size} leaves no room for words: give more than the "
+                f"{len(SPECIAL_TOKENS)} special tokens"
             )
         counts: Counter[bytes] = Counter()
         for document in documents:
-            # Split as bytes: as in the graph, only ASCII whitespace parts words.
-            counts.update(text_of(document).replace("\n", f" {cls._newline} ").encode().split())
-        for special in cls._specials:
+            # Splitting bytes matches the graph, where only ASCII whitespace separates words.
+            counts.update(text_of(document).replace("\n", f" {NEWLINE_WORD} ").encode().split())
+        for special in SPECIAL_TOKENS:
             del counts[special.encode()]
         words = [word.decode() for word in sorted(counts, key=lambda word: (-counts[word], word))]
-        words = ["\n" if word == cls._newline else word for word in words]
-        return cls([*cls._specials, *words][:vocabulary_size])
+        words = ["\n" if word == NEWLINE_WORD else word for word in words]
+        return cls([*SPECIAL_TOKENS, *words][:vocabulary_size])
 
     def set_vocabulary(self, vocabulary: Iterable[str] | None) -> None:
+        """Sets the tokens, in the order of their ids. None leaves the tokenizer without a vocabulary."""
         if vocabulary is None:
             return
         tokens = list(vocabulary)
-        if tuple(tokens[:3]) != self._specials or len(set(tokens)) != len(tokens):
+        if tuple(tokens[: len(SPECIAL_TOKENS)]) != SPECIAL_TOKENS or len(set(tokens)) != len(tokens):
             raise InputError(
-                f"the vocabulary must begin with {', '.join(self._specials)} and have no duplicates"
+                f"the vocabulary must start with {', '.join(SPECIAL_TOKENS)} and have no duplicates"
             )
         self._set_tokens(tokens)
-        # From <unk> on: "</s>" in a text is not the end of it.
-        words = [self._newline if token == "\n" else token for token in tokens[2:]]
-        entries = tf.lookup.KeyValueTensorInitializer(words, np.arange(2, len(tokens)), tf.string, tf.int64)
+        # The table starts at <unk>: a literal "</s>" in a text does not end it.
+        words = [NEWLINE_WORD if token == "\n" else token for token in tokens[self.unk_token_id :]]
+        ids = np.arange(self.unk_token_id, len(tokens))
+        entries = tf.lookup.KeyValueTensorInitializer(words, ids, tf.string, tf.int64)
         self._table = tf.lookup.StaticHashTable(entries, default_value=self.unk_token_id)
         self._strings = tf.constant(tokens)
 
     def _encode(self, strings):
-        words = tf.strings.split(tf.strings.regex_replace(strings, "\n", f" {self._newline} "))
+        words = tf.strings.split(tf.strings.regex_replace(strings, "\n", f" {NEWLINE_WORD} "))
         return tf.cast(self._table.lookup(words), tf.int32)
 
     def _decode(self, ids):
@@ -93,8 +105,10 @@ class WordTokenizer(Tokenizer):
         return tf.strings.regex_replace(joined, " ?\n ?", "\n")
 
     def save_assets(self, dir_path):
+        """Writes the vocabulary as `vocabulary.json`."""
         text = json.dumps(self.get_vocabulary(), ensure_ascii=False, indent=0)
         Path(dir_path, self.file_assets[0]).write_text(text, encoding="utf-8")
 
     def load_assets(self, dir_path):
+        """Reads the vocabulary that `save_assets` wrote."""
         self.set_vocabulary(json.loads(Path(dir_path, self.file_assets[0]).read_text(encoding="utf-8")))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from pydoc_data.topics import topics
 
-from textrnn.data.files import Document
+from textrnn.data.documents import Document
 from textrnn.data.labelled import Example, read_labelled
 from textrnn.data.starter.phrases import starter_phrases
 

@@ -1,4 +1,4 @@
-"""What the user's files may be, and what is said about those that cannot be used."""
+"""Documents: which files are read, and the errors for files that cannot be."""
 
 import gzip
 import subprocess
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textrnn import InputError
-from textrnn.data.files import Document, read_documents, split_documents
+from textrnn.data.documents import Document, read_documents, split_documents
 
 
 def test_a_file_is_one_document(tmp_path):
@@ -19,13 +19,13 @@ def test_a_file_is_one_document(tmp_path):
     assert read_documents(str(path)) == read_documents(path)
 
 
-def test_byte_order_mark_and_carriage_returns_go(tmp_path):
+def test_byte_order_mark_and_carriage_returns_are_removed(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffone\r\n\r\ntwo\rthree \ufeff".encode())
     assert read_documents(path)[0].text == "one\n\ntwo\rthree \ufeff"
 
 
-def test_a_folder_is_walked_in_order_without_hidden_files(tmp_path):
+def test_a_folder_is_read_in_order_without_hidden_files(tmp_path):
     for name in ("b.txt", "a.txt", ".hidden", "sub/c.txt", "sub/.d.txt", ".git/e.txt", "a/z.txt"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -41,7 +41,7 @@ def test_a_folder_is_walked_in_order_without_hidden_files(tmp_path):
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
-        (b" \n\t\r\n", "nothing but whitespace"),
+        (b" \n\t\r\n", "only whitespace"),
         (b"abc\0def\xff", r"byte 0x00 at offset 3\b.*iconv -f latin1 -t utf-8"),
         (b"caf\xe9\0", r"byte 0xe9 at offset 3\b.*iconv -f latin1 -t utf-8"),
         (b"\xef\xbb\xbfcaf\xe9", r"byte 0xe9 at offset 6\b"),
@@ -50,7 +50,7 @@ def test_a_folder_is_walked_in_order_without_hidden_files(tmp_path):
     ],
 )
 @pytest.mark.parametrize("inside_a_folder", [False, True])
-def test_files_that_cannot_be_used_are_named(tmp_path, content, message, inside_a_folder):
+def test_errors_name_the_file(tmp_path, content, message, inside_a_folder):
     (tmp_path / "good.txt").write_text("good")
     path = tmp_path / "poor.txt"
     path.write_bytes(content)
@@ -83,7 +83,7 @@ def test_a_broken_link_in_a_folder(tmp_path):
         read_documents(tmp_path)
 
 
-def test_one_file_is_split_as_nanogpt_does():
+def test_one_file_is_split_as_in_nanogpt():
     text = "0123456789" * 7 + "abc"
     train, held_out = split_documents([Document("a", text)], 0.1)
     cut = int(0.9 * len(text))
@@ -106,20 +106,20 @@ def test_a_split_loses_nothing(texts, fraction):
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
-def test_a_fraction_must_be_one(fraction):
+def test_held_out_must_be_between_0_and_1(fraction):
     with pytest.raises(InputError, match="between 0 and 1"):
         split_documents([Document("a", "text")], fraction)
 
 
 @pytest.mark.parametrize("text", ["", "a"])
-def test_too_little_to_split(text):
+def test_too_short_a_text_cannot_be_split(text):
     with pytest.raises(InputError, match="one side would be empty"):
         split_documents([Document("a", text)], 0.1)
 
 
 def test_reading_files_needs_no_tensorflow():
     code = (
-        "import sys, textrnn.data.files, textrnn.data.datasets, textrnn.data.starter; "
+        "import sys, textrnn.data.documents, textrnn.data.datasets, textrnn.data.starter; "
         "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

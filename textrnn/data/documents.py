@@ -1,4 +1,4 @@
-"""The user's files -> texts, with errors that name the file."""
+"""Plain text: files and folders to documents."""
 
 import gzip
 import os
@@ -11,32 +11,31 @@ from textrnn.errors import InputError
 
 
 class Document(NamedTuple):
-    """A text and where it came from."""
+    """A text and its origin, such as a file."""
 
     origin: str
     text: str
 
 
 def read_documents(path: str | os.PathLike) -> list[Document]:
-    r"""Reads a text file, or every text file of a folder.
+    r"""Reads a UTF-8 text file, or all files of a folder.
 
-    A folder is walked recursively, files before subfolders and each in sorted order; names that start with
-    a dot are skipped. Files that end in `.gz` are decompressed. A byte order mark is dropped and `\r\n`
-    becomes `\n`; nothing else is changed.
+    Folders are read recursively in sorted order, files before subfolders. Hidden files and folders are
+    skipped. Files that end in `.gz` are decompressed. A byte order mark is removed, and `\r\n` becomes `\n`.
 
     Args:
-        path: a UTF-8 text file, or a folder of them.
+        path: a text file, or a folder of text files.
 
     Returns:
-        One `Document` for each file; `origin` is its path.
+        One `Document` per file. `origin` is the path.
 
     Raises:
-        InputError: a path that does not exist, a folder with no files, or a file that is empty, blank,
-            unreadable, binary or not UTF-8 (with the offset of the first bad byte).
+        InputError: if the path does not exist, if a folder has no files, or if a file is empty, blank,
+            unreadable or not UTF-8 text.
 
     Example:
     >>> import pathlib, tempfile
-    >>> from textrnn.data.files import read_documents
+    >>> from textrnn.data.documents import read_documents
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = pathlib.Path(folder, "poem.txt").write_bytes(b"one line\r\nanother\r\n")
     ...     [document] = read_documents(folder)
@@ -45,48 +44,46 @@ def read_documents(path: str | os.PathLike) -> list[Document]:
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path} does not exist: give a text file, or a folder of text files")
+        raise InputError(f"{path} does not exist: give a text file or a folder of text files")
     if not path.is_dir():
         return [_read(path)]
     documents = [_read(file) for file in _files_in(path)]
     if not documents:
-        raise InputError(
-            f"the folder {path} has no files: put UTF-8 text files in it (hidden files are skipped)"
-        )
+        raise InputError(f"the folder {path} has no files except hidden ones: put UTF-8 text files in it")
     return documents
 
 
 def split_documents(documents: list[Document], held_out: float) -> tuple[list[Document], list[Document]]:
-    """Holds out the end of the text: the last `held_out` of all characters.
+    """Holds out the end of the text.
 
-    The documents count as one text in their order, cut after `int((1 - held_out) * characters)`; so one
-    document may be cut in two. For a single file that is the usual split of character-level models.
+    The documents are treated as one text and cut after `int((1 - held_out) * characters)`, which may be
+    inside a document. For one file this is the usual split for character-level models.
 
     Args:
-        documents: the documents in order.
-        held_out: the fraction of the characters to hold out, between 0 and 1.
+        documents: the documents, in order.
+        held_out: fraction of the characters to hold out, between 0 and 1.
 
     Returns:
-        The documents to train on, and those held out.
+        The training documents and the held-out documents.
 
     Raises:
-        InputError: a fraction outside (0, 1), or a text so short that one side would be empty.
+        InputError: if the fraction is out of range, or if one side would be empty.
 
     Example:
-    >>> from textrnn.data.files import Document, split_documents
+    >>> from textrnn.data.documents import Document, split_documents
     >>> train, held_out = split_documents([Document("a", "abcdef"), Document("b", "ghij")], 0.5)
     >>> [document.text for document in train], [document.text for document in held_out]
     (['abcde'], ['f', 'ghij'])
     """
     if not 0 < held_out < 1:
-        raise InputError(f"held_out is {held_out}: give a fraction between 0 and 1, for example 0.1")
+        raise InputError(f"held_out is {held_out}: give a fraction between 0 and 1, such as 0.1")
     characters = sum(len(document.text) for document in documents)
     cut = int((1 - held_out) * characters)
     if not 0 < cut < characters:
+        origin = documents[0].origin if documents else "the text"
         raise InputError(
-            f"{documents[0].origin if documents else 'no text'}: {characters} characters cannot be split "
-            f"with held_out={held_out}: one side would be empty; "
-            "give more text, or another fraction"
+            f"{origin}: {characters} characters cannot be split with held_out={held_out}, because one side "
+            "would be empty. Give more text or another fraction"
         )
     train, rest = [], []
     for origin, text in documents:
@@ -117,9 +114,9 @@ def _read(path: Path) -> Document:
         raise InputError(f"{path} cannot be read: {error}") from error
     text = _decode(content, path)
     if not text:
-        raise InputError(f"{path} is empty: give a file with text in it")
+        raise InputError(f"{path} is empty: give a file that contains text")
     if text.isspace():
-        raise InputError(f"{path} holds nothing but whitespace: give a file with text in it")
+        raise InputError(f"{path} contains only whitespace: give a file that contains text")
     return Document(str(path), text)
 
 
@@ -134,8 +131,8 @@ def _decode(content: bytes, path: Path) -> str:
         line = content.count(b"\n", 0, offset) + 1
         encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
         raise InputError(
-            f"{path} is not UTF-8 text: byte 0x{content[offset]:02x} at offset {offset}, in line {line}. If "
-            "it is text in another encoding, convert it, for example: "
+            f"{path} is not UTF-8 text: byte 0x{content[offset]:02x} at offset {offset} in line {line}. If "
+            "it is text in another encoding, convert it, for example with "
             f"iconv -f {encoding} -t utf-8 FILE > NEW_FILE"
         )
     return text.removeprefix("\ufeff").replace("\r\n", "\n")

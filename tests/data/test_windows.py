@@ -1,0 +1,126 @@
+"""Windows of a token stream: targets, weights, order and restarts."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textrnn import InputError
+from textrnn.data.windows import evaluation_windows, stream, windows
+
+lengths = st.integers(2, 60)
+sizes = st.integers(1, 7)
+
+
+def joined(batches):
+    """Windows `(batch, time)` side by side: the rows `(batch, steps * time)`."""
+    return np.concatenate([batch.numpy() for batch in batches], axis=1)
+
+
+def test_rows_restart_at_random_with_the_given_probability():
+    data = windows(np.arange(4001), batch_size=20, sequence_length=2, restart_probability=0.3)
+    restarts = np.array([inputs["restart"].numpy() for inputs, _ in data])
+    assert restarts[0].all()
+    again = np.array([inputs["restart"].numpy() for inputs, _ in data])
+    assert (restarts != again).any()
+    assert 0.25 < restarts[1:].mean() < 0.35
+    assert (restarts[1:].mean(axis=0) < 0.6).all()  # each row on its own
+    with pytest.raises(InputError, match="restart_probability is 1"):
+        windows(np.arange(100), 2, 2, restart_probability=1)
+
+
+def test_a_stream_has_the_end_token_around_every_document():
+    np.testing.assert_array_equal(
+        stream([np.array([5, 6]), np.array([], int), [7]], 1), [1, 5, 6, 1, 1, 7, 1]
+    )
+    assert stream([], 1).tolist() == [1]
+    assert stream([np.array([5, 6])], 1).dtype == np.int32
+
+
+@given(lengths, sizes, sizes)
+@settings(max_examples=25, deadline=None)
+def test_training_rows_are_contiguous(length, batch_size, sequence_length):
+    tokens = np.arange(100, 100 + length)
+    steps = (length - 1) // (batch_size * sequence_length)
+    if not steps:
+        with pytest.raises(InputError, match=f"it has {length} tokens"):
+            windows(tokens, batch_size, sequence_length)
+        return
+    dataset = windows(tokens, batch_size, sequence_length)
+    assert len(dataset) == steps
+    batches = list(dataset)
+    inputs = joined(inputs["token_ids"] for inputs, _ in batches)
+    used = steps * batch_size * sequence_length
+    np.testing.assert_array_equal(inputs, tokens[:used].reshape(batch_size, -1))
+    np.testing.assert_array_equal(joined(targets for _, targets in batches), inputs + 1)
+    assert length - 1 - used < batch_size * sequence_length
+
+
+@given(lengths, sizes, sizes)
+@settings(max_examples=25, deadline=None)
+def test_evaluation_scores_every_token_but_the_first_once(length, batch_size, sequence_length):
+    tokens = np.arange(100, 100 + length)
+    dataset = evaluation_windows(tokens, batch_size, sequence_length)
+    batches = list(dataset)
+    assert len(dataset) == len(batches)
+    inputs = joined(inputs["token_ids"] for inputs, _, _ in batches)
+    targets, weights = (joined(batch[part] for batch in batches) for part in (1, 2))
+    assert set(weights.ravel()) <= {0.0, 1.0}
+    assert sorted(targets[weights == 1]) == tokens[1:].tolist()
+    np.testing.assert_array_equal(targets[weights == 1], inputs[weights == 1] + 1)
+    assert not targets[weights == 0].any()
+    assert not inputs[weights == 0].any()
+    assert (np.diff(weights, axis=1) <= 0).all(), "padding comes last in its row"
+    assert len(inputs) <= batch_size
+
+
+@pytest.mark.parametrize("make", [windows, evaluation_windows])
+def test_shapes_and_types_are_static(make):
+    inputs, targets, *weights = make(np.arange(50), 3, 4).element_spec
+    assert inputs == {"token_ids": tf.TensorSpec([3, 4], tf.int32), "restart": tf.TensorSpec([3], tf.bool)}
+    assert targets == tf.TensorSpec([3, 4], tf.int32)
+    assert weights == ([] if make is windows else [tf.TensorSpec([3, 4], tf.float32)])
+
+
+@pytest.mark.parametrize("make", [windows, evaluation_windows])
+def test_every_epoch_restarts_in_its_first_window_only(make):
+    dataset = make(np.arange(50), 3, 4)
+    for _ in range(2):
+        restarts = [inputs["restart"].numpy().tolist() for inputs, *_ in dataset]
+        assert restarts == [[True] * 3] + [[False] * 3] * (len(dataset) - 1)
+
+
+def test_a_short_stream_is_evaluated_in_fewer_rows():
+    [(inputs, targets, weights)] = evaluation_windows(np.arange(4), batch_size=32, sequence_length=8)
+    assert inputs["token_ids"].shape == (1, 8)
+    assert targets.numpy().tolist() == [[1, 2, 3, 0, 0, 0, 0, 0]]
+    assert weights.numpy().sum() == 3
+
+
+def test_too_short_a_stream_for_training_is_refused_with_the_length_needed():
+    with pytest.raises(
+        InputError, match=r"12 tokens.*batch_size=3.*sequence_length=4 need at least 13.*Reduce one"
+    ):
+        windows(np.arange(12), 3, 4)
+    assert len(windows(np.arange(13), 3, 4)) == 1
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_too_short_a_stream_for_evaluation_is_refused(length):
+    with pytest.raises(InputError, match="needs at least 2"):
+        evaluation_windows(np.arange(length), 3, 4)
+
+
+@pytest.mark.parametrize("make", [windows, evaluation_windows])
+@pytest.mark.parametrize("wrong", [(0, 4), (3, 0), (-1, 4)])
+def test_sizes_must_be_positive(make, wrong):
+    with pytest.raises(InputError, match="at least 1"):
+        make(np.arange(50), *wrong)
+
+
+def test_the_tokens_are_stored_once():
+    """A window is gathered when it is asked for; no other tensor is as large as the stream."""
+    dataset = windows(np.zeros(1_000_001, np.int32), 10, 100)
+    assert len(dataset) == 1000
+    assert max(np.prod(spec.shape) for spec in tf.nest.flatten(dataset.element_spec)) == 1000
