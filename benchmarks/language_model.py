@@ -1,61 +1,63 @@
-"""Language models: textrnn beside the same model in plain Keras, doing the same work in one run.
+"""Compare language models of textrnn with the same model in Keras and PyTorch.
 
-    make bench
     python benchmarks/language_model.py --output benchmarks/results
     python benchmarks/language_model.py --quick --task generation
 
-The model is an embedding, one LSTM or two and a projection to the vocabulary, in float32 and with the same
-number of weights for everyone. Tokens are drawn at random: what they are does not change the work.
+The model is an embedding, one or two LSTM layers and a projection to the vocabulary, in float32 and with the
+same number of weights for all contestants. Tokens are random, which does not change the work.
 
-Training: tokens per second of `fit`, on the same windows, with the cross-entropy and Adam with the gradients
-clipped to a global norm of 1. textrnn carries the states from window to window; Keras starts every window
-afresh, which is a little less work. What `fit` needs to start, some hundredths of a second, counts for all.
+Training measures tokens per second of `fit` on the same windows, with the cross-entropy and Adam, gradients
+clipped to a global norm of 1. textrnn carries the states from window to window. Keras starts each window from
+zero states, which is slightly less work. The start-up time of `fit`, some hundredths of a second, is
+included.
 
-- textrnn: `textrnn.CausalLM`, compiled as it comes.
-- re-reading overlapping windows: the same model on windows that overlap by half, as those do who cannot carry
-  states; tokens of new text count.
-- PyTorch: `torch.nn.Embedding`, `LSTM` and `Linear` in a plain training loop, if it is installed.
-- Keras fit: `keras.layers.Embedding`, `LSTM` and `Dense` with Keras's own defaults. Its `jit_compile="auto"`
-  means `False` on a CPU, and on a GPU too, where `LSTM` takes its cuDNN kernel.
-- Keras fit, XLA: the same with `jit_compile=True`, and `use_cudnn=False`, without which Keras declines.
+- textrnn: `textrnn.CausalLM` compiled with its defaults.
+- re-reading overlapping windows: the same model without carried states, on windows that overlap by half. Only
+  new tokens count.
+- PyTorch: `torch.nn.Embedding`, `LSTM` and `Linear` in a plain training loop.
+- Keras fit: `keras.layers.Embedding`, `LSTM` and `Dense` with the defaults of Keras. Its `jit_compile="auto"`
+  means `False` here, on a CPU and, because of the cuDNN kernel of `LSTM`, on a GPU.
+- Keras fit, XLA: the same with `jit_compile=True` and `use_cudnn=False`, which it requires.
 
-Generation: new tokens per second, sampled at temperature 1 after a prompt, reading the prompt included.
+Generation measures new tokens per second, sampled at temperature 1 after a prompt. Reading the prompt counts.
 
-- textrnn: `CausalLM.generate_tokens`, one TensorFlow function, with the input shapes of the exported model.
-- PyTorch: a loop in Python over `torch.nn.LSTM` from a token and the states to the next token.
-- Keras, re-reading: `predict_on_batch` on the whole text so far for each token, without states. The cost of a
-  token grows linearly with the text, so a few tokens are timed, at the mean length of the text.
-- Keras, one step: a loop in Python over a `tf.function` from a token and the states to the next token.
+- textrnn: `CausalLM.generate_tokens` in one TensorFlow function with the input shapes of the exported model.
+- PyTorch: a Python loop over `torch.nn.LSTM`, which maps a token and the states to the next token.
+- Keras, re-reading: `predict_on_batch` on the whole text for each token, without states. The cost of a token
+  grows linearly with the text, so only a few tokens at the mean length of the text are measured.
+- Keras, one step: a Python loop over a `tf.function` that maps a token and the states to the next token.
 - Keras, one step, XLA: the same with `jit_compile=True`.
 
-Every contestant runs once without being measured, to trace and to compile. Then they take turns: in each
-round everyone runs once, in an order that shifts from round to round, so that whatever else happens on the
-machine happens to all. The table shows the median over the rounds (lowest to highest), and how many times as
-fast as each contestant textrnn is: the ratio of the medians (lowest to highest ratio within one round). Where
-a peer has two forms, the faster one is in bold: it is the one to compare with.
+See harness.py for the timing. Ratios above 1 mean that textrnn is faster. If a peer has two forms, the faster
+one is in bold.
 
-To add a contestant, write a function under `@contestant`; it gets the `Work` and its inputs, builds what it
-needs, and returns a function that does the work once and returns the number of tokens.
+To add a contestant, register a function with `@CONTESTANTS.add`. It gets the `Work` and its inputs and
+returns a function that does the work once and returns the number of tokens.
 """
 
-import argparse
 import dataclasses
-import importlib.util
-import json
-import os
-import platform
-import statistics
-import sys
-import time
-from datetime import UTC, datetime
-from pathlib import Path
 
-from textrnn import startup
+import harness
+from harness import OURS
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What every contestant does in one run."""
+    """A language model and what to do with it.
+
+    Attributes:
+        task: "training" or "generation".
+        name: a name for the sizes.
+        vocabulary_size: tokens of the vocabulary.
+        units: units of each layer, and the width of the embedding.
+        batch_size: rows of a batch.
+        tied: whether the projection shares the embedding matrix.
+        layers: LSTM layers. Contestants that generate need exactly one.
+        windows: windows of a training run.
+        sequence_length: tokens of a window.
+        prompt_tokens: tokens of a prompt.
+        new_tokens: tokens to generate after it.
+    """
 
     task: str
     name: str
@@ -84,55 +86,37 @@ WORKS = (
     Work("generation", "one", vocabulary_size=324, units=512, batch_size=1),
     Work("generation", "many", vocabulary_size=324, units=512, batch_size=64),
 )
+TASKS = ("training", "generation")
 QUICK = {"units": 64, "windows": 2, "prompt_tokens": 20, "new_tokens": 20}
 
-OURS = "textrnn"
-CONTESTANTS = {"training": {}, "generation": {}}
-"""Task -> (peer, form) -> the function that prepares it; a peer's form is "" if it has only one."""
+CONTESTANTS = harness.Contestants()
+"""Functions of a `Work` and its inputs that return a function to measure."""
 
 
-def contestant(task, peer, form=""):
-    """Registers a function of a `Work` and its inputs that returns the function to measure.
-
-    Args:
-        task: "training" or "generation".
-        peer: what the table calls it.
-        form: what tells it from other forms of the same peer.
-    """
-
-    def register(prepare):
-        CONTESTANTS[task][peer, form] = prepare
-        return prepare
-
-    return register
+# === Training. The inputs are windows from `textrnn.data.windows` ===
 
 
-# === Training: the inputs are the windows of `textrnn.data.windows` ===
-
-
-@contestant("training", OURS)
+@CONTESTANTS.add(OURS, tasks=("training",))
 def fit_textrnn(work, windows):
-    """`CausalLM.fit` on windows that carry the states on."""
+    """`CausalLM.fit` with carried states."""
     lm = textrnn_model(work)
     lm.compile()
     return fitting(lm, windows, work)
 
 
-@contestant("training", "re-reading overlapping windows")
+@CONTESTANTS.add("re-reading overlapping windows", tasks=("training",))
 def fit_overlapping(work, windows):
-    """The same model without carried states: windows overlap by half, so that half of each is new text."""
+    """`CausalLM.fit` without carried states. Windows overlap, so half of each is new text."""
     lm = textrnn_model(work)
     lm.compile()
-    afresh = windows.map(lambda x, y: ({"token_ids": x["token_ids"], "restart": x["restart"] | True}, y))
-    run = fitting(lm, afresh, work)
+    restarted = windows.map(lambda x, y: ({"token_ids": x["token_ids"], "restart": x["restart"] | True}, y))
+    run = fitting(lm, restarted, work)
     return lambda: run() // 2
 
 
-@contestant("training", "PyTorch")
+@CONTESTANTS.add("PyTorch", needs="torch", tasks=("training",))
 def fit_torch(work, windows):
-    """The same layers of `torch.nn`, its fused LSTM, and a plain training loop that carries the states."""
-    if not importlib.util.find_spec("torch"):
-        return None
+    """A plain training loop with carried states."""
     import torch
     from torch.nn import functional
 
@@ -159,9 +143,9 @@ def fit_torch(work, windows):
     return run
 
 
-@contestant("training", "Keras fit")
+@CONTESTANTS.add("Keras fit", tasks=("training",))
 def fit_keras(work, windows, jit_compile="auto", use_cudnn="auto"):
-    """`Model.fit` of the same layers."""
+    """`Model.fit` with the defaults of Keras."""
     import keras
 
     embed, lstm, project = keras_layers(work, return_sequences=True, use_cudnn=use_cudnn)
@@ -175,14 +159,14 @@ def fit_keras(work, windows, jit_compile="auto", use_cudnn="auto"):
     return fitting(model, windows.map(lambda inputs, targets: (inputs["token_ids"], targets)), work)
 
 
-@contestant("training", "Keras fit", "XLA")
+@CONTESTANTS.add("Keras fit", "XLA", tasks=("training",))
 def fit_keras_xla(work, windows):
-    """The same, compiled by XLA."""
+    """The same compiled by XLA."""
     return fit_keras(work, windows, jit_compile=True, use_cudnn=False)
 
 
 def fitting(model, windows, work):
-    """A pass over the windows; `fit` ends with reading the loss, so nothing is left undone on a GPU."""
+    """A function that runs an epoch. `fit` reads the loss at its end, so it blocks on a GPU too."""
 
     def run():
         model.fit(windows, epochs=1, shuffle=False, verbose=0)
@@ -191,12 +175,12 @@ def fitting(model, windows, work):
     return run
 
 
-# === Generation: the inputs are prompts, int32 (batch, time) ===
+# === Generation. The inputs are prompts, int32 `(batch, time)` ===
 
 
-@contestant("generation", OURS)
+@CONTESTANTS.add(OURS, tasks=("generation",))
 def generate_textrnn(work, prompts):
-    """One TensorFlow function for the whole answer."""
+    """The whole loop in one TensorFlow function."""
     import tensorflow as tf
 
     lm = textrnn_model(work)
@@ -218,11 +202,9 @@ def generate_textrnn(work, prompts):
     return lambda: generate(prompts).numpy().size
 
 
-@contestant("generation", "PyTorch")
+@CONTESTANTS.add("PyTorch", needs="torch", tasks=("generation",))
 def generate_torch(work, prompts):
-    """A step with explicit states, called from Python."""
-    if not importlib.util.find_spec("torch"):
-        return None
+    """A Python loop over steps with explicit states."""
     import torch
 
     embedding, lstm, project = torch_layers(work)
@@ -240,9 +222,9 @@ def generate_torch(work, prompts):
     return run
 
 
-@contestant("generation", "Keras, re-reading")
+@CONTESTANTS.add("Keras, re-reading", tasks=("generation",))
 def generate_keras_rereading(work, prompts):
-    """The whole text so far for every token."""
+    """The whole text is read again for each token."""
     import keras
     import numpy as np
 
@@ -250,7 +232,7 @@ def generate_keras_rereading(work, prompts):
     token_ids = keras.Input((None,), dtype="int32")
     model = keras.Model(token_ids, project(lstm(embed(token_ids))))
     random = np.random.default_rng(0)
-    # Texts of every length from the prompt on cost as much as texts of the mean length: time a few of those.
+    # The cost is linear in the length, so tokens at the mean length cost as much as all on average.
     new_tokens = min(4, work.new_tokens)
     middle = (work.new_tokens - new_tokens) // 2
     start = np.concatenate([prompts, np.ones((work.batch_size, middle), prompts.dtype)], axis=1)
@@ -259,16 +241,16 @@ def generate_keras_rereading(work, prompts):
         text = start
         for _ in range(new_tokens):
             logits = model.predict_on_batch(text)[:, -1]
-            chosen = np.argmax(logits + random.gumbel(size=logits.shape), axis=1)  # samples the softmax
+            chosen = np.argmax(logits + random.gumbel(size=logits.shape), axis=1)  # samples from the softmax
             text = np.concatenate([text, chosen[:, None].astype(text.dtype)], axis=1)
         return work.batch_size * new_tokens
 
     return run
 
 
-@contestant("generation", "Keras, one step")
+@CONTESTANTS.add("Keras, one step", tasks=("generation",))
 def generate_keras_step(work, prompts, jit_compile=None, use_cudnn="auto"):
-    """A step with explicit states, called from Python: the form of TensorFlow's text generation tutorial."""
+    """A Python loop over steps with explicit states, as in the text generation tutorial of TensorFlow."""
     import tensorflow as tf
 
     embed, lstm, project = keras_layers(work, return_state=True, use_cudnn=use_cudnn)
@@ -290,17 +272,17 @@ def generate_keras_step(work, prompts, jit_compile=None, use_cudnn="auto"):
     return run
 
 
-@contestant("generation", "Keras, one step", "XLA")
+@CONTESTANTS.add("Keras, one step", "XLA", tasks=("generation",))
 def generate_keras_step_xla(work, prompts):
-    """The same, compiled by XLA."""
+    """The same compiled by XLA."""
     return generate_keras_step(work, prompts, jit_compile=True, use_cudnn=False)
 
 
-# === The model, three times ===
+# === The model in three libraries ===
 
 
 def textrnn_model(work):
-    """The model as textrnn builds it."""
+    """The model in textrnn."""
     import textrnn
 
     return textrnn.CausalLM(
@@ -311,7 +293,7 @@ def textrnn_model(work):
 
 
 def torch_layers(work):
-    """The same model as PyTorch's layers: from tokens to vectors, over time, from outputs to logits."""
+    """The model in PyTorch: the embedding, the LSTM and the projection."""
     import torch
 
     embedding = torch.nn.Embedding(work.vocabulary_size, work.units)
@@ -323,13 +305,18 @@ def torch_layers(work):
 
 
 def keras_layers(work, **lstm):
-    """The same model as Keras's layers: from tokens to vectors, over time, from outputs to logits."""
+    """The model in Keras: the embedding, the LSTM and the projection.
+
+    Args:
+        work: the `Work`.
+        **lstm: options of the last LSTM layer.
+    """
     from functools import partial
 
     from keras import layers
 
     if work.task == "generation" and work.layers > 1:
-        raise ValueError("the generating peers have one layer")
+        raise ValueError(f"layers={work.layers}: generation with Keras supports one layer")
 
     if work.tied:
         embedding = layers.ReversibleEmbedding(work.vocabulary_size, work.units)
@@ -338,7 +325,7 @@ def keras_layers(work, **lstm):
         embedding = layers.Embedding(work.vocabulary_size, work.units)
         project = layers.Dense(work.vocabulary_size, use_bias=False)
 
-    def embed(token_ids):  # scaled as textrnn's backbone does
+    def embed(token_ids):  # scaled as in `textrnn.RecurrentBackbone`
         return embedding(token_ids) * work.units**0.5
 
     below = [layers.LSTM(work.units, **{**lstm, "return_sequences": True}) for _ in range(work.layers - 1)]
@@ -347,7 +334,7 @@ def keras_layers(work, **lstm):
 
 
 def keras_stack(stack):
-    """Keras's layers as one function; a single one as it is, with its states."""
+    """Layers as one function. A single layer is returned as it is, with its states."""
     if len(stack) == 1:
         return stack[0]
 
@@ -360,7 +347,7 @@ def keras_stack(stack):
 
 
 def make_inputs(work, seed):
-    """What a task's contestants start from, the same for all."""
+    """The inputs of all contestants: prompts for generation, windows for training."""
     import numpy as np
 
     from textrnn.data.windows import windows
@@ -377,161 +364,51 @@ def make_inputs(work, seed):
 
 
 def measure(work, rounds, seed):
-    """Lets all contestants do the work in turns.
-
-    Returns:
-        A dict of `(peer, form)` to the tokens per second of each round.
-    """
+    """Tokens per second of each contestant in each round, by label."""
     import keras
 
     keras.utils.set_random_seed(seed)
-    inputs = make_inputs(work, seed)
-    runs = {}
-    for name, prepare in CONTESTANTS[work.task].items():
-        start = time.perf_counter()
-        if (run := prepare(work, inputs)) is None:
-            print(f"  {label(name)} is not installed", file=sys.stderr, flush=True)
-            continue
-        runs[name] = run
-        run()
-        print(f"  {label(name)} ready after {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    speeds = {name: [] for name in runs}
-    for first in range(rounds):
-        order = [*runs][first % len(runs) :] + [*runs][: first % len(runs)]
-        for name in order:
-            start = time.perf_counter()
-            tokens = runs[name]()
-            speeds[name].append(tokens / (time.perf_counter() - start))
-        print(f"  round {first + 1} of {rounds}", file=sys.stderr, flush=True)
+    runs = CONTESTANTS.prepare(work, make_inputs(work, seed), seed=seed)
+    rates = harness.measure_rates(runs, rounds)
     keras.backend.clear_session()
-    return speeds
+    return rates
 
 
-def summary(work, speeds):
-    """The result of one work as plain data, for JSON and for the table."""
-    median = {name: statistics.median(values) for name, values in speeds.items()}
-    ours = speeds[OURS, ""]
-    contestants = []
-    for (peer, form), values in speeds.items():
-        ratios = [our / value for our, value in zip(ours, values, strict=True)]
-        contestants.append(
-            {
-                "peer": peer,
-                "form": form,
-                "fastest_form": median[peer, form] == max(median[name] for name in median if name[0] == peer),
-                "tokens_per_second": [round(value, 1) for value in values],
-                "median": round(median[peer, form], 1),
-                "textrnn_times_as_fast": round(median[OURS, ""] / median[peer, form], 3),
-                "lowest_and_highest_in_a_round": [round(min(ratios), 3), round(max(ratios), 3)],
-            }
-        )
-    return {"work": dataclasses.asdict(work), "description": str(work), "contestants": contestants}
-
-
-def environment(seed, rounds):
-    """What the numbers depend on."""
-    from importlib.metadata import version
-
-    import tensorflow as tf
-
-    threading = tf.config.threading
-    packages = ("textrnn", "keras", "keras-hub", "tensorflow", "numpy")
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": cpu_name(),
-        "cpus": os.cpu_count(),
-        # 0 is TensorFlow's way to say: one for each CPU.
-        "intra_op_threads": threading.get_intra_op_parallelism_threads() or os.cpu_count(),
-        "inter_op_threads": threading.get_inter_op_parallelism_threads() or os.cpu_count(),
-        "gpus": len(tf.config.list_physical_devices("GPU")),
-        "load_average_before": round(os.getloadavg()[0], 1),
-        "seed": seed,
-        "rounds": rounds,
-    }
-
-
-def cpu_name():
-    """The processor as its maker calls it, where the system tells."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.is_file() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
-
-
-# === Reporting ===
-
-
-def label(name):
-    return ", ".join(part for part in name if part)
-
-
-def markdown(report):
-    """The report as one table, with what it depends on below."""
-    lines = [
-        "| work | contestant | tokens/s, median (range) | textrnn is ... times as fast (range) |",
-        "|---|---|---:|---:|",
-    ]
-    for result in report["results"]:
-        peers = [entry["peer"] for entry in result["contestants"]]
-        for i, entry in enumerate(result["contestants"]):
-            name = label((entry["peer"], entry["form"]))
-            if entry["fastest_form"] and peers.count(entry["peer"]) > 1:
-                name = f"**{name}**"
-            speeds, (low, high) = entry["tokens_per_second"], entry["lowest_and_highest_in_a_round"]
-            ratio = (
-                ""
-                if entry["peer"] == OURS
-                else f"{entry['textrnn_times_as_fast']:.2f} ({low:.2f}–{high:.2f})"
-            )
-            lines.append(
-                f"| {'' if i else result['description']} | {name} "
-                f"| {entry['median']:,.0f} ({min(speeds):,.0f}–{max(speeds):,.0f}) | {ratio} |"
-            )
-    facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in report["environment"].items())
-    return "\n".join([*lines, "", facts, ""])
+def measured(work, rounds, seed):
+    """The result of a work, with the faster form of each peer in bold."""
+    result = harness.result(work, measure(work, rounds, seed), unit="tokens/s")
+    rows = {row["contestant"]: row for row in result["rows"]}
+    forms = {}
+    for contestant in CONTESTANTS.of(work.task):
+        forms.setdefault(contestant.peer, []).append(rows[contestant.label])
+    for of_peer in forms.values():
+        if len(of_peer) > 1:
+            max(of_peer, key=lambda row: row["median"])["bold"] = True
+    return result
 
 
 def main():
-    """Reads the options, lets them run, and reports."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        epilog=f"How it measures, and what: see the top of {Path(__file__).name}.",
-    )
-    parser.add_argument("--task", choices=CONTESTANTS, help="only this one")
-    parser.add_argument("--rounds", type=int, help="how often everyone runs (5; 2 with --quick)")
-    parser.add_argument("--quick", action="store_true", help="small sizes, under a minute: for trying it out")
-    parser.add_argument("--units", type=int, help="in place of each model's own")
-    parser.add_argument("--vocabulary_size", type=int, help="in place of each model's own")
-    parser.add_argument("--windows", type=int, help="training windows in a run")
-    parser.add_argument("--new_tokens", type=int, help="tokens to generate in a run")
-    parser.add_argument("--seed", type=int, default=0, help="for weights and tokens (0)")
-    parser.add_argument("--output", type=Path, help="a folder for language_model.json and language_model.md")
-    given = parser.parse_args()
-    sizes = {"units", "vocabulary_size", "windows", "new_tokens"}
-    changes = (QUICK if given.quick else {}) | {
-        key: value for key, value in vars(given).items() if key in sizes and value is not None
+    """Run the benchmark."""
+    parser = harness.make_parser(__doc__, __file__)
+    parser.add_argument("--task", choices=TASKS, help="task to run (default: all)")
+    sizes = {
+        "units": "units of each layer (default: 256 or 512)",
+        "vocabulary_size": "tokens of the vocabulary (default: 324 or 10,000)",
+        "windows": "training windows of a run (default: 8)",
+        "new_tokens": "tokens to generate in a run (default: 200)",
     }
-    rounds = given.rounds or (2 if given.quick else 5)
+    harness.add_sizes(parser, sizes)
+    given = parser.parse_args()
+    from textrnn import startup
 
     startup.load_tensorflow()
-    start = time.perf_counter()
-    report = {"environment": environment(given.seed, rounds), "results": []}
-    for work in (dataclasses.replace(work, **changes) for work in WORKS):
-        if given.task in (None, work.task):
-            print(work, file=sys.stderr, flush=True)
-            report["results"].append(summary(work, measure(work, rounds, given.seed)))
-    report["environment"]["load_average_after"] = round(os.getloadavg()[0], 1)
-    report["environment"]["seconds"] = round(time.perf_counter() - start)
-    print(markdown(report), end="")
-    if given.output:
-        given.output.mkdir(parents=True, exist_ok=True)
-        (given.output / "language_model.md").write_text(markdown(report), encoding="utf-8")
-        (given.output / "language_model.json").write_text(
-            json.dumps(report, indent=1) + "\n", encoding="utf-8"
-        )
+    works = [work for work in WORKS if given.task in (None, work.task)]
+    harness.run_benchmark(
+        "language_model",
+        harness.changed(works, QUICK, given, *sizes),
+        lambda work, rounds: measured(work, rounds, given.seed),
+        given,
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Problems made by rule, on which recurrent cells are compared: they need memory, and nothing else.
+"""The copy problem and the adding problem, which test the memory of recurrent cells.
 
-Hochreiter & Schmidhuber 1997, Long short-term memory, posed them; sizes and baselines are those of Arjovsky,
-Shah & Bengio 2016, Unitary evolution recurrent neural networks, section 5. Every example is drawn on its own,
-so all that a model sees in one pass is new to it.
+Hochreiter & Schmidhuber 1997, Long short-term memory, introduced them. Sizes and baselines follow Arjovsky,
+Shah & Bengio 2016, Unitary evolution recurrent neural networks, section 5. Examples are independent, so every
+example is new to a model in its first epoch.
 """
 
 import math
@@ -12,32 +12,32 @@ import numpy as np
 from textrnn.errors import InputError
 
 ADDING_BASELINE = 1 / 6
-"""The mean squared error of always answering 1: the variance of a sum of two uniform numbers."""
+"""The mean squared error of always predicting 1, which is the variance of the sum of two uniform numbers."""
 
 
 def copy_problem(
     examples: int, blanks: int, seed: int | np.random.Generator, *, symbols: int = 8, length: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The copy problem: read some symbols, wait, and write them down when asked.
+    """Make examples of the copy problem: remember symbols over a delay.
 
-    An input is `length` symbols, each one of `symbols`; `blanks - 1` blanks; the signal to answer; and
-    `length` blanks, in which the symbols are expected in their order. Before that the answer is blank.
+    An input has `length` random symbols, `blanks - 1` blanks, a signal, and `length` blanks. The target is
+    blank up to and including the signal, followed by the symbols in their order.
 
     Args:
         examples: the number of examples.
-        blanks: the time T between the last symbol and the first answer.
-        seed: an int, or a NumPy generator that goes on from where it is.
-        symbols: the number of different symbols: 0, 1, ... The blank comes after them, then the signal.
+        blanks: the delay T between the last symbol and the first one to recall.
+        seed: an int, or a NumPy generator, which is advanced.
+        symbols: the number of different symbols, with ids from 0. The next ids are the blank and the signal.
         length: the number of symbols to remember.
 
     Returns:
         Inputs and targets, int32 `(examples, blanks + 2 * length)`.
 
     Raises:
-        InputError: a size below 1.
+        InputError: if a size is below 1.
 
     Example:
-    >>> from benchmarks.synthetic import copy_problem
+    >>> from synthetic import copy_problem
     >>> inputs, targets = copy_problem(1, blanks=4, seed=0, length=2)
     >>> inputs.tolist(), targets.tolist()
     ([[6, 5, 8, 8, 8, 9, 8, 8]], [[8, 8, 8, 8, 8, 8, 6, 5]])
@@ -54,10 +54,13 @@ def copy_problem(
 
 
 def copy_baseline(blanks: int, *, symbols: int = 8, length: int = 10) -> float:
-    """The cross-entropy, in nats a step, of knowing when to answer and guessing what.
+    """The cross-entropy in nats per step of a model that guesses the symbols at the right time.
+
+    Args:
+        blanks, symbols, length: as for `copy_problem`.
 
     Example:
-    >>> from benchmarks.synthetic import copy_baseline
+    >>> from synthetic import copy_baseline
     >>> round(copy_baseline(100), 4)
     0.1733
     """
@@ -68,24 +71,24 @@ def copy_baseline(blanks: int, *, symbols: int = 8, length: int = 10) -> float:
 def adding_problem(
     examples: int, steps: int, seed: int | np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The adding problem: the sum of the two numbers of a long list that are marked.
+    """Make examples of the adding problem: add the two marked numbers of a list.
 
-    Every step has a number, uniform in [0, 1), and a mark, 1 at two steps and 0 elsewhere: one in the first
-    half, one in the second. See `ADDING_BASELINE` for what an answer without memory reaches.
+    Each step has a number, uniform in [0, 1), and a mark, which is 1 at one step of each half and 0
+    elsewhere. `ADDING_BASELINE` is the score without memory.
 
     Args:
         examples: the number of examples.
         steps: the length T of the lists, at least 2.
-        seed: an int, or a NumPy generator that goes on from where it is.
+        seed: an int, or a NumPy generator, which is advanced.
 
     Returns:
         Inputs, float32 `(examples, steps, 2)`, and targets, float32 `(examples, 1)`.
 
     Raises:
-        InputError: no examples, or fewer than two steps.
+        InputError: if there are no examples or fewer than two steps.
 
     Example:
-    >>> from benchmarks.synthetic import adding_problem
+    >>> from synthetic import adding_problem
     >>> inputs, targets = adding_problem(3, steps=100, seed=0)
     >>> numbers, marks = inputs[..., 0], inputs[..., 1]
     >>> bool((targets[:, 0] == (numbers * marks).sum(axis=1)).all()), marks.sum(axis=1).tolist()
@@ -93,7 +96,7 @@ def adding_problem(
     """
     _check(examples=examples)
     if steps < 2:
-        raise InputError(f"steps is {steps}: two of them are marked, so give 2 or more")
+        raise InputError(f"steps is {steps}: expected at least 2, since two steps are marked")
     random = np.random.default_rng(seed)
     rows = np.arange(examples)
     inputs = np.zeros((examples, steps, 2), np.float32)
@@ -107,4 +110,4 @@ def adding_problem(
 def _check(**sizes):
     for name, size in sizes.items():
         if size < 1:
-            raise InputError(f"{name} is {size}: give 1 or more")
+            raise InputError(f"{name} is {size}: expected at least 1")

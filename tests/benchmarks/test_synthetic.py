@@ -1,14 +1,14 @@
-"""Problems made by rule: targets follow from the inputs, and the baselines are what they are said to be."""
+"""The synthetic problems: targets follow from the inputs, and the baselines are correct."""
 
 import numpy as np
 import pytest
 
-from benchmarks.synthetic import ADDING_BASELINE, adding_problem, copy_baseline, copy_problem
+from synthetic import ADDING_BASELINE, adding_problem, copy_baseline, copy_problem
 from textrnn import InputError
 
 
 def answer_by_hand(sequence, length, blank, signal):
-    """Reads one input of the copy problem symbol by symbol, as a machine with a queue would."""
+    """Solve one input of the copy problem symbol by symbol with a queue."""
     queue, answering, answers = [], False, []
     for symbol in sequence:
         answers.append(queue.pop(0) if answering else blank)
@@ -30,7 +30,7 @@ def test_a_queue_solves_the_copy_problem(blanks, symbols, length):
         assert answer_by_hand(sequence, length, symbols, symbols + 1) == expected
 
 
-def test_the_copy_problem_asks_after_the_blanks():
+def test_the_signal_of_the_copy_problem_follows_the_blanks():
     inputs, _ = copy_problem(5, blanks=7, seed=0)
     signals = np.argwhere(inputs == 9)
     assert signals.tolist() == [[row, 10 + 7 - 1] for row in range(5)]
@@ -55,7 +55,7 @@ def test_guessing_the_remembered_symbols_scores_the_copy_baseline():
 
 
 @pytest.mark.parametrize("steps", [2, 3, 50])
-def test_the_sum_of_what_is_marked_solves_the_adding_problem(steps):
+def test_the_sum_of_the_marked_numbers_solves_the_adding_problem(steps):
     inputs, targets = adding_problem(40, steps, seed=2)
     assert inputs.shape == (40, steps, 2) and targets.shape == (40, 1)
     assert inputs.dtype == targets.dtype == np.float32
@@ -73,13 +73,13 @@ def test_both_marks_reach_every_step_of_their_half():
     assert (inputs[..., 1].sum(axis=0) > 50).all()
 
 
-def test_always_answering_one_scores_the_adding_baseline():
+def test_always_predicting_one_scores_the_adding_baseline():
     _, targets = adding_problem(100_000, 2, seed=0)
     assert ((targets - 1) ** 2).mean() == pytest.approx(ADDING_BASELINE, abs=2e-3)
 
 
 @pytest.mark.parametrize("problem", [copy_problem, adding_problem])
-def test_a_seed_decides_the_examples_and_a_generator_goes_on(problem):
+def test_a_seed_determines_the_examples_and_a_generator_advances(problem):
     first, again, other = (problem(3, 9, seed)[0] for seed in (0, 0, 1))
     assert (first == again).all() and (first != other).any()
     generator = np.random.default_rng(0)
@@ -98,6 +98,6 @@ def test_a_seed_decides_the_examples_and_a_generator_goes_on(problem):
         (lambda: adding_problem(1, 1, 0), "steps is 1"),
     ],
 )
-def test_sizes_that_make_no_problem_are_refused(make, message):
+def test_invalid_sizes_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()

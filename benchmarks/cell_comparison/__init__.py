@@ -1,0 +1,1 @@
+"""The parts of compare_cells.py: settings, tasks, runs, speed, table and plot."""

@@ -1,0 +1,94 @@
+"""The speed of training and generation with each cell."""
+
+import dataclasses
+import functools
+
+import harness
+from cell_comparison.runs import reason
+from cell_comparison.settings import sized
+from cell_comparison.tasks import text_model, text_streams
+
+SPEED = "speed"
+# These take tenths of a second. Shorter runs would depend on the scheduler of a busy machine.
+SPEED_WINDOWS = 32
+SPEED_NEW_TOKENS = 2000
+
+
+def measure_speed(cells, settings, rounds, seed):
+    """Measure training and generation with all cells in interleaved rounds.
+
+    Returns:
+        A dict of cells to their size and `{"training": [tokens per second of each round], "generation":
+        [...]}`, or to `{"reason": ...}` for a cell that failed.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    runs, speeds = {}, {}
+    for name in cells:
+        try:
+            kinds = {"training": training_run(name, settings), "generation": generation_run(name, settings)}
+            for run in kinds.values():
+                run()  # traces
+        except Exception as error:  # a registered cell may raise anything
+            speeds[name] = {"reason": reason(error)}
+            continue
+        runs |= {(name, kind): run for kind, run in kinds.items()}
+        speeds[name] = sized(name, settings)
+    for (name, kind), rates in harness.measure_rates(runs, rounds).items():
+        speeds[name] = speeds[name] | {kind: [round(rate, 1) for rate in rates]}
+    keras.backend.clear_session()
+    return speeds
+
+
+def training_run(name, settings):
+    """A function that trains on a few windows and returns the number of tokens."""
+    from textrnn.data.windows import windows
+
+    lm = text_model(name, settings)
+    lm.compile()
+    stream = text_streams(settings.data)[0]
+    tokens = min(SPEED_WINDOWS * settings.batch_size * settings.sequence_length, len(stream) - 1)
+    batches = windows(stream[: tokens + 1], settings.batch_size, settings.sequence_length)
+
+    def run():
+        lm.fit(batches, verbose=0)
+        return len(batches) * settings.batch_size * settings.sequence_length
+
+    return run
+
+
+def generation_run(name, settings):
+    """A function that generates a text from one character and returns the number of tokens."""
+    import tensorflow as tf
+
+    lm = text_model(name, settings)
+
+    @functools.partial(tf.function, autograph=False)
+    def generate(token_ids):
+        new, _ = lm.generate_tokens(
+            token_ids,
+            tf.ones_like(token_ids, tf.bool),
+            max_new_tokens=tf.constant([SPEED_NEW_TOKENS]),
+            limit=SPEED_NEW_TOKENS,
+            temperature=tf.constant([1.0]),
+            top_k=tf.constant([0]),
+            top_p=tf.constant([1.0]),
+        )
+        return new
+
+    start = tf.constant(text_streams(settings.data)[0][None, :1])
+    return lambda: generate(start).numpy().size
+
+
+def speed_record(records, settings, cells):
+    """The last measurement with these settings that includes all these cells, or None."""
+    ours = dataclasses.asdict(settings)
+    return next(
+        (
+            entry
+            for entry in reversed(records)
+            if entry["task"] == SPEED and entry["settings"] == ours and {*cells} <= {*entry["speeds"]}
+        ),
+        None,
+    )

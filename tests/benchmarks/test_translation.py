@@ -1,0 +1,107 @@
+"""The translators of textrnn and PyTorch do the same work."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import translation
+
+
+@pytest.fixture
+def torch():
+    """PyTorch on one thread, since its threads wait for each other on a busy machine."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch
+    torch.set_num_threads(threads)
+
+
+def translator_like(torch, work, lm, packed=True):
+    """A model of PyTorch with the weights of a `Seq2SeqLM`."""
+    import torch_translator
+
+    model = torch_translator.Translator(work, translation.START, packed)
+    backbone = lm.backbone
+    bidirectional, [dense_h, dense_c] = backbone.encoder.recurrent_layers[0], backbone.decoder.bridge[0]
+    both = zip(dense_h.get_weights(), dense_c.get_weights(), strict=True)
+    kernel, bias = (np.concatenate(arrays, axis=-1) for arrays in both)
+    arrays = {
+        "embedding.weight": backbone.target_embedding.get_weights()[0],
+        "bridge.weight": kernel.T,
+        "bridge.bias": bias,
+        "keys.weight": backbone.decoder.attention.get_weights()[0].T,
+        "combine.weight": backbone.decoder.combine.get_weights()[0].T,
+    }
+    for layer, suffix, cell in (
+        ("encoder", "", bidirectional.forward_layer.cell),
+        ("encoder", "_reverse", bidirectional.backward_layer.cell),
+        ("decoder", "", backbone.decoder.stack.cells[0]),
+    ):
+        kernel, recurrent_kernel, bias = cell.get_weights()
+        named = {"weight_ih": kernel.T, "weight_hh": recurrent_kernel.T, "bias_ih": bias, "bias_hh": 0 * bias}
+        arrays |= {f"{layer}.{name}_l0{suffix}": array for name, array in named.items()}
+    model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("bias_hh" not in name)  # PyTorch has two biases, textrnn one
+    return model
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_translator_in_pytorch_is_the_same_function_and_learns_equally(torch, packed):
+    import torch_translator
+
+    # Without packing, the backward direction starts in the padding, so the models agree on full rows only.
+    sizes = {"vocabulary_size": 30, "units": 6, "batch_size": 5, "batches": 2, "dropout": 0.0}
+    work = replace(translation.WORKS[0], **sizes)
+    batches = translation.make_batches(work, seed=0)
+    if not packed:
+        full = lambda x: {**x, "encoder_padding_mask": x["encoder_padding_mask"] | True}  # noqa: E731
+        batches = batches.map(lambda x, *rest: (full(x), *rest))
+    lm = translation.textrnn_model(work)
+    model = translator_like(torch, work, lm, packed)
+    pairs = [torch_translator.to_torch(model, *batch) for batch in batches]
+
+    for (x, *_), (source, mask, target, _) in zip(batches, pairs, strict=True):
+        valid = x["decoder_padding_mask"].numpy()
+        theirs = model(source, mask, target).detach().numpy()
+        np.testing.assert_allclose(lm(x).numpy()[valid], theirs[valid], atol=1e-6)
+    train = torch_translator.training(work, model, pairs)
+    ours = lm.fit(batches, epochs=4, verbose=0).history["loss"]
+    theirs = [train() for _ in range(4)]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert theirs[-1] < theirs[0] - 0.01
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_the_searches_in_pytorch_find_the_same_texts(torch, beams):
+    import torch_translator
+
+    sizes = {"units": 6, "batch_size": 8, "batches": 3, "new_tokens": 11}  # too short for repetitions
+    work = replace(translation.WORKS[2], **sizes, vocabulary_size=12, beams=beams)
+    lm = translation.textrnn_model(work)
+    model = translator_like(torch, work, lm).eval()
+    batches, end = translation.make_batches(work, seed=0), work.vocabulary_size - 1
+    work, all_lengths = replace(work, vocabulary_size=end), []  # the last token now ends a text
+    our_search = translation.textrnn_search(work, lm)
+    their_search = torch_translator.beam_search if beams > 1 else torch_translator.greedy
+    for batch in batches:
+        ours, lengths = our_search(batch[0]["encoder_token_ids"], batch[0]["encoder_padding_mask"])
+        source, mask, *_ = torch_translator.to_torch(model, *batch)
+        theirs = their_search(work, model, source, mask).numpy()
+        theirs = np.pad(theirs, ((0, 0), (0, ours.shape[1] - theirs.shape[1])))
+        np.testing.assert_array_equal(ours, np.where(theirs == end, 0, theirs))
+        all_lengths += [*lengths.numpy()]
+    assert min(all_lengths) < 11 == max(all_lengths)  # some ended, and some did not
+
+
+@pytest.mark.slow
+def test_the_command_measures_every_translator(run_command):
+    report = run_command(translation, "--torch_threads", "1")
+    assert [entry["work"]["task"] for entry in report["results"]] == ["training", "greedy", "beam"]
+    for entry in report["results"]:
+        names = [row["contestant"] for row in entry["rows"]]
+        assert names in (["textrnn"], ["textrnn", "PyTorch", "PyTorch, packed"])  # if it is installed
+        assert all(min(row["sentences/s"]) > 0 and len(row["sentences/s"]) == 2 for row in entry["rows"])
+        assert max(entry["weights"].values()) <= 1.01 * min(entry["weights"].values())
