@@ -6,7 +6,6 @@ import json
 import pytest
 
 from textrnn.data.labelled import Example, check_classes, read_labelled, repeated_examples
-from textrnn.data.starter import starter_reviews
 from textrnn.errors import InputError
 
 ROWS = [
@@ -140,14 +139,3 @@ def test_test_texts_in_the_training_data_give_a_warning():
     )
     assert warning.endswith("and 1 more")
     assert repeated_examples(train, [Example("", "text 99", "a")]) == []
-
-
-def test_starter_reviews_are_balanced_varied_and_without_overlap():
-    train, test = starter_reviews()
-    assert repeated_examples(train, test) == []
-    for part in (train, test):
-        assert len({e.text for e in part}) == len(part)
-        assert sum(e.label == "positive" for e in part) * 2 == len(part)
-    lengths = [len(e.text.split()) for e in (*train, *test)]
-    assert len(lengths) >= 600
-    assert all(sum(low <= n < high for n in lengths) > 200 for low, high in ((5, 15), (15, 30), (30, 71)))
