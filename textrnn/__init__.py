@@ -4,7 +4,13 @@ Public names load on first use, so that `textrnn.cells` and `textrnn.layers` pul
 TensorFlow (on the JAX backend) nor KerasHub, and `--help` stays instant.
 """
 
+import os as _os
 from importlib import import_module as _import_module
+
+from textrnn.startup import native_messages_hidden as _native_messages_hidden
+
+# TensorFlow's start-up messages tell a user nothing. TF_CPP_MIN_LOG_LEVEL=0 shows them.
+_os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 __version__ = "0.1.0"
 
@@ -38,7 +44,9 @@ __all__ += list(_PUBLIC)
 
 def __getattr__(name):
     if name in _PUBLIC:
-        return getattr(_import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+        with _native_messages_hidden():  # the first import loads TensorFlow
+            module = _import_module(f"{__name__}.{_PUBLIC[name]}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

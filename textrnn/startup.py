@@ -1,33 +1,45 @@
-"""Loading TensorFlow without the messages of its C++ libraries."""
+"""Loading TensorFlow and SentencePiece without the messages of their C++ libraries."""
 
 import os
 import sys
+import threading
 from contextlib import contextmanager
 
 from textrnn.errors import expect
 
+_lock = threading.Lock()
+_hiding = 0  # the number of `native_messages_hidden` blocks that are running, in all threads
+_restore = None  # undoes the redirection
+
 
 @contextmanager
 def native_messages_hidden():
-    """Hides what C++ libraries print while they load, which says nothing that a user can act on.
+    """Context manager that hides what C++ libraries print on standard error.
 
-    Some of it is written before any log level is read, so standard error is closed meanwhile. Exceptions
-    are raised as always.
+    TensorFlow prints several lines before it reads its log level, and SentencePiece prints one for every
+    model it loads. A user cannot act on any of them. Python's own output is not hidden: exceptions, warnings
+    and whatever is written to `sys.stderr`. Several threads may use it at once.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    global _hiding, _restore  # noqa: PLW0603 (the file descriptor belongs to the process)
+    with _lock:
+        if _hiding == 0:
+            _restore = _redirect_native_stderr()
+        _hiding += 1
     try:
         yield
     finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+        with _lock:
+            _hiding -= 1
+            if _hiding == 0:
+                _restore()
 
 
 def load_tensorflow():
-    """Imports TensorFlow, the backend that recipes and exports need, without its start-up messages."""
+    """Import TensorFlow, the backend of recipes and exports, without its start-up messages.
+
+    Raises:
+        InputError: If another backend is chosen by the environment variable KERAS_BACKEND.
+    """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     expect(
         backend == "tensorflow",
@@ -36,4 +48,52 @@ def load_tensorflow():
     with native_messages_hidden():
         import tensorflow as tf
 
-        tf.constant(0)  # the first tensor makes the devices, which has messages of its own
+        tf.constant(0)  # the first tensor sets up the devices, which prints too
+
+
+def _redirect_native_stderr():
+    """Send file descriptor 2 to /dev/null, but not `sys.stderr`. Returns a function that undoes it."""
+    original = sys.stderr
+    try:
+        saved = os.dup(2)
+    except OSError:  # there is no standard error, so nothing to hide
+        return lambda: None
+    python = None
+    if original is not None:
+        original.flush()
+        if _writes_to(original, 2):
+            sys.stderr = python = _PythonStderr(original, saved)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+
+    def restore():
+        os.dup2(saved, 2)
+        if python is not None:
+            python.descriptor = 2
+            if sys.stderr is python:
+                sys.stderr = original
+        os.close(saved)
+
+    return restore
+
+
+class _PythonStderr:
+    """`sys.stderr` for the time in which file descriptor 2 is redirected."""
+
+    def __init__(self, original, descriptor):
+        self.original = original
+        self.descriptor = descriptor
+
+    def write(self, text):
+        os.write(self.descriptor, text.encode(self.original.encoding, "backslashreplace"))
+        return len(text)
+
+    def __getattr__(self, name):
+        return getattr(self.original, name)
+
+
+def _writes_to(file, descriptor):
+    try:
+        return file.fileno() == descriptor
+    except (AttributeError, OSError, ValueError):
+        return False

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from textrnn import private
 from textrnn.errors import InputError
+from textrnn.startup import native_messages_hidden
 
 
 def find_saved_model(path):
@@ -43,10 +44,12 @@ def load_signatures(path):
             f"No SavedModel at {path}: expected a folder with numbered versions, as a recipe leaves in "
             "saved_models/NAME, or one of those versions."
         )
-    import tensorflow as tf
+    with native_messages_hidden():
+        import tensorflow as tf
 
-    load_text_ops()
-    loaded = tf.saved_model.load(str(found))
+    with native_messages_hidden():  # SentencePiece prints a line for every model
+        load_text_ops()
+        loaded = tf.saved_model.load(str(found))
     # The functions live as long as the object they came with.
     return _Signatures(loaded.signatures, loaded)
 
