@@ -3,13 +3,14 @@
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 
 from textrnn.errors import expect
 
 _lock = threading.Lock()
 _hiding = 0  # the number of `native_messages_hidden` blocks that are running, in all threads
-_restore = None  # undoes the redirection
+_restore: list[Callable[[], None]] = []  # functions that undo the redirection, at most one
 
 
 @contextmanager
@@ -20,10 +21,10 @@ def native_messages_hidden():
     model it loads. A user cannot act on any of them. Python's own output is not hidden: exceptions, warnings
     and whatever is written to `sys.stderr`. Several threads may use it at once.
     """
-    global _hiding, _restore  # noqa: PLW0603 (the file descriptor belongs to the process)
+    global _hiding  # noqa: PLW0603 (the file descriptor belongs to the process)
     with _lock:
         if _hiding == 0:
-            _restore = _redirect_native_stderr()
+            _restore.append(_redirect_native_stderr())
         _hiding += 1
     try:
         yield
@@ -31,7 +32,7 @@ def native_messages_hidden():
         with _lock:
             _hiding -= 1
             if _hiding == 0:
-                _restore()
+                _restore.pop()()
 
 
 def load_tensorflow():
