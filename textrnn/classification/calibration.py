@@ -41,7 +41,7 @@ class Calibration:
         return {name: softmax(parts[name] / t, axis=1) for name, t in self.part_temperatures.items()}
 
 
-def calibrate(classifier, batches, texts, targets):
+def calibrate(classifier, batches, texts, targets, sample_weight=None):
     """Fits the n-grams of a trained classifier, then its temperature and the weight of the n-grams.
 
     Call it once after `fit`. The n-grams are fitted to the training batches (see `NGramLogits.adapt`). The
@@ -54,6 +54,7 @@ def calibrate(classifier, batches, texts, targets):
         batches: The training batches of `textrnn.data.batching.batches_of_like_length`.
         texts: Validation texts, a list of str.
         targets: True classes of the validation texts, ints `(texts,)`.
+        sample_weight: Weights of the validation texts `(texts,)`, or None.
 
     Returns:
         A `Calibration`, which also predicts the probabilities of each part on its own.
@@ -80,14 +81,16 @@ def calibrate(classifier, batches, texts, targets):
     [0, 1]
     """
     if not fit_ngrams(classifier, batches):
-        [scale] = fit_scales([predict_logits(classifier, texts)], targets)
+        [scale] = fit_scales([predict_logits(classifier, texts)], targets, sample_weight)
         classifier.temperature = float(1 / scale)
         return Calibration(classifier.temperature)
     parts = predict_part_logits(classifier, texts)
-    network_scale, ngram_scale = fit_scales(list(parts.values()), targets)
+    network_scale, ngram_scale = fit_scales(list(parts.values()), targets, sample_weight)
     classifier.temperature = float(1 / network_scale)
     classifier.ngram_logits.rescale(ngram_scale / network_scale)
-    alone = {name: float(1 / fit_scales([logits], targets)[0]) for name, logits in parts.items()}
+    alone = {
+        name: float(1 / fit_scales([logits], targets, sample_weight)[0]) for name, logits in parts.items()
+    }
     alone["n-grams"] *= ngram_scale / network_scale  # their logits have just been rescaled
     return Calibration(classifier.temperature, alone)
 
@@ -139,7 +142,7 @@ def predict_part_logits(classifier, texts, batch_size=64):
     return logits
 
 
-def fit_scales(parts, targets):
+def fit_scales(parts, targets, sample_weight=None):
     """Fits the factors by which to multiply the logits of classifiers before adding them.
 
     The factors minimise the log loss of the summed logits. For a single classifier this is temperature
@@ -150,6 +153,7 @@ def fit_scales(parts, targets):
     Args:
         parts: A list of logits, each `(texts, classes)`, of texts that were not trained on.
         targets: True classes, ints `(texts,)`.
+        sample_weight: Weights of the texts `(texts,)`, or None.
 
     Returns:
         One factor for each part, an array of floats between 0.01 and 20.
@@ -165,13 +169,14 @@ def fit_scales(parts, targets):
     from scipy.special import log_softmax
 
     stacked, targets = np.stack(parts).astype("float64"), np.asarray(targets)
+    weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, "float64")
     one_hot = np.eye(stacked.shape[-1])[targets]
 
     def objective(log_scales):
         scales = np.exp(log_scales)
         log_p = log_softmax(np.tensordot(scales, stacked, 1), axis=-1)
-        gradient = scales * (stacked * (np.exp(log_p) - one_hot)).sum(axis=(1, 2))
-        return log_scales @ log_scales - (log_p * one_hot).sum(), 2 * log_scales + gradient
+        gradient = scales * (stacked * weights[:, None] * (np.exp(log_p) - one_hot)).sum(axis=(1, 2))
+        return log_scales @ log_scales - (log_p * one_hot).sum(axis=1) @ weights, 2 * log_scales + gradient
 
     bounds = [(np.log(0.01), np.log(20.0))] * len(stacked)
     found = minimize(objective, np.zeros(len(stacked)), jac=True, bounds=bounds, method="L-BFGS-B")

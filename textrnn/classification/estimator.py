@@ -1,13 +1,19 @@
-"""The classifier as a scikit-learn estimator, for its tools: cross-validation, searches, pipelines."""
+"""The classifier as a scikit-learn estimator."""
+
+import random
+from contextlib import contextmanager
 
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from textrnn import training
 from textrnn.classification import evaluation
 from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.calibration import calibrate
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.batching import batches_of_like_length
@@ -16,30 +22,39 @@ from textrnn.tokenizers import train_tokenizer
 
 
 class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
-    """A recurrent text classifier that scikit-learn's tools can fit, score, clone and search over.
+    """A recurrent text classifier for scikit-learn's pipelines, cross-validation and searches.
 
-    It is the network alone, without n-grams beside it. It learns its tokenizer from the texts that it is
-    fitted on, so that no fold of a cross-validation knows the words of another.
+    The estimator trains the same model as the sentiment recipe: a bidirectional recurrent network, ensembled
+    with a linear n-gram classifier and calibrated on a validation set. Its tokenizer is trained in `fit`, on
+    the training texts alone, so that no information leaks between the folds of a cross-validation.
 
     Args:
-        cell, units, num_layers, embedding_dim, dropout: as for `textrnn.RecurrentEncoder`; `dropout` is that
-            of what is pooled, too.
-        pooling: as for `textrnn.TextClassifier`.
-        tokenizer, vocabulary_size: as for `textrnn.tokenizers.train_tokenizer`.
-        lowercase: whether upper and lower case are the same.
-        max_tokens: texts are cut after this many tokens.
-        epochs, batch_size, learning_rate: of the training, by Adam with a warm-up and a falling rate.
-        seed: an int, for everything that is drawn.
+        cell, units, num_layers, embedding_dim: As for `textrnn.RecurrentEncoder`.
+        dropout: float. Dropout rate of the inputs of each layer and of the pooled features.
+        pooling: As for `textrnn.TextClassifier`.
+        tokenizer, vocabulary_size: As for `textrnn.tokenizers.train_tokenizer`.
+        lowercase: bool. Whether to lowercase the texts.
+        max_tokens: int. Texts are truncated to this many tokens.
+        epochs: int. Maximum number of epochs; the weights of the epoch with the lowest validation loss are
+            kept.
+        batch_size: int. Number of texts per batch.
+        learning_rate: float. Peak learning rate of Adam, after a warm-up and before a cosine decay.
+        seed: int, `numpy.random.RandomState` or None. Seeds the split, the initial weights and dropout.
+        ngrams: int. Length of the longest n-grams; 0 for the network alone.
+        ngram_buckets: int. Number of hash buckets of the n-grams.
+        validation_fraction: float. Fraction of each class set aside to choose the epoch and to calibrate;
+            at least one text of each class that has two or more.
 
     Attributes:
-        classes_: the labels, sorted.
-        model_: the `textrnn.TextClassifier`, after `fit`.
+        classes_: The labels, sorted, `(classes,)`.
+        model_: The fitted `textrnn.TextClassifier`.
 
     Example:
+
     >>> from sklearn.model_selection import cross_val_score
-    >>> from textrnn.classification.estimator import RecurrentTextClassifier
+    >>> from textrnn import RecurrentTextClassifier
     >>> texts, labels = ["dull", "a joy", "so dull", "joy"] * 6, ["bad", "good"] * 12
-    >>> estimator = RecurrentTextClassifier("gru", units=8, tokenizer="word", epochs=8, learning_rate=0.05)
+    >>> estimator = RecurrentTextClassifier("gru", units=8, tokenizer="word", epochs=3, learning_rate=0.05)
     >>> [float(score) for score in cross_val_score(estimator, texts, labels, cv=2)]
     [1.0, 1.0]
     """
@@ -60,6 +75,9 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         batch_size=32,
         learning_rate=2e-3,
         seed=0,
+        ngrams=3,
+        ngram_buckets=2**18,
+        validation_fraction=0.1,
     ):
         self.cell = cell
         self.units = units
@@ -75,25 +93,74 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.seed = seed
+        self.ngrams = ngrams
+        self.ngram_buckets = ngram_buckets
+        self.validation_fraction = validation_fraction
 
     def fit(self, X, y, sample_weight=None):
-        """Trains on texts and their labels.
+        """Fits the classifier.
 
         Args:
-            X: a sequence of str.
-            y: the label of each.
-            sample_weight: how much each counts, or None.
+            X: Texts, a sequence of str.
+            y: Labels `(texts,)`.
+            sample_weight: Weights `(texts,)`, or None.
+
+        Returns:
+            The estimator.
 
         Raises:
-            InputError: for what are no texts, and for a single class.
+            InputError: If `X` holds anything but str, if there are fewer than two classes, or if
+                `validation_fraction` is not between 0 and 1.
+            ValueError: If lengths differ or `y` holds no class labels.
         """
-        texts = _texts(X)
-        self.classes_, targets = np.unique(np.asarray(y), return_inverse=True)
+        texts = _check_texts(X)
+        check_classification_targets(y)
+        check_consistent_length(texts, y, sample_weight)
+        self.classes_, targets = np.unique(column_or_1d(y), return_inverse=True)
         if len(self.classes_) < 2:
-            raise InputError(f"all texts ({len(texts)}) are of one class: give some of a second one")
-        keras.utils.set_random_seed(self.seed)
-        learnt_from = [text.lower() for text in texts] if self.lowercase else texts
-        tokenizer = train_tokenizer(self.tokenizer, learnt_from, self.vocabulary_size)
+            raise InputError(f"all {len(texts)} texts have the same label: expected two classes or more")
+        if not 0 < self.validation_fraction < 1:
+            raise InputError(
+                f"validation_fraction is {self.validation_fraction}: expected more than 0 and less than 1"
+            )
+        weights = np.ones(len(texts)) if sample_weight is None else np.asarray(sample_weight)
+        seed = int(check_random_state(self.seed).randint(np.iinfo(np.int32).max))
+        validation = _stratified_rows(targets, self.validation_fraction, seed)
+        with _keras_seed(seed):
+            self._fit(texts, targets.astype("int32"), weights.astype("float32"), validation, seed)
+        return self
+
+    def _fit(self, texts, targets, weights, validation, seed):
+        """Trains and calibrates; `validation` is a bool mask `(texts,)`."""
+        train = ~validation
+        train_texts, validation_texts = (
+            [text for text, chosen in zip(texts, mask, strict=True) if chosen] for mask in (train, validation)
+        )
+        self.model_ = self._make_model(train_texts)
+        encode = self.model_.preprocessor.encode
+        batches = batches_of_like_length(
+            encode(train_texts), targets[train], self.batch_size, weights[train], seed=seed
+        )
+        schedule = training.warmup_cosine(self.learning_rate, steps=len(batches) * self.epochs)
+        self.model_.compile(keras.optimizers.Adam(schedule, global_clipnorm=1.0), metrics=[])
+        validation_batches = None
+        if validation_texts:
+            validation_batches = batches_of_like_length(
+                encode(validation_texts), targets[validation], 64, weights[validation], shuffle=False
+            )
+        self.model_.fit(
+            batches,
+            epochs=self.epochs,
+            validation_data=validation_batches,
+            callbacks=[training.BestWeights()],
+            verbose=0,
+        )
+        calibrate(self.model_, batches, validation_texts, targets[validation], weights[validation])
+
+    def _make_model(self, texts):
+        """Returns an untrained model, with a tokenizer trained on the texts."""
+        texts = [text.lower() for text in texts] if self.lowercase else texts
+        tokenizer = train_tokenizer(self.tokenizer, texts, self.vocabulary_size)
         encoder = RecurrentEncoder(
             tokenizer.vocabulary_size(),
             self.cell,
@@ -102,33 +169,74 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             self.embedding_dim,
             dropout=self.dropout,
         )
-        preprocessor = TextClassifierPreprocessor(tokenizer, self.max_tokens, self.lowercase)
-        self.model_ = TextClassifier(encoder, self.classes_, preprocessor, self.pooling, self.dropout)
-        weights = None if sample_weight is None else np.asarray(sample_weight, "float32")
-        batches = batches_of_like_length(
-            preprocessor.encode(texts), targets.astype("int32"), self.batch_size, weights, seed=self.seed
+        return TextClassifier(
+            encoder,
+            self.classes_,
+            TextClassifierPreprocessor(tokenizer, self.max_tokens, self.lowercase),
+            self.pooling,
+            self.dropout,
+            ngrams=self.ngrams,
+            ngram_buckets=self.ngram_buckets,
         )
-        schedule = training.warmup_cosine(self.learning_rate, steps=len(batches) * self.epochs)
-        self.model_.compile(keras.optimizers.Adam(schedule, global_clipnorm=1.0), metrics=[])
-        self.model_.fit(batches, epochs=self.epochs, verbose=0)
-        return self
 
     def predict_proba(self, X):
-        """The probability of each class of `classes_` for each text, `(texts, classes)`."""
+        """Predicts calibrated probabilities.
+
+        Args:
+            X: Texts, a sequence of str.
+
+        Returns:
+            float64 `(texts, classes)`, in the order of `classes_`.
+        """
         check_is_fitted(self)
-        logits = evaluation.predict_logits(self.model_, _texts(X), self.batch_size)
-        probabilities = keras.ops.convert_to_numpy(self.model_.probabilities(logits)).astype("float64")
+        probabilities = evaluation.predict_probabilities(self.model_, _check_texts(X), self.batch_size)
+        probabilities = probabilities.astype("float64")
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def predict(self, X):
-        """The most probable label of each text."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        """Predicts labels.
+
+        Args:
+            X: Texts, a sequence of str.
+
+        Returns:
+            Labels `(texts,)`.
+        """
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
 
 
-def _texts(given):
-    texts = list(given)
+def _check_texts(X):
+    if isinstance(X, str):
+        raise InputError(f"expected a sequence of texts, got the str {X[:40]!r}: put it in a list")
+    texts = list(X)
     for text in texts:
         if not isinstance(text, str):
-            raise InputError(f"expected texts, found {text!r}: give a list of str")
+            raise InputError(f"expected texts, got {text!r}: give a sequence of str")
     return texts
+
+
+def _stratified_rows(targets, fraction, seed):
+    """Draws a fraction of each class, at least one text and never all; a bool mask `(texts,)`."""
+    generator = np.random.default_rng(seed)
+    mask = np.zeros(len(targets), bool)
+    for target in np.unique(targets):
+        rows = generator.permutation(np.flatnonzero(targets == target))
+        mask[rows[: min(max(1, round(fraction * len(rows))), len(rows) - 1)]] = True
+    return mask
+
+
+@contextmanager
+def _keras_seed(seed):
+    """Seeds the layers made inside, and restores the global generator that Keras draws their seeds from."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)

@@ -86,6 +86,8 @@ def predict_logits(classifier, texts, batch_size=64, model=None):
     tokens = classifier.preprocessor.encode(texts)
     rows = np.arange(len(tokens), dtype="int32")
     logits = np.zeros((len(tokens), len(classifier.labels)), "float32")
+    if not tokens:
+        return logits
     for inputs, places in batches_of_like_length(tokens, rows, batch_size, shuffle=False):
         logits[places.numpy()] = (model or classifier).predict_on_batch(inputs)
     return logits

@@ -1,0 +1,5 @@
+"""`RecurrentTextClassifier`, the scikit-learn estimator, under its documented path."""
+
+from textrnn.classification.estimator import RecurrentTextClassifier
+
+__all__ = ["RecurrentTextClassifier"]
