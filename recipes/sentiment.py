@@ -109,8 +109,8 @@ def main(options: Options):
     from textrnn.classification import evaluation, report
     from textrnn.classification.calibration import calibrate
     from textrnn.data import batching, labelled
-    from textrnn.export import publishing
-    from textrnn.presets import presets
+    from textrnn.export import publish
+    from textrnn.presets import save_preset
     from textrnn.reporting.report import save_report
     from textrnn.training import losses
 
@@ -178,7 +178,7 @@ def main(options: Options):
 
     # === The n-grams, and calibration on texts that were not trained on ===
     calibration = calibrate(classifier, batches, [e.text for e in held_out], targets[1])
-    presets.save_preset(classifier, folder)
+    save_preset(classifier, folder)
 
     # === Evaluation ===
     probabilities = evaluation.predict_probabilities(classifier, texts)
@@ -198,7 +198,7 @@ def main(options: Options):
 
     # === SavedModel ===
     ask = f"explain {folder} {shlex.quote(min(texts, key=len))}"
-    publishing.publish(classifier, folder, result, ask, warmup_prompts=texts[:1])
+    publish(classifier, folder, result, ask, warmup_prompts=texts[:1])
 
 
 def check(options):
@@ -294,13 +294,9 @@ def new_model(options, labels, examples):
 def load_model(options, labels):
     """The classifier of an earlier run, for these labels."""
     import textrnn
-    from textrnn.presets import presets
+    from textrnn.presets import load_preset
 
-    classifier = presets.load_preset(options.from_preset)
-    if not isinstance(classifier, textrnn.TextClassifier):
-        raise InputError(
-            f"--from_preset {options.from_preset} is a {type(classifier).__name__}: it has no labels"
-        )
+    classifier = load_preset(options.from_preset, textrnn.TextClassifier)
     if set(labels) <= set(classifier.labels):
         return classifier
     print(

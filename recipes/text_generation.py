@@ -105,8 +105,8 @@ def main(options: Options):
 
     from textrnn import files, training
     from textrnn.data.windows import evaluation_windows, stream, windows
-    from textrnn.export import publishing
-    from textrnn.presets import presets
+    from textrnn.export import publish
+    from textrnn.presets import save_preset
     from textrnn.reporting import report
     from textrnn.text_generation import evaluation, signatures
     from textrnn.tokenizers import encode_documents
@@ -161,7 +161,7 @@ def main(options: Options):
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
     )
 
-    presets.save_preset(lm, folder)  # first of all: what has been learnt is safe
+    save_preset(lm, folder)  # first of all: what has been learnt is safe
 
     # === Evaluation and report, on the best weights ===
     score = evaluation.language_model(lm, held_out, characters)
@@ -182,9 +182,7 @@ def main(options: Options):
     # === SavedModel ===
     print(f"\n{sample()}\n")
     ask = f"generate {folder} --prompt {shlex.quote(prompt)}"
-    publishing.publish(
-        lm, folder, result, ask, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt]
-    )
+    publish(lm, folder, result, ask, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt])
 
 
 def check(options):
@@ -249,11 +247,9 @@ def new_model(options, texts):
 def load_model(options):
     """The model of an earlier run, sampling as these options say."""
     import textrnn
-    from textrnn.presets import presets
+    from textrnn.presets import load_preset
 
-    lm = presets.load_preset(options.from_preset)
-    if not isinstance(lm, textrnn.CausalLM):
-        raise InputError(f"--from_preset {options.from_preset} is a {type(lm).__name__}: it writes no text")
+    lm = load_preset(options.from_preset, textrnn.CausalLM)
     lm.default_sampler = make_sampler(options, lm.default_sampler.get_config())
     return lm
 

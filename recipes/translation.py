@@ -118,8 +118,8 @@ def main(options: Options):
 
     from textrnn import files, training
     from textrnn.data import batching
-    from textrnn.export import publishing
-    from textrnn.presets import presets
+    from textrnn.export import publish
+    from textrnn.presets import save_preset
     from textrnn.reporting import report
     from textrnn.training import losses
     from textrnn.translation import evaluation
@@ -167,7 +167,7 @@ def main(options: Options):
         progress=training.ProgressBar("pair", options.batch_size),
     )
     averaged = average.apply(lambda: lm.evaluate(validation, verbose=0))
-    presets.save_preset(lm, folder)  # first of all: what has been learnt is safe
+    save_preset(lm, folder)  # first of all: what has been learnt is safe
 
     # === Evaluation and report ===
     references = [pair.target for pair in test]
@@ -198,7 +198,7 @@ def main(options: Options):
     # === SavedModel ===
     prompt = test[0].source
     ask = f"translate {folder} --text {shlex.quote(prompt)}"
-    publishing.publish(lm, folder, result, ask, warmup_prompts=[prompt])
+    publish(lm, folder, result, ask, warmup_prompts=[prompt])
 
 
 def look_closer(folder, test, found, most=12):
@@ -345,13 +345,9 @@ def new_model(options, pairs):
 def load_model(options):
     """The model of an earlier run, searching as these options say."""
     import textrnn
-    from textrnn.presets import presets
+    from textrnn.presets import load_preset
 
-    lm = presets.load_preset(options.from_preset)
-    if not isinstance(lm, textrnn.Seq2SeqLM):
-        raise InputError(
-            f"--from_preset {options.from_preset} is a {type(lm).__name__}: it translates nothing"
-        )
+    lm = load_preset(options.from_preset, textrnn.Seq2SeqLM)
     lm.default_sampler = make_sampler(options)
     return lm
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from textrnn.presets.presets import load_preset
+from textrnn.presets import load_preset
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tasks.registry import python_functions
 

@@ -14,7 +14,7 @@ from textrnn.classification.signatures import (
     in_groups_of_like_length,
 )
 from textrnn.classification.text_classifier import TextClassifier
-from textrnn.export import saved_model
+from textrnn.export import export
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tokenizers import train_tokenizer
 
@@ -34,7 +34,7 @@ def classifier():
 
 @pytest.fixture(scope="module")
 def version(classifier, tmp_path_factory):
-    return saved_model.export(classifier, tmp_path_factory.mktemp("models") / "reviews", TEXTS[:1])
+    return export(classifier, tmp_path_factory.mktemp("models") / "reviews", TEXTS[:1])
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from references.command import textrnn_command
 
 import textrnn
-from textrnn.export import saved_model
-from textrnn.presets import presets
+from textrnn import presets
+from textrnn.export import export
 from textrnn.tokenizers import ByteTokenizer
 
 
@@ -20,7 +20,7 @@ def model(tmp_path_factory):
     backbone = textrnn.RecurrentBackbone(258, units=8)
     lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(ByteTokenizer()))
     presets.save_preset(lm, folder)
-    saved_model.export(lm, folder)
+    export(lm, folder)
     return folder
 
 
@@ -57,7 +57,7 @@ def test_interactive_answers_line_by_line_and_empty_lines_too(model, capsys, mon
     ("arguments", "message"),
     [
         (["generate", "/no/such/model"], "/no/such/model does not exist"),
-        (["generate", "."], "No preset at ."),
+        (["generate", "."], "no preset at ."),
         (["generate", "MODEL", "--top_p", "3"], "--top_p 3.0: expected more than 0 and at most 1"),
         (["generate", "MODEL", "--temperature", "-1"], "--temperature -1.0: expected 0 or more"),
         (["generate", "MODEL", "--samples", "0"], "--samples 0: expected 1 or more"),

@@ -13,7 +13,7 @@ import tensorflow as tf
 from references.command import recipe_command, textrnn_command
 
 import textrnn
-from textrnn.presets.presets import load_preset, save_preset
+from textrnn.presets import load_preset, save_preset
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tokenizers import ByteTokenizer
 
@@ -165,7 +165,7 @@ def test_only_a_classifier_goes_on_as_a_classifier(tmp_path, capsys):
         capsys, RECIPE, "--from_preset", tmp_path / "novel", "--output", tmp_path
     )
     assert status == 2
-    assert "novel is a CausalLM: it has no labels" in error
+    assert "novel is a preset of a CausalLM: expected a preset of a TextClassifier" in error
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_only_a_classifier_goes_on_as_a_classifier(tmp_path, capsys):
         (["--pooling", "sum"], "no pooling 'sum'"),
         (["--ngrams", "-1"], "--ngrams -1: give 1 or more, or 0 for none"),
         (["--held_out", "0.7"], "--held_out 0.7"),
-        (["--from_preset", "/nowhere"], "No preset at /nowhere"),
+        (["--from_preset", "/nowhere"], "no preset at /nowhere"),
         (["--class_weights", "some"], "give balanced or none"),
         (["--name", "a/b"], "it is part of an address"),
     ],

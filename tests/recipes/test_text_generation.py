@@ -148,7 +148,7 @@ def test_goes_on_from_a_preset_on_new_text_and_keeps_what_was_there(trained):
         (TEXT.encode() * 40, {"tokenizer": "sentencepiece", "vocabulary_size": 9000}, "at most [0-9]+"),
         (TEXT.encode() * 40, {"held_out": 1.5}, "1.5"),
         (TEXT.encode() * 40, {"batch_size": 5000}, "batch_size"),
-        (TEXT.encode() * 40, {"from_preset": "nowhere"}, "No preset at nowhere"),
+        (TEXT.encode() * 40, {"from_preset": "nowhere"}, "no preset at nowhere"),
         (TEXT.encode() * 40, {"temperature": -2}, "temperature"),
         (TEXT.encode() * 40, {"dropout": 1.5}, "--dropout 1.5"),
         (TEXT.encode() * 40, {"weight_drop": 1}, "--weight_drop 1.0: give a fraction"),

@@ -12,7 +12,7 @@ import tensorflow as tf
 from references.command import recipe_command, textrnn_command
 
 import textrnn
-from textrnn.presets.presets import load_preset
+from textrnn.presets import load_preset
 from textrnn.serving.saved_model import load_signatures
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "translation.py"
@@ -161,7 +161,7 @@ def bad_inputs(folder):
         (["--held_out", "0.7"], "below 0.5"),
         (["--cell", "lstn"], "lstn"),
         (["--data", folder / "pairs.tsv", "--max_tokens", "2", "--tokenizer", "word"], "--max_tokens"),
-        (["--from_preset", folder / "nowhere"], "No preset at"),
+        (["--from_preset", folder / "nowhere"], "no preset at"),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import textrnn
-from textrnn.export.saved_model import export
+from textrnn.export import export
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tokenizers import ByteTokenizer, SentencePieceTokenizer
 

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 import textrnn
+from textrnn import presets
 from textrnn.cells import PUBLISHED, describe, find_cell
 from textrnn.data.windows import stream, windows
-from textrnn.export import saved_model
-from textrnn.presets import presets
+from textrnn.export import export
 from textrnn.serving.saved_model import load_signatures
 from textrnn.text_generation.signatures import text_completer
 from textrnn.tokenizers import encode_documents, train_tokenizer
@@ -62,7 +62,7 @@ def test_a_cell_trains_and_its_preset_computes_the_same(name, tmp_path):
 def test_a_cell_is_served_with_the_answer_of_python(name, tmp_path, monkeypatch):
     lm = make_lm(name)
     # That a fresh process loads an export has its own tests.
-    monkeypatch.setattr(saved_model, "check_in_fresh_process", lambda path: None)
-    saved_model.export(lm, tmp_path, max_new_tokens=8)
+    monkeypatch.setattr("textrnn.export.saved_model.check_in_fresh_process", lambda path: None)
+    export(lm, tmp_path, max_new_tokens=8)
     served = load_signatures(tmp_path)["serving_default"](text=tf.constant(["the c", ""]))["text"]
     assert served.numpy()[0].decode() == text_completer(lm)("the c", max_new_tokens=8)

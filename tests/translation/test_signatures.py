@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import textrnn
-from textrnn.export import saved_model
+from textrnn.export import export
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tokenizers import train_tokenizer, valid_utf8
 from textrnn.translation.signatures import MAX_NEW_TOKENS
@@ -27,9 +27,7 @@ def lm():
 
 @pytest.fixture(scope="module")
 def served(lm, tmp_path_factory):
-    return load_signatures(
-        saved_model.export(lm, tmp_path_factory.mktemp("models") / "days", TEXTS[:1]).parent
-    )
+    return load_signatures(export(lm, tmp_path_factory.mktemp("models") / "days", TEXTS[:1]).parent)
 
 
 def translate(served, texts, num_beams=-1, length_penalty=-1.0, max_new_tokens=8):

@@ -2,13 +2,11 @@
 
 import warnings
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 
 from textrnn.classification.explanation import in_groups
-from textrnn.reporting.figures import BLUE, GREY, VERMILION, save
+from textrnn.reporting.figures import BLUE, GREY, VERMILION, make_figure, save_figure
 
 
 def classification(targets, probabilities, labels, path, *, title=None):
@@ -47,8 +45,7 @@ def classification(targets, probabilities, labels, path, *, title=None):
     targets, probabilities = np.asarray(targets), np.asarray(probabilities)
     curves = len(labels) == 2 and len(set(targets.tolist())) == 2
     size = min(4.8 + 0.35 * max(len(labels) - 6, 0), 14)  # many classes need room for their names
-    figure = Figure(figsize=(size + 4.4 * (3 if curves else 1), size), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(size + 4.4 * (3 if curves else 1), size)
     axes = figure.subplots(1, 4 if curves else 2, width_ratios=[size, *([4.4] * (3 if curves else 1))])
     if title:
         figure.suptitle(title)
@@ -86,7 +83,7 @@ def classification(targets, probabilities, labels, path, *, title=None):
         axes[3].axhline(np.mean(targets == 1), color=GREY, linestyle=":")
         mean = average_precision_score(targets, of_second)
         axes[3].set(xlabel="recall", ylabel="precision", title=f"{labels[1]}, mean precision {mean:.3f}")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def explanations(explained, path, *, title=None, width=8.0, most_words=150):
@@ -140,8 +137,8 @@ class _Page:
     margin, size, space, line_height = 18.0, 11.0, 4.5, 21.0
 
     def __init__(self, width):
-        self.figure = Figure(figsize=(width, 1), dpi=120)
-        self.renderer = FigureCanvasAgg(self.figure).get_renderer()
+        self.figure = make_figure(width, 1, layout="none")
+        self.renderer = self.figure.canvas.get_renderer()
         self.axes = self.figure.add_axes((0, 0, 1, 1))
         self.axes.set_axis_off()
         self.right = 72 * width - self.margin
@@ -194,7 +191,7 @@ class _Page:
         height = self.y + self.margin / 2
         self.figure.set_figheight(height / 72)
         self.axes.set(xlim=(0, self.right + self.margin), ylim=(height, 0))
-        save(self.figure, path)
+        save_figure(self.figure, path)
 
     def _width(self, text, size=size, weight="normal"):
         font = FontProperties(size=size, weight=weight)

@@ -74,7 +74,7 @@ def check_cell(options):
 
     if options.from_preset:
         from textrnn.cells import find_cell
-        from textrnn.presets.presets import find_preset
+        from textrnn.presets import find_preset
 
         find_cell(options.cell)
         find_preset(options.from_preset)

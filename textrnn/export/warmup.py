@@ -1,4 +1,4 @@
-"""Warm-up requests of TF Serving."""
+"""TF Serving's warm-up requests."""
 
 from pathlib import Path
 
@@ -6,7 +6,13 @@ import tensorflow as tf
 
 
 def write_warmup_requests(path, model_name, prompts):
-    """Writes `assets.extra/tf_serving_warmup_requests`, which a server replays before it goes live."""
+    """Writes `assets.extra/tf_serving_warmup_requests`, which a server replays while loading a model.
+
+    Args:
+        path: The SavedModel's folder.
+        model_name: The name under which the model is served.
+        prompts: Texts for `serving_default`, one request each.
+    """
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     folder = Path(path) / "assets.extra"

@@ -1,1 +1,6 @@
-"""Saved tasks: writing, finding and loading them."""
+"""Saving, finding and loading presets: folders that `from_preset` reads."""
+
+from textrnn.presets.loading import find_preset, load_preset
+from textrnn.presets.saving import save_preset
+
+__all__ = ["find_preset", "load_preset", "save_preset"]

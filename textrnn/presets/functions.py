@@ -1,4 +1,4 @@
-"""A model on disk, SavedModel or preset, as functions of strings."""
+"""Loading a model, SavedModel or preset, as functions of strings."""
 
 from pathlib import Path
 
@@ -6,15 +6,18 @@ from textrnn.errors import InputError, expect
 from textrnn.startup import load_tensorflow, native_messages_hidden
 
 
-def load_functions(model, name, output, failing, cell=None):
-    """Loads the signatures of a SavedModel or a preset, as functions that are called by keyword.
+def load_functions(model, signature, output, failing, cell=None):
+    """Loads the signatures of a SavedModel or of a preset as functions with keyword arguments.
 
     Args:
-        model: A folder: of a model, one of its versions, or a preset.
-        name: A signature that the model must have.
-        output: An output that this signature must have.
-        failing: What the error says of a model without it.
-        cell: The `module:attribute` of a cell class that the preset needs, or None.
+        model: The folder of a model, of one of its versions, or of a preset.
+        signature: Name of a signature that the model must have.
+        output: Name of an output that this signature must have.
+        failing: What a model without it does not do, for the error: `"does not generate text"`.
+        cell: `module:attribute` of a cell class that the preset needs, or None.
+
+    Returns:
+        A dict from names of signatures to functions.
 
     Raises:
         InputError: If there is no model, or it lacks the signature.
@@ -30,16 +33,14 @@ def load_functions(model, name, output, failing, cell=None):
             find_cell(cell)
         if find_saved_model(path) is not None:
             functions = load_signatures(path)
-            found = output in getattr(functions.get(name), "structured_outputs", {})
+            found = output in getattr(functions.get(signature), "structured_outputs", {})
         elif path.exists():
-            from textrnn.presets.presets import load_preset
+            from textrnn.presets.loading import load_preset
             from textrnn.tasks.registry import python_functions
 
             functions = python_functions(load_preset(path))
-            found = name in functions
+            found = signature in functions
         else:
-            raise InputError(
-                f"{path} does not exist: give a folder that a recipe wrote, such as saved_models/NAME"
-            )
-    expect(found, f"{path} {failing}: it has the signatures {', '.join(sorted(functions))}")
+            raise InputError(f"{path} does not exist: give the folder of a model, such as saved_models/NAME")
+    expect(found, f"{path} {failing}: its signatures are {', '.join(sorted(functions))}")
     return functions

@@ -1,1 +1,1 @@
-"""Files and figures of a training run, drawn from what they are given."""
+"""Reports of training runs: files and figures, drawn from the data they are given."""

@@ -2,12 +2,10 @@
 
 import math
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from textrnn.errors import InputError
-from textrnn.reporting.figures import BLUE, GREY, VERMILION, save
+from textrnn.reporting.figures import BLUE, GREY, VERMILION, make_figure, save_figure
 
 
 def learning_curve(history, path, *, x="epoch", title=None):
@@ -50,8 +48,7 @@ def learning_curve(history, path, *, x="epoch", title=None):
         raise InputError(f"the columns of a history have one length, but these have {_lengths(history)}")
 
     panels = 2 if bits else 1
-    figure = Figure(figsize=(6.4 * panels, 4.2), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(6.4 * panels, 4.2)
     axes = figure.subplots(1, panels, squeeze=False)[0]
     if title:
         figure.suptitle(title)
@@ -67,7 +64,7 @@ def learning_curve(history, path, *, x="epoch", title=None):
         axes[1].set_ylabel("bits per character")
     for axis in axes:
         _finish(axis, positions, x)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _line(axis, x, y, *, marker, **style):

@@ -1,4 +1,4 @@
-"""Exported models in Python: find a version, load it, ask it."""
+"""Finding and loading SavedModels with TensorFlow alone."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from textrnn.startup import native_messages_hidden
 
 
 def find_saved_model(path):
-    """The SavedModel that a server pointed at `path` would load: the highest version.
+    """Returns the SavedModel that a server would load: the highest version.
 
     Args:
-        path: a model's folder, whose numbered children are versions, or one version.
+        path: A model's folder, whose numbered children are versions, or one version.
 
     Returns:
         The `pathlib.Path` of a folder with a `saved_model.pb`, or None if there is none.
@@ -27,22 +27,22 @@ def find_saved_model(path):
 
 
 def load_signatures(path):
-    """Loads a SavedModel with TensorFlow alone.
+    """Loads the signatures of a SavedModel.
 
     Args:
-        path: see `find_saved_model`.
+        path: See `find_saved_model`.
 
     Returns:
-        The signatures: a mapping from name to a function of named tensors.
+        A dict from names of signatures to functions of named tensors.
 
     Raises:
-        InputError: if there is no SavedModel at `path`.
+        InputError: If there is no SavedModel at `path`.
     """
     found = find_saved_model(path)
     if found is None:
         raise InputError(
-            f"No SavedModel at {path}: expected a folder with numbered versions, as a recipe leaves in "
-            "saved_models/NAME, or one of those versions."
+            f"no SavedModel at {path}: expected a folder with numbered versions, such as saved_models/NAME, "
+            "or one of its versions"
         )
     with native_messages_hidden():
         import tensorflow as tf
@@ -50,12 +50,12 @@ def load_signatures(path):
     with native_messages_hidden():  # SentencePiece prints a line for every model
         load_text_ops()
         loaded = tf.saved_model.load(str(found))
-    # The functions live as long as the object they came with.
+    # The functions work only as long as the loaded object lives.
     return _Signatures(loaded.signatures, loaded)
 
 
 def load_text_ops():
-    """Registers the SentencePiece ops of TensorFlow Text, whose Python package would bring Keras along."""
+    """Registers TensorFlow Text's SentencePiece ops without its Python package, which imports Keras."""
     import tensorflow as tf
 
     for library in private.sentencepiece_libraries():

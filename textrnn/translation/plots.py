@@ -1,9 +1,6 @@
 """Figures of translations: attention maps, quality by length."""
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from textrnn.reporting.figures import BLUE, GREY, save
+from textrnn.reporting.figures import BLUE, GREY, make_figure, save_figure
 
 
 def attention_maps(maps, path, *, columns=3):
@@ -31,8 +28,7 @@ def attention_maps(maps, path, *, columns=3):
     rows = max(-(-len(maps) // columns), 1)
     longest = max((max(len(source), len(tokens)) for source, tokens, _ in maps), default=1)
     side = min(max(1.6 + 0.24 * longest, 3.0), 9.0)
-    figure = Figure(figsize=(side * columns, side * rows), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(side * columns, side * rows)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis in axes[len(maps) :]:
         axis.set_axis_off()
@@ -46,7 +42,7 @@ def attention_maps(maps, path, *, columns=3):
             spine.set_visible(False)
     of = "rows: the translation; columns: the source; the darker, the more it was attended to (square root)"
     figure.suptitle(of if maps else "no translation has any token", fontsize=10)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _shown(token):
@@ -85,12 +81,11 @@ def quality_by_length(lengths, quality, path, *, bins=6):
         (f"{low}" if low == high else f"{low} to {high}") + f"\n{len(found)} texts"
         for low, high, found in zip(edges, highest, groups, strict=False)
     ]
-    figure = Figure(figsize=(7.2, 4.2), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(7.2, 4.2)
     axis = figure.subplots()
     axis.boxplot(
         groups, tick_labels=names, showmeans=True, patch_artist=True, boxprops={"facecolor": "#dce9f5"},
         medianprops={"color": BLUE}, flierprops={"markersize": 3, "markeredgecolor": GREY},
     )  # fmt: skip
     axis.set(xlabel="words in the source", ylabel="chrF of a sentence", ylim=(0, 102))
-    save(figure, path)
+    save_figure(figure, path)

@@ -1,0 +1,43 @@
+import json
+
+import pytest
+from builders.language_models import make_lm
+
+import textrnn
+from textrnn.presets import find_preset, load_preset, save_preset
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return make_lm("byte")
+
+
+def test_an_earlier_preset_is_kept_under_another_name(lm, tmp_path):
+    for _ in range(3):
+        save_preset(lm, tmp_path / "m")
+    assert sorted(child.name for child in (tmp_path / "m").iterdir()) == ["preset", "preset-1", "preset-2"]
+    assert find_preset(tmp_path / "m") == tmp_path / "m" / "preset"
+
+
+def test_a_preset_loads_as_the_expected_task_only(lm, tmp_path):
+    save_preset(lm, tmp_path / "novel")
+    sampler = textrnn.RowSampler(temperature=0.5)
+    loaded = load_preset(tmp_path / "novel", textrnn.CausalLM, sampler=sampler)
+    assert type(loaded) is textrnn.CausalLM
+    assert loaded.default_sampler.temperature == 0.5
+    with pytest.raises(
+        textrnn.InputError, match=r"novel is a preset of a CausalLM: expected a preset of a TextClassifier"
+    ):
+        load_preset(tmp_path / "novel", textrnn.TextClassifier)
+
+
+def test_a_folder_without_a_preset_is_refused(tmp_path):
+    with pytest.raises(textrnn.InputError, match="no preset at"):
+        load_preset(tmp_path)
+
+
+def test_a_preset_of_another_library_is_refused(tmp_path):
+    task = {"registered_name": "keras_hub>GPT2CausalLM"}
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    with pytest.raises(textrnn.InputError, match=r"GPT2CausalLM: expected one of textrnn>CausalLM, "):
+        load_preset(tmp_path)

@@ -1,0 +1,134 @@
+"""The serving functions of a language model answer as `generate` does, in Python and exported."""
+
+import pytest
+import tensorflow as tf
+from builders.exporting import export_unchecked
+from builders.language_models import make_lm
+
+from textrnn.serving.saved_model import load_signatures
+from textrnn.text_generation.signatures import MAX_NEW_TOKENS, text_completer, text_signatures
+
+PROMPTS = ["the cat", "", "the dog ate the cat's hat, and"]
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return make_lm(temperature=0.9, top_k=40)
+
+
+@pytest.fixture(scope="module")
+def served(lm, tmp_path_factory):
+    return load_signatures(
+        export_unchecked(lm, tmp_path_factory.mktemp("models") / "cats", max_new_tokens=12)
+    )
+
+
+def request(texts, **given):
+    """A `generate` request: one value a row; -1, the model's own, unless given."""
+    kinds = {"max_new_tokens": tf.int32, "temperature": tf.float32, "top_k": tf.int32, "top_p": tf.float32}
+    rows = {name: given.get(name, -1) for name in (*kinds, "seed")}
+    tensors = {
+        name: tf.cast(tf.broadcast_to(value, [len(texts)]), kinds.get(name, tf.int64))
+        for name, value in rows.items()
+    }
+    return {"text": tf.constant(texts), **tensors}
+
+
+def strings(tensor):
+    return [text.decode("utf-8") for text in tensor.numpy()]
+
+
+def test_serving_default_takes_text_alone_and_is_deterministic(served):
+    serve = served["serving_default"]
+    assert list(serve.structured_input_signature[1]) == ["text"]
+    assert list(serve.structured_outputs) == ["text"]
+    answers = strings(serve(text=tf.constant(PROMPTS))["text"])
+    assert answers == strings(serve(text=tf.constant(PROMPTS))["text"])
+    assert all(answer.startswith(prompt) for answer, prompt in zip(answers, PROMPTS, strict=True))
+
+
+def test_an_answer_does_not_depend_on_the_other_rows(served):
+    serve = served["serving_default"]
+    together = strings(serve(text=tf.constant(PROMPTS))["text"])
+    assert together == [strings(serve(text=tf.constant([p]))["text"])[0] for p in PROMPTS]
+    # Nor on their parameters.
+    mixed = served["generate"](
+        **request(PROMPTS, max_new_tokens=[12, 3, 30], temperature=[-1, 0, 5.0], top_k=[-1, 1, 0])
+    )
+    assert strings(mixed["text"])[0] == together[0]
+
+
+def test_python_and_the_export_agree(lm, served):
+    answers = strings(served["generate"](**request(PROMPTS, max_new_tokens=15))["text"])
+    complete = text_completer(lm)
+    assert answers == [complete(prompt, max_new_tokens=15) for prompt in PROMPTS]
+    tokenizer = lm.preprocessor.tokenizer
+    for prompt, text in zip(PROMPTS, answers, strict=True):
+        length = 1 + len(tokenizer.tokenize([prompt])[0]) + 15
+        assert lm.generate(prompt, max_length=length) == text
+
+
+def test_generate_returns_the_text_the_completion_and_its_length(served):
+    answer = served["generate"](**request(PROMPTS, max_new_tokens=[0, 5, 9]))
+    assert (answer["tokens"].numpy() <= [0, 5, 9]).all()
+    for text, completion, prompt in zip(
+        strings(answer["text"]), strings(answer["completion"]), PROMPTS, strict=True
+    ):
+        assert text == prompt + completion
+    assert strings(answer["completion"])[0] == ""
+
+
+def test_seeds_choose_the_answer(served):
+    texts = [PROMPTS[0]] * 4
+    first = strings(served["generate"](**request(texts, seed=[1, 2, 3, 1]))["text"])
+    assert len(set(first)) == 3 and first[0] == first[3]
+
+
+def test_impossible_parameters_are_clipped(served):
+    """A batch may hold other clients' requests, so no row may raise an error."""
+    texts = ["the cat"] * 3
+    wild = request(
+        texts, max_new_tokens=8, top_k=[10**6, 0, -7], top_p=[7.0, 0.0, 0.5], temperature=[1e-9, 0, 1e9]
+    )
+    assert len(strings(served["generate"](**wild)["text"])) == 3
+
+
+def test_the_number_of_new_tokens_is_limited(lm):
+    function, specs = text_signatures(lm)["generate"]
+    sent = request([""], max_new_tokens=10**9, temperature=0)
+    answer = tf.function(function, autograph=False)(*(sent[spec.name] for spec in specs))
+    assert answer["tokens"].numpy()[0] <= MAX_NEW_TOKENS
+
+
+def test_an_empty_batch_has_an_empty_answer(served):
+    assert served["serving_default"](text=tf.constant([], tf.string))["text"].shape == (0,)
+
+
+def test_a_client_can_stream_with_start_step_and_detokenize(lm, served):
+    answer = served["generate"](**request(["the cat"], max_new_tokens=6, temperature=0))
+    carried = served["start"](text=tf.constant(["the cat"]))
+    pieces = []
+    for _ in range(int(answer["tokens"][0])):
+        token = tf.argmax(carried.pop("logits"), axis=-1, output_type=tf.int32)
+        pieces.append(int(token[0]))
+        carried = served["step"](token_ids=token, **carried)
+    shown = served["detokenize"](token_ids=tf.constant([[*pieces, 0]]))
+    assert strings(shown["text"]) == strings(answer["completion"])
+    assert {f"states_{i}" for i in range(4)} < set(carried)
+    assert carried["logits"].dtype == tf.float32
+    assert carried["logits"].shape == (1, lm.backbone.vocabulary_size)
+
+
+@pytest.mark.parametrize(("kind", "cell"), [("character", "simple"), ("byte", "gru"), ("word", "lstm")])
+def test_every_tokenizer_exports(kind, cell, tmp_path):
+    lm = make_lm(kind, cell, temperature=0)
+    signatures = load_signatures(export_unchecked(lm, tmp_path / "m", max_new_tokens=5))
+    answers = strings(signatures["serving_default"](text=tf.constant(PROMPTS))["text"])
+    assert answers == [text_completer(lm)(prompt, max_new_tokens=5) for prompt in PROMPTS]
+
+
+def test_answers_are_valid_utf8():
+    lm = make_lm("byte", temperature=3.0)
+    function, _ = text_signatures(lm)["generate"]
+    answer = function(*request(["é"] * 8, max_new_tokens=40, seed=list(range(8))).values())
+    assert all(text.startswith("é") for text in strings(answer["text"]))
