@@ -1,0 +1,45 @@
+"""Chunks of long texts, and invalid UTF-8."""
+
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textrnn.tokenizers import valid_utf8
+from textrnn.tokenizers.text import chunks
+
+SAMPLES = ["\0", "a\0b", "\ufffd", "\ufeffa", "\U0010ffff", "\ue000", "日本語", "e\u0301"]
+    "\0",
+    "a\0b",
+    "\ufffd",
+    "\ufeffa",
+    "👩‍👩‍👧",
+    "\U0010ffff",
+    "\ue000",
+    "日本語",
+    "e\u0301",
+]
+
+
+@pytest.mark.parametrize("text", ["one line\n" * 99, "a b " * 99, "x" * 99, "\n" * 99, " " * 99, "", "short"])
+def test_chunks_concatenate_to_the_text(text):
+    pieces = list(chunks(text, 20))
+    assert "".join(pieces) == text
+    assert all(0 < len(chunk) <= 20 for chunk in pieces)
+
+
+def test_chunks_end_at_newlines_where_possible():
+    assert list(chunks("one two\nthree four\nfive", 12)) == ["one two\n", "three four\n", "five"]
+
+
+@given(st.lists(st.one_of(st.text(), st.sampled_from(SAMPLES)).map(str.encode), max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_valid_utf8_keeps_valid_strings(strings):
+    assert valid_utf8(tf.constant(strings, tf.string)).numpy().tolist() == strings
+
+
+@given(st.binary())
+@settings(max_examples=50, deadline=None)
+def test_valid_utf8_is_always_valid(string):
+    text = valid_utf8(string).numpy().decode()
+    assert text == string.decode(errors="replace") or "\ufffd" in text
