@@ -1,4 +1,4 @@
-"""Cells have names: the published ones, one's own, and those that a Python file holds."""
+"""Cells are found by name: published ones, registered ones, and those in Python modules."""
 
 import dataclasses
 import sys
@@ -43,20 +43,21 @@ class NoKeywords(textrnn.GatedCell):
         super().__init__(units)
 
 
-def test_every_published_cell_has_its_name():
+def test_every_published_cell_is_found_by_name_and_by_its_row():
     assert set(PUBLISHED) <= set(cell_names())
     for name, cell in PUBLISHED.items():
-        assert find_cell(name) is cell
+        assert find_cell(name) is find_cell(cell)
+        assert find_cell(name) is (cell if isinstance(cell, GateSpec) else cell.load())
 
 
-def test_a_registered_spec_is_a_cell_by_name():
+def test_a_registered_spec_is_found_by_name():
     spec = register_cell("my_cell", LEAKY)
     assert spec == dataclasses.replace(LEAKY, name="my_cell")
     assert "my_cell" in cell_names()
     assert textrnn.GatedCell(3, "my_cell").spec is spec
 
 
-def test_a_name_given_again_is_the_new_cell_as_in_a_notebook_run_twice():
+def test_registering_a_name_again_replaces_the_cell():
     register_cell("my_cell", LEAKY)
     register_cell("my_cell", GateSpec(forget=0.8, input=0.2))
     assert textrnn.GatedCell(3, "my_cell").spec.forget == 0.8
@@ -64,7 +65,7 @@ def test_a_name_given_again_is_the_new_cell_as_in_a_notebook_run_twice():
     assert find_cell("my_cell") is Average
 
 
-def test_a_registered_class_is_a_cell_by_name_and_can_be_saved():
+def test_a_registered_class_is_found_by_name_and_can_be_saved():
     register_cell("average", Average)
     cell = textrnn.GatedCell(3, "average", dtype="float64")
     assert isinstance(cell, Average) and cell.compute_dtype == "float64" and cell.kind == "P"
@@ -76,7 +77,7 @@ def test_a_registered_class_is_a_cell_by_name_and_can_be_saved():
 
 
 class Bounded(textrnn.GatedCell):
-    """A subclass with an argument of its own, made once."""
+    """A subclass with its own argument, which counts its initialisations."""
 
     made = 0
 
@@ -85,7 +86,7 @@ class Bounded(textrnn.GatedCell):
         self.bound, self.made = bound, self.made + 1
 
 
-def test_a_registered_subclass_keeps_its_own_arguments():
+def test_a_registered_subclass_keeps_its_arguments_and_is_initialised_once():
     register_cell("bounded", Bounded)
     for cell in (
         Bounded(3, 0.5),
@@ -122,7 +123,7 @@ def folder(tmp_path, monkeypatch):
 def test_a_cell_is_found_in_a_file_of_the_current_folder(attribute, name):
     found = find_cell(f"cells_of_a_test:{attribute}")
     assert getattr(found, "__name__", None) == name or found.name == name
-    if name == "Mine":  # and saved models with it are found too
+    if name == "Mine":  # so that saved models with it load
         assert keras.saving.get_registered_object("cells_of_a_test>Mine") is found
 
 
@@ -134,7 +135,7 @@ def test_a_cell_is_found_in_a_file_of_the_current_folder(attribute, name):
         ("wrong_cells_of_a_test:x", r"'wrong.*' \(invalid syntax"),
     ],
 )
-def test_a_file_that_python_cannot_import_is_said_with_pythons_reason(reference, message):
+def test_a_module_that_fails_to_import_is_reported_with_the_reason(reference, message):
     with pytest.raises(InputError, match=message):
         find_cell(reference)
 
@@ -142,10 +143,10 @@ def test_a_file_that_python_cannot_import_is_said_with_pythons_reason(reference,
 WRONG = {
     "unknown name": (
         lambda: find_cell("xyz"),
-        "no cell called 'xyz'; there are simple, lstm, .*textrnn cells",
+        "no cell called 'xyz'; the cells are simple, lstm, .*textrnn cells",
     ),
-    "nearly a name": (lambda: find_cell("min_lst"), "did you mean min_lstm"),
-    "capitals": (lambda: find_cell("LSTM"), "did you mean lstm"),
+    "misspelt name": (lambda: find_cell("min_lst"), "did you mean min_lstm"),
+    "name in capitals": (lambda: find_cell("LSTM"), "did you mean lstm"),
     "relative module": (lambda: find_cell("..:x"), "cannot import '..'"),
     "abstract class": (
         lambda: register_cell("mine", LinearCell),
@@ -153,21 +154,24 @@ WRONG = {
     ),
     "class without dtype": (
         lambda: register_cell("mine", NoKeywords),
-        r"NoKeywords, which cannot be called with units and dtype .*\*\*kwargs",
+        r"NoKeywords, which cannot be called with units and dtype .*define .*\*\*kwargs",
     ),
-    "module that is not there": (
+    "missing module": (
         lambda: find_cell("no_such_module:cell"),
-        "cannot import 'no_such_module' .*: write module:name, for a file module.py in this folder",
+        "cannot import 'no_such_module' .*: write module:name, where module is a file module.py in this",
     ),
-    "no module": (lambda: find_cell(":cell"), "cannot import ''"),
-    "attribute that is not there": (lambda: find_cell("json:cell"), "neither defines nor registers 'cell'"),
-    "attribute that is no cell": (
+    "empty module": (lambda: find_cell(":cell"), "cannot import ''"),
+    "missing attribute": (lambda: find_cell("json:cell"), "neither defines nor registers 'cell'"),
+    "attribute that is not a cell": (
         lambda: find_cell("json:dumps"),
         "'json:dumps' is <function dumps.*: give a GateSpec",
     ),
-    "name that is taken": (lambda: register_cell("lstm", LEAKY), "'lstm' is the name of a published cell"),
-    "no name": (lambda: register_cell("my cell", LEAKY), "'my cell': use letters, digits and underscores"),
-    "no cell": (lambda: register_cell("mine", dict), "is <class 'dict'>: give a GateSpec"),
+    "published name": (lambda: register_cell("lstm", LEAKY), "'lstm' is the name of a published cell"),
+    "invalid name": (
+        lambda: register_cell("my cell", LEAKY),
+        "'my cell' is not a valid name of a cell: use letters, digits and underscores",
+    ),
+    "class that is not a cell": (lambda: register_cell("mine", dict), "is <class 'dict'>: give a GateSpec"),
     "instance": (
         lambda: register_cell("mine", textrnn.GatedCell(3)),
         "give a GateSpec, a subclass of textrnn.Cell",
@@ -176,7 +180,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said(case):
+def test_wrong_arguments_are_refused(case):
     call, message = WRONG[case]
     with pytest.raises(InputError, match=message):
         call()

@@ -1,4 +1,4 @@
-"""The cells that no gate declaration expresses compute their equations, also where numbers are extreme."""
+"""The cells that are classes compute their equations, also for extreme numbers."""
 
 import re
 
@@ -25,14 +25,14 @@ widths = pytest.mark.parametrize("features", [4, UNITS])
 
 
 def random_cell(cell, features=4, scale=0.7):
-    """The cell, built, all of whose weights are random."""
+    """The cell, built, with random weights."""
     cell.build((None, features))
     cell.set_weights([np.random.normal(size=w.shape, scale=scale) for w in cell.get_weights()])
     return cell
 
 
 def make_step(name, features=4):
-    """Inputs and states of one step."""
+    """The input and the states of one step."""
     rng = np.random.default_rng(1)
     states = REFERENCES[name].random_states(rng, BATCH, UNITS)
     return rng.normal(size=(BATCH, features)).astype("float32"), [s.astype("float32") for s in states]
@@ -44,7 +44,7 @@ def numpy(x):
 
 @widths
 @every_cell
-def test_a_step_is_the_equation(name, features):
+def test_a_step_equals_the_reference(name, features):
     reference, cell = REFERENCES[name], random_cell(CELLS[name](UNITS), features)
     assert [w.name for w in cell.weights] == reference.names(features, UNITS)
     x, states = make_step(name, features)
@@ -66,7 +66,7 @@ def test_heads_are_the_diagonal_blocks_of_the_recurrent_kernel(num_heads):
     assert_close(list(cell(x, states)), list(expected))
 
 
-def test_the_stabiliser_changes_nothing_but_the_range():
+def test_the_stabiliser_does_not_change_the_output():
     cell = random_cell(SLSTMCell(UNITS))
     x = np.random.normal(size=(BATCH, 7, 4)).astype("float32")
     expected = slstm_without_stabiliser(REFERENCES["slstm"].unpack(cell.get_weights()), x)
@@ -74,7 +74,7 @@ def test_the_stabiliser_changes_nothing_but_the_range():
 
 
 @every_cell
-def test_inputs_project_alike_step_by_step_and_as_a_sequence(name):
+def test_projecting_a_sequence_equals_projecting_its_steps(name):
     cell = random_cell(CELLS[name](UNITS))
     x = np.random.normal(size=(5, BATCH, 4)).astype("float32")
     steps = [cell.project_inputs(step) for step in x]
@@ -82,7 +82,7 @@ def test_inputs_project_alike_step_by_step_and_as_a_sequence(name):
 
 
 @every_cell
-def test_without_biases_a_cell_computes_as_with_zeros(name):
+def test_no_biases_equals_zero_biases(name):
     with_bias, without = random_cell(CELLS[name](UNITS)), CELLS[name](UNITS, use_bias=False)
     without.build((None, 4))
     with_bias.bias.assign(ops.zeros(with_bias.bias.shape))
@@ -92,19 +92,19 @@ def test_without_biases_a_cell_computes_as_with_zeros(name):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("slstm", "S"), ("sru", "D"), ("min_lstm", "P"), ("rg_lru", "P")])
-def test_the_kind_says_how_a_cell_can_run(name, kind):
+def test_each_cell_has_its_kind(name, kind):
     cell = random_cell(CELLS[name](UNITS))
     assert cell.kind == kind
     assert bool(cell.recurrent_kernels) == (kind == "S")
 
 
 @every_cell
-def test_a_name_makes_the_class(name):
+def test_a_name_gives_an_instance_of_the_class(name):
     assert type(GatedCell(UNITS, name)) is CELLS[name]
 
 
 @every_cell
-def test_equations_and_source_are_there_to_read(name):
+def test_a_class_has_equations_and_a_source(name):
     cell = CELLS[name]
     assert all(re.fullmatch(r"\S+ₜ = .+", line) for line in cell.equations)
     assert cell.equations[-1].startswith("hₜ = ")
@@ -146,7 +146,7 @@ def test_regularizers_and_constraints_reach_the_weights(name):
     assert isinstance(cell.kernel.constraint, keras.constraints.NonNeg)
 
 
-def test_two_cells_start_differently_and_a_seed_makes_them_equal():
+def test_cells_start_differently_and_a_seed_reproduces_them():
     for name, weight in (("sru", "peephole"), ("rg_lru", "decay_logit"), ("slstm", "recurrent_kernel")):
         starts = []
         for seed in (1, 1, 2):
@@ -169,7 +169,7 @@ def test_each_recurrent_block_of_an_slstm_starts_orthogonal_and_different():
         assert all(np.abs(block - other).max() > 0.01 for other in blocks[:index])
 
 
-def test_an_slstm_forgets_little_at_first_and_each_head_at_many_rates():
+def test_forget_biases_of_an_slstm_start_at_3_to_6_in_each_head():
     cell = SLSTMCell(UNITS, num_heads=2, bias_initializer="ones", dtype="mixed_bfloat16")
     cell.build((None, 4))
     i, f, z, o = np.split(numpy(cell.bias), 4)
@@ -178,7 +178,7 @@ def test_an_slstm_forgets_little_at_first_and_each_head_at_many_rates():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_the_stabiliser_starts_finite_and_without_weight(dtype):
+def test_the_initial_stabiliser_is_finite_and_has_no_effect(dtype):
     cell = random_cell(SLSTMCell(UNITS, dtype=dtype))
     states = cell.get_initial_state(BATCH)
     assert {keras.backend.standardize_dtype(s.dtype) for s in states} == {cell.compute_dtype}
@@ -189,7 +189,7 @@ def test_the_stabiliser_starts_finite_and_without_weight(dtype):
     assert (numpy(n) == 1).all() and (np.abs(numpy(c)) <= 1).all()
 
 
-def test_an_sru_starts_as_its_authors_do():
+def test_an_sru_is_initialised_as_in_its_authors_code():
     cell = SRUCell(2000, highway_bias=-3.0)
     cell.build((None, 12))
     kernel, bias, peephole, projection = cell.get_weights()
@@ -199,7 +199,7 @@ def test_an_sru_starts_as_its_authors_do():
     np.testing.assert_array_equal(bias, np.repeat([0.0, -3.0], 2000))
 
 
-def test_the_highway_of_an_sru_is_scaled_by_its_initial_bias_for_good():
+def test_the_highway_of_an_sru_is_scaled_by_its_initial_bias():
     cell = SRUCell(UNITS, highway_bias=1.0)
     cell.build((None, UNITS))
     x = np.random.normal(size=(BATCH, UNITS)).astype("float32")
@@ -214,7 +214,7 @@ def test_the_decay_of_an_rg_lru_starts_uniform():
     cell.build((None, 4000 // 1000))
     decay = np.sort((1 / (1 + np.exp(-numpy(cell.decay_logit).astype("float64")))) ** 8)
     uniform = np.linspace(0.9, 0.999, 4000)
-    # The greatest distance of the two distributions; 0.026 is exceeded once in a hundred draws.
+    # The Kolmogorov-Smirnov statistic, which exceeds 0.026 with probability 0.01.
     assert np.abs(decay - uniform).max() / (0.999 - 0.9) < 0.026
     assert decay[0] >= 0.9 - 1e-6 and decay[-1] <= 0.999 + 1e-6
 
@@ -236,7 +236,7 @@ def test_extreme_inputs_give_finite_values_and_gradients(name, dtype):
 
 @pytest.mark.parametrize("bias", [-1e3, 1e3])
 @every_cell
-def test_gates_far_out_give_finite_values_and_gradients(name, bias):
+def test_extreme_biases_give_finite_values_and_gradients(name, bias):
     cell = random_cell(CELLS[name](UNITS))
     cell.bias.assign(np.full(cell.bias.shape, bias))
     layer = Recurrent(cell, return_sequences=True, return_state=True)
@@ -247,7 +247,7 @@ def test_gates_far_out_give_finite_values_and_gradients(name, bias):
         assert np.isfinite(result).all()
 
 
-def test_a_padded_row_leaves_the_states_of_an_slstm_as_they_start():
+def test_a_padded_row_keeps_the_initial_states_of_an_slstm():
     layer = Recurrent(random_cell(SLSTMCell(UNITS)), return_state=True)
     mask = np.array([[True, True], [False, False]])
     output, *states = layer(np.ones((2, 2, 4)), mask=mask)
@@ -255,7 +255,7 @@ def test_a_padded_row_leaves_the_states_of_an_slstm_as_they_start():
     assert not numpy(output)[1].any() and numpy(output)[0].any()
 
 
-def test_two_closed_gates_of_a_min_lstm_share_alike():
+def test_two_closed_gates_of_a_min_lstm_weigh_equally():
     cell = random_cell(MinLSTMCell(UNITS))
     x, (h,) = make_step("min_lstm")
     cell.kernel.assign(np.zeros(cell.kernel.shape))
@@ -273,7 +273,7 @@ def test_an_rg_lru_that_keeps_everything_writes_nothing():
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("mixed_float16", 2e-3), ("mixed_bfloat16", 2e-2)])
-def test_half_precision_projections_of_an_rg_lru_keep_its_decay(dtype, error):
+def test_the_decay_of_an_rg_lru_is_accurate_in_half_precision(dtype, error):
     cell = random_cell(RGLRUCell(UNITS, dtype=dtype), scale=0.3)
     cell.decay_logit.assign(np.linspace(4, 9, UNITS))
     w = REFERENCES["rg_lru"].unpack(cell.get_weights())
@@ -281,13 +281,13 @@ def test_half_precision_projections_of_an_rg_lru_keep_its_decay(dtype, error):
     log_decay = numpy(cell.project_inputs(x)[0]).astype("float64")
     r = 1 / (1 + np.exp(-w.pre("f", x)))
     decay = (1 / (1 + np.exp(-w["decay_logit"]["a"]))) ** (8 * r)
-    # Relative to 1 − a, the part that is forgotten: in bfloat16 a itself would be 1.
+    # Relative to 1 − a: in bfloat16 a itself would be 1.
     np.testing.assert_allclose(1 - np.exp(log_decay), 1 - decay, rtol=error)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 @every_cell
-def test_mixed_precision_computes_as_float32_within_its_accuracy(name, dtype):
+def test_mixed_precision_equals_float32_within_its_accuracy(name, dtype):
     exact, mixed = random_cell(CELLS[name](UNITS), scale=0.4), CELLS[name](UNITS, dtype=dtype)
     mixed.build((None, 4))
     mixed.set_weights(exact.get_weights())
@@ -309,19 +309,19 @@ def test_a_qrnn_is_a_convolution_over_time():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SLSTMCell(6, num_heads=4), "units is 6, which 4 heads cannot share: give a multiple"),
-        (lambda: SLSTMCell(6, num_heads=0), "num_heads is 0: give a positive whole number"),
-        (lambda: SRUCell(0), "units is 0: give a positive whole number"),
-        (lambda: MinLSTMCell(2.5), "units is 2.5: give a positive whole number"),
-        (lambda: RGLRUCell(True), "units is True: give a positive whole number"),
+        (lambda: SLSTMCell(6, num_heads=4), "units is 6, not a multiple of num_heads, which is 4"),
+        (lambda: SLSTMCell(6, num_heads=0), "num_heads is 0: give a positive integer"),
+        (lambda: SRUCell(0), "units is 0: give a positive integer"),
+        (lambda: MinLSTMCell(2.5), "units is 2.5: give a positive integer"),
+        (lambda: RGLRUCell(True), "units is True: give a positive integer"),
     ],
-    ids=["heads that do not divide", "no heads", "no units", "part of a unit", "units that are no number"],
+    ids=["units not divisible by heads", "no heads", "no units", "fractional units", "bool"],
 )
 def test_wrong_arguments_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
 
 
-def test_an_option_of_weights_that_a_cell_has_not_is_refused():
+def test_an_initializer_of_a_missing_weight_is_refused():
     with pytest.raises(ValueError, match="recurrent_initializer"):
         MinLSTMCell(UNITS, recurrent_initializer="zeros")

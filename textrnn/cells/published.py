@@ -1,13 +1,11 @@
-"""The published architectures, by name. A row is a declaration, or a class where no declaration fits."""
+"""The published architectures by name: declarations, and descriptions of the four that are classes."""
 
 from dataclasses import replace
 
-from textrnn.cells.min_lstm import MinLSTMCell
+from textrnn.cells.class_cell import ClassCell
+from textrnn.cells.gate import Gate
 from textrnn.cells.registry import publish_cell
-from textrnn.cells.rg_lru import RGLRUCell
-from textrnn.cells.slstm import SLSTMCell
-from textrnn.cells.spec import Gate, GateSpec
-from textrnn.cells.sru import SRUCell
+from textrnn.cells.spec import GateSpec
 
 SIMPLE = GateSpec(source="Elman 1990, Finding structure in time")
 
@@ -20,16 +18,16 @@ LSTM = GateSpec(
     source="Hochreiter & Schmidhuber 1997, Long short-term memory; forget gate: Gers et al. 2000",
 )
 
-_PEEPING = Gate(reads=("input", "state", "memory"))
+_WITH_PEEPHOLE = Gate(reads=("input", "state", "memory"))
 LSTM_PEEPHOLE = replace(
     LSTM,
-    input=_PEEPING,
-    forget=_PEEPING,
-    output=_PEEPING,
+    input=_WITH_PEEPHOLE,
+    forget=_WITH_PEEPHOLE,
+    output=_WITH_PEEPHOLE,
     source="Gers & Schmidhuber 2000, Recurrent nets that time and count",
 )
 
-# The variants of one study, each a single change to the LSTM with peepholes.
+# The variants of Greff et al. each change one thing in the LSTM with peepholes.
 _GREFF = replace(LSTM_PEEPHOLE, source="Greff et al. 2017, LSTM: a search space odyssey")
 _WITH_GATES = Gate(reads=("input", "state", "gates", "memory"))
 
@@ -52,7 +50,71 @@ _MODULATED = Gate(reads=("input", "modulated state"))
 _CONVOLVED = Gate(reads=("input", "previous input"))
 _OF_INPUT = Gate(reads="input")
 
-PUBLISHED: dict[str, GateSpec | type] = {
+SLSTM = ClassCell(
+    "textrnn.cells.slstm.SLSTMCell",
+    equations=(
+        "ĩₜ = W_i xₜ + U_i hₜ₋₁ + b_i",
+        "fₜ = σ(W_f xₜ + U_f hₜ₋₁ + b_f)",
+        "zₜ = tanh(W_z xₜ + U_z hₜ₋₁ + b_z)",
+        "oₜ = σ(W_o xₜ + U_o hₜ₋₁ + b_o)",
+        "mₜ = max(log fₜ + mₜ₋₁, ĩₜ)",
+        "i′ₜ = exp(ĩₜ − mₜ)",
+        "f′ₜ = exp(log fₜ + mₜ₋₁ − mₜ)",
+        "cₜ = f′ₜ ⊙ cₜ₋₁ + i′ₜ ⊙ zₜ",
+        "nₜ = f′ₜ ⊙ nₜ₋₁ + i′ₜ",
+        "hₜ = oₜ ⊙ cₜ / nₜ",
+    ),
+    states=("state", "memory", "normaliser", "stabiliser"),
+    kind="S",
+    weights={"kernel": (4, "mn"), "recurrent_kernel": (4, "nn"), "bias": (4, "n")},
+    source="Beck et al. 2024, xLSTM: Extended long short-term memory",
+)
+
+SRU = ClassCell(
+    "textrnn.cells.sru.SRUCell",
+    equations=(
+        "fₜ = σ(W_f xₜ + v_f ⊙ cₜ₋₁ + b_f)",
+        "rₜ = σ(W_r xₜ + v_r ⊙ cₜ₋₁ + b_r)",
+        "cₜ = fₜ ⊙ cₜ₋₁ + (1 − fₜ) ⊙ W xₜ",
+        "hₜ = rₜ ⊙ cₜ + (1 − rₜ) ⊙ α xₜ",
+    ),
+    states=("memory",),
+    kind="D",
+    weights={"kernel": (3, "mn"), "bias": (2, "n"), "peephole": (2, "n"), "projection_kernel": (1, "mn")},
+    source="Lei et al. 2018, Simple recurrent units for highly parallelizable recurrence",
+)
+
+MIN_LSTM = ClassCell(
+    "textrnn.cells.min_lstm.MinLSTMCell",
+    equations=(
+        "iₜ = σ(W_i xₜ + b_i)",
+        "fₜ = σ(W_f xₜ + b_f)",
+        "hₜ = fₜ / (fₜ + iₜ) ⊙ hₜ₋₁ + iₜ / (fₜ + iₜ) ⊙ (W_h xₜ + b_h)",
+    ),
+    states=("state",),
+    kind="P",
+    weights={"kernel": (3, "mn"), "bias": (3, "n")},
+    source="Feng et al. 2024, Were RNNs all we needed?",
+)
+
+RG_LRU = ClassCell(
+    "textrnn.cells.rg_lru.RGLRUCell",
+    equations=(
+        "iₜ = σ(W_i xₜ + b_i)",
+        "rₜ = σ(W_r xₜ + b_r)",
+        "aₜ = σ(Λ)^(8 rₜ)",
+        "hₜ = aₜ ⊙ hₜ₋₁ + √(1 − aₜ²) ⊙ (iₜ ⊙ xₜ)",
+    ),
+    states=("state",),
+    kind="P",
+    weights={"kernel": (2, "mn"), "bias": (2, "n"), "decay_logit": (1, "n"), "projection_kernel": (1, "mn")},
+    source=(
+        "De et al. 2024, Griffin: Mixing gated linear recurrences with local attention for efficient "
+        "language models"
+    ),
+)
+
+PUBLISHED: dict[str, GateSpec | ClassCell] = {
     "simple": SIMPLE,
     "lstm": LSTM,
     "lstm_peephole": LSTM_PEEPHOLE,
@@ -97,12 +159,12 @@ PUBLISHED: dict[str, GateSpec | type] = {
         output=_MODULATED,
         source="Krause et al. 2016, Multiplicative LSTM for sequence modelling",
     ),
-    "slstm": SLSTMCell,
+    "slstm": SLSTM,
     "indrnn": GateSpec(
         candidate=Gate("relu", reads=("input", "memory")),
         source="Li et al. 2018, Independently recurrent neural network",
     ),
-    "sru": SRUCell,
+    "sru": SRU,
     "qrnn": GateSpec(
         candidate=replace(_CONVOLVED, activation="tanh"),
         forget=_CONVOLVED,
@@ -117,10 +179,10 @@ PUBLISHED: dict[str, GateSpec | type] = {
         forget="1 - input",
         source="Feng et al. 2024, Were RNNs all we needed?",
     ),
-    "min_lstm": MinLSTMCell,
-    "rg_lru": RGLRUCell,
+    "min_lstm": MIN_LSTM,
+    "rg_lru": RG_LRU,
 }
-"""Name -> `GateSpec`, or the class of a cell. Shared kinds: see `GateSpec.kind`."""
+"""Name -> `GateSpec`, or `ClassCell` if no spec expresses it."""
 
 for _name, _cell in PUBLISHED.items():
     PUBLISHED[_name] = publish_cell(_name, _cell)

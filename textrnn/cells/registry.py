@@ -1,4 +1,6 @@
-"""The cells that have a name: the published ones, and those that a user adds."""
+"""Cells by name: the published ones, and those that a user registers."""
+
+from __future__ import annotations
 
 import dataclasses
 import difflib
@@ -8,38 +10,44 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import keras
-
-from textrnn.cells.base import Cell
+from textrnn.cells.class_cell import ClassCell
 from textrnn.cells.spec import GateSpec
 from textrnn.errors import InputError
 
-CellType = GateSpec | type[Cell]
+if TYPE_CHECKING:
+    from textrnn.cells.base import Cell
+
+CellType: TypeAlias = "GateSpec | type[Cell]"
 """What a name stands for: a declaration, or a class that is called with `units`."""
 
-_CELLS: dict[str, CellType] = {}
+Registered: TypeAlias = "GateSpec | ClassCell | type[Cell]"
+"""The same, with the published classes not imported yet."""
+
+_Registered = TypeVar("_Registered", bound=Registered)
+
+_CELLS: dict[str, Registered] = {}
 _PUBLISHED: set[str] = set()
 
 
-def register_cell(name: str, cell: CellType) -> CellType:
-    """Gives a cell a name, by which `GatedCell` and `RecurrentBackbone` know it in this program.
+def register_cell(name: str, cell: _Registered) -> _Registered:
+    """Give a cell a name, under which `GatedCell` and the backbones find it in this process.
 
-    A recipe is a program of its own: there the name is `--cell my_module:name`, and importing the module
-    registers it. A name given again stands for the new cell, as in a notebook that is run twice.
+    For a recipe, use `--cell my_module:name`, which imports the module and so registers the cell. Registering
+    a name again replaces the cell.
 
     Args:
         name: letters, digits and underscores.
-        cell: a `GateSpec`, which takes the name if it has none, or a subclass of `Cell` that is called with
-            `units` and with keywords of `keras.layers.Layer`. A class that is not yet registered with Keras
-            for saving is registered under the name of its module.
+        cell: a `GateSpec`, which takes the name if it has none; or a subclass of `Cell` that can be called
+            with `units` and the keyword arguments of `keras.layers.Layer`. The class is also registered with
+            Keras for saving, under the name of its module, unless it is already.
 
     Returns:
         The cell.
 
     Raises:
-        InputError: for the name of a published cell, for what is no name, and for what is no cell.
+        InputError: if the name is that of a published cell or is not valid, or if `cell` is not a cell.
 
     Example:
     >>> import textrnn
@@ -50,25 +58,26 @@ def register_cell(name: str, cell: CellType) -> CellType:
     'leaky_integrator'
     """
     if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
-        raise InputError(f"a cell cannot be called {name!r}: use letters, digits and underscores")
-    _check_cell(cell, f"register_cell({name!r}, ...)")
-    if name in _PUBLISHED and _CELLS[name] is not cell:
-        raise InputError(f"{name!r} is the name of a published cell: choose another one")
+        raise InputError(f"{name!r} is not a valid name of a cell: use letters, digits and underscores")
+    if not isinstance(cell, ClassCell):
+        _check_cell(cell, f"register_cell({name!r}, ...)")
+    if name in _PUBLISHED and find_cell(name) is not cell:
+        raise InputError(f"{name!r} is the name of a published cell: choose another name")
     if isinstance(cell, GateSpec) and cell.name == GateSpec.name:
         cell = dataclasses.replace(cell, name=name)
     _CELLS[name] = _saveable(cell)
     return cell
 
 
-def publish_cell(name: str, cell: CellType) -> CellType:
-    """As `register_cell`, for a name that nobody else can take."""
+def publish_cell(name: str, cell: _Registered) -> _Registered:
+    """Register a cell under a name that users cannot replace."""
     cell = register_cell(name, cell)
     _PUBLISHED.add(name)
     return cell
 
 
 def cell_names() -> list[str]:
-    """The names of all cells, the published ones in the order of their history.
+    """Return the names of all cells, the published ones first.
 
     Example:
     >>> from textrnn.cells import cell_names
@@ -78,16 +87,36 @@ def cell_names() -> list[str]:
     return list(_CELLS)
 
 
-def find_cell(cell: str | CellType | Mapping[str, Any]) -> CellType:
-    """What `GatedCell` and `--cell` take, as a `GateSpec` or a class.
+def look_up(cell: str | Registered | Mapping[str, Any]) -> Registered:
+    """Return what `find_cell` returns, but a published class as its `ClassCell`, which needs no Keras.
+
+    Example:
+    >>> from textrnn.cells.registry import look_up
+    >>> look_up("sru").states
+    ('memory',)
+    """
+    if isinstance(cell, str):
+        return _imported(cell) if ":" in cell else _named(cell)
+    if isinstance(cell, Mapping):
+        return GateSpec.from_config(cell)
+    return cell if isinstance(cell, ClassCell) else _check_cell(cell, "spec")
+
+
+def find_cell(cell: str | Registered | Mapping[str, Any]) -> CellType:
+    """Return a cell as a `GateSpec` or a class, from anything that `GatedCell` and `--cell` accept.
 
     Args:
-        cell: a registered name; `"module:attribute"`, where a Python module (also one in the current folder)
-            holds a `GateSpec` or a subclass of `Cell`, which is then registered with Keras for saving and
-            loading, or registers a cell of that name; a spec or a class; or what `GateSpec.get_config` gave.
+        cell: one of:
+
+            - a registered name;
+            - `"module:attribute"`: a `GateSpec` or a subclass of `Cell` in a Python module, which can be in
+              the current folder, or a name under which the module registers one. A class is also registered
+              with Keras for saving and loading;
+            - a `GateSpec`, a class, or a row of `PUBLISHED`;
+            - a config of `GateSpec.get_config`.
 
     Raises:
-        InputError: for anything else, with the names there are.
+        InputError: for anything else. The message suggests names.
 
     Example:
     >>> from textrnn.cells import find_cell
@@ -98,18 +127,15 @@ def find_cell(cell: str | CellType | Mapping[str, Any]) -> CellType:
     ...
     textrnn.errors.InputError: there is no cell called 'lstn'; did you mean lstm or ...
     """
-    if isinstance(cell, str):
-        return _imported(cell) if ":" in cell else _named(cell)
-    if isinstance(cell, Mapping):
-        return GateSpec.from_config(cell)
-    return _check_cell(cell, "spec")
+    found = look_up(cell)
+    return found.load() if isinstance(found, ClassCell) else found
 
 
 def gate_spec(name: str) -> GateSpec:
-    """The declaration of a named cell, to read or to vary with `dataclasses.replace`.
+    """Return the declaration of a named cell, for example to change it with `dataclasses.replace`.
 
     Raises:
-        InputError: for an unknown name, and for a cell that is a class because no declaration expresses it.
+        InputError: for an unknown name, and for a cell that is a class.
 
     Example:
     >>> import textrnn
@@ -119,48 +145,54 @@ def gate_spec(name: str) -> GateSpec:
     cell = _named(name)
     if isinstance(cell, GateSpec):
         return cell
-    raise InputError(f"{name} has no declaration: it is the class {cell.__module__}.{cell.__name__}")
+    class_name = cell.class_name if isinstance(cell, ClassCell) else f"{cell.__module__}.{cell.__name__}"
+    raise InputError(f"{name} is not declared by a GateSpec: it is the class {class_name}")
 
 
 def _named(name):
     if name in _CELLS:
         return _CELLS[name]
     close = difflib.get_close_matches(str(name).lower(), _CELLS, n=3)
-    hint = f"did you mean {' or '.join(close)}? " if close else f"there are {', '.join(_CELLS)}; "
+    hint = f"did you mean {' or '.join(close)}? " if close else f"the cells are {', '.join(_CELLS)}; "
     raise InputError(f"there is no cell called {name!r}; {hint}see `textrnn cells`")
 
 
 def _imported(reference):
-    """The cell that `module:attribute` names."""
+    """Return the cell that `module:attribute` names."""
     module_name, _, attribute = reference.partition(":")
     folder = os.getcwd()
-    # A script finds modules beside itself, and a person expects those in the folder where they stand.
+    # As for a script, modules in the current folder can be imported.
     if folder not in sys.path:
         sys.path.append(folder)
     try:
         module = importlib.import_module(module_name)
     except (ImportError, SyntaxError, TypeError, ValueError) as error:
         missing = getattr(error, "name", None) == module_name or not module_name
-        hint = ": write module:name, for a file module.py in this folder or an installed module"
+        hint = ": write module:name, where module is a file module.py in this folder or is installed"
         raise InputError(
             f"{reference!r}: cannot import {module_name!r} ({error}){hint if missing else ''}"
         ) from error
     cell = getattr(module, attribute, _CELLS.get(attribute))
     if cell is None:
         raise InputError(f"{reference!r}: {module_name} neither defines nor registers {attribute!r}")
-    return _saveable(_check_cell(cell, repr(reference)))
+    return cell if isinstance(cell, ClassCell) else _saveable(_check_cell(cell, repr(reference)))
 
 
 def _saveable(cell):
-    """The cell; a class can now be loaded, too: Keras imports no module because a file names it."""
-    if isinstance(cell, type) and keras.saving.get_registered_name(cell) == cell.__name__:
-        keras.saving.register_keras_serializable(cell.__module__)(cell)
+    """Register a class with Keras, so that saved models with it load, and return the cell."""
+    if isinstance(cell, type):
+        import keras
+
+        if keras.saving.get_registered_name(cell) == cell.__name__:
+            keras.saving.register_keras_serializable(cell.__module__)(cell)
     return cell
 
 
 def _check_cell(cell, what):
     if isinstance(cell, GateSpec):
         return cell
+    from textrnn.cells.base import Cell
+
     if not (isinstance(cell, type) and issubclass(cell, Cell)):
         raise InputError(
             f"{what} is {cell!r}: give a GateSpec, a subclass of textrnn.Cell, or the name of one"
@@ -172,6 +204,6 @@ def _check_cell(cell, what):
     except TypeError as error:
         raise InputError(
             f"{what} is the class {cell.__name__}, which cannot be called with units and dtype ({error}): "
-            "write `def __init__(self, units, **kwargs)`, and in it `super().__init__(**kwargs)`"
+            "define `__init__(self, units, **kwargs)` and call `super().__init__(**kwargs)` in it"
         ) from error
     return cell

@@ -6,25 +6,26 @@ import keras
 from keras import ops
 
 from textrnn.cells.base import LinearCell, project
+from textrnn.cells.published import RG_LRU
 from textrnn.cells.weights import WeightedCell, affine
 
 ROLES = ("input", "forget")
 SHARPNESS = 8.0
-"""The paper's c: a gate r of 1 forgets as SHARPNESS steps with σ(Λ) do."""
+"""The constant c of the paper: with r = 1, a step decays as SHARPNESS steps with σ(Λ)."""
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class RGLRUCell(WeightedCell, LinearCell):
-    """The real-gated linear recurrent unit: a leaky sum of gated inputs, whose leak the input can stop.
+    """The real-gated linear recurrent unit: a leaky sum of gated inputs, with a gate on the leak.
 
         i = σ(Wx + b), r = σ(Wx + b)
         a = σ(Λ)^(8r)
         h = a ⊙ h + √(1 − a²) ⊙ (i ⊙ x)
 
-    Weights: `kernel` `(features, 2 * units)` and `bias` `(2 * units,)` of the gates i and r, one block of
-    `units` columns each; Λ as `decay_logit` `(units,)`, drawn so that σ(Λ)^8 is uniform in [0.9, 0.999]; and
-    `projection_kernel` `(features, units)` only where `features` is not `units`: there x is W′x in the last
-    line. The one state is the output h.
+    Weights: `kernel` `(features, 2 * units)` and `bias` `(2 * units,)`, with one block of `units` columns for
+    each of the gates i and r; and Λ, the `decay_logit` `(units,)`, drawn so that σ(Λ)^8 is uniform in
+    [0.9, 0.999]. If `features` is not `units`, x is W′x in the last equation, with `projection_kernel`
+    `(features, units)`. The state is the output h.
 
     Source: De et al. 2024, Griffin: Mixing gated linear recurrences with local attention for efficient
     language models.
@@ -36,7 +37,7 @@ class RGLRUCell(WeightedCell, LinearCell):
             constraints of both, and the arguments of `keras.layers.Layer`.
 
     Raises:
-        InputError: for `units` that is not a positive whole number.
+        InputError: if `units` is not a positive integer.
 
     Example:
     >>> import numpy as np
@@ -47,20 +48,12 @@ class RGLRUCell(WeightedCell, LinearCell):
     (True, 1, 'P')
     """
 
-    equations = (
-        "iₜ = σ(W_i xₜ + b_i)",
-        "rₜ = σ(W_r xₜ + b_r)",
-        "aₜ = σ(Λ)^(8 rₜ)",
-        "hₜ = aₜ ⊙ hₜ₋₁ + √(1 − aₜ²) ⊙ (iₜ ⊙ xₜ)",
-    )
-    source = (
-        "De et al. 2024, Griffin: Mixing gated linear recurrences with local attention for efficient "
-        "language models"
-    )
+    equations = RG_LRU.equations
+    source = RG_LRU.source
     initializers: ClassVar = {"kernel": "lecun_normal", "bias": "zeros"}
 
     def build(self, input_shape):
-        """Makes the weights for inputs `(batch, features)`."""
+        """Create the weights for inputs `(batch, features)`."""
         features, columns = input_shape[-1], self.units * len(ROLES)
         self.kernel = self.new_weight("kernel", "kernel", (features, columns))
         self.bias = self.new_weight("bias", "bias", (columns,)) if self.use_bias else None
@@ -70,10 +63,10 @@ class RGLRUCell(WeightedCell, LinearCell):
         self.projection_kernel = self.new_projection(features)
 
     def projector(self):
-        """`project_inputs`: log a, and i ⊙ x, each `(..., units)`."""
+        """Return `project_inputs`, which gives log a and i ⊙ x, each `(..., units)`."""
         kernels, biases = self.blocks(self.kernel, ROLES), self.blocks(self.bias, ROLES)
         projection = self.blocks(self.projection_kernel, ["input"])
-        # In the weight's own dtype: half precision would lose Λ, whose softplus is about e^−Λ.
+        # In the dtype of the variable: in half precision softplus(−Λ) ≈ e^−Λ would be inaccurate.
         log_decay = ops.cast(-SHARPNESS * ops.softplus(-self.decay_logit.value), self.compute_dtype)
 
         def project_inputs(x):
@@ -85,24 +78,23 @@ class RGLRUCell(WeightedCell, LinearCell):
         return project_inputs
 
     def coefficients(self, projected, weights):
-        """a, and √(1−a²) ⊙ i ⊙ x, in the dtype of `projected`.
+        """Return a and √(1−a²) ⊙ i ⊙ x, in the dtype of `projected`.
 
-        The first projection is log a rather than a, so that whoever accumulates in another dtype than the
-        compute dtype can cast before: an a close to 1 is 1 in half precision.
+        The first projection is log a instead of a, so that it can be cast to a wider dtype first: an a close
+        to 1 rounds to 1 in half precision.
         """
         log_decay, written = projected
         return ops.exp(log_decay), _root(-ops.expm1(2.0 * log_decay)) * written
 
 
 def _root(x):
-    """√x, whose gradient at 0 is 0 rather than infinite."""
-    # Two `where`: infinity would come back as NaN from the branch that is not taken.
+    """Return √x, with a gradient of 0 at 0 instead of infinity."""
+    # The inner `where` avoids an infinite gradient in the branch that is not taken, which would give NaN.
     positive = x > 0
     return ops.where(positive, ops.sqrt(ops.where(positive, x, ops.ones_like(x))), ops.zeros_like(x))
 
 
 def _initial_decay_logit(shape, dtype=None):
-    """Λ such that σ(Λ)^8 is uniform in [0.9, 0.999], as the paper writes. (RecurrentGemma draws σ(Λ) itself
-    from that range, with a uniform square, and keeps −Λ.)"""
+    """Draw Λ so that σ(Λ)^8 is uniform in [0.9, 0.999], as in the paper. RecurrentGemma's code differs."""
     log_decay = ops.log(keras.initializers.RandomUniform(0.9, 0.999)(shape, dtype=dtype)) / SHARPNESS
     return log_decay - ops.log(-ops.expm1(log_decay))

@@ -7,19 +7,20 @@ import keras
 import numpy as np
 from keras import ops
 
+from textrnn.cells.published import SLSTM
 from textrnn.cells.weights import WeightedCell, affine, check_size, gate_by_gate
 from textrnn.errors import InputError
 
 ROLES = ("input", "forget", "candidate", "output")
 
 INITIAL_STABILISER = -3e4
-"""Where m starts: below every pre-activation, so that the first step writes with weight 1 and what was
-before has weight 0. Finite, and so in float16 too: −∞ − (−∞) would be NaN."""
+"""The initial value of m. It is below all pre-activations, so that the first step writes with weight 1 and
+the initial memory has weight 0; and finite, also in float16, since −∞ − (−∞) is NaN."""
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class SLSTMCell(WeightedCell):
-    """The scalar LSTM of xLSTM: an exponential input gate, and an average of what was written as memory.
+    """The scalar LSTM of xLSTM: an exponential input gate, and a memory that is a weighted average.
 
         ĩ = Wx + Uh + b, f = σ(Wx + Uh + b), z = tanh(Wx + Uh + b), o = σ(Wx + Uh + b)
         m = max(log f + m, ĩ)
@@ -28,27 +29,28 @@ class SLSTMCell(WeightedCell):
         n = f′ ⊙ n + i′
         h = o ⊙ c / n
 
-    m only keeps the exponentials in range: c/n is the same whatever it is. U is block-diagonal: each of
-    `num_heads` parts of the units mixes with itself alone.
+    m keeps the exponentials in range and does not change c/n. U is block-diagonal: the units of each of the
+    `num_heads` heads read only one another.
 
     Weights, in blocks of `units` columns in the order input, forget, candidate, output: `kernel`
-    `(features, 4 * units)`; `recurrent_kernel` `(units / num_heads, 4 * units)`, in each block the heads from
-    left to right; `bias` `(4 * units,)`. With one head they have the shapes of an LSTM's. The states are
-    h, c, n and m, the first three 0 at first and the last `INITIAL_STABILISER`.
+    `(features, 4 * units)`; `recurrent_kernel` `(units / num_heads, 4 * units)`, with the heads side by side
+    in each block; `bias` `(4 * units,)`. With one head they have the shapes of an LSTM. The states are h, c
+    and n, which start at 0, and m, which starts at `INITIAL_STABILISER`.
 
     Source: Beck et al. 2024, xLSTM: Extended long short-term memory.
 
     Args:
         units: the size of the output and of each state.
-        num_heads: how many parts the units have; a divisor of `units`.
+        num_heads: the number of heads, a divisor of `units`.
         use_bias: whether gates have biases.
-        **kwargs: `kernel_initializer` ("glorot_uniform"), `recurrent_initializer` ("orthogonal", for each
-            block of each gate on its own), `bias_initializer` ("zeros"; the forget gate's biases start at 3
-            to 6 in equal steps across each head), the regularizers and constraints of each, and the
-            arguments of `keras.layers.Layer`.
+        **kwargs: `kernel_initializer` ("glorot_uniform"); `recurrent_initializer` ("orthogonal", applied to
+            each head of each gate separately); `bias_initializer` ("zeros"; the biases of the forget gate
+            start at values spaced evenly from 3 to 6 in each head); the regularizers and constraints of each;
+            and the arguments of `keras.layers.Layer`.
 
     Raises:
-        InputError: for `units` that is not a positive whole number, or not a multiple of `num_heads`.
+        InputError: if `units` or `num_heads` is not a positive integer, or `units` is not a multiple of
+            `num_heads`.
 
     Example:
     >>> import numpy as np
@@ -59,20 +61,9 @@ class SLSTMCell(WeightedCell):
     (True, 4, 'S')
     """
 
-    equations = (
-        "ĩₜ = W_i xₜ + U_i hₜ₋₁ + b_i",
-        "fₜ = σ(W_f xₜ + U_f hₜ₋₁ + b_f)",
-        "zₜ = tanh(W_z xₜ + U_z hₜ₋₁ + b_z)",
-        "oₜ = σ(W_o xₜ + U_o hₜ₋₁ + b_o)",
-        "mₜ = max(log fₜ + mₜ₋₁, ĩₜ)",
-        "i′ₜ = exp(ĩₜ − mₜ)",
-        "f′ₜ = exp(log fₜ + mₜ₋₁ − mₜ)",
-        "cₜ = f′ₜ ⊙ cₜ₋₁ + i′ₜ ⊙ zₜ",
-        "nₜ = f′ₜ ⊙ nₜ₋₁ + i′ₜ",
-        "hₜ = oₜ ⊙ cₜ / nₜ",
-    )
-    source = "Beck et al. 2024, xLSTM: Extended long short-term memory"
-    state_names = ("state", "memory", "normaliser", "stabiliser")
+    equations = SLSTM.equations
+    source = SLSTM.source
+    state_names = SLSTM.states
     initializers: ClassVar = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
 
     def __init__(self, units: int, num_heads: int = 1, **kwargs):
@@ -80,7 +71,7 @@ class SLSTMCell(WeightedCell):
         self.num_heads = check_size("num_heads", num_heads)
         if self.units % self.num_heads:
             raise InputError(
-                f"units is {self.units}, which {self.num_heads} heads cannot share: give a multiple"
+                f"units is {self.units}, not a multiple of num_heads, which is {self.num_heads}: change either"
             )
 
     @property
@@ -90,11 +81,11 @@ class SLSTMCell(WeightedCell):
 
     @property
     def zoneout_groups(self):
-        """c, n and m only make sense together."""
+        """One group for h, and one for c, n and m, which belong together."""
         return [0, 1, 1, 1]
 
     def average_states(self, old, new, rates):
-        """What c and n stand for, c·exp(m) and n·exp(m), is averaged; m is the scale of the result."""
+        """Average h, and c·exp(m) and n·exp(m), which c and n stand for; the new m is a common scale."""
         h, *_ = super().average_states(old[:1], new[:1], rates[:1])
         rate = rates[1]
         if not rate:
@@ -106,12 +97,12 @@ class SLSTMCell(WeightedCell):
         return [h, c, n, m]
 
     def get_initial_state(self, batch_size=None):
-        """h, c and n: zeros; m: `INITIAL_STABILISER`. Each `(batch_size, units)`."""
+        """Return zeros for h, c and n, and `INITIAL_STABILISER` for m, each `(batch_size, units)`."""
         *zeros, m = super().get_initial_state(batch_size)
         return [*zeros, ops.full_like(m, INITIAL_STABILISER)]
 
     def build(self, input_shape):
-        """Makes the weights for inputs `(batch, features)`."""
+        """Create the weights for inputs `(batch, features)`."""
         columns = self.units * len(ROLES)
         self.kernel = self.new_weight("kernel", "kernel", (input_shape[-1], columns))
         self.recurrent_kernel = self.new_weight(
@@ -123,7 +114,7 @@ class SLSTMCell(WeightedCell):
         self.bias = self.new_weight("bias", "bias", (columns,), self._initial_bias) if self.use_bias else None
 
     def projector(self):
-        """`project_inputs`: W·x + b of each gate, `(..., units)`, in the order of their weights."""
+        """Return `project_inputs`, which gives W·x + b of each gate, `(..., units)`, in their order."""
         kernels, biases = self.blocks(self.kernel, ROLES), self.blocks(self.bias, ROLES)
 
         def project_inputs(x):
@@ -132,7 +123,7 @@ class SLSTMCell(WeightedCell):
         return project_inputs
 
     def step(self, projected, states, dot, weights):
-        """One step: see the class."""
+        """Compute one step: the equations of the class."""
         h, c, n, m = states
         heads = ops.split(h, self.num_heads, axis=-1)
 
@@ -154,20 +145,17 @@ class SLSTMCell(WeightedCell):
 
     @property
     def recurrent_kernels(self):
-        """`<role>/<head>`: the block `(units / num_heads, units / num_heads)` of U of that gate and head."""
-        # Blocks, rather than the block-diagonal matrices `(units, units)` made of them: forward and backward
-        # with 4 heads of 64 units on 2 cores, 64 steps of 32 rows, take 49 ms (dense: 49) on TensorFlow, 40
-        # (51) with XLA, 48 (63) on JAX.
+        """The block `(units / num_heads, units / num_heads)` of U for each gate and head, `<role>/<head>`."""
+        # As fast as one dense product a gate on TensorFlow, and faster with XLA and on JAX.
         names = [f"{role}/{head}" for role in ROLES for head in range(self.num_heads)]
         return self.blocks(self.recurrent_kernel, names)
 
     def get_config(self):
-        """The constructor's arguments, as JSON can hold them."""
+        """Return the constructor's arguments."""
         return super().get_config() | {"num_heads": self.num_heads}
 
     def _initial_bias(self, shape, dtype=None):
-        # xLSTM's code offers this start ("small_init") and one that depends on how deep in the network the
-        # cell is, which a cell does not know.
+        # xLSTM's "small_init". Its other choice depends on the depth of the layer, unknown to a cell.
         forget = np.tile(np.linspace(3.0, 6.0, self.units // self.num_heads), self.num_heads)
         first, _, *others = ops.split(self.bias_initializer(shape, dtype=dtype), len(ROLES))
         return ops.concatenate([first, ops.cast(forget, first.dtype), *others])

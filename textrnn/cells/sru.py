@@ -1,4 +1,4 @@
-"""SRU: a recurrence without a recurrent matrix, and a highway past it."""
+"""SRU: elementwise gates without a recurrent matrix, and a highway connection."""
 
 import math
 from typing import ClassVar
@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from textrnn.cells.base import project
+from textrnn.cells.published import SRU
 from textrnn.cells.weights import WeightedCell, affine
 
 GATES = ("forget", "reset")
@@ -15,31 +16,31 @@ ROLES = (*GATES, "candidate")
 
 @keras.saving.register_keras_serializable("textrnn")
 class SRUCell(WeightedCell):
-    """The simple recurrent unit: gates look at the memory elementwise, and the input passes by on a highway.
+    """The simple recurrent unit: gates that read the memory elementwise, and a highway for the input.
 
         f = σ(Wx + v ⊙ c + b), r = σ(Wx + v ⊙ c + b)
         c = f ⊙ c + (1 − f) ⊙ Wx
         h = r ⊙ c + (1 − r) ⊙ αx
 
-    Both gates see the memory of t−1. α = √(1 + 2e^b), with b the `highway_bias`, keeps the variance of what
-    passes through a stack of these.
+    Both gates read the memory at t−1. α = √(1 + 2e^b), with b the `highway_bias`, preserves the variance of
+    the input in a stack of SRUs.
 
     Weights, in blocks of `units` columns: `kernel` `(features, 3 * units)` of f, r and the candidate; `bias`
-    and `peephole` (v) `(2 * units,)` of f and r; and `projection_kernel` `(features, units)` only where
-    `features` is not `units`: there x is W′x in the last line. The one state is the memory c.
+    and `peephole` (v) `(2 * units,)` of f and r. If `features` is not `units`, x is W′x in the last equation,
+    with `projection_kernel` `(features, units)`. The state is the memory c.
 
     Source: Lei et al. 2018, Simple recurrent units for highly parallelizable recurrence.
 
     Args:
         units: the size of the output and of the state.
-        highway_bias: where the bias of r starts; a negative one lets more of the input pass.
+        highway_bias: the initial bias of r. If negative, more of the input passes at first.
         use_bias: whether gates have biases.
         **kwargs: `kernel_initializer` ("lecun_uniform": the paper's ±√(3/features)), `peephole_initializer`
             (uniform, of variance 1/2), `bias_initializer` (of f; "zeros"), the regularizers and constraints
             of each, and the arguments of `keras.layers.Layer`.
 
     Raises:
-        InputError: for `units` that is not a positive whole number.
+        InputError: if `units` is not a positive integer.
 
     Example:
     >>> import numpy as np
@@ -50,17 +51,12 @@ class SRUCell(WeightedCell):
     (True, 1, 'D')
     """
 
-    equations = (
-        "fₜ = σ(W_f xₜ + v_f ⊙ cₜ₋₁ + b_f)",
-        "rₜ = σ(W_r xₜ + v_r ⊙ cₜ₋₁ + b_r)",
-        "cₜ = fₜ ⊙ cₜ₋₁ + (1 − fₜ) ⊙ W xₜ",
-        "hₜ = rₜ ⊙ cₜ + (1 − rₜ) ⊙ α xₜ",
-    )
-    source = "Lei et al. 2018, Simple recurrent units for highly parallelizable recurrence"
-    state_names = ("memory",)
+    equations = SRU.equations
+    source = SRU.source
+    state_names = SRU.states
     initializers: ClassVar = {
         "kernel": "lecun_uniform",
-        # As the authors' implementation draws it; the paper leaves it open.
+        # As in the authors' implementation. The paper does not say.
         "peephole": {
             "class_name": "RandomUniform",
             "config": {"minval": -math.sqrt(1.5), "maxval": math.sqrt(1.5)},
@@ -73,7 +69,7 @@ class SRUCell(WeightedCell):
         self.highway_bias = float(highway_bias)
 
     def build(self, input_shape):
-        """Makes the weights for inputs `(batch, features)`."""
+        """Create the weights for inputs `(batch, features)`."""
         features, gates = input_shape[-1], self.units * len(GATES)
         self.kernel = self.new_weight("kernel", "kernel", (features, self.units * len(ROLES)))
         self.bias = self.new_weight("bias", "bias", (gates,), self._initial_bias) if self.use_bias else None
@@ -81,10 +77,10 @@ class SRUCell(WeightedCell):
         self.projection_kernel = self.new_projection(features)
 
     def projector(self):
-        """`project_inputs`: W·x + b of f, of r, W·x, and αx, each `(..., units)`."""
+        """Return `project_inputs`, which gives W·x + b of f and of r, W·x, and αx, each `(..., units)`."""
         kernels, biases = self.blocks(self.kernel, ROLES), self.blocks(self.bias, GATES)
         projection = self.blocks(self.projection_kernel, ["highway"])
-        # A constant: of the initial bias, whatever r learns afterwards.
+        # A constant that depends on the initial bias, not on the learned one.
         scale = math.sqrt(1 + 2 * math.exp(self.highway_bias))
 
         def project_inputs(x):
@@ -95,7 +91,7 @@ class SRUCell(WeightedCell):
         return project_inputs
 
     def step(self, projected, states, dot, weights):
-        """One step: see the class."""
+        """Compute one step: the equations of the class."""
         forget, reset, candidate, highway = projected
         (memory,) = states
         f = ops.sigmoid(forget + weights["peephole/forget"] * memory)
@@ -105,17 +101,17 @@ class SRUCell(WeightedCell):
 
     @property
     def recurrent_kernels(self):
-        """None: nothing reads the state through a matrix."""
+        """Empty: no gate reads the state through a matrix."""
         return {}
 
     @property
     def elementwise_weights(self):
-        """For each gate v `(units,)`: `peephole/forget` and `peephole/reset`."""
+        """The vectors v `(units,)`: `peephole/forget` and `peephole/reset`."""
         peepholes = self.blocks(self.peephole, GATES)
         return {f"peephole/{role}": weight for role, weight in peepholes.items()}
 
     def get_config(self):
-        """The constructor's arguments, as JSON can hold them."""
+        """Return the constructor's arguments."""
         return super().get_config() | {"highway_bias": self.highway_bias}
 
     def _initial_bias(self, shape, dtype=None):

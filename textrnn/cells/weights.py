@@ -1,4 +1,4 @@
-"""What cells share about their weights: the arguments that say how they start, and their blocks of gates."""
+"""Shared code for the weights of cells: initializer arguments, and blocks of gates."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +13,10 @@ from textrnn.errors import InputError
 
 
 def check_size(name: str, size: int) -> int:
-    """The size as an int, if it is one and positive.
+    """Return the size as an int.
 
     Raises:
-        InputError: otherwise.
+        InputError: if it is not a positive integer.
 
     Example:
     >>> from textrnn.cells.weights import check_size
@@ -24,12 +24,12 @@ def check_size(name: str, size: int) -> int:
     8
     """
     if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size <= 0:
-        raise InputError(f"{name} is {size!r}: give a positive whole number")
+        raise InputError(f"{name} is {size!r}: give a positive integer")
     return int(size)
 
 
 def blocks(weight: Tensor | None, names: Sequence[str], dtype: str) -> dict[str, Tensor]:
-    """A weight in `dtype`, split along its last axis into one contiguous block a name; of None, no blocks.
+    """Split a weight along its last axis into one block for each name, in `dtype`. None has no blocks.
 
     Example:
     >>> from keras import ops
@@ -45,7 +45,7 @@ def blocks(weight: Tensor | None, names: Sequence[str], dtype: str) -> dict[str,
 
 
 def gate_by_gate(initializer: Callable, count: int) -> Callable:
-    """An initializer that draws `count` equal blocks of the last axis independently of one another.
+    """Return an initializer that draws `count` equal blocks of the last axis independently.
 
     Example:
     >>> import keras
@@ -66,20 +66,20 @@ def gate_by_gate(initializer: Callable, count: int) -> Callable:
 
 
 def _reseeded(initializer, index):
-    """The initializer for the block of that index: Keras's give the same values whenever they are called."""
+    """The initializer of one block: one of Keras returns the same values each time it is called."""
     config = initializer.get_config() if hasattr(initializer, "get_config") else {}
     seed = config.get("seed")
-    if index == 0 or "seed" not in config or isinstance(seed, dict):  # a generator moves on by itself
+    if index == 0 or "seed" not in config or isinstance(seed, dict):  # a seed generator advances by itself
         return initializer
     return initializer.__class__.from_config(config | {"seed": None if seed is None else seed + index})
 
 
 class WeightedCell(Cell):
-    """A cell of `units`, with the arguments for its weights that Keras's cells have.
+    """Base class of cells with `units` and with the arguments for weights that Keras's cells have.
 
-    A subclass says in `initializers` which families of weights it has and how each starts unless told
-    otherwise. For each family its users can give `<family>_initializer`, `<family>_regularizer` and
-    `<family>_constraint`. It defines `build`, with `new_weight` for each weight, and `projector`.
+    A subclass lists its families of weights with their default initializers in `initializers`. Each family
+    adds the arguments `<family>_initializer`, `<family>_regularizer` and `<family>_constraint`. The subclass
+    defines `build`, which calls `new_weight` for each weight, and `projector`.
 
     Args:
         units: the size of the output and of each state.
@@ -87,7 +87,7 @@ class WeightedCell(Cell):
         **kwargs: the arguments of the families, and those of `keras.layers.Layer` (`name`, `dtype`, ...).
 
     Raises:
-        InputError: for `units` that is not a positive whole number.
+        InputError: if `units` is not a positive integer.
 
     Example:
     >>> from textrnn.cells.min_lstm import MinLSTMCell
@@ -96,13 +96,13 @@ class WeightedCell(Cell):
     """
 
     equations: ClassVar[tuple[str, ...]]
-    """The lines of a step, to be read by people."""
+    """The equations of a step, one string each."""
 
     source: ClassVar[str]
     """The paper."""
 
     initializers: ClassVar[Mapping[str, Any]] = {"kernel": "glorot_uniform", "bias": "zeros"}
-    """The families of weights and the initializer of each."""
+    """The families of weights, each with its default initializer."""
 
     def __init__(self, units: int, use_bias: bool = True, **kwargs):
         units = check_size("units", units)
@@ -115,7 +115,7 @@ class WeightedCell(Cell):
 
     @classmethod
     def _options(cls):
-        """The arguments of the families: name -> (the Keras module that looks them up, the default)."""
+        """The arguments of the families: name -> (the Keras module that resolves it, the default)."""
         return {
             f"{family}_{option}": (module, default)
             for family, initializer in cls.initializers.items()
@@ -137,9 +137,8 @@ class WeightedCell(Cell):
         return self.units
 
     def new_weight(self, family: str, name: str, shape: Sequence[int], initializer: Callable | None = None):
-        """A new weight of a family; `initializer` in the place of the family's."""
-        # Variables are cast where they are read, not by Keras's autocast: a layer over time reads them
-        # outside this layer's `call`, where another layer's policy would be in force.
+        """Add a weight of a family and return it. `initializer` replaces that of the family."""
+        # No autocast: a layer over time reads the weights outside this layer's `call`, under another policy.
         return self.add_weight(
             shape=shape,
             name=name,
@@ -150,26 +149,25 @@ class WeightedCell(Cell):
         )
 
     def new_projection(self, features: int):
-        """The kernel that takes inputs to the width `units` where a paper uses them at that width; None where
-        they have it already."""
+        """Add a kernel that projects inputs to `units` and return it; None if they have that width."""
         if features == self.units:
             return None
         return self.new_weight("kernel", "projection_kernel", (features, self.units))
 
     def blocks(self, weight: Tensor | None, names: Sequence[str]) -> dict[str, Tensor]:
-        """The weight in the compute dtype, by name of the block."""
+        """Split a weight into blocks by name, in the compute dtype."""
         return blocks(weight, names, self.compute_dtype)
 
     def project_inputs(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What `projector` gives, of x."""
+        """Return everything that depends on the input alone; see `projector`."""
         return self.projector()(x)
 
     @abc.abstractmethod
     def projector(self) -> Callable[[Tensor], tuple[Tensor, ...]]:
-        """`project_inputs` as a function that has read the weights already."""
+        """Return `project_inputs` as a function that has already read the weights."""
 
     def get_config(self):
-        """The constructor's arguments, as JSON can hold them."""
+        """Return the constructor's arguments."""
         options = {
             option: keras.saving.serialize_keras_object(getattr(self, option)) for option in self._options()
         }
@@ -177,7 +175,7 @@ class WeightedCell(Cell):
 
 
 def affine(x: Tensor, kernels: Mapping[str, Tensor], biases: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """W·x + b by name of the gate, without b where a gate has none.
+    """Return W·x + b for each gate by name. A gate without a bias adds none.
 
     Args:
         x: `(..., features)`.

@@ -8,12 +8,15 @@ def cells(name: str | None = None, markdown: bool = False):
     """Print the table of all cells, or one cell: its equations, states, parameters and paper.
 
     Args:
-        name: A cell's name, or module:attribute for one of your own. Default: the table of all.
+        name: A cell's name, or module:attribute for your own. Default: the table of all.
         markdown: Print the reference page of all cells, as in docs/cells.md.
     """
-    with native_messages_hidden():
-        from textrnn.cells import describe
-    expect(not (name and markdown), "--markdown prints all cells: leave out the name")
+    from textrnn.cells import describe, find_cell
+
+    expect(not (name and markdown), "--markdown prints all cells: remove the name")
+    if name and ":" in name:
+        with native_messages_hidden():  # the module may import TensorFlow
+            find_cell(name)
     if markdown:
         print(describe.page(), end="")
     else:

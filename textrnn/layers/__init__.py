@@ -1,5 +1,6 @@
 """Layers that run cells over time, stacks of them, attention, pooling and regularisers."""
 
+from textrnn.cells import gated as _gated  # noqa: F401  Keras then knows the cells, so saved models load.
 from textrnn.layers.activation_regularization import (
     ActivationRegularization,
     TemporalActivationRegularization,

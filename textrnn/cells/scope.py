@@ -1,0 +1,66 @@
+"""Where the expressions of a cell are computed: the names known so far, and the operations of Keras."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+from keras import ops
+
+from textrnn.cells.base import Tensor, at_least_float32
+from textrnn.cells.expressions import Expression, Name
+
+EPSILON = 1e-5
+"""Added to the variance in layer normalisation."""
+
+
+class Scope(dict):
+    """The values of names, `Name` -> tensor. A name that is not there yet is computed when it is asked for.
+
+    Args:
+        known: the names whose values are given.
+        definitions: the expressions of the others.
+        multiply: `multiply(kernel, x)` multiplies x by a kernel; a third argument is added to the product.
+        weights: the weights that expressions use elementwise, by `Weight.key`.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[Expression, Tensor],
+        definitions: Mapping[Name, Expression],
+        multiply: Callable[..., Tensor],
+        weights: Mapping[str, Tensor],
+    ):
+        super().__init__(known)
+        self.definitions, self.multiply, self.weights = definitions, multiply, weights
+
+    def __missing__(self, key):
+        value = self[key] = self.definitions.get(key, key).run(self)
+        return value
+
+    def activate(self, name: str, x: Tensor) -> Tensor:
+        """Return the activation of that name of x."""
+        return activate(name, x)
+
+    def layer_normalise(
+        self, values: Sequence[Tensor], gains: Sequence[Tensor], shifts: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Layer-normalise all values as one vector, in float32 or wider."""
+        dtype, count = values[0].dtype, len(values)
+        exact = [ops.cast(value, at_least_float32(value)) for value in values]
+        mean = sum_of([ops.mean(value, axis=-1, keepdims=True) for value in exact]) / count
+        centred = [value - mean for value in exact]
+        squares = [ops.mean(ops.square(value), axis=-1, keepdims=True) for value in centred]
+        scale = ops.rsqrt(sum_of(squares) / count + EPSILON)
+        return [
+            ops.cast(value * scale, dtype) * gain + shift
+            for value, gain, shift in zip(centred, gains, shifts, strict=True)
+        ]
+
+
+def activate(name: str | None, x: Tensor) -> Tensor:
+    """Return the activation of that name of x; x itself for None."""
+    return x if name in (None, "linear") else keras.activations.get(name)(x)
+
+
+def sum_of(terms: Sequence[Tensor]) -> Tensor:
+    """Return the sum, without a zero to start from."""
+    return sum(terms[1:], terms[0])
