@@ -1,6 +1,7 @@
-"""The starter phrases: right French, one translation for each phrase, and none in both parts."""
+"""The starter phrases: correct French, one translation per phrase, no overlap of training and test data."""
 
 import collections
+import functools
 import random
 import re
 
@@ -85,7 +86,7 @@ IN_ENGLISH = {
     120_012: "one hundred and twenty thousand and twelve",
     999_999: "nine hundred and ninety-nine thousand nine hundred and ninety-nine",
 }
-TIMES = {  # by the hour and the minute, read off a clock with hands and one with digits
+TIMES = {  # all ways to say an hour and a minute, as read from a dial and from a digital clock
     (0, 0): {"midnight": "minuit"},
     (0, 1): {"one minute past midnight": "minuit une", "twelve oh one at night": "minuit une"},
     (0, 30): {"half past midnight": "minuit et demi", "twelve thirty at night": "minuit trente"},
@@ -136,7 +137,7 @@ TIMES = {  # by the hour and the minute, read off a clock with hands and one wit
         "eleven thirty-one at night": "onze heures trente et une du soir",
     },
 }
-DATES = {  # the weekdays are those of printed calendars
+DATES = {  # weekdays from printed calendars
     "on the third of March nineteen eighty-four": "le trois mars mille neuf cent quatre-vingt-quatre",
     "March the third, nineteen eighty-four": "le trois mars mille neuf cent quatre-vingt-quatre",
     "Thursday, November the ninth, nineteen eighty-nine": (
@@ -176,18 +177,21 @@ NUMBERS = {
 
 
 @pytest.fixture(scope="module")
-def parts():
+def splits():
     return starter_phrases()
 
 
-def said(kind):
-    """What a hundred thousand draws say, with all translations."""
-    drawn = collections.defaultdict(set)
+@functools.cache
+def drawn(kind, years=phrases._YEARS):
+    """A hundred thousand draws: the English phrases, each with all its translations."""
+    translations = collections.defaultdict(set)
     source = random.Random(1)
-    for _ in range(100_000):
-        english, french = phrases._KINDS[kind](source)
-        drawn[english].add(french)
-    return drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phrases, "_YEARS", years)
+        for _ in range(100_000):
+            english, french = phrases._KINDS[kind](source)
+            translations[english].add(french)
+    return translations
 
 
 @pytest.mark.parametrize("n", IN_FRENCH)
@@ -201,71 +205,74 @@ def test_numbers_in_english(n):
 
 
 @pytest.mark.parametrize("name", [number_in_english, number_in_french])
-def test_no_two_numbers_are_said_alike(name):
+def test_different_numbers_have_different_words(name):
     numbers = [*range(10_000), *range(10_000, 1_000_000, 97)]
     assert len({name(n) for n in numbers}) == len(numbers)
 
 
 @pytest.mark.parametrize("name", [number_in_english, number_in_french])
 @pytest.mark.parametrize("n", [-1, 1_000_000])
-def test_other_numbers_are_refused(name, n):
-    with pytest.raises(InputError, match=f"{n} cannot be put into words: .* from 0 to 999,999"):
+def test_numbers_out_of_range_are_refused(name, n):
+    with pytest.raises(InputError, match=f"{n} cannot be written in words: .* from 0 to 999,999"):
         name(n)
 
 
 @pytest.mark.parametrize("time", TIMES, ids=str)
-def test_a_time_is_said_in_these_ways_and_no_others(time):
+def test_a_time_is_said_in_exactly_these_ways(time):
     source = random.Random(0)
     ways = [phrases._time_by_hand, phrases._time_by_digits]
     assert dict(way(source, *time) for way in ways for _ in range(30)) == TIMES[time]
 
 
-@pytest.mark.parametrize("kind", [NUMBERS, DATES, PRICES], ids=["number", "date", "price"])
-def test_phrases_are_translated_as_one_would(kind, request, monkeypatch):
-    monkeypatch.setattr(phrases, "_YEARS", [1700, 1789, 1801, 1980, 1984, 1989, 2000, 2009, 2021])
-    drawn = said(request.node.callspec.id)
-    assert {english: drawn[english] for english in kind} == {
-        english: {french} for english, french in kind.items()
+@pytest.mark.parametrize(
+    ("kind", "phrases_of_kind"),
+    [("number", NUMBERS), ("date", DATES), ("price", PRICES)],
+    ids=["number", "date", "price"],
+)
+def test_phrases_are_translated_correctly(kind, phrases_of_kind):
+    years = (1700, 1789, 1801, 1980, 1984, 1989, 2000, 2009, 2021)  # few, so that each date is drawn
+    found = drawn(kind, years) if kind == "date" else drawn(kind)
+    assert {english: found[english] for english in phrases_of_kind} == {
+        english: {french} for english, french in phrases_of_kind.items()
     }
 
 
 @pytest.mark.parametrize("kind", ["number", "date", "time", "price"])
 def test_a_phrase_has_one_translation(kind):
-    drawn = said(kind)
-    assert len(drawn) > 8_000
-    assert all(len(translations) == 1 for translations in drawn.values())
+    assert len(drawn(kind)) > 8_000
+    assert all(len(translations) == 1 for translations in drawn(kind).values())
 
 
-def test_no_phrase_is_in_both_parts_or_twice(parts):
-    train, test = parts
+def test_no_phrase_repeats_in_or_between_the_splits(splits):
+    train, test = splits
     assert repeated_pairs(train, test) == []
     assert len({pair.source for pair in (*train, *test)}) == len(train) + len(test)
     assert len({pair.origin for pair in (*train, *test)}) == len(train) + len(test)
 
 
-def test_both_parts_hold_as_many_of_each_kind(parts):
-    for part, count in zip(parts, (12_000, 1_000), strict=True):
+def test_both_splits_have_equal_shares_of_each_kind(splits):
+    for split, count in zip(splits, (12_000, 1_000), strict=True):
         kinds = collections.Counter(
-            re.fullmatch(r"starter phrases, (\w+) \d+", pair.origin)[1] for pair in part
+            re.fullmatch(r"starter phrases, (\w+) \d+", pair.origin)[1] for pair in split
         )
         assert kinds == dict.fromkeys(["number", "date", "time", "price"], count // 4)
 
 
-def test_every_word_to_measure_on_is_trained_on_more_than_once(parts):
+def test_every_word_of_the_test_split_is_frequent_in_the_training_split(splits):
     for side in ("source", "target"):
         words = [
-            collections.Counter(word for pair in part for word in re.findall(r"[\w']+", getattr(pair, side)))
-            for part in parts
+            collections.Counter(word for pair in split for word in re.findall(r"[\w']+", getattr(pair, side)))
+            for split in splits
         ]
         assert min(words[0][word] for word in words[1]) >= 5
 
 
-def test_the_phrases_are_the_same_by_seed(parts):
-    assert starter_phrases() == parts
-    assert starter_phrases(seed=1) != parts
+def test_the_phrases_are_determined_by_the_seed(splits):
+    assert starter_phrases() == splits
+    assert starter_phrases(seed=1) != splits
 
 
-def test_a_phrase_is_nothing_but_words(parts):
-    for pair in (*parts[0], *parts[1]):
+def test_a_phrase_consists_of_words(splits):
+    for pair in (*splits[0], *splits[1]):
         assert re.fullmatch(r"[A-Za-z]+((, |[ '-])[A-Za-z]+)*", pair.source)
         assert re.fullmatch(r"[a-zàéèûô]+([ '-][a-zàéèûô]+)*", pair.target)

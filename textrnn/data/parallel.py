@@ -302,8 +302,8 @@ def _texts_in_other_scripts(texts: dict[int, str], noun: str, file: str) -> list
                 found[number] = script
     if not found:
         return []
-    where = f"{file}, {_lines(list(found), list(found.values()))}"
-    return [f"{_count(len(found), noun)} in another script than {usual}: {where}"]
+    listed = _lines(list(found), list(found.values()))
+    return [f"{_count(len(found), noun)} in another script than {usual}: {file}, {listed}"]
 
 
 def _scripts(characters: collections.Counter) -> collections.Counter:

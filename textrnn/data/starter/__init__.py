@@ -1,4 +1,4 @@
-"""Small corpora that make every recipe run with no download."""
+"""Starter corpora: small data sets on which the recipes run without a download."""
 
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -11,13 +11,13 @@ __all__ = ["starter_phrases", "starter_reviews", "starter_text"]
 
 
 def starter_text() -> list[Document]:
-    """The starter corpus of text generation: the reference text that ships inside Python itself.
+    """Returns the starter corpus of text generation: the reference text that ships with Python.
 
-    About half a million characters of English prose with tables and code: the topics behind `help("...")`.
-    The text differs a little from one version of Python to the next, and so do figures measured on it.
+    About half a million characters of English prose with tables and code, which `help("...")` shows by topic.
+    The text differs slightly between versions of Python, and so do results measured on it.
 
     Returns:
-        One `Document` for each topic, sorted by the topic's name.
+        One `Document` per topic, sorted by topic.
 
     Example:
     >>> from textrnn.data.starter import starter_text
@@ -28,13 +28,13 @@ def starter_text() -> list[Document]:
 
 
 def starter_reviews() -> tuple[list[Example], list[Example]]:
-    """The starter corpus of sentiment analysis: 1,620 short reviews written for this project.
+    """Returns the starter corpus of sentiment analysis: 1,620 short reviews written for this project.
 
-    Of films, meals, trips, trades and things, half of them positive and half negative, from five words to
-    fifty-four, and not all of them plain: many speak by negation, contrast, irony or understatement.
+    Reviews of films, meals, trips, services and products, half positive and half negative, of 5 to 54 words.
+    Many use negation, contrast, irony or understatement.
 
     Returns:
-        The 1,296 to train on, and the 324 to measure on, which are the same ones always.
+        The 1,296 training examples and the 324 test examples. The split is fixed.
 
     Example:
     >>> from textrnn.data.starter import starter_reviews
@@ -43,5 +43,5 @@ def starter_reviews() -> tuple[list[Example], list[Example]]:
     (1296, 324, ['negative', 'positive'])
     """
     folder = Path(__file__).parent
-    train, test = (read_labelled(folder / f"reviews.{part}.tsv").examples for part in ("train", "test"))
+    train, test = (read_labelled(folder / f"reviews.{split}.tsv").examples for split in ("train", "test"))
     return train, test
