@@ -1,7 +1,7 @@
-"""The published cells in NumPy, each as its paper writes it, and a few that nobody published.
+"""NumPy references: the published cells, each written as in its paper, and a few other specs.
 
-The steps are written out from the equations and use nothing of the library; of its cells they know how the
-weights are laid out, spelled as letters: i input, f forget, r reset, g candidate, o output.
+The steps are written from the equations and do not use the library. They know only the layout of its weights,
+whose blocks are named by letters: i input, f forget, r reset, g candidate, o output.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ def softplus(x):
 
 
 def normalised(x, gain, shift, epsilon=1e-5):
-    """Layer normalisation over the last axis; the paper has no epsilon, its implementations have."""
+    """Layer normalisation over the last axis, with an epsilon, which the paper does not have."""
     return gain * (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon) + shift
 
 
 class Weights:
-    """The blocks of a cell's weights by name: `w["peephole"]["i"]`, or `w.p["i"]` for the common ones."""
+    """The blocks of a cell's weights by name: `w["peephole"]["i"]`, or `w.p["i"]` for common weights."""
 
     def __init__(self, blocks: Mapping[str, dict]):
         self.blocks = blocks
@@ -40,7 +40,7 @@ class Weights:
         return self.blocks[name]
 
     def pre(self, gate, x=None, h=None, c=None):
-        """Wx + Uh + p⊙c + b, of those terms that are given."""
+        """Return Wx + Uh + p⊙c + b, with the terms that are given."""
         total = self.b[gate]
         if x is not None:
             total = total + x @ self.W[gate]
@@ -51,15 +51,15 @@ class Weights:
         return total
 
     def whole(self, name):
-        """All blocks of a weight together, as they are stored."""
+        """Return a weight as it is stored."""
         return np.concatenate(list(self[name].values()), axis=-1)
 
     def normalised(self, place, x):
-        """Layer normalisation of all gates together, as one vector, with the gain and shift of a place."""
+        """Layer-normalise all gates as one vector, with the gain and shift of a place."""
         return normalised(x, self.whole(f"{place}_gain"), self.whole(f"{place}_shift"))
 
     def at_width_of_units(self, x):
-        """The projection rule: W′x where the widths differ, else x."""
+        """Return W′x if the widths differ, else x."""
         return x @ self["projection_kernel"]["x"] if "projection_kernel" in self.blocks else x
 
 
@@ -77,7 +77,7 @@ def positive(rng, shape):
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """A state of `units`: where it starts, and how to draw values that it could have later."""
+    """A state: its initial value, and how to draw values that it could have later."""
 
     initial: float = 0.0
     draw: Callable = normal
@@ -85,12 +85,15 @@ class State:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A cell in NumPy, and what it has to know of the library's.
+    """A cell in NumPy, and the layout of the library's weights for it.
 
-    `cell` is what `GatedCell(units, cell)` takes: the name of a published architecture, or a spec. `step` is
-    a function `(weights, x, states) -> (output, states)`. `layout` names the weights in the order of
-    `get_weights()`, each with the names of its blocks of `units` along the last axis; a `projection_kernel`
-    is there only where the widths of input and units differ. `states` are the states in their order.
+    Args:
+        name: its name in the tests.
+        cell: what `GatedCell(units, cell)` accepts, the name of a published architecture or a spec.
+        step: a function `(weights, x, states) -> (output, states)`.
+        layout: the weights in the order of `get_weights()`, each with the names of its blocks of `units`
+            along the last axis. A `projection_kernel` exists only if the widths of input and units differ.
+        states: the states in their order.
     """
 
     name: str
@@ -100,11 +103,11 @@ class Reference:
     states: tuple[State, ...] = (State(),)
 
     def names(self, features, units):
-        """The names of the weights that a cell of these widths has."""
+        """Return the names of the weights of a cell with these widths."""
         return [name for name in self.layout if name != "projection_kernel" or features != units]
 
     def unpack(self, weights):
-        """The arrays in the order of a cell's `get_weights()`, in float64, by name and block."""
+        """Return the arrays of a cell's `get_weights()`, in float64, by name and block."""
         features, units = len(weights[0]), weights[0].shape[-1] // len(self.layout["kernel"])
         blocks = {}
         for name, array in zip(self.names(features, units), weights, strict=True):
@@ -113,17 +116,17 @@ class Reference:
         return Weights(blocks)
 
     def initial_states(self, batch, units):
-        """The states before the first step, each `(batch, units)`."""
+        """Return the initial states, each `(batch, units)`."""
         return [np.full((batch, units), state.initial) for state in self.states]
 
     def random_states(self, rng, batch, units):
-        """States `(batch, units)` that the cell could be in, from a NumPy generator."""
+        """Draw states `(batch, units)` that the cell could have."""
         return [state.draw(rng, (batch, units)) for state in self.states]
 
     def run(self, weights, x, states=None, mask=None):
-        """X `(batch, time, features)` -> outputs `(batch, time, units)` and the last states.
+        """Run over x `(batch, time, features)`: return outputs `(batch, time, units)` and the last states.
 
-        A masked step leaves the states alone and repeats the output before it, at first zeros.
+        A masked step keeps the states and repeats the previous output, which is 0 at first.
         """
         w = self.unpack(weights)
         units = w.W[self.layout["kernel"][0]].shape[-1]
@@ -183,7 +186,7 @@ def lstm_fgr(w, x, states):
     h, old, *gates = states
 
     def recurrence(reader):
-        """R_i i + R_f f + R_o o, the gates of t−1."""
+        """Return R_i i + R_f f + R_o o, with the gates at t−1."""
         kernels = w["gate_kernel"]
         return sum(gate @ kernels[reader + source] for source, gate in zip("ifo", gates, strict=True))
 
@@ -210,7 +213,7 @@ def lstm_ln(w, x, states):
 
 
 def lstm_fgr_ln(w, x, states):
-    """Peepholes stay as they are; what the gates give is normalised with what the state gives."""
+    """The products of gates and of the state are normalised together; peepholes are not."""
     h, old, *gates = states
     kernels = w["gate_kernel"]
     of_gates = {
@@ -240,7 +243,7 @@ def gru(w, x, states):
 
 
 def gru_ln(w, x, states):
-    """With a bias of the recurrent product that is added after its normalisation and before the reset."""
+    """The bias of the recurrent product is added after its normalisation and before the reset."""
     (h,) = states
     own, recurrent = w.whole("bias")
     xz, xr, xg = np.split(w.normalised("input", x @ w.whole("kernel")) + own, 3, axis=-1)
@@ -327,8 +330,7 @@ def slstm(w, x, states):
 
 
 def slstm_without_stabiliser(w, x):
-    """What the sLSTM computes of a sequence `(batch, time, features)`, as the paper first writes it:
-    i = exp(ĩ), which overflows sooner or later."""
+    """The sLSTM over a sequence `(batch, time, features)`, with i = exp(ĩ), which can overflow."""
     units = w.U["i"].shape[-1]
     h, c, n = (np.zeros((len(x), units)) for _ in "hcn")
     outputs = []
@@ -351,13 +353,13 @@ def sru(w, x, states):
     (old,) = states
     f, r = (sigmoid(w.pre(gate, x, c=old)) for gate in "fr")
     c = f * old + (1 - f) * (x @ w.W["g"])
-    # α = √(1 + 2e^b), of a bias that starts at 0. The authors' code scales W′ once, at its initialisation.
+    # α = √(1 + 2e^b) with b = 0. The authors' code scales the initial W′ instead.
     h = r * c + (1 - r) * np.sqrt(3) * w.at_width_of_units(x)
     return h, [c]
 
 
 def qrnn(w, x, states):
-    """The width-2 convolutions step by step: the states behind c are W′x(t−1) of each gate."""
+    """The width-2 convolutions step by step: the states after c are W′x(t−1) of each gate."""
     c, *previous = states
     f, g, o = (w.pre(gate, x) + before for gate, before in zip("fgo", previous, strict=True))
     c = sigmoid(f) * c + (1 - sigmoid(f)) * tanh(g)
@@ -365,7 +367,7 @@ def qrnn(w, x, states):
 
 
 def qrnn_ln(w, x, states):
-    """Each width-2 convolution is normalised whole, all three together; the states are as without."""
+    """The three width-2 convolutions are normalised together; the states are not normalised."""
     c, *previous = states
     convolved = x @ w.whole("kernel") + np.concatenate(previous, axis=-1)
     f, g, o = np.split(w.normalised("input", convolved) + w.whole("bias"), 3, axis=-1)
@@ -375,7 +377,7 @@ def qrnn_ln(w, x, states):
 
 
 def qrnn_as_convolution(w, x):
-    """What the QRNN computes of a sequence `(batch, time, features)`: causal convolutions and fo-pooling."""
+    """The QRNN over a sequence `(batch, time, features)`: causal convolutions and fo-pooling."""
     padded = np.pad(x, ((0, 0), (1, 0), (0, 0)))
 
     def convolved(gate):
@@ -419,7 +421,7 @@ def leaky(w, x, states):
 
 
 def state_gated(w, x, states):
-    """No published cell: forget and candidate see only the state, reset and output only the input."""
+    """Not published: forget and candidate read only the state, reset and output only the input."""
     h, c = states
     f = sigmoid(h @ w.U["f"] + w.b["f"].sum(0))
     r, o = (sigmoid(x @ w.W[gate] + w.b[gate].sum(0)) for gate in "ro")
@@ -428,11 +430,11 @@ def state_gated(w, x, states):
     return h, [h, c]
 
 
-# Where their weights are ---------------------------------------------------------------------------------
+# Layouts of weights ------------------------------------------------------------------------------------
 
 
 def _layout(letters, peephole="", **more):
-    """A kernel, a recurrent kernel and a bias for each gate; and what a cell has besides."""
+    """A kernel, a recurrent kernel and a bias for each gate, and more weights."""
     layout = {"kernel": letters, "recurrent_kernel": letters, "bias": letters}
     return layout | ({"peephole": peephole} if peephole else {}) | more
 
@@ -464,7 +466,7 @@ def _greff(name, letters="ifgo", peephole="ifo", step=lstm_peephole, **parts):
 
 
 def _normalised(name, step, layout, states=(H,)):
-    """A published cell with layer normalisation, which nobody published."""
+    """A published cell with layer normalisation added."""
     spec = dataclasses.replace(gate_spec(name), layer_norm=True, name=f"{name}_ln")
     return Reference(spec.name, spec, step, layout, states)
 
@@ -543,10 +545,10 @@ _REFERENCES = [
     ),
 ]
 REFERENCES = {reference.name: reference for reference in _REFERENCES}
-"""Name -> reference, for every architecture that a law is tested on."""
+"""Name -> reference, for every architecture in the tests of laws."""
 
-# Apart from the others, since finite differences cannot check them on every backend: normalising a memory of
-# few units magnifies errors, and Keras's mean and tanh on JAX have those of float32 in float64 too.
+# Separate, since finite differences cannot check them on every backend: normalising a memory of few units
+# magnifies errors, and Keras's mean and tanh on JAX have the errors of float32 also in float64.
 NORMALISED = {
     reference.name: reference
     for reference in (

@@ -194,7 +194,7 @@ class NotRegistered(textrnn.GatedCell):
 def test_a_saved_class_that_is_not_known_here_is_named_with_what_to_do(module, advice, monkeypatch):
     monkeypatch.setattr(NotRegistered, "__module__", module)
     config = textrnn.RecurrentBackbone(10, cell=NotRegistered(4), units=4).get_config()
-    with pytest.raises(InputError, match=f"the class NotRegistered, which is not known here: .*{advice}"):
+    with pytest.raises(InputError, match=f"the class NotRegistered, which is not registered: .*{advice}"):
         textrnn.RecurrentBackbone.from_config(config)
 
 

@@ -34,7 +34,7 @@ from textrnn.cells.gate import (
 from textrnn.cells.spec import GateSpec
 
 LETTERS = {"input": "i", "forget": "f", "reset": "r", "candidate": "g", "output": "o"}
-"""How equations call the gates."""
+"""The names of gates in equations."""
 
 X, X_BEFORE, H_BEFORE = Name("x"), Name("x", -1), Name("h", -1)
 
@@ -51,7 +51,7 @@ SHAPES = {
     "gate_kernel": "nn",
     **{f"{place}_{name}": "n" for place in ("input", "recurrent", "memory") for name in ("gain", "shift")},
 }
-"""The shape of one block of each weight of a `GatedCell`, for m features and n units, in their order."""
+"""The weights of a `GatedCell` in their order: name -> shape of one block, for m features and n units."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def assignments(spec: GateSpec, use_bias: bool = True) -> tuple[Assignment, ...]
 
 @functools.cache
 def projections(spec: GateSpec, use_bias: bool = True) -> tuple[OfInput | Delayed, ...]:
-    """Return what `project_inputs` computes of the input, in the order of its results.
+    """Return the parts that depend on the input alone, in the order in which `project_inputs` returns them.
 
     Example:
     >>> from textrnn.cells import gate_spec
@@ -102,7 +102,7 @@ def projections(spec: GateSpec, use_bias: bool = True) -> tuple[OfInput | Delaye
 
 @functools.cache
 def step_weights(spec: GateSpec, use_bias: bool = True) -> tuple[Weight | CombinedBias, ...]:
-    """Return the weights that a step uses elementwise; what `project_inputs` uses is not among them.
+    """Return the weights that a step uses elementwise. Those that `project_inputs` uses are not included.
 
     Example:
     >>> from textrnn.cells import gate_spec
@@ -133,7 +133,7 @@ def weight_blocks(spec: GateSpec, use_bias: bool = True) -> dict[str, tuple[str,
 
 
 def symbol(state: str) -> str:
-    """Return the name under which assignments know one of `GateSpec.states`.
+    """Return the name that assignments use for one of `GateSpec.states`.
 
     Example:
     >>> from textrnn.cells.assignments import symbol
@@ -167,7 +167,7 @@ class _Builder:
         if spec.layer_norm:
             self.groups = {
                 "input": self.group("input", spec.reading(*INPUT_PRODUCTS)),
-                # What is reset before its matrix has to wait for the reset, and is normalised on its own.
+                # A product that waits for the reset gate is normalised on its own.
                 "recurrent": self.group(
                     "recurrent",
                     [role for role in spec.reading(*RECURRENT_PRODUCTS) if not self.is_reset_before(role)],
@@ -200,7 +200,7 @@ class _Builder:
             yield Assignment(Name("h"), times(self.value("output"), shown))
 
     def gate(self, role):
-        """The assignment of a learned gate, after one of its pre-activation where a tie shifts that."""
+        """Yield the assignment of a learned gate, after that of a pre-activation that a tie shifts."""
         pre_activation = self.pre_activation(role)
         if role in self.pre_activations:
             yield Assignment(self.pre_activations[role], pre_activation)
@@ -258,7 +258,7 @@ class _Builder:
         return [*of_input, *self.previous_input(role)]
 
     def of_state(self, role):
-        """What a gate reads of the step before through matrices: normalised and reset."""
+        """What a gate reads of the previous step through matrices, normalised and reset."""
         spec = self.spec
         terms = self.recurrent_products(role)
         if spec.layer_norm and terms:
@@ -278,9 +278,11 @@ class _Builder:
         if "gates" in sources:
             letter = LETTERS[role]
             products = [
-                Product(Weight(f"R_{letter}{LETTERS[gate]}", "gate_kernel", f"{role}/{gate}"), before)
+                Product(
+                    Weight(f"R_{letter}{LETTERS[gate]}", "gate_kernel", f"{role}/{gate}"),
+                    Name(LETTERS[gate], -1),
+                )
                 for gate in self.spec.gates
-                if (before := Name(LETTERS[gate], -1))
             ]
             terms.append(Sum(tuple(products)))
         return terms

@@ -1,4 +1,4 @@
-"""The cell contract: the mathematics of one step, which knows nothing of time, masks, batching or speed."""
+"""The cell contract: the mathematics of one step, without time, masks, batching or speed."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
@@ -8,30 +8,30 @@ import keras
 from keras import ops
 
 Tensor = Any
-"""A tensor of whichever backend Keras runs on."""
+"""A tensor of the Keras backend."""
 
 Dot = Callable[..., Tensor]
-"""`dot(name, x)`: x `(batch, n)` times the recurrent kernel of that name `(n, m)`; gives `(batch, m)`.
-`dot(name, x, plus)` adds a tensor of that shape: a strategy then keeps the sum instead of both terms."""
+"""`dot(name, x)` multiplies x `(batch, n)` by the recurrent kernel of that name `(n, m)`. The result is
+`(batch, m)`. `dot(name, x, plus)` adds a tensor of that shape, so that a strategy keeps one tensor instead of
+two."""
 
 
 class Cell(keras.layers.Layer, abc.ABC):
-    """Base class of recurrent cells that say what depends on the input alone and what on the state.
+    """Base class of recurrent cells, which separates what depends on the input alone from the recurrence.
 
     A subclass defines
 
-    - `state_size`, a list of ints, one for each state, and `output_size`, an int;
-    - `project_inputs(x)`: everything that depends on the input alone. A layer runs it once for a whole
-      sequence, as a few large matrix products;
-    - `step(projected, states, dot, weights)`: one step, written as its paper writes it;
-    - `recurrent_kernels` and, where it has any, `elementwise_weights`: what `dot` and `weights` stand for.
+    - `state_size`, a list with the size of each state, and `output_size`, an int;
+    - `project_inputs(x)`: everything that depends on the input alone. A layer computes it once for the whole
+      sequence, with a few large matrix products;
+    - `step(projected, states, dot, weights)`: one step, written as in its paper;
+    - `recurrent_kernels` and, if it has any, `elementwise_weights`: what `dot` and `weights` refer to.
 
-    `call`, and with it Keras's contract for cells, is derived from these: the cell also works in
-    `keras.layers.RNN`, one step at a time. `step` must be pure and deterministic, and `dot` the only way in
-    which it multiplies by a recurrent matrix: then whoever runs the cell over time may keep a product or
-    recompute it, drop out what is multiplied, and take the kernels' gradients out of the loop.
+    `call` is derived from these, so the cell also works in `keras.layers.RNN`. `step` must be pure and
+    deterministic, and must multiply by recurrent matrices only through `dot`. This lets a layer keep or
+    recompute a product, apply dropout to its factors, and compute the gradients of kernels after the loop.
 
-    A single state is a list of one: `states` is a list everywhere.
+    `states` is always a list, also for a single state.
 
     Example:
     >>> import keras, numpy as np, textrnn
@@ -57,7 +57,7 @@ class Cell(keras.layers.Layer, abc.ABC):
     @property
     @abc.abstractmethod
     def state_size(self) -> list[int]:
-        """The size of each state."""
+        """The sizes of the states."""
 
     @property
     @abc.abstractmethod
@@ -65,11 +65,11 @@ class Cell(keras.layers.Layer, abc.ABC):
         """The size of the output."""
 
     def call(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """One step of time.
+        """Compute one step.
 
         Args:
             inputs: `(batch, features)`.
-            states: one tensor `(batch, n)` for each n of `state_size`.
+            states: one tensor `(batch, n)` for each n in `state_size`.
 
         Returns:
             The output `(batch, output_size)` and the new states.
@@ -77,9 +77,9 @@ class Cell(keras.layers.Layer, abc.ABC):
         return self.stepper()(inputs, states)
 
     def stepper(self) -> Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]:
-        """`call` as a function that has read the weights already: for loops of one's own, such as decoding.
+        """Return `call` as a function that has already read the weights, for a custom loop such as decoding.
 
-        Reading them splits the kernels by gate, which costs more than a step of one row.
+        Reading the weights splits the kernels by gate, which takes longer than a step of one row.
         """
         project, dot = self.projector(), dot_with(self.recurrent_kernels)
         weights = self.elementwise_weights
@@ -91,19 +91,19 @@ class Cell(keras.layers.Layer, abc.ABC):
         return step
 
     def projector(self) -> Callable[[Tensor], tuple[Tensor, ...]]:
-        """`project_inputs` as a function that has read the weights already, if the cell gains by that."""
+        """Return `project_inputs` as a function, which may have already read the weights."""
         return self.project_inputs
 
     @abc.abstractmethod
     def project_inputs(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Everything that depends on the input alone.
+        """Compute everything that depends on the input alone.
 
         Args:
-            x: `(..., features)`; with one leading dimension a step of a batch, with two a whole sequence.
+            x: one step `(batch, features)`, or a whole sequence `(time, batch, features)`.
 
         Returns:
-            A tuple of tensors `(..., n)`. Separate tensors, since slicing one large tensor inside the loop
-            over time costs more than the loop's arithmetic.
+            A tuple of tensors `(..., n)`. They are separate, since slicing one large tensor inside the loop
+            over time takes longer than the arithmetic.
         """
 
     @abc.abstractmethod
@@ -114,13 +114,13 @@ class Cell(keras.layers.Layer, abc.ABC):
         dot: Dot,
         weights: Mapping[str, Tensor],
     ) -> tuple[Tensor, list[Tensor]]:
-        """One step of time, from projected inputs.
+        """Compute one step from projected inputs.
 
         Args:
-            projected: what `project_inputs` gave, each of shape `(batch, n)`.
+            projected: the results of `project_inputs`, each `(batch, n)`.
             states: as for `call`.
-            dot: `dot(name, x)` multiplies x by `recurrent_kernels[name]`; `dot(name, x, plus)` adds to that.
-            weights: `elementwise_weights`, perhaps with other entries, which a cell leaves alone.
+            dot: `dot(name, x)` multiplies x by `recurrent_kernels[name]`; `dot(name, x, plus)` adds `plus`.
+            weights: `elementwise_weights`. Other entries are to be ignored.
 
         Returns:
             The output `(batch, output_size)` and the new states.
@@ -129,36 +129,37 @@ class Cell(keras.layers.Layer, abc.ABC):
     @property
     @abc.abstractmethod
     def recurrent_kernels(self) -> dict[str, Tensor]:
-        """The matrices that `dot` multiplies by: name -> `(n, m)`, one for each gate."""
+        """The matrices of `dot`, one for each gate: name -> `(n, m)`."""
 
     @property
     def elementwise_weights(self) -> dict[str, Tensor]:
-        """The weights of `step` that are not matrices (peepholes, a normalisation's gain): name -> `(n,)`."""
+        """The weights of `step` that are not matrices, such as peepholes and gains: name -> `(n,)`."""
         return {}
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """What each state is, in the order of `state_size`: by default `state`, `state_1`, ..."""
+        """The names of the states, in the order of `state_size`. Default: `state`, `state_1`, ..."""
         return tuple(f"state_{index}" if index else "state" for index in range(len(self.state_size)))
 
     @property
     def zoneout_groups(self) -> list[int | None]:
-        """For each state the group whose zoneout mask it shares, or None where keeping an old value would
-        make no sense. By default every state is a group of its own, in the order of the states."""
+        """The group of each state: states in a group share a zoneout mask, and None excludes a state.
+
+        By default each state is its own group.
+        """
         return list(range(len(self.state_size)))
 
     def average_states(
         self, old: Sequence[Tensor], new: Sequence[Tensor], rates: Sequence[float]
     ) -> list[Tensor]:
-        """What is expected of the states where a unit keeps its old value with a given probability.
+        """Return the expected states under zoneout, which inference uses.
 
-        Zoneout asks this in inference. By default each state is averaged on its own; a cell whose states only
-        make sense together says how they are.
+        By default each state is averaged separately. A cell whose states belong together overrides this.
 
         Args:
             old: the states before a step.
             new: the states after it.
-            rates: the probability of each state, the same within a group of `zoneout_groups`.
+            rates: for each state the probability that a unit keeps its old value, equal within a group.
 
         Returns:
             The expected states.
@@ -167,34 +168,34 @@ class Cell(keras.layers.Layer, abc.ABC):
 
     @property
     def kind(self) -> str:
-        """How the states of one step depend on those before, derived from the built cell.
+        """How the new states depend on the old ones, for a built cell.
 
         `"S"`, sequential: through a matrix. `"D"`, diagonal: elementwise. `"P"`, parallel: linearly, with
-        coefficients that depend on the input alone, so that a parallel scan can compute it.
+        coefficients that depend on the input alone, so a parallel scan can compute it.
         """
         return "S" if self.recurrent_kernels else "D"
 
     def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
-        """Zeros `(batch_size, n)` for each n of `state_size`, in the cell's compute dtype."""
+        """Return zeros `(batch_size, n)` for each n in `state_size`, in the compute dtype of the cell."""
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
 
     def compute_output_shape(self, input_shape):
-        """The shapes of what `call` returns."""
+        """Return the shapes of the results of `call`."""
         batch = input_shape[0]
         return (batch, self.output_size), [(batch, size) for size in self.state_size]
 
 
 class LinearCell(Cell):
-    """Base class of cells whose memory is linear in itself: c(t) = a(t) ⊙ c(t−1) + b(t).
+    """Base class of cells with a linear update: c(t) = a(t) ⊙ c(t−1) + b(t).
 
     A subclass defines, besides `state_size`, `output_size` and `project_inputs`,
 
     - `coefficients(projected, weights)`: a and b, which depend on the input alone;
-    - `read_out(projected, memory, weights)` where the output is not the memory itself;
-    - `delayed`, where they also depend on the input of the step before.
+    - `read_out(projected, memory, weights)`, if the output is not the memory itself;
+    - `delayed`, if they also depend on the previous input.
 
-    `step` is derived from these, and so is the scan, which runs all steps at once: both functions work on one
-    step and on whole sequences. The states are the memory and what is delayed.
+    `step` and the scan over all steps are derived from these. Both functions accept one step and whole
+    sequences. The states are the memory and the delayed projections.
 
     Example:
     >>> import keras, numpy as np, textrnn
@@ -213,35 +214,36 @@ class LinearCell(Cell):
     """
 
     delayed: Sequence[int] = ()
-    """The indices of what `coefficients` and `read_out` see of the step before in the place of this one:
-    these projections are states."""
+    """The indices of the projections that `coefficients` and `read_out` receive from the previous step. These
+    projections are states."""
 
     @property
     def kind(self) -> str:
-        """`"P"`; of a subclass with its own `step` or `average_states`, which need not be linear, `"D"`."""
+        """`"P"`, or `"D"` if a subclass overrides `step` or `average_states`, which may not be linear."""
         own = type(self)
         is_linear = own.step is LinearCell.step and own.average_states is Cell.average_states
         return "P" if is_linear else super().kind
 
     @property
     def zoneout_groups(self) -> list[int | None]:
-        """The memory alone: what is delayed belongs to the input."""
+        """One group for the memory; None for delayed projections."""
         return [0, *(None for _ in self.delayed)]
 
     @property
     def recurrent_kernels(self) -> dict[str, Tensor]:
-        """None: nothing reads the state through a matrix."""
+        """Empty: nothing reads the state through a matrix."""
         return {}
 
     @abc.abstractmethod
     def coefficients(
         self, projected: Sequence[Tensor], weights: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """The coefficients of the update.
+        """Return the coefficients of the update.
 
         Args:
-            projected: what `project_inputs` gave, of one step `(batch, n)` or of all `(time, batch, n)`;
-                those at `delayed` of the step before. A scan hands them over in float32 at the least.
+            projected: the results of `project_inputs` for one step `(batch, n)` or for all
+                `(time, batch, n)`; those at `delayed` are of the previous step. A scan casts them to float32
+                or wider.
             weights: `elementwise_weights`.
 
         Returns:
@@ -249,11 +251,11 @@ class LinearCell(Cell):
         """
 
     def read_out(self, projected: Sequence[Tensor], memory: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        """The output from the new memory; by default the memory itself."""
+        """Return the output for the new memory. By default it is the memory itself."""
         return memory
 
     def step(self, projected, states, dot, weights):
-        """One step: c = a ⊙ c + b, and what is read out of it."""
+        """Compute one step: c = a ⊙ c + b, and the output."""
         memory, *before = states
         seen = list(projected)
         for index, x in zip(self.delayed, before, strict=True):
@@ -264,7 +266,7 @@ class LinearCell(Cell):
 
 
 def dot_with(kernels: Mapping[str, Tensor]) -> Dot:
-    """The plain `dot`: the products with these kernels, name -> `(n, m)`.
+    """Return a `dot` that multiplies by the given kernels, name -> `(n, m)`.
 
     Example:
     >>> from keras import ops
@@ -282,9 +284,9 @@ def dot_with(kernels: Mapping[str, Tensor]) -> Dot:
 
 
 def at_least_float32(x: Tensor) -> str:
-    """The dtype in which to accumulate tensors like x: half precision loses small terms and factors near 1.
+    """Return the dtype in which to accumulate tensors like x: float32 for half precision, else its own.
 
-    (Not Keras's `result_type` with float32, which on JAX is float32 for float64 too.)
+    `keras.backend.result_type` with float32 does not do this: on JAX it gives float32 for float64.
 
     Example:
     >>> from keras import ops
@@ -297,9 +299,9 @@ def at_least_float32(x: Tensor) -> str:
 
 
 def project(x: Tensor, kernel: Tensor) -> Tensor:
-    """Multiplies x `(..., n)` by a kernel `(n, m)`, as one matrix product whatever the leading dimensions.
+    """Multiply x `(..., n)` by a kernel `(n, m)`, as one matrix product.
 
-    A batched product of `(time, batch, n)` with a matrix is slower, and its gradient much more so.
+    A batched product of `(time, batch, n)` with a matrix is slower, and its gradient much slower.
 
     Example:
     >>> from keras import ops

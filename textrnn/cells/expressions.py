@@ -1,7 +1,7 @@
-"""Expressions in the equations of a cell. Each one prints itself and computes itself.
+"""Expressions in the equations of a cell. An expression prints itself and computes itself.
 
-`str` gives an expression as `describe.equations` prints it. `run(scope)` gives its value, a tensor. A scope
-maps names to tensors and provides what needs Keras: see `textrnn.cells.scope.Scope`.
+`str(expression)` is its text in printed equations, and `expression.run(scope)` is its value, a tensor. The
+scope holds the values of names and the operations that need Keras; see `textrnn.cells.scope.Scope`.
 """
 
 from collections.abc import Iterator
@@ -50,12 +50,12 @@ class Number(Expression):
 
 @dataclass(frozen=True)
 class Weight(Expression):
-    """One gate's block of a weight of the cell.
+    """One block of a weight of the cell.
 
     Args:
-        symbol: how equations call it.
-        name: the attribute of the cell that holds it.
-        block: the name of the block.
+        symbol: its symbol in equations.
+        name: the attribute of the cell that holds the weight.
+        block: the name of the block, in most cases the role of a gate.
     """
 
     symbol: str
@@ -67,7 +67,7 @@ class Weight(Expression):
 
     @property
     def key(self) -> str:
-        """The name of the block among all blocks of all weights."""
+        """A name that is unique among all blocks of all weights."""
         only_block = self.name == "recurrent_bias" or self.name.startswith("memory_")
         return self.name if only_block else f"{self.name}/{self.block}"
 
@@ -77,7 +77,7 @@ class Weight(Expression):
 
 @dataclass(frozen=True)
 class CombinedBias(Expression):
-    """The sum of the two biases of a gate, computed once, before the loop over time."""
+    """The sum of the two biases of a gate, computed once before the loop over time."""
 
     own: Weight
     recurrent: Weight
@@ -87,7 +87,7 @@ class CombinedBias(Expression):
 
     @property
     def key(self) -> str:
-        """The name of the sum among the weights of a step."""
+        """The name of the sum among the weights of a step: that of the first bias."""
         return self.own.key
 
     def run(self, scope):
@@ -108,7 +108,7 @@ class Product(Expression):
         return scope.multiply(self.kernel, self.value.run(scope))
 
     def added_to(self, total, scope):
-        # In one call: to compute gradients, one tensor is then kept instead of two.
+        # One call, so that one tensor is kept for the gradient instead of two.
         return scope.multiply(self.kernel, self.value.run(scope), total)
 
 
@@ -153,7 +153,7 @@ class Sum(Expression):
         )
 
     def flat(self) -> Iterator[Expression]:
-        """Yield the terms, with those of sums among them in their place."""
+        """Yield the terms, with nested sums expanded."""
         for term in self.terms:
             inner = term.value if isinstance(term, OfInput) else term
             if isinstance(inner, Sum):
@@ -199,7 +199,7 @@ class OneMinus(Expression):
 
 @dataclass(frozen=True)
 class Update(Expression):
-    """The new memory: `kept ⊙ memory + written`. A scan reads its coefficients, `kept` and `written`."""
+    """The new memory, `kept ⊙ memory + written`. A scan uses `kept` and `written` as coefficients."""
 
     kept: Expression
     memory: Name
@@ -251,7 +251,7 @@ class LayerNorm(Expression):
 
 @dataclass(frozen=True)
 class OfInput(Expression):
-    """What depends on the input at t alone: computed for all steps at once, before the loop over time."""
+    """A part that depends on the input at t alone, computed for all steps before the loop over time."""
 
     name: Name
     value: Expression
@@ -265,7 +265,7 @@ class OfInput(Expression):
 
 @dataclass(frozen=True)
 class Delayed(Expression):
-    """What was computed from the input at t−1: a state."""
+    """A part that depends on the input at t−1 alone. Its value was computed at t−1 and is a state."""
 
     name: Name
     value: Expression
@@ -278,12 +278,12 @@ class Delayed(Expression):
 
 
 def times(gate: Expression, value: Expression) -> Expression:
-    """Return the elementwise product, or the value alone if the gate is 1."""
+    """Return the elementwise product, or just the value if the gate is 1."""
     return value if gate == Number(1.0) else Times(gate, value)
 
 
 def activation(name: str | None, value: Expression) -> Expression:
-    """Return the activation of the value, or the value alone if there is none."""
+    """Return the activation of the value, or just the value if there is no activation."""
     return value if name in (None, "linear") else Activation(name, value)
 
 
@@ -307,6 +307,6 @@ def walk(expression: Any, closed: tuple[type, ...] = ()) -> Iterator[Expression]
 
 
 def _operand(expression):
-    """The text of a factor, in parentheses where it has to be."""
+    """Return the text of a factor, in parentheses if it needs them."""
     inner = expression.value if isinstance(expression, OfInput) else expression
     return f"({inner})" if isinstance(inner, Sum | Product | Times) else f"{inner}"

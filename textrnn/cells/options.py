@@ -1,4 +1,4 @@
-"""The `cell` of a backbone: what a person may give, and what a saved model keeps of it."""
+"""The `cell` argument of a backbone: how it becomes a cell, and how it is saved."""
 
 import keras
 
@@ -10,12 +10,12 @@ from textrnn.errors import InputError
 
 
 def make_cell(cell, units, dtype):
-    """A cell layer of its own for one recurrent layer.
+    """Return a new cell layer for one recurrent layer.
 
     Args:
-        cell: what a backbone takes as `cell`, or the config of a saved one.
-        units: its width, unless `cell` is a layer.
-        dtype: a dtype policy, unless `cell` is a layer.
+        cell: the `cell` argument of a backbone, or a config of `cell_config`.
+        units: the number of units. Ignored if `cell` is a layer.
+        dtype: a dtype policy. Ignored if `cell` is a layer.
     """
     if isinstance(cell, dict) and "class_name" in cell:
         return _saved_cell(cell)
@@ -25,26 +25,29 @@ def make_cell(cell, units, dtype):
 
 
 def _saved_cell(config):
-    """The cell of a saved model. No module is imported because its file names it: files are not programs."""
+    """Return the cell of a saved model. It must be registered: a file must not import modules."""
     name, module = config.get("registered_name"), config.get("module")
     if name is not None and keras.saving.get_registered_object(name) is None:
-        mend = "decorate it with keras.saving.register_keras_serializable and define it before loading"
+        mend = "decorate it with keras.saving.register_keras_serializable, and define it before loading"
         if module not in (None, "__main__", "builtins"):
             reference = f"{module}:{config['class_name']}"
             mend = (
                 f'call textrnn.cells.find_cell("{reference}") before loading, '
                 f"or give a command --cell {reference}"
             )
-        raise InputError(f"the model's cell is the class {name}, which is not known here: {mend}")
+        raise InputError(f"the cell of the model is the class {name}, which is not registered: {mend}")
     return keras.saving.deserialize_keras_object(config)
 
 
 def cell_config(cell, made):
-    """What of `cell` a saved model keeps: nothing that another program would have to register first.
+    """Return the config of `cell` for a saved model.
+
+    A published cell is saved by name. A registered spec is saved as a spec, since another process may not
+    register it.
 
     Args:
-        cell: what the backbone was given as `cell`.
-        made: one of the cell layers made of it.
+        cell: the `cell` argument of the backbone.
+        made: one of the cell layers made from it.
     """
     if isinstance(cell, str):
         if cell in PUBLISHED:

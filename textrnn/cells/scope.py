@@ -1,4 +1,4 @@
-"""Where the expressions of a cell are computed: the names known so far, and the operations of Keras."""
+"""The scope in which the expressions of a cell are computed: values of names, and operations of Keras."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,13 +13,13 @@ EPSILON = 1e-5
 
 
 class Scope(dict):
-    """The values of names, `Name` -> tensor. A name that is not there yet is computed when it is asked for.
+    """The values of names, `Name` -> tensor. A missing value is computed from its definition on first use.
 
     Args:
-        known: the names whose values are given.
-        definitions: the expressions of the others.
-        multiply: `multiply(kernel, x)` multiplies x by a kernel; a third argument is added to the product.
-        weights: the weights that expressions use elementwise, by `Weight.key`.
+        known: the values that are given.
+        definitions: the expressions of names that can be computed.
+        multiply: `multiply(kernel, x)` multiplies x by a kernel. A third argument is added to the product.
+        weights: the weights that are used elementwise, by `Weight.key`.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Scope(dict):
         return value
 
     def activate(self, name: str, x: Tensor) -> Tensor:
-        """Return the activation of that name of x."""
+        """Apply an activation to x."""
         return activate(name, x)
 
     def layer_normalise(
@@ -57,10 +57,10 @@ class Scope(dict):
 
 
 def activate(name: str | None, x: Tensor) -> Tensor:
-    """Return the activation of that name of x; x itself for None."""
+    """Apply the activation of that name to x. None is the identity."""
     return x if name in (None, "linear") else keras.activations.get(name)(x)
 
 
 def sum_of(terms: Sequence[Tensor]) -> Tensor:
-    """Return the sum, without a zero to start from."""
+    """Return the sum of tensors, without adding a zero."""
     return sum(terms[1:], terms[0])

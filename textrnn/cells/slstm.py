@@ -71,7 +71,7 @@ class SLSTMCell(WeightedCell):
         self.num_heads = check_size("num_heads", num_heads)
         if self.units % self.num_heads:
             raise InputError(
-                f"units is {self.units}, not a multiple of num_heads, which is {self.num_heads}: change either"
+                f"units is {self.units}, not a multiple of num_heads, which is {self.num_heads}: change one"
             )
 
     @property
