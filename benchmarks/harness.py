@@ -125,6 +125,14 @@ def available(library):
     return importlib.util.find_spec(library) is not None
 
 
+def load_backend():
+    """Load TensorFlow without its start-up messages if it is the backend of Keras."""
+    if available("tensorflow"):
+        from textrnn import startup
+
+        startup.load_tensorflow()
+
+
 def torch_device():
     """The device that PyTorch runs on."""
     import torch
@@ -161,10 +169,10 @@ def measure_times(runs, rounds, seconds=0.0):
     Returns:
         A dict of names to one value per round.
     """
-    repeats = {name: max(1, round(seconds / _timed(run)[0])) if seconds else 1 for name, run in runs.items()}
+    repeats = {name: repeats_in(seconds, run) for name, run in runs.items()}
     times = {name: [] for name in runs}
     for name in interleaved(runs, rounds):
-        times[name].append(1000 * _timed(runs[name], repeats[name])[0])
+        times[name].append(1000 * timed(runs[name], repeats[name])[0])
     return times
 
 
@@ -180,13 +188,18 @@ def measure_rates(runs, rounds):
     """
     rates = {name: [] for name in runs}
     for name in interleaved(runs, rounds):
-        elapsed, amount = _timed(runs[name])
+        elapsed, amount = timed(runs[name])
         rates[name].append(amount / elapsed)
     return rates
 
 
-def _timed(run, repeats=1):
-    """The seconds of a run, and the value of the last one."""
+def repeats_in(seconds, run):
+    """How often a function runs in some seconds, at least once."""
+    return max(1, round(seconds / timed(run)[0])) if seconds else 1
+
+
+def timed(run, repeats=1):
+    """The mean seconds of repeated runs, and the value of the last one."""
     start = time.perf_counter()
     for _ in range(repeats):
         value = run()
@@ -424,6 +437,7 @@ def run_benchmark(name, works, measure, given, rounds=5, peers=(), describe=None
         peers: packages to list in the environment.
         describe: a function of the results that returns further facts about the environment.
     """
+    load_backend()
     start = time.perf_counter()
     rounds = given.rounds or (2 if given.quick else rounds)
     facts = {"commit": commit(), **environment(given.seed, rounds, peers)}

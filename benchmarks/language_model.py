@@ -399,9 +399,6 @@ def main():
     }
     harness.add_sizes(parser, sizes)
     given = parser.parse_args()
-    from textrnn import startup
-
-    startup.load_tensorflow()
     works = [work for work in WORKS if given.task in (None, work.task)]
     harness.run_benchmark(
         "language_model",

@@ -165,7 +165,7 @@ def make_parser():
 
     parser = harness.make_parser(__doc__, __file__, rounds=7)
     add = parser.add_argument
-    add("--task", choices=TASKS, nargs="+", default=TASKS, help="tasks to run")
+    add("--task", choices=TASKS, nargs="+", default=[*TASKS], help="tasks to run")
     add("--seconds", type=NonNegativeFloat, default=0.3, help="time of a contestant in a round")
     add("--compile", action="store_true", help="add the PyTorch loop compiled by torch.compile")
     add("--peak", help=SUPPRESS)
@@ -176,11 +176,8 @@ def make_parser():
 def main():
     """Run the benchmark."""
     given = make_parser().parse_args()
-    if harness.available("tensorflow"):
-        from textrnn import startup
-
-        startup.load_tensorflow()
     if given.peak:
+        harness.load_backend()
         print(added_memory(given.peak, Work(**json.loads(given.work))))
         return
     works = harness.changed([work for work in WORKS if work.task in given.task], QUICK, given)

@@ -238,7 +238,7 @@ def weights_of(results):
 def main():
     """Run the benchmark."""
     parser = harness.make_parser(__doc__, __file__)
-    parser.add_argument("--task", choices=TASKS, nargs="+", default=TASKS, help="tasks to run")
+    parser.add_argument("--task", choices=TASKS, nargs="+", default=[*TASKS], help="tasks to run")
     sizes = {
         "units": "units of every LSTM (default: 256)",
         "vocabulary_size": "tokens of the vocabulary (default: 8,000)",
@@ -247,9 +247,6 @@ def main():
     }
     harness.add_sizes(parser, sizes | {"torch_threads": "threads of PyTorch (default: one per core)"})
     given = parser.parse_args()
-    from textrnn import startup
-
-    startup.load_tensorflow()
     if given.torch_threads and harness.available("torch"):
         import torch
 
