@@ -4,7 +4,8 @@
     python benchmarks/before_after.py --before ../older --task step beam --output benchmarks/results
 
 Each checkout runs in a worker process of its own, which imports textrnn from that checkout. The workers take
-turns, so only one of them runs at a time (see harness.py). Both use the same versions of all other packages.
+turns, so only one of them runs at a time (see harness/__init__.py). Both use the same versions of all other
+packages.
 
 - step: a training step of an LSTM, 32 × 64 × 256, forward and backward in a `tf.function`.
 - greedy, sampling: text from the `generate` signature of a `textrnn.CausalLM` with 512 units and bytes as
@@ -71,6 +72,7 @@ def prepare(work):
     """The function to measure, and a summary of its result, which should be equal in both checkouts."""
     import keras
 
+    keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     if work.task == "step":
         return prepare_step(work)
@@ -165,14 +167,11 @@ def answer_requests():
     `null` runs it and gets the milliseconds per run.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # so that nothing else prints to it
-    import keras
-
     import textrnn
 
     print(json.dumps(str(Path(textrnn.__file__).parents[1])), file=answers, flush=True)
     for line in sys.stdin:
         if request := json.loads(line):
-            keras.backend.clear_session()
             run, answer = prepare(Work(**request["work"]))
             run(), run()
             if foreign := foreign_modules():
@@ -202,7 +201,7 @@ class Worker:
 
         environment = os.environ | {"PYTHONPATH": str(checkout), "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, __file__, "--worker"]
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, open as long as the process
         self.process = subprocess.Popen(
             command,
             env=environment,
@@ -233,7 +232,9 @@ class Worker:
         if not (line := self.process.stdout.readline()):
             code = self.process.wait()
             self.errors.seek(0)
-            raise RuntimeError(f"a worker ended with exit code {code}:\n{self.errors.read()[-2000:]}")
+            message = self.errors.read()[-2000:]
+            self.close()
+            raise RuntimeError(f"a worker ended with exit code {code}:\n{message}")
         return json.loads(line)
 
 

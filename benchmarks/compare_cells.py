@@ -19,8 +19,8 @@ Tasks:
 - adding: add the two marked numbers in a list of `--adding_steps`, see `synthetic.adding_problem`. Score:
   mean squared error on new examples. Baseline without memory: 1/6.
 - speed: tokens per second of training the text model, and of generating text token by token (one row,
-  temperature 1). Measured last, with nothing else running, in interleaved rounds (see harness.py). Median and
-  range.
+  temperature 1). Measured last, with nothing else running, in interleaved rounds (see harness/__init__.py).
+  Median and range.
 
 The optimizer is Adam with the gradients clipped to a global norm of 1, and a learning rate with warm-up and
 cosine decay to zero. All cells get the same learning rate. With several `--learning_rates`, each cell gets

@@ -28,8 +28,8 @@ Generation measures new tokens per second, sampled at temperature 1 after a prom
 - Keras, one step: a Python loop over a `tf.function` that maps a token and the states to the next token.
 - Keras, one step, XLA: the same with `jit_compile=True`.
 
-See harness.py for the timing. Ratios above 1 mean that textrnn is faster. If a peer has two forms, the faster
-one is in bold.
+See harness/__init__.py for the timing. Ratios above 1 mean that textrnn is faster. If a peer has two forms,
+the faster one is in bold.
 
 To add a contestant, register a function with `@CONTESTANTS.add`. It gets the `Work` and its inputs and
 returns a function that does the work once and returns the number of tokens.

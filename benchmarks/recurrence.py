@@ -38,7 +38,7 @@ Contestants:
 With `KERAS_BACKEND=jax`, textrnn and Keras run under `jax.jit` and the models are skipped. Contestants whose
 library is missing are skipped. Install all of them with `pip install -e '.[bench]'`.
 
-See harness.py for the timing. Within a round, each contestant repeats its run for about `--seconds`.
+See harness/__init__.py for the timing. Within a round, each contestant repeats its run for about `--seconds`.
 """
 
 import dataclasses

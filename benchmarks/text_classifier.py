@@ -21,7 +21,7 @@ Contestants:
 - Keras, padded: the same model on batches padded to 400 tokens, as `keras.utils.pad_sequences(maxlen=400)`
   pads them.
 
-See harness.py for the timing. Ratios above 1 mean that textrnn is faster.
+See harness/__init__.py for the timing. Ratios above 1 mean that textrnn is faster.
 """
 
 import dataclasses

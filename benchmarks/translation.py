@@ -31,9 +31,9 @@ Contestants:
 - PyTorch, packed: the same with a packed sequence for the encoder, which is exactly the function of textrnn.
   On a CPU, packed sequences do not use the fused LSTM of oneDNN.
 
-See harness.py for the timing. Ratios above 1 mean that textrnn is faster. Run this on an idle machine, since
-the threads of PyTorch wait for each other after each operation and slow down out of proportion when another
-process takes their cores (see `--torch_threads`).
+See harness/__init__.py for the timing. Ratios above 1 mean that textrnn is faster. Run this on an idle
+machine, since the threads of PyTorch wait for each other after each operation and slow down out of proportion
+when another process takes their cores (see `--torch_threads`).
 """
 
 import dataclasses

@@ -11,34 +11,35 @@ import pytest
 
 import harness
 import synthetic
+from harness import contestants, timing
 from recurrent_layers.works import Work
 
-FOLDER = Path(harness.__file__).parent
+FOLDER = Path(synthetic.__file__).parent
 COMMANDS = sorted(path for path in FOLDER.glob("*.py") if "__main__" in path.read_text("utf-8"))
 WORK = Work("training", "lstm", 32, 64, 256)
 
 
-@pytest.mark.parametrize("module", [harness, synthetic], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [contestants, timing, synthetic], ids=lambda module: module.__name__)
 def test_examples_in_docstrings_run(module):
     failed, tried = doctest.testmod(module)
     assert failed == 0 < tried
 
 
 def test_contestants_join_their_tasks_if_their_library_is_available():
-    contestants = harness.Contestants()
+    everyone = harness.Contestants()
     for needs, tasks in [("keras", ("a",)), ("keras", None), ("no_such_library", ("a",))]:
-        contestants.add(f"{needs} {tasks}", needs=needs, tasks=tasks)(lambda work: None)
-    assert [contestant.peer for contestant in contestants.of("a")] == ["keras ('a',)", "keras None"]
-    assert [contestant.peer for contestant in contestants.of("b")] == ["keras None"]
+        everyone.add(f"{needs} {tasks}", needs=needs, tasks=tasks)(lambda work: None)
+    assert [contestant.peer for contestant in everyone.of("a")] == ["keras ('a',)", "keras None"]
+    assert [contestant.peer for contestant in everyone.of("b")] == ["keras None"]
 
 
 def test_contestants_are_prepared_and_warmed_up(capsys):
-    contestants, calls = harness.Contestants(), []
-    contestants.add("one")(lambda work, text: lambda: calls.append(text))
-    contestants.add("two", "fast")(lambda work, text: lambda: calls.append(2 * text))
-    contestants.add("three")(lambda work, text: None)
-    contestants.add("four")(lambda work, text: pytest.fail("left out"))
-    runs = contestants.prepare(WORK, "x", without=["four"])
+    everyone, calls = harness.Contestants(), []
+    everyone.add("one")(lambda work, text: lambda: calls.append(text))
+    everyone.add("two", "fast")(lambda work, text: lambda: calls.append(2 * text))
+    everyone.add("three")(lambda work, text: None)
+    everyone.add("four")(lambda work, text: pytest.fail("left out"))
+    runs = everyone.prepare(WORK, "x", without=["four"])
     assert [*runs] == ["one", "two, fast"]
     assert calls == ["x", "x", "xx", "xx"]
     assert "two, fast ready after 0 s" in capsys.readouterr().err
@@ -129,7 +130,7 @@ def test_help_of_every_command_comes_without_tensorflow():
     )
     command = [sys.executable, "-c", code, *map(str, COMMANDS)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert len(COMMANDS) == done.stdout.count("exit 0") == done.stdout.count("usage: ") == 5
+    assert len(COMMANDS) == done.stdout.count("exit 0") == done.stdout.count("usage: ") == 6
     assert done.stdout.splitlines()[-1] == "[]"
-    for flag in ("--quick", "--budget", "--torch_threads", "--compile"):
+    for flag in ("--quick", "--budget", "--torch_threads", "--compile", "--before"):
         assert flag in done.stdout
