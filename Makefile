@@ -58,8 +58,13 @@ format: dev                         ## mend what lint can mend by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: install                       ## write the reference page of the cells from their declarations
+$(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@ $(VENV)/installed
+
+docs: $(VENV)/installed-docs        ## the site in docs/_build/html, and docs/cells.md from the declarations
 	$(BIN)/textrnn cells --markdown > docs/cells.md
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
 
 $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -74,4 +79,4 @@ compare: dev                        ## every cell at the same size on the same t
 	$(BIN)/python benchmarks/compare_cells.py
 
 clean:                              ## remove the environment and caches, never what you trained
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) docs/_build docs/api build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

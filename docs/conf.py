@@ -1,0 +1,30 @@
+"""Sphinx builds the site from the Markdown pages of this folder and the docstrings: `make docs`."""
+
+import sys
+from pathlib import Path
+
+import textrnn
+from textrnn.startup import load_tensorflow
+
+load_tensorflow()  # now, quietly: the API reference imports every module
+sys.path.insert(0, str(Path(__file__).parent))
+import api_pages  # noqa: E402
+
+project = "textrnn"
+version = release = textrnn.__version__
+html_title = f"textrnn {release}"
+
+extensions = ["myst_parser"]
+exclude_patterns = ["_build"]
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
+highlight_language = "none"  # indented blocks are equations
+
+html_theme = "furo"
+html_copy_source = False
+html_show_copyright = False
+
+
+def setup(app):
+    """Writes the pages of the API reference before Sphinx looks for its sources."""
+    app.connect("config-inited", lambda app, config: api_pages.write(Path(app.srcdir) / "api"), priority=0)
