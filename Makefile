@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests of one file share what they trained, so a file stays in one process; each takes up to 4 GB.
+# The tests of a file share the models that they train, so they run in one process. Each takes up to 4 GB.
 WORKERS ?= 2
-PARALLEL := -n $(WORKERS) --dist loadfile
+PARALLEL := -n $(WORKERS) --dist loadfile --durations=10
 # TensorFlow's start-up messages say nothing that a user of this project can act on.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -37,10 +37,11 @@ demo: install                       ## train on the starter corpus, export, and 
 # On the CPU, also where there is a GPU: several processes would fight for it, and its matrix products are
 # rounded more coarsely than the tests' tolerances.
 test test-slow: export CUDA_VISIBLE_DEVICES = -1
-# On JAX only what computes: declarations and their descriptions are the same on every backend.
+# On JAX only tests of code whose computation depends on the backend.
 ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers \
-	tests/text_generation/test_backbone.py tests/classification/test_ngrams.py --ignore tests/layers/test_peers.py
-# Its compiler takes most of the time, so there it optimises nothing.
+	tests/translation/test_attention_decoder.py tests/text_generation/test_backbone.py \
+	tests/classification/test_ngrams.py --ignore tests/layers/test_peers.py
+# XLA's compilation takes most of the time on JAX, so it optimises nothing.
 test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 test: dev                           ## the test suite, on TensorFlow and, for cells, layers and models, on JAX
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -1,4 +1,4 @@
-"""What every test needs: a quiet TensorFlow, the same random numbers in every run, hypothesis settings."""
+"""Settings of all tests: no TensorFlow messages, seeded random numbers, hypothesis profiles."""
 
 import os
 
@@ -8,14 +8,14 @@ import keras
 import pytest
 from hypothesis import settings
 
-# Examples compile, so single ones have no deadline; on JAX each does, and there are fewer.
+# The first example of a test may compile, so there is no deadline. On JAX every example compiles.
 examples = 12 if keras.backend.backend() == "tensorflow" else 3
 settings.register_profile("textrnn", deadline=None, derandomize=True, max_examples=examples)
 settings.load_profile("textrnn")
 
 
 def pytest_configure(config):
-    """Beside `error` for all warnings in pyproject.toml."""
+    """Add to the warning filters in pyproject.toml."""
     # Keras's variables do not know the `copy` argument that NumPy 2 passes to `__array__`.
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"

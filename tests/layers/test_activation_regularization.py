@@ -1,4 +1,4 @@
-"""AR and TAR: penalties that training adds to the loss, and nothing else sees."""
+"""AR and TAR add a penalty to the training loss and change nothing else."""
 
 import keras
 import numpy as np
@@ -52,7 +52,7 @@ def test_temporal_activation_regularization_is_the_mean_square_change_between_va
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_inputs_pass_and_inference_has_no_penalty(layer):
+def test_inputs_are_returned_and_inference_has_no_penalty(layer):
     layer, h = layer(1.0), outputs()
     for training in (True, False, None):
         np.testing.assert_array_equal(layer(h, training=training), h)
@@ -61,11 +61,11 @@ def test_inputs_pass_and_inference_has_no_penalty(layer):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_nothing_valid_is_no_penalty(layer):
+def test_without_valid_steps_the_penalty_is_zero(layer):
     assert penalty(layer(1.0), outputs(), mask=np.zeros((4, 4), bool)) == 0
 
 
-def test_a_single_step_does_not_change():
+def test_a_single_step_has_no_temporal_penalty():
     assert penalty(TemporalActivationRegularization(1.0), outputs()[:, :1]) == 0
 
 
@@ -78,7 +78,7 @@ def test_half_precision_is_summed_in_float32(layer):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_mask_that_keras_attached_counts_and_goes_on(layer):
+def test_a_mask_attached_by_keras_is_used_and_passed_on(layer):
     h = outputs() * MASKS["right"][..., None]
     by_keras, by_hand = layer(1.0), layer(1.0)
     passed = by_keras(keras.layers.Masking()(h), training=True)
@@ -89,7 +89,7 @@ def test_a_mask_that_keras_attached_counts_and_goes_on(layer):
 
 
 def test_training_adds_the_penalties_to_its_loss_and_evaluation_does_not():
-    # A model without weights has nothing to train, and Keras says so.
+    # Keras warns about a model without weights, so there is a dense layer.
     identity = keras.layers.Dense(3, kernel_initializer="identity")
     model = keras.Sequential([keras.Input((None, 3)), *(layer(0.5) for layer in LAYERS), identity])
     model.compile(keras.optimizers.SGD(0.0), "mse")

@@ -1,4 +1,4 @@
-"""Dropout of a recurrence: one mask for all steps, or one for a batch; in training alone."""
+"""Dropout of inputs, recurrent inputs, recurrent kernels and embeddings."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ BATCH, TIME, FEATURES = 200, 4, 50
 
 
 class Echo(Cell):
-    """Its output is its input, and beside it what `dot` makes of ones with two identity kernels."""
+    """Outputs its input, and the products of ones with two identity kernels."""
 
     state_size, output_size = [1], 3 * FEATURES
 
@@ -31,7 +31,7 @@ class Echo(Cell):
 
 
 def echo(**options):
-    """What is left of ones: of the input, and of what each of the two kernels multiplies."""
+    """Ones after dropout: those of the input, and those that each of the two kernels multiplies."""
     layer = Recurrent(Echo(), return_sequences=True, **options)
     outputs = ops.convert_to_numpy(layer(np.ones((BATCH, TIME, FEATURES), "float32"), training=True))
     return np.split(outputs, 3, axis=-1)
@@ -45,25 +45,25 @@ def test_dropped_features_are_zero_and_the_others_scaled(rate):
         assert abs((kept[:, 0] == 0).mean() - rate) < 0.025
 
 
-def test_every_step_of_a_sequence_drops_the_same_and_every_sequence_its_own():
+def test_masks_are_shared_by_the_steps_of_a_sequence_but_not_by_sequences():
     for kept in echo(dropout=0.5, recurrent_dropout=0.5):
         np.testing.assert_array_equal(kept, np.repeat(kept[:, :1], TIME, axis=1))
         assert len(np.unique(kept[:, 0], axis=0)) == BATCH
 
 
-def test_every_kernel_drops_its_own():
+def test_every_kernel_has_its_own_mask():
     _, a, b = echo(recurrent_dropout=0.5)
     assert abs((a == b).mean() - 0.5) < 0.025
 
 
-def test_one_kind_of_dropout_leaves_the_other_s_place_alone():
+def test_dropout_and_recurrent_dropout_are_independent():
     inputs, a, b = echo(dropout=0.5)
     assert not inputs.all() and (a == 1).all() and (b == 1).all()
     inputs, a, b = echo(recurrent_dropout=0.5)
     assert (inputs == 1).all() and not a.all() and not b.all()
 
 
-def test_every_call_drops_anew_and_a_seed_repeats_the_calls():
+def test_every_call_draws_new_masks_and_a_seed_reproduces_them():
     x = np.ones((2, TIME, FEATURES), "float32")
     runs = []
     for _ in range(2):
@@ -73,7 +73,7 @@ def test_every_call_drops_anew_and_a_seed_repeats_the_calls():
     assert (runs[0][0] != runs[0][1]).any()
 
 
-def test_the_two_directions_of_one_seed_drop_their_own():
+def test_the_two_directions_draw_different_masks_from_one_seed():
     x, runs = np.ones((BATCH, TIME, FEATURES), "float32"), []
     for _ in range(2):
         layer = Recurrent(Echo(), dropout=0.5, recurrent_dropout=0.5, return_sequences=True, seed=4)
@@ -113,7 +113,7 @@ def test_a_model_with_dropout_trains(policy):
             keras.layers.Dense(1),
         ]
     )
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", jit_compile="auto" if policy == "float32" else False)
     history = model.fit(np.ones((8, 3, 2)), np.ones((8, 1)), epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
 
@@ -138,7 +138,7 @@ ENTRIES = 5000
 
 
 class Show(Cell):
-    """Its output is its two recurrent kernels, each a row of ones."""
+    """Outputs its two recurrent kernels, each a row of ones."""
 
     state_size, output_size = [1], 2 * ENTRIES
 
@@ -154,7 +154,7 @@ class Show(Cell):
 
 
 def show(layer, training=True):
-    """The kernels as the steps see them, `(2, batch, time, entries)`."""
+    """The kernels that the steps use, `(2, batch, time, entries)`."""
     outputs = layer(np.ones((3, TIME, 1), "float32"), training=training)
     return np.stack(np.split(ops.convert_to_numpy(outputs), 2, axis=-1))
 
@@ -167,14 +167,14 @@ def test_dropped_weights_are_zero_and_the_others_scaled(rate):
     assert abs((kernels[:, 0, 0] == 0).mean() - rate) < 0.025
 
 
-def test_weights_are_dropped_for_a_whole_batch_and_each_kernel_s_on_their_own():
+def test_weight_drop_has_one_mask_for_each_batch_and_kernel():
     kernels = show(Recurrent(Show(), return_sequences=True, weight_drop=0.5))
     np.testing.assert_array_equal(kernels, np.broadcast_to(kernels[:, :1, :1], kernels.shape))
     a, b = kernels[:, 0, 0]
     assert abs((a == b).mean() - 0.5) < 5 * 0.5 / np.sqrt(ENTRIES)
 
 
-def test_every_batch_drops_other_weights_a_seed_repeats_them_and_inference_drops_none():
+def test_weight_drop_differs_by_batch_is_reproducible_and_is_off_in_inference():
     runs = []
     for _ in range(2):
         layer = Recurrent(Show(), return_sequences=True, weight_drop=0.5, seed=4)
@@ -214,7 +214,7 @@ def test_dropped_words_are_zero_and_the_others_scaled(rate):
     assert abs((kept[..., 0] == 0).mean() - rate) < 0.04
 
 
-def test_a_word_is_dropped_whole_and_wherever_it_occurs():
+def test_a_dropped_word_is_zero_wherever_it_occurs():
     token_ids = np.random.default_rng(0).integers(0, 50, (20, 30))
     kept = embedded_ones(token_ids)
     by_word = [kept[token_ids == word] for word in range(50)]
@@ -222,7 +222,7 @@ def test_a_word_is_dropped_whole_and_wherever_it_occurs():
     assert {bool(vectors[0, 0]) for vectors in by_word} == {True, False}
 
 
-def test_every_batch_drops_other_words_a_seed_repeats_them_and_inference_drops_none():
+def test_embedding_dropout_differs_by_batch_is_reproducible_and_is_off_in_inference():
     token_ids = np.arange(WORDS)[None]
     runs = []
     for _ in range(2):
@@ -246,7 +246,7 @@ def test_embedding_dropout_in_a_model_trains_in_half_precision_saves_and_loads(t
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
-    # The mask goes on: padding changes nothing.
+    # The mask is passed on, so padding changes nothing.
     np.testing.assert_allclose(model(x)[0], model(x[:1, :2])[0], rtol=1e-5)
 
 
@@ -259,6 +259,6 @@ def test_embedding_dropout_in_a_model_trains_in_half_precision_saves_and_loads(t
         ((0.5, "a"), "vocabulary_size is 'a': give the number of words"),
     ],
 )
-def test_embedding_dropout_refuses_what_cannot_be(arguments, message):
+def test_embedding_dropout_refuses_invalid_arguments(arguments, message):
     with pytest.raises(InputError, match=message):
         EmbeddingDropout(*arguments)

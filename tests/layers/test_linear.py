@@ -1,4 +1,4 @@
-"""A linear recurrence is what its formula says, forward and backward, step after step or in parallel."""
+"""Linear recurrences equal their formula, forward and backward, one step at a time and in parallel."""
 
 import keras
 import numpy as np
@@ -6,18 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from references.gradients import TENSORFLOW, assert_close, interpreted, value_and_gradients
+from references.gradients import TENSORFLOW, assert_close, value_and_gradients
 
 from textrnn.cells import GatedCell, LinearCell
 from textrnn.errors import InputError
 from textrnn.layers import Recurrent, linear
 from textrnn.layers.linear import linear_recurrence
 
-
-@pytest.fixture(autouse=True)
-def _interpreted():
-    with interpreted():
-        yield
+pytestmark = pytest.mark.usefixtures("without_compilation")
 
 
 def in_numpy(a, b, initial):
@@ -46,7 +42,7 @@ def random_recurrence(time, batch=2, units=3):
 @pytest.mark.parametrize("parallel", [False, True])
 @settings(max_examples=6 if TENSORFLOW else 2)
 @given(time=st.integers(1, 20))
-def test_values_and_gradients_are_those_of_the_formula(parallel, time):
+def test_values_and_gradients_equal_the_formula(parallel, time):
     a, b, initial, d = random_recurrence(time)
 
     class Layer(keras.layers.Layer):
@@ -63,7 +59,7 @@ def test_values_and_gradients_are_those_of_the_formula(parallel, time):
 
 @pytest.mark.parametrize("name", ["min_gru", "min_lstm", "qrnn", "rg_lru"])
 def test_a_linear_cell_gives_the_same_in_parallel(name, monkeypatch):
-    """What an accelerator would run."""
+    """The parallel scan is what accelerators run."""
     cell = GatedCell(4, name)
     layer = Recurrent(cell, return_sequences=True, return_state=True)
     x = np.random.default_rng(0).normal(size=(3, 7, 2)).astype("float32")
@@ -97,8 +93,8 @@ def test_a_subclass_that_is_not_linear_is_not_scanned():
     assert layer.resolved_strategy == "recompute"
 
 
-def test_a_memory_that_half_precision_would_forget_accumulates_in_float32():
-    """What is kept, 0.999, would be 1 in bfloat16, and c would stop growing at 256."""
+def test_half_precision_accumulates_in_float32():
+    """In bfloat16 the factor 0.999 would round to 1, and c would stop growing at 256."""
     cell = GatedCell(1, "min_gru", dtype="mixed_bfloat16")
     layer = Recurrent(cell)
     layer.build((None, None, 1))
@@ -109,7 +105,7 @@ def test_a_memory_that_half_precision_would_forget_accumulates_in_float32():
 
 
 class Smoothed(LinearCell):
-    """A linear cell of one's own: a weight that is no matrix, and the input of the step before."""
+    """A custom linear cell with a weight that is no matrix and a delayed input."""
 
     delayed = (0,)
 
@@ -137,7 +133,7 @@ class Smoothed(LinearCell):
 
 @pytest.mark.parametrize("options", [{}, {"zoneout": 0.5}], ids=["plain", "zoneout"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("mixed_float16", 1e-2)])
-def test_a_linear_cell_of_one_s_own_scans_as_it_loops(dtype, tolerance, options):
+def test_scan_and_loop_agree_for_a_custom_linear_cell(dtype, tolerance, options):
     x, outputs = np.random.normal(size=(3, 6, 4)).astype("float32"), []
     for strategy in ("loop", "scan"):
         keras.utils.set_random_seed(0)
@@ -146,7 +142,7 @@ def test_a_linear_cell_of_one_s_own_scans_as_it_loops(dtype, tolerance, options)
     assert_close(outputs[1], outputs[0], tolerance)
 
 
-def test_a_cell_that_averages_its_states_in_its_own_way_is_not_scanned():
+def test_a_cell_with_its_own_average_states_is_not_scanned():
     class Own(Smoothed):
         def average_states(self, old, new, rates):
             return new

@@ -1,4 +1,4 @@
-"""The numbers of PyTorch's own layers, a second implementation, where it is installed (extra `peers`)."""
+"""Values and gradients equal those of PyTorch's layers, if it is installed (extra `peers`)."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 BATCH, TIME, FEATURES, UNITS = 3, 6, 4, 5
 PEERS = {
-    # PyTorch's layer, and where each of its gates is among ours
+    # PyTorch's layer, and the position of each of its gates among ours
     "simple": (torch.nn.RNN, [0]),
     "lstm": (torch.nn.LSTM, [0, 1, 2, 3]),  # i, f, g, o
     "gru": (torch.nn.GRU, [1, 0, 2]),  # r, z, n of our z, r, n

@@ -1,4 +1,4 @@
-"""Pooling equals its definition in NumPy, and padding never changes it."""
+"""`SequencePooling` equals its definition in NumPy, and padding does not change it."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def padded():
 
 
 def reference(layer, rows):
-    """The pooling of one sequence `(time, features)`, as it is defined."""
+    """The pooling of one sequence `(time, features)` by its definition."""
     if not len(rows):
         return np.zeros(FEATURES)
     if layer.mode == "last":
@@ -36,7 +36,7 @@ def reference(layer, rows):
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("mode", POOLINGS)
-def test_it_is_what_its_definition_says_of_the_valid_steps(mode, bidirectional):
+def test_pooling_equals_its_definition_over_the_valid_steps(mode, bidirectional):
     layer, (x, mask) = SequencePooling(mode, bidirectional), padded()
     pooled = layer(x, mask=mask)
     for row, length in enumerate(LENGTHS):
@@ -45,7 +45,7 @@ def test_it_is_what_its_definition_says_of_the_valid_steps(mode, bidirectional):
 
 
 @pytest.mark.parametrize("mode", POOLINGS)
-def test_what_is_at_padding_does_not_matter(mode):
+def test_values_at_padding_change_nothing(mode):
     layer, (x, mask) = SequencePooling(mode, True), padded()
     other = np.where(mask[..., None], x, np.float32(1e4))
     assert_close(layer(x, mask=mask), layer(other, mask=mask))
@@ -59,7 +59,7 @@ def test_attention_sums_to_one_over_valid_steps():
     assert (weights[~mask] == 0).all()
 
 
-def test_no_score_of_padding_makes_those_of_valid_steps_vanish():
+def test_large_scores_at_padding_do_not_underflow_those_of_valid_steps():
     layer, (x, mask) = SequencePooling("attention"), padded()
     layer(x, mask=mask)
     kernel, bias, _ = layer.get_weights()
@@ -69,7 +69,7 @@ def test_no_score_of_padding_makes_those_of_valid_steps_vanish():
     assert_close(layer(at_padding, mask=mask), layer(x, mask=mask))
 
 
-def test_the_last_of_a_bidirectional_layer_is_what_it_returns_without_sequences():
+def test_last_of_a_bidirectional_layer_equals_its_output_without_sequences():
     keras.utils.set_random_seed(1)
     sequences = keras.layers.Bidirectional(Recurrent(GatedCell(3, "gru"), return_sequences=True))
     x, mask = np.random.normal(size=(2, 4, 3)).astype("float32"), np.array([[1, 1, 1, 1], [1, 1, 0, 0]], bool)

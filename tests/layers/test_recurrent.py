@@ -1,12 +1,13 @@
-"""`Recurrent` behaves as `keras.layers.RNN`, whatever the cell and the options."""
+"""`Recurrent` behaves as `keras.layers.RNN` with every cell and option."""
 
 import itertools
 
 import keras
 import numpy as np
 import pytest
+from builders.layers import tensorflow_only
 from keras import ops
-from references.gradients import TENSORFLOW, assert_close, interpreted, value_and_gradients
+from references.gradients import TENSORFLOW, assert_close, value_and_gradients
 
 from textrnn.cells import Cell, Gate, GatedCell, GateSpec
 from textrnn.errors import InputError
@@ -19,13 +20,9 @@ MASKS = {
     "left": np.array([[1, 1, 1, 1, 1], [0, 0, 1, 1, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], bool),
     "middle": np.array([[1, 1, 1, 1, 1], [1, 0, 0, 1, 1], [0, 1, 0, 1, 0], [1, 0, 1, 0, 1]], bool),
 }
-tensorflow_only = pytest.mark.skipif(not TENSORFLOW, reason="about TensorFlow graphs")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _interpreted():
-    with interpreted():
-        yield
+pytestmark = pytest.mark.usefixtures("without_compilation")
 
 
 def sequences(time=TIME):
@@ -39,7 +36,7 @@ def random_states(cell):
 @pytest.mark.parametrize("go_backwards", [False, True], ids=["forwards", "backwards"])
 @pytest.mark.parametrize("zero_output_for_mask", [False, True], ids=["repeat", "zero"])
 @pytest.mark.parametrize("mask", MASKS)
-def test_options_mean_what_they_mean_to_keras(mask, zero_output_for_mask, go_backwards):
+def test_options_work_as_in_keras(mask, zero_output_for_mask, go_backwards):
     cell, x = GatedCell(UNITS, "lstm"), sequences()
     options = {
         "zero_output_for_mask": zero_output_for_mask,
@@ -66,7 +63,7 @@ def test_options_mean_what_they_mean_to_keras(mask, zero_output_for_mask, go_bac
         assert_close(last, expected_last)
 
 
-def test_a_mask_that_keras_attached_is_used():
+def test_a_mask_attached_by_keras_is_used():
     x = sequences() * MASKS["right"][..., None]
     layer = Recurrent(GatedCell(UNITS, "gru"))
     assert_close(layer(keras.layers.Masking()(x)), layer(x, mask=MASKS["right"]), 0)
@@ -76,7 +73,7 @@ def test_a_mask_that_keras_attached_is_used():
 
 
 @pytest.mark.parametrize("return_sequences", [False, True])
-def test_bidirectional_equals_keras_s_own(return_sequences):
+def test_bidirectional_equals_bidirectional_lstm_of_keras(return_sequences):
     ours = keras.layers.Bidirectional(Recurrent(GatedCell(UNITS, "lstm"), return_sequences=return_sequences))
     theirs = keras.layers.Bidirectional(keras.layers.LSTM(UNITS, return_sequences=return_sequences))
     x = sequences()
@@ -88,7 +85,7 @@ def test_bidirectional_equals_keras_s_own(return_sequences):
     assert ours.backward_layer.go_backwards
 
 
-def test_stateful_layers_go_on_where_the_last_batch_ended():
+def test_stateful_layers_continue_from_the_last_batch():
     layer = Recurrent(GatedCell(UNITS, "lstm"), stateful=True, return_sequences=True)
     whole = Recurrent(layer.cell, return_sequences=True)
     x = sequences(6)
@@ -100,10 +97,10 @@ def test_stateful_layers_go_on_where_the_last_batch_ended():
 
 
 @pytest.mark.parametrize(("name", "input_bias"), [("lstm", 0.0), ("slstm", -200.0)])
-def test_a_reset_goes_back_to_the_cell_s_initial_states(name, input_bias):
+def test_reset_state_restores_the_initial_states_of_the_cell(name, input_bias):
     layer, x = Recurrent(GatedCell(UNITS, name), stateful=True), sequences()
     layer.build(x.shape)
-    # The states of an sLSTM are not all zeros at first: with zeros such a bias makes its output 0/0.
+    # Some initial states of an sLSTM are not zero. With zeros, such a bias makes its output 0/0.
     bias = ops.convert_to_numpy(layer.cell.bias).copy()
     bias[:UNITS] = input_bias
     layer.cell.bias.assign(bias)

@@ -1,24 +1,21 @@
-"""A stack is its layers one after another; its states carry a text from window to window and step to step."""
+"""A stack runs its layers in order, and its states continue a text in the next window or step."""
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from references.gradients import assert_close, interpreted
+from references.gradients import TENSORFLOW, assert_close
 
 from textrnn.cells import GatedCell
 from textrnn.errors import InputError
-from textrnn.layers import RecurrentStack
+from textrnn.layers import BidirectionalStack, RecurrentStack
 
 BATCH, TIME, FEATURES, UNITS = 4, 5, 3, 4
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _interpreted():
-    with interpreted():
-        yield
+pytestmark = pytest.mark.usefixtures("without_compilation")
 
 
 def make_stack(sizes=(UNITS, UNITS, UNITS), **options):
@@ -54,8 +51,9 @@ def test_a_stack_runs_its_layers_one_after_another():
     assert_close(last, expected_last)
 
 
+@settings(max_examples=4 if TENSORFLOW else 2)
 @given(splits=st.sets(st.integers(1, TIME - 1)))
-def test_windows_with_carried_states_are_the_whole_text(splits):
+def test_windows_with_carried_states_equal_the_whole_text(splits):
     stack = make_stack()
     x, states = make_batch(stack)
     expected, expected_last = stack(x, initial_states=states)
@@ -67,7 +65,7 @@ def test_windows_with_carried_states_are_the_whole_text(splits):
     assert_close(states, expected_last)
 
 
-def test_cells_of_keras_step_too():
+def test_cells_of_keras_can_step():
     stack = make_stack()
     x, states = make_batch(stack)
     expected, expected_last = stack(x[:, :1], initial_states=states)
@@ -75,7 +73,7 @@ def test_cells_of_keras_step_too():
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_step_is_call_on_one_step(policy):
+def test_step_equals_call_on_one_step(policy):
     stack = RecurrentStack([GatedCell(UNITS, name, dtype=policy) for name in ("lstm", "gru")], dtype=policy)
     stack.build((None, None, FEATURES))
     x, states = np.random.normal(size=(BATCH, TIME, FEATURES)), stack.get_initial_states(BATCH)
@@ -141,3 +139,26 @@ def test_config_restores_every_option():
 def test_a_stack_without_cells_is_refused():
     with pytest.raises(InputError, match="cells is empty: give at least one cell"):
         RecurrentStack([])
+
+
+def test_a_bidirectional_stack_runs_its_layers_one_after_another():
+    mask = np.array([[True, True, True, False, False], [True] * 5])
+    x = np.random.default_rng(4).normal(size=(2, 5, 3)).astype("float32")
+    stack = BidirectionalStack([GatedCell(4, "lstm"), GatedCell(4, "lstm")])
+    outputs, states = stack(x, mask=mask)
+    expected = x
+    for layer, found in zip(stack.recurrent_layers, states, strict=True):
+        expected, *last = layer(expected, mask=mask)
+        for a, b in zip(found, last, strict=True):
+            np.testing.assert_allclose(ops.convert_to_numpy(a), ops.convert_to_numpy(b), atol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs), ops.convert_to_numpy(expected), atol=1e-6)
+    # The forward direction ends at the last valid step, the backward direction at the first.
+    forwards, backwards = np.split(ops.convert_to_numpy(outputs), 2, axis=-1)
+    np.testing.assert_allclose(ops.convert_to_numpy(states[1][0])[0], forwards[0, 2], atol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(states[1][2])[0], backwards[0, 0], atol=1e-6)
+
+
+def test_config_restores_every_option_of_a_bidirectional_stack():
+    stack = BidirectionalStack([GatedCell(4, "gru")], dropout=0.1, zoneout=0.2)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(stack))
+    assert copy.get_config() == stack.get_config()

@@ -1,9 +1,9 @@
-"""Zoneout: in training some units of a state keep their old value; in inference, what is expected of that."""
+"""Zoneout: random units keep their old value in training, and inference uses the expectation."""
 
 import numpy as np
 import pytest
 from keras import ops
-from references.gradients import assert_close, interpreted
+from references.gradients import assert_close
 
 from textrnn.cells import Cell, GatedCell
 from textrnn.errors import InputError
@@ -14,14 +14,11 @@ BATCH, TIME, UNITS = 100, 5, 40
 FIVE_DEVIATIONS = 0.018
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _interpreted():
-    with interpreted():
-        yield
+pytestmark = pytest.mark.usefixtures("without_compilation")
 
 
 class Counter(Cell):
-    """Counts the steps in each of four states, which share two masks and of which the last is exempt."""
+    """Counts steps in four states. The first two share a mask, and the last has none."""
 
     state_size, output_size, zoneout_groups = [UNITS] * 4, UNITS, [0, 0, 1, None]
 
@@ -40,8 +37,8 @@ class Counter(Cell):
         return {}
 
 
-class Onlooker(Counter):
-    """Its output is no state, though it equals one."""
+class OutputIsNoState(Counter):
+    """The output equals a state but is another tensor."""
 
     def output(self, states, counts):
         return states[0] + 1
@@ -67,7 +64,7 @@ def test_a_unit_keeps_its_old_value_with_the_given_probability(rate):
     np.testing.assert_array_equal(outputs[:, -1], first)
 
 
-def test_every_step_row_and_unit_draws_its_own():
+def test_masks_are_independent_between_steps_rows_and_units():
     held_at = held(count(0.5)[0])
     for one, other in [
         (held_at[:, 1:], held_at[:, :-1]),
@@ -77,7 +74,7 @@ def test_every_step_row_and_unit_draws_its_own():
         assert abs((one == other).mean() - 0.5) < 5 * 0.5 / np.sqrt(one.size)
 
 
-def test_states_of_a_group_share_a_mask_and_an_exempt_one_has_none():
+def test_states_of_a_group_share_a_mask_and_a_state_without_group_has_none():
     _, first, second, other, exempt = count(0.5)
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
@@ -92,14 +89,14 @@ def test_each_group_can_have_a_rate_of_its_own():
     assert (first == TIME).all() and (other < TIME).any()
 
 
-def test_an_output_that_is_no_state_is_left_alone():
-    outputs, first, *_ = count(0.5, Onlooker())
+def test_an_output_that_is_no_state_is_not_zoned_out():
+    outputs, first, *_ = count(0.5, OutputIsNoState())
     assert (outputs[:, 0] == 1).all()
     assert (outputs[:, -1] != first).any()
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_masked_steps_hold_the_states(training):
+def test_masked_steps_keep_the_states(training):
     mask = np.arange(TIME) < np.arange(BATCH)[:, None] % (TIME + 1)
     outputs, first, *_, exempt = count(0.5, mask=mask, training=training)
     assert not np.diff(outputs, axis=1, prepend=0)[~mask].any()
@@ -107,7 +104,7 @@ def test_masked_steps_hold_the_states(training):
     np.testing.assert_array_equal(exempt, np.repeat(mask.sum(1)[:, None], UNITS, axis=1))
 
 
-def test_inference_is_what_is_expected_in_training():
+def test_inference_is_the_expectation_of_training():
     outputs, first, _, other, exempt = count([0.25, 0.5], training=False)
     np.testing.assert_allclose(outputs[0, :, 0], 0.75 * np.arange(1, TIME + 1), rtol=1e-6)
     assert_close([first, other, exempt], [np.full_like(first, n) for n in (0.75 * TIME, 0.5 * TIME, TIME)])
@@ -115,7 +112,7 @@ def test_inference_is_what_is_expected_in_training():
     assert abs(drawn[:, -1].mean() - 0.75 * TIME) < TIME * FIVE_DEVIATIONS
 
 
-def test_inference_and_token_by_token_steps_equal_numpy():
+def test_inference_and_single_steps_equal_numpy():
     layer = Recurrent(GatedCell(3, "lstm"), return_sequences=True, return_state=True, zoneout=[0.1, 0.5])
     layer.build((None, None, 2))
     x, h, c = np.random.normal(size=(4, 6, 2)), *np.random.normal(size=(2, 4, 3))
@@ -126,7 +123,7 @@ def test_inference_and_token_by_token_steps_equal_numpy():
         i, f, g, o = np.split(x[:, t] @ kernel + h @ recurrent_kernel + bias, 4, axis=-1)
         i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
         new_c = f * c + i * np.tanh(g)
-        # The output sees the whole new memory, not the one that zoneout leaves.
+        # The output reads the new memory before zoneout.
         h, c = 0.1 * h + 0.9 * o * np.tanh(new_c), 0.5 * c + 0.5 * new_c
         expected.append(h)
         output, states = step(x[:, t], states)
@@ -136,7 +133,7 @@ def test_inference_and_token_by_token_steps_equal_numpy():
     assert_close([ops.stack(steps, axis=1), *states], [outputs, *last])
 
 
-def test_a_seed_repeats_the_draws_and_every_call_draws_anew():
+def test_every_call_draws_new_masks_and_a_seed_reproduces_them():
     layers = [Recurrent(Counter(), zoneout=0.5, seed=2) for _ in range(2)]
     x = np.zeros((BATCH, TIME, 1), "float32")
     (first, second), again = (
@@ -172,13 +169,13 @@ def test_rates_are_sequences_or_arrays_of_any_numbers(zoneout):
     assert {type(rate) for rate in layer.zoneout} == {float}
 
 
-def test_inference_of_an_slstm_is_close_to_what_is_expected_in_training():
-    """Its c, n and m are averaged as what they stand for, c·exp(m): m itself starts at −30,000."""
+def test_inference_of_an_slstm_is_close_to_the_expectation_of_training():
+    """Its c and n are averaged as c·exp(m) and n·exp(m), since m starts at −30,000."""
     layer = Recurrent(GatedCell(4, "slstm"), return_sequences=True, zoneout=0.2)
     x = np.repeat(np.random.normal(size=(1, 3, 3)).astype("float32"), 2500, axis=0)
     drawn = ops.convert_to_numpy(layer(x, training=True))
     expected = ops.convert_to_numpy(layer(x[:1], training=False))[0]
-    # An approximation, as for every cell that is not linear; of states averaged one by one it is far off.
+    # An approximation for cells that are not linear. Averaging each state on its own would be far off.
     off = np.sqrt(np.mean((drawn.mean(axis=0) - expected) ** 2)) / np.sqrt(np.mean(expected**2))
     assert off < 0.1
     once = np.abs(drawn[:, 0]).max(axis=0)

@@ -1,4 +1,4 @@
-"""Gradients for tests: by the backend, and by finite differences in float64."""
+"""Gradients for tests, by the backend and by finite differences in float64."""
 
 import contextlib
 
@@ -10,17 +10,17 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 def value_and_gradients(layer, inputs, loss, compiled=False, **options):
-    """What a layer computes, and the gradients of a loss of it.
+    """Compute the outputs of a layer and the gradients of a loss.
 
     Args:
-        layer: a built layer.
-        inputs: keyword arguments of the layer, tensors or nested lists of them, to differentiate by.
-        loss: a function of the layer's outputs.
-        compiled: whether to compile with XLA.
-        **options: other keyword arguments of the layer.
+        layer: A built layer.
+        inputs: Keyword arguments of the layer to differentiate by, tensors or nested lists of tensors.
+        loss: A function of the layer's outputs.
+        compiled: Whether to compile with XLA.
+        **options: Other keyword arguments of the layer.
 
     Returns:
-        The outputs, the gradients of the inputs (structured as they are) and those of the trainable
+        The outputs, the gradients of the inputs (with the same structure) and the gradients of the trainable
         weights, all as NumPy arrays.
     """
     inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
@@ -57,7 +57,7 @@ def _jax(layer, inputs, loss, compiled, options):
     run = jax.value_and_grad(run, argnums=(0, 1), has_aux=True)
     trainable = [variable.value for variable in layer.trainable_variables]
     if compiled:
-        with jax.disable_jit(False):  # also where others are `interpreted`
+        with jax.disable_jit(False):  # also inside `interpreted`
             (_, outputs), gradients = jax.jit(run)(inputs, trainable)
     else:
         (_, outputs), gradients = run(inputs, trainable)
@@ -65,7 +65,7 @@ def _jax(layer, inputs, loss, compiled, options):
 
 
 def value_and_gradient(function, x):
-    """A scalar function of one tensor, and its gradient, as NumPy arrays."""
+    """The value and gradient of a scalar function of one tensor, as NumPy arrays."""
     x = ops.convert_to_tensor(x)
     if TENSORFLOW:
         import tensorflow as tf
@@ -100,7 +100,7 @@ def finite_differences(function, arrays, epsilon=1e-6):
 
 @contextlib.contextmanager
 def float64():
-    """Where JAX computes in float64; TensorFlow does whenever asked."""
+    """Inside, JAX computes in float64 if asked. TensorFlow always does."""
     if TENSORFLOW:
         yield
     else:
@@ -112,7 +112,7 @@ def float64():
 
 @contextlib.contextmanager
 def interpreted():
-    """Where JAX runs a scan step by step; otherwise it compiles one anew whenever it is called eagerly."""
+    """Inside, JAX runs scans step by step. Otherwise it compiles each scan that is called eagerly."""
     if TENSORFLOW:
         yield
     else:
@@ -123,7 +123,7 @@ def interpreted():
 
 
 def assert_close(actual, expected, tolerance=2e-5):
-    """Equal to `tolerance` times the largest expected value, array by array."""
+    """Check that arrays are equal within `tolerance` times the largest expected value of each."""
     actual, expected = keras.tree.flatten(actual), keras.tree.flatten(expected)
     assert len(actual) == len(expected)
     for a, e in zip(actual, expected, strict=True):

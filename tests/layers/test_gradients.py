@@ -1,0 +1,44 @@
+"""The gradients of every cell with every strategy equal finite differences of a NumPy reference."""
+
+import functools
+
+import numpy as np
+import pytest
+from builders.layers import every_cell_and_strategy, make_batch, make_layer, seeded, weighted_sum
+from references.gated_cells import REFERENCES
+from references.gradients import assert_close, finite_differences, float64, value_and_gradients
+
+pytestmark = pytest.mark.usefixtures("without_compilation")
+
+SIZES = {"features": 2, "units": 2, "dtype": "float64"}
+
+
+@functools.cache  # the strategies of a cell share them
+def expected_gradients(name):
+    """The gradients of inputs, initial states and weights, by finite differences of the reference."""
+    with seeded(0):
+        weights = make_layer(name, "loop", **SIZES).get_weights()
+    with seeded(1):
+        x, states, mask = make_batch(name, time=4, **SIZES)
+
+    def loss(arrays):
+        x, *arrays = arrays
+        outputs, last = REFERENCES[name].run(arrays[len(states) :], x, arrays[: len(states)], mask)
+        random = np.random.default_rng(0)  # as `weighted_sum`
+        return sum(np.sum(o * random.normal(size=o.shape)) for o in [outputs, *last])
+
+    return finite_differences(loss, [x, *states, *weights])
+
+
+@every_cell_and_strategy
+def test_gradients_equal_finite_differences_of_the_numpy_reference(name, strategy):
+    with float64():
+        with seeded(0):
+            layer = make_layer(name, strategy, **SIZES)
+        with seeded(1):
+            x, states, mask = make_batch(name, time=4, **SIZES)
+        inputs = {"sequences": x, "initial_state": states}
+        _, by_input, by_weight = value_and_gradients(layer, inputs, weighted_sum, mask=mask)
+        actual = [by_input["sequences"], *by_input["initial_state"], *by_weight]
+        assert {a.dtype for a in actual} == {np.dtype("float64")}
+        assert_close(actual, expected_gradients(name), 1e-6)
