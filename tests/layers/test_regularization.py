@@ -142,7 +142,7 @@ def test_stateful_layers_continue_from_the_last_batch():
     assert_close(ops.concatenate(parts, axis=1), Recurrent(layer.cell, return_sequences=True, zoneout=0.3)(x))
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_a_bidirectional_model_trains_saves_and_loads(policy, tmp_path):
     model = keras.Sequential(
         [
@@ -152,15 +152,14 @@ def test_a_bidirectional_model_trains_saves_and_loads(policy, tmp_path):
             keras.layers.Dense(1),
         ]
     )
-    # Keras compiles with XLA by default, which takes most of the time of this test.
-    model.compile("adam", "mse", jit_compile="auto" if policy == "float32" else False)
+    model.compile("adam", "mse")
     x = np.random.normal(size=(8, TIME, FEATURES)).astype("float32")
     x[:4, 3:] = 0
     history = model.fit(x, np.ones((8, 1)), epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert_close(loaded(x), model(x), 0)
     assert {name: getattr(loaded.layers[1].forward_layer, name) for name in ALL} == ALL
 
 
