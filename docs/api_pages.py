@@ -35,8 +35,10 @@ def write(folder):
         (folder / f"{package}.md").write_text(page(f"textrnn.{package}"), encoding="utf-8")
         rows.append(f"| [`textrnn.{package}`]({package}.md) | {summary(f'textrnn.{package}')} |")
     index = [
-        "# API reference", "", "Generated from the docstrings. Names in `textrnn` itself load on first use.", "",
-        "| package | contents |", "|---|---|", *rows, "", "```{toctree}", ":hidden:", "", *PACKAGES, "```", "",
+        "# API reference", "",
+        "Generated from the docstrings. Names in `textrnn` itself load on first use.", "",
+        "| package | contents |", "|---|---|", *rows, "",
+        "```{toctree}", ":hidden:", "", *PACKAGES, "```", "",
     ]  # fmt: skip
     (folder / "index.md").write_text("\n".join(index), encoding="utf-8")
 
@@ -111,11 +113,10 @@ def signature(value, bound=False):
 
 
 def markdown(docstring):
-    """The lines of a docstring with its sections as headings in bold and lists, and its examples as code.
+    r"""The lines of a docstring with its sections as bold headings and lists, and its examples as code.
 
-    >>> markdown("Add.\\n\\nArgs:\\n    x: a number,\\n        or two.\\n\\nExample:\\n>>> 1 + 1\\n2")
-    ['Add.', '', '**Args**', '', '- `x`: a number,', '  or two.', '', '**Example**', '', '```python', \
-'>>> 1 + 1', '2', '```', '']
+    >>> markdown("Add.\n\nArgs:\n    x: a number,\n        or two.\n\nExample:\n>>> 1 + 1\n2")[2:9]
+    ['**Args**', '', '- `x`: a number,', '  or two.', '', '**Example**', '']
     """
     made, section, code = [], None, False
     for line in [*docstring.splitlines(), ""]:

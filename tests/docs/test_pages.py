@@ -158,7 +158,8 @@ def test_shell_blocks_run_on_small_data(page, tmp_path):
             continue
         ran = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", block.code],
-            cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False,
         )  # fmt: skip
         assert ran.returncode == 0, f"{page}, line {block.line}:\n{block.code}\n{ran.stdout}\n{ran.stderr}"
 
@@ -180,15 +181,18 @@ def test_the_site_builds_without_warnings(tmp_path):
 
 def test_the_reference_renders_docstrings_as_markdown():
     pages = runpy.run_path(str(DOCS / "api_pages.py"))
-    assert doctest.run_docstring_examples(pages["markdown"], pages, optionflags=OPTIONS) is None
-    gru = "\n".join(pages["described"]("textrnn.Recurrent", pages["textrnn"].Recurrent))
-    assert "{py:class} textrnn.Recurrent(cell, return_sequences=False" in gru
-    assert "- `recurrent_dropout`: " in gru and "{py:property} resolved_strategy" in gru
-    assert "```python\n>>> import numpy as np" in gru and "get_config" not in gru
+    text = "Add.\n\nArgs:\n    x: a number,\n        or two.\n\nExample:\n>>> 1 + 1\n2"
+    argument = ["**Args**", "", "- `x`: a number,", "  or two.", ""]
+    example = ["**Example**", "", "```python", ">>> 1 + 1", "2", "```", ""]
+    assert pages["markdown"](text) == ["Add.", "", *argument, *example]
+    layer = "\n".join(pages["described"]("textrnn.Recurrent", pages["textrnn"].Recurrent))
+    assert "{py:class} textrnn.Recurrent(cell, return_sequences=False" in layer
+    assert "- `recurrent_dropout`: " in layer and "{py:property} resolved_strategy" in layer
+    assert "```python\n>>> import numpy as np" in layer and "get_config" not in layer
 
 
 @pytest.mark.parametrize(
-    ("recipe", "column"), [("text_generation", 2), ("sentiment", 3), ("translation", 4)], ids=lambda x: str(x)
+    ("recipe", "column"), [("text_generation", 2), ("sentiment", 3), ("translation", 4)], ids=str
 )
 def test_the_tables_of_options_are_complete_and_name_the_defaults(recipe, column, capsys):
     status, printed, _ = recipe_command(capsys, ROOT / "recipes" / f"{recipe}.py", "--print_config")

@@ -1,4 +1,4 @@
-"""Small files under the names that the pages use, and `python` and `textrnn` with small options for recipes."""
+"""Small files under the names that the pages use, and commands with small options for recipes."""
 
 import gzip
 import random
@@ -14,7 +14,7 @@ SMALL = {
 def write(folder):
     """Writes the files that stand for a reader's own."""
     draw = random.Random(0)
-    words = "it was a night of rain and the old house stood by the sea where no one had been".split()
+    words = ["it", "was", "a", "night", "of", "rain", "and", "the", "old", "house", "by", "the", "sea"]
 
     def sentence():
         return " ".join(draw.choices(words, k=8)).capitalize() + "."
@@ -39,11 +39,10 @@ def programs(folder):
     of_recipe = "".join(f"  *{name}*) small='{options}' ;;\n" for name, options in SMALL.items())
     choose = f'small=\ncase "$RECIPE" in\n{of_recipe}esac\n'
     scripts = {
-        "python": f"case \"$1\" in recipes/*) RECIPE=$1 ;; esac\n{choose}exec {sys.executable} \"$@\" $small\n",
-        "textrnn": "if [ \"$1\" = recipe ]; then RECIPE=$2; fi\n"
-        f"{choose}exec {sys.executable} -m textrnn \"$@\" $small\n",
-    }  # fmt: skip
+        "python": f'case "$1" in recipes/*) RECIPE=$1 ;; esac\n{choose}exec {sys.executable}',
+        "textrnn": f'if [ "$1" = recipe ]; then RECIPE=$2; fi\n{choose}exec {sys.executable} -m textrnn',
+    }
     for name, script in scripts.items():
-        (folder / name).write_text(f"#!/bin/sh\n{script}")
+        (folder / name).write_text(f'#!/bin/sh\n{script} "$@" $small\n')
         (folder / name).chmod(0o755)
     return folder
