@@ -1,7 +1,8 @@
 """Private parts of other libraries, each with the reason why the public interface is not enough.
 
 No other module of the package imports from a private path. Imports are inside functions, so that importing
-this module loads nothing.
+this module loads nothing. `tensorflow.core.protobuf` is not private: TensorFlow's compatibility guarantees
+cover its protocol buffers.
 """
 
 import importlib.util
