@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import pytest
 from hypothesis import settings
+from references.gradients import interpreted
 
 # The first example of a test may compile, so there is no deadline. On JAX every example compiles.
 examples = 12 if keras.backend.backend() == "tensorflow" else 3
@@ -20,6 +21,13 @@ def pytest_configure(config):
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
     )
+
+
+@pytest.fixture(scope="module")
+def without_compilation():
+    """Run the loops of JAX step by step. Otherwise JAX compiles each loop that is called eagerly."""
+    with interpreted():
+        yield
 
 
 @pytest.fixture(autouse=True)

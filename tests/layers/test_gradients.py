@@ -19,7 +19,7 @@ def expected_gradients(name):
     with seeded(0):
         weights = make_layer(name, "loop", **SIZES).get_weights()
     with seeded(1):
-        x, states, mask = make_batch(name, time=4, **SIZES)
+        x, states, mask = make_batch(name, time=3, **SIZES)
 
     def loss(arrays):
         x, *arrays = arrays
@@ -36,7 +36,7 @@ def test_gradients_equal_finite_differences_of_the_numpy_reference(name, strateg
         with seeded(0):
             layer = make_layer(name, strategy, **SIZES)
         with seeded(1):
-            x, states, mask = make_batch(name, time=4, **SIZES)
+            x, states, mask = make_batch(name, time=3, **SIZES)
         inputs = {"sequences": x, "initial_state": states}
         _, by_input, by_weight = value_and_gradients(layer, inputs, weighted_sum, mask=mask)
         actual = [by_input["sequences"], *by_input["initial_state"], *by_weight]

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from builders.layers import tensorflow_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -99,6 +100,7 @@ def test_initial_states_are_those_of_the_cells():
     assert_close(stack(x), stack(x, initial_states=states), 0)
 
 
+@tensorflow_only
 def test_a_functional_model_with_states_saves_and_loads(tmp_path):
     stack = make_stack(sizes=(5, 3, 2))
     assert stack.state_size == [[5, 5], [3], [2, 2]]

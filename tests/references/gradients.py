@@ -122,6 +122,18 @@ def interpreted():
             yield
 
 
+@contextlib.contextmanager
+def compiled():
+    """Inside, JAX compiles loops, also within `interpreted`. This is faster for loops of many steps."""
+    if TENSORFLOW:
+        yield
+    else:
+        import jax
+
+        with jax.disable_jit(False):
+            yield
+
+
 def assert_close(actual, expected, tolerance=2e-5):
     """Check that arrays are equal within `tolerance` times the largest expected value of each."""
     actual, expected = keras.tree.flatten(actual), keras.tree.flatten(expected)

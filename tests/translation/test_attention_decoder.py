@@ -10,6 +10,8 @@ from textrnn.layers import BidirectionalStack
 from textrnn.layers.attention import SCORES
 from textrnn.translation.attention_decoder import AttentionDecoder
 
+pytestmark = pytest.mark.usefixtures("without_compilation")
+
 MASK = np.array([[True, True, True, False, False], [True] * 5])
 
 
