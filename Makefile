@@ -71,12 +71,12 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@ $(VENV)/installed
 
-bench: $(VENV)/installed-bench       ## textrnn beside its peers, layers and whole models (half an hour)
+bench: $(VENV)/installed-bench       ## benchmarks against other libraries, layers and models (half an hour)
 	$(BIN)/python benchmarks/recurrence.py --output benchmarks/results
 	$(BIN)/python benchmarks/text_classifier.py --output benchmarks/results
 	$(BIN)/python benchmarks/translation.py --output benchmarks/results
 
-compare: dev                        ## every cell at the same size on the same tasks: a table and a plot (an hour)
+compare: dev                        ## train all cells at the same size: a table and a plot (an hour)
 	$(BIN)/python benchmarks/compare_cells.py
 
 clean:                              ## remove the environment and caches, never what you trained
