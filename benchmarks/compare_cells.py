@@ -31,6 +31,7 @@ share a process. Records are appended to `runs.jsonl` in the `--output` folder. 
 settings are not repeated unless they failed. A diverged run counts as a result.
 """
 
+import argparse
 import dataclasses
 import os
 import shlex
@@ -46,23 +47,39 @@ from cell_comparison.tasks import SCORES
 
 def make_parser():
     """The command line: how to run, and the settings."""
-    from jsonargparse.typing import PositiveInt
-
-    from textrnn.cli import parser as command_line
-
-    parser = command_line.make_parser(
-        description=__doc__.splitlines()[0], epilog=f"Method: see the docstring of {Path(__file__).name}."
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog=f"Method: see the docstring of {Path(__file__).name}.",
+        formatter_class=HelpFormatter,
     )
-    add = parser.add_argument
-    add("--cells", nargs="+", help="cells to compare (default: all that `textrnn cells` lists)")
-    add("--tasks", nargs="+", choices=[*SCORES, SPEED], default=[*SCORES, SPEED], help="tasks to run")
-    add("--seeds", nargs="+", type=int, default=[0], help="seeds, one run for each")
-    add("--learning_rates", nargs="+", type=float, default=[5e-3], help="learning rates, the best counts")
-    add("--jobs", type=PositiveInt, default=2, help="training processes at a time")
-    add("--rounds", type=PositiveInt, default=5, help="rounds of the speed measurement")
-    add("--output", type=Path, default=Path("build/compare_cells"), help="folder of the results")
-    parser.add_class_arguments(Settings)
+    names, output = (*SCORES, SPEED), Path("build/compare_cells")
+    add, positive = parser.add_argument, harness.positive
+    add(
+        "--cells",
+        nargs="+",
+        metavar="NAME",
+        help="cells to compare (default: those of `textrnn cells`)",
+    )
+    add("--tasks", nargs="+", choices=names, default=names, metavar="TASK", help="tasks to run")
+    add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="seeds, one run for each")
+    add("--learning_rates", nargs="+", type=float, default=[5e-3], metavar="X", help="learning rates to try")
+    add("--jobs", type=positive, default=2, metavar="N", help="training processes at a time")
+    add("--rounds", type=positive, default=5, metavar="N", help="rounds of the speed measurement")
+    add("--output", type=Path, default=output, metavar="PATH", help="folder of the results")
+    for field in dataclasses.fields(Settings):
+        kind = {"metavar": "PATH"} if field.name == "data" else {"type": positive, "metavar": "N"}
+        add(f"--{field.name}", default=field.default, help=field.metadata["help"], **kind)
     return parser
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Adds the default of an option to its help."""
+
+    def _get_help_string(self, action):
+        if action.default in (None, argparse.SUPPRESS):
+            return action.help
+        several = isinstance(action.default, (list, tuple))
+        return f"{action.help} (default: {' '.join(map(str, action.default)) if several else action.default})"
 
 
 def main(arguments=None):
@@ -74,7 +91,7 @@ def main(arguments=None):
     from textrnn.cli import process
 
     given = make_parser().parse_args(arguments)
-    settings = Settings(**{field.name: given[field.name] for field in dataclasses.fields(Settings)})
+    settings = Settings(**{field.name: getattr(given, field.name) for field in dataclasses.fields(Settings)})
     process.run(lambda: compare(given, settings))
 
 

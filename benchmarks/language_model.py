@@ -390,7 +390,7 @@ def measured(work, rounds, seed):
 def main():
     """Run the benchmark."""
     parser = harness.make_parser(__doc__, __file__)
-    parser.add_argument("--task", choices=TASKS, help="task to run (default: all)")
+    harness.add_tasks(parser, TASKS)
     sizes = {
         "units": "units of each layer (default: 256 or 512)",
         "vocabulary_size": "tokens of the vocabulary (default: 324 or 10,000)",
@@ -399,7 +399,7 @@ def main():
     }
     harness.add_sizes(parser, sizes)
     given = parser.parse_args()
-    works = [work for work in WORKS if given.task in (None, work.task)]
+    works = [work for work in WORKS if work.task in given.task]
     harness.run_benchmark(
         "language_model",
         harness.changed(works, QUICK, given, *sizes),

@@ -41,6 +41,7 @@ library is missing are skipped. Install all of them with `pip install -e '.[benc
 See harness/__init__.py for the timing. Within a round, each contestant repeats its run for about `--seconds`.
 """
 
+import argparse
 import dataclasses
 import json
 
@@ -160,16 +161,13 @@ def goal(work, row):
 
 def make_parser():
     """The command line."""
-    from jsonargparse import SUPPRESS
-    from jsonargparse.typing import NonNegativeFloat
-
     parser = harness.make_parser(__doc__, __file__, rounds=7)
+    harness.add_tasks(parser, TASKS)
     add = parser.add_argument
-    add("--task", choices=TASKS, nargs="+", default=[*TASKS], help="tasks to run")
-    add("--seconds", type=NonNegativeFloat, default=0.3, help="time of a contestant in a round")
+    add("--seconds", type=float, default=0.3, metavar="X", help="seconds per turn (default: 0.3)")
     add("--compile", action="store_true", help="add the PyTorch loop compiled by torch.compile")
-    add("--peak", help=SUPPRESS)
-    add("--work", help=SUPPRESS)
+    add("--peak", help=argparse.SUPPRESS)
+    add("--work", help=argparse.SUPPRESS)
     return parser
 
 

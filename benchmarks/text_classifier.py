@@ -172,14 +172,14 @@ def measure(work, rounds, seed):
 def main():
     """Run the benchmark."""
     parser = harness.make_parser(__doc__, __file__)
-    parser.add_argument("--task", choices=TASKS, help="task to run (default: all)")
+    harness.add_tasks(parser, TASKS)
     sizes = {
         "units": "units in each direction (default: 64 and 128)",
         "texts": "texts of a run (default: 256)",
     }
     harness.add_sizes(parser, sizes)
     given = parser.parse_args()
-    works = [work for work in WORKS if given.task in (None, work.task)]
+    works = [work for work in WORKS if work.task in given.task]
     harness.run_benchmark(
         "text_classifier",
         harness.changed(works, QUICK, given, *sizes),

@@ -238,7 +238,7 @@ def weights_of(results):
 def main():
     """Run the benchmark."""
     parser = harness.make_parser(__doc__, __file__)
-    parser.add_argument("--task", choices=TASKS, nargs="+", default=[*TASKS], help="tasks to run")
+    harness.add_tasks(parser, TASKS)
     sizes = {
         "units": "units of every LSTM (default: 256)",
         "vocabulary_size": "tokens of the vocabulary (default: 8,000)",

@@ -6,33 +6,25 @@ import functools
 UNITS_STEP = 4
 
 
+def option(default, meaning):
+    """A field of `Settings` with its help on the command line."""
+    return dataclasses.field(default=default, metadata={"help": meaning})
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings of all runs. Results with different settings are not compared.
+    """Settings of all runs, which are options too. Results with different settings are not compared."""
 
-    Args:
-        data: Text file or folder (default: tiny Shakespeare)
-        budget: Maximum weights of the recurrent layer and the map of its output
-        width: Features of the layer's input, and the width of the embedding
-        batch_size: Rows of a batch
-        sequence_length: Characters of a training window
-        text_passes: Epochs on the text
-        copy_blanks: Steps to remember the symbols of the copy problem
-        copy_batches: Training batches of the copy problem
-        adding_steps: Length of the lists of the adding problem
-        adding_batches: Training batches of the adding problem
-    """
-
-    data: str | None = None
-    budget: int = 80_000
-    width: int = 64
-    batch_size: int = 32
-    sequence_length: int = 64
-    text_passes: int = 2
-    copy_blanks: int = 30
-    copy_batches: int = 1000
-    adding_steps: int = 100
-    adding_batches: int = 1000
+    data: str | None = option(None, "text file or folder (default: tiny Shakespeare)")
+    budget: int = option(80_000, "maximum weights of the recurrent layer and the map of its output")
+    width: int = option(64, "input features of the recurrent layer, width of the embedding")
+    batch_size: int = option(32, "rows of a batch")
+    sequence_length: int = option(64, "characters of a training window")
+    text_passes: int = option(2, "epochs on the text")
+    copy_blanks: int = option(30, "steps to remember the symbols of the copy problem")
+    copy_batches: int = option(1000, "training batches of the copy problem")
+    adding_steps: int = option(100, "length of the lists of the adding problem")
+    adding_batches: int = option(1000, "training batches of the adding problem")
 
 
 @dataclasses.dataclass(frozen=True)

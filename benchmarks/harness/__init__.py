@@ -6,7 +6,7 @@ shifts from round to round, so that other load on the machine affects all of the
 over the rounds with the range, and the ratio of the medians with the range of the ratios within a round.
 """
 
-from harness.command import add_sizes, changed, make_parser, run_benchmark
+from harness.command import add_sizes, add_tasks, changed, make_parser, positive, run_benchmark
 from harness.contestants import OURS, Contestant, Contestants, available, load_backend, torch_device
 from harness.environment import CHECKOUT, commit, environment
 from harness.log import log
@@ -27,6 +27,7 @@ __all__ = [
     "Contestant",
     "Contestants",
     "add_sizes",
+    "add_tasks",
     "available",
     "changed",
     "commit",
@@ -40,6 +41,7 @@ __all__ = [
     "measure_rates",
     "measure_times",
     "peak_memory",
+    "positive",
     "repeats_in",
     "result",
     "run_benchmark",

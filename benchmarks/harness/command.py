@@ -1,5 +1,6 @@
 """The command of a benchmark: its options, and its report."""
 
+import argparse
 import dataclasses
 import json
 import time
@@ -11,6 +12,17 @@ from harness.log import log
 from harness.results import markdown
 
 
+def positive(text):
+    """An option value that is an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected an integer of at least 1")
+    return value
+
+
+positive.__name__ = "integer"  # argparse's name of the type in errors about other texts
+
+
 def make_parser(doc, script, rounds=5):
     """A parser with the options that benchmarks share.
 
@@ -19,19 +31,22 @@ def make_parser(doc, script, rounds=5):
         script: the path of the script.
         rounds: the default number of rounds.
     """
-    from jsonargparse.typing import PositiveInt
-
-    from textrnn.cli import parser as command_line
-
-    parser = command_line.make_parser(
+    parser = argparse.ArgumentParser(
         description=doc.splitlines()[0], epilog=f"Method: see the docstring of {Path(script).name}."
     )
-    parser.add_argument("--rounds", type=PositiveInt, help=f"rounds (default: {rounds}; 2 with --quick)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to try the command")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and inputs")
-    parser.add_argument("--output", type=Path, help=f"folder for {Path(script).stem}.json and .md")
-    parser.set_defaults(rounds=None)
+    add = parser.add_argument
+    add("--rounds", type=positive, metavar="N", help=f"rounds (default: {rounds}, with --quick 2)")
+    add("--quick", action="store_true", help="tiny sizes, to try the command")
+    add("--seed", type=int, default=0, metavar="N", help="seed of weights and inputs (default: 0)")
+    add("--output", type=Path, metavar="PATH", help=f"folder for {Path(script).stem}.json and .md")
     return parser
+
+
+def add_tasks(parser, tasks):
+    """Add the option `--task`, one or several of these (default: all)."""
+    names = ", ".join(tasks)
+    add = parser.add_argument
+    add("--task", nargs="+", choices=tasks, default=[*tasks], metavar="TASK", help=f"{names} (default: all)")
 
 
 def add_sizes(parser, sizes):
@@ -41,10 +56,8 @@ def add_sizes(parser, sizes):
         parser: from `make_parser`.
         sizes: a dict of names to help texts. A size that is not given keeps the value of each work.
     """
-    from jsonargparse.typing import PositiveInt
-
     for name, meaning in sizes.items():
-        parser.add_argument(f"--{name}", type=PositiveInt, help=meaning)
+        parser.add_argument(f"--{name}", type=positive, metavar="N", help=meaning)
 
 
 def changed(works, quick, given, *options):
@@ -57,7 +70,7 @@ def changed(works, quick, given, *options):
         *options: names of options that replace a size if given.
     """
     sizes = dict(quick) if given.quick else {}
-    sizes |= {name: given[name] for name in options if given[name] is not None}
+    sizes |= {name: value for name in options if (value := getattr(given, name)) is not None}
     return [*dict.fromkeys(dataclasses.replace(work, **sizes) for work in works)]
 
 

@@ -1,4 +1,4 @@
-"""Who takes part in a benchmark."""
+"""The contestants of a benchmark, and the libraries that they need."""
 
 import dataclasses
 import importlib.util
@@ -18,7 +18,7 @@ class Contestant:
     Attributes:
         peer: its name in the table.
         form: what distinguishes it from other forms of the same peer, or "".
-        needs: the library that it needs; "tensorflow" also means TensorFlow as the backend of Keras.
+        needs: the library that it needs. "tensorflow" requires TensorFlow as the backend of Keras.
         tasks: the tasks that it takes part in, or None for all.
         prepare: a function of a work and its inputs that returns the function to measure, or None if there
             is nothing to measure. A measured function blocks until its work is done.
@@ -53,7 +53,7 @@ class Contestants(list[Contestant]):
     """
 
     def add(self, peer, form="", needs="keras", tasks=None):
-        """Return a decorator that registers a `prepare` function; see `Contestant` for the arguments."""
+        """Return a decorator that registers a `prepare` function. See `Contestant` for the arguments."""
 
         def register(prepare):
             self.append(Contestant(peer, form, needs, tasks, prepare))

@@ -37,7 +37,7 @@ def markdown(report):
 
     A row may have a "goal", which gets a column, and "bold", which sets the contestant in bold.
     """
-    goals = any("goal" in row for entry in report["results"] for row in entry["rows"])
+    goals = any(row.get("goal") for entry in report["results"] for row in entry["rows"])
     titles = ["work", "contestant", "median (range)", "first row ÷ this row (range)", "goal"]
     lines = [f"| {' | '.join(titles[: 4 + goals])} |", "|---|---|---:|---:|" + "---|" * goals]
     for entry in report["results"]:

@@ -29,7 +29,7 @@ def measure_times(runs, rounds, seconds=0.0):
     Args:
         runs: a dict of names to warmed-up functions.
         rounds: the number of rounds.
-        seconds: about how long to repeat each function within a round; the mean counts.
+        seconds: about how long to repeat each function within a round. The mean counts.
 
     Returns:
         A dict of names to one value per round.
