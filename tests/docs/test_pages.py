@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 DERIVED = {"cells.md", "cells_compared.md"}
 PAGES = {
     str(path.relative_to(ROOT)): path
-    for path in sorted(DOCS.rglob("*.md"))
+    for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
     if not {"_build", "api"} & set(path.relative_to(ROOT).parts) and path.name not in DERIVED
 }
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -61,9 +61,12 @@ def test_a_page_is_short_and_every_block_has_a_known_language(page):
     assert {block.language for block in blocks(page)} <= LANGUAGES
 
 
-@pytest.mark.parametrize("page", pages_with("python"))
+@pytest.mark.parametrize("page", [page for page in pages_with("python") if page != "README.md"])
 def test_python_blocks_run(page, tmp_path, monkeypatch):
-    """In one namespace for a page; a block whose first line is `# name.py` is also saved as that file."""
+    """In one namespace for a page; a block whose first line is `# name.py` is also saved as that file.
+
+    `tests/test_doctests.py` runs those of README.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     namespace = {"__name__": "page"}
