@@ -15,8 +15,8 @@ import numpy as np
 from textrnn.startup import load_tensorflow
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.patches import FancyBboxPatch  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.patches import FancyBboxPatch
 
 MODELS = Path("saved_models")
 REVIEW = "The soup was cold, but I would go there again."

@@ -210,3 +210,12 @@ def test_the_tables_of_options_are_complete_and_name_the_defaults(recipe, column
         for name, value in yaml.safe_load(printed).items()
     }
     assert told == expected
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_names_exist(page):
+    named = re.findall(
+        r"\b((?:benchmarks|docs|recipes|tests|textrnn)/[\w/]+\.(?:py|md|png|tsv))\b",
+        PAGES[page].read_text(encoding="utf-8"),
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == []
