@@ -1,4 +1,4 @@
-"""Attributions add up to the decision, and words are those of the text."""
+"""Attributions sum to the change of the log-odds, and words are those of the text."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from textrnn.tokenizers import ByteTokenizer, train_tokenizer
 
 
 def trained(pooling="mean", cell="lstm", classes=2, ngrams=0):
-    """A classifier that knows that token 3 is of class 1 and 4 of class 0."""
+    """Returns a classifier trained on texts where token 3 means class 1 and token 4 class 0."""
     random = np.random.default_rng(0)
     token_ids = random.integers(5, 9, (64, 6))
     target = random.integers(0, classes, 64)
@@ -35,7 +35,7 @@ def trained(pooling="mean", cell="lstm", classes=2, ngrams=0):
     ("pooling", "cell", "ngrams"),
     [*((pooling, "lstm", 0) for pooling in POOLINGS), ("mean", "min_gru", 0), ("max", "lstm", 2)],
 )
-def test_attributions_add_up_to_what_the_text_changed(pooling, cell, ngrams):
+def test_attributions_sum_to_the_difference_of_the_log_odds(pooling, cell, ngrams):
     classifier = trained(pooling, cell, ngrams=ngrams)
     token_ids = tf.constant([[5, 3, 6, 7], [4, 8, 0, 0]])
     mask, target = tf.constant([[True] * 4, [True, True, False, False]]), tf.constant([1, 0])
@@ -43,10 +43,10 @@ def test_attributions_add_up_to_what_the_text_changed(pooling, cell, ngrams):
     attributions, difference = run(token_ids, mask, target)
     np.testing.assert_allclose(tf.reduce_sum(attributions, 1), difference, rtol=0.05)
     assert (attributions.numpy()[~mask.numpy()] == 0).all()
-    assert attributions.numpy().argmax(axis=1).tolist() == [1, 0]  # the tokens that decide
+    assert attributions.numpy().argmax(axis=1).tolist() == [1, 0]  # tokens 3 and 4
 
 
-def test_the_difference_is_that_of_the_log_odds():
+def test_the_difference_is_between_the_text_and_zero_vectors():
     classifier = trained(classes=3)
     token_ids, mask = tf.constant([[5, 3, 6]]), tf.ones([1, 3], tf.bool)
     _, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]))
@@ -59,7 +59,7 @@ def test_the_difference_is_that_of_the_log_odds():
     np.testing.assert_allclose(difference, [odds[0] - odds[1]], rtol=1e-4)
 
 
-def test_what_only_the_ngrams_say_is_attributed_to_their_tokens():
+def test_the_logits_of_ngrams_are_attributed_to_their_tokens():
     classifier = trained(ngrams=2)
     classifier.output_dense.set_weights([0 * weight for weight in classifier.output_dense.get_weights()])
     token_ids, mask = tf.constant([[5, 3, 6, 7]]), tf.ones([1, 4], tf.bool)
@@ -70,7 +70,7 @@ def test_what_only_the_ngrams_say_is_attributed_to_their_tokens():
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
-def test_in_half_precision_they_add_up_too(dtype):
+def test_attributions_sum_to_the_difference_in_half_precision(dtype):
     encoder = RecurrentEncoder(9, "gru", units=8, dtype=dtype)
     classifier = TextClassifier(encoder, ["a", "b", "c"], pooling="mean", ngrams=2)
     token_ids, mask = (
@@ -83,7 +83,7 @@ def test_in_half_precision_they_add_up_too(dtype):
     np.testing.assert_allclose(tf.reduce_sum(attributions, axis=1), difference, rtol=0.1, atol=0.01)
 
 
-def test_log_odds_of_more_classes():
+def test_log_odds_of_three_classes():
     logits = tf.constant([[1.0, 2.0, 3.0]])
     p = np.exp([1.0, 2, 3]) / np.exp([1.0, 2, 3]).sum()
     np.testing.assert_allclose(log_odds(logits, tf.constant([1])), [np.log(p[1] / (1 - p[1]))], rtol=1e-5)
@@ -118,20 +118,20 @@ def test_words_are_those_of_the_text(kind):
 
 
 @given(st.lists(st.text(alphabet="ab é\n", max_size=12), min_size=1, max_size=4))
-def test_words_are_what_splitting_gives(texts):
+def test_words_equal_those_of_split(texts):
     tokenizer = TOKENIZERS["byte"]
     words, _ = words_of(tokenizer, tokenizer(texts))
     assert [[w.decode() for w in row if w] for row in words.to_list()] == [text.split() for text in texts]
 
 
-def test_characters_that_are_spelt_in_bytes_are_whole_in_their_word():
+def test_characters_split_into_bytes_are_whole_in_words():
     tokenizer = TOKENIZERS["sentencepiece"]
     words, _ = words_of(tokenizer, tokenizer(["ein Überlanger naïver 🙂 Text"]))
     assert [word.decode() for word in words.to_list()[0]] == ["ein", "Überlanger", "naïver", "🙂", "Text"]
 
 
 def written(kind, texts, tokens=None, lowercase=True):
-    """The words of texts of which a tokenizer that knows lower case only reads a number of tokens."""
+    """The restored words of texts, lowercased and truncated to `tokens`."""
     tokenizer = TOKENIZERS[kind]
 
     def words(texts):
@@ -145,7 +145,7 @@ def written(kind, texts, tokens=None, lowercase=True):
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
-def test_words_are_spelt_as_in_the_text(kind):
+def test_words_are_spelled_as_in_the_text(kind):
     texts = ["So  DULL,\nReally unHeard of\n", "", " A", "  ", "ÜBER İstanbul ΟΔΟΣ so"]
     assert written(kind, texts) == [
         ["So", "DULL,", "Really", "unHeard", "of"],
@@ -166,18 +166,18 @@ def test_words_are_spelt_as_in_the_text(kind):
         ("word", 2, ["So", "DULL"]),
     ],
 )
-def test_of_a_text_that_is_cut_the_words_that_were_read_are_spelt_as_in_it(kind, tokens, expected):
+def test_words_of_truncated_texts_are_spelled_as_in_the_text(kind, tokens, expected):
     assert written(kind, ["So DULL really"], tokens) == [expected]
 
 
-def test_a_character_that_is_cut_and_bytes_that_are_no_text_stay_as_they_were_read():
+def test_cut_characters_and_invalid_bytes_stay_as_they_are():
     assert written("byte", ["Da é"], 4) == [["Da", "\ufffd"]]
     assert written("byte", [b"Bad \xff X\xc3 Y"])[0][::3] == ["Bad", "Y"]
     assert written("byte", [b"Bad \xff"], lowercase=False) == [["Bad", "\ufffd"]]
 
 
 @given(st.lists(st.text(alphabet="aB É\n\x0b\u00a0İ", max_size=12), min_size=1, max_size=4))
-def test_nothing_but_the_case_of_words_is_changed(texts):
+def test_only_the_case_of_words_changes(texts):
     low = [text.lower() for text in texts]
     for kind in ("byte", "sentencepiece"):
         tokenizer = TOKENIZERS[kind]

@@ -1,17 +1,17 @@
-"""Explanations say what the signatures answered, in the terminal and on a page."""
+"""Explanations of the signatures' answers, in the terminal and as an HTML page."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from textrnn.classification.explanation import Explanation, explainer, to_html, to_terminal, worth_a_look
+from textrnn.classification.explanation import Explanation, explainer, select_examples, to_html, to_terminal
 
 PLAIN = Explanation(["So", "<dull>"], [-0.5, 2.0], "negative", 0.93)
 ATTENDED = PLAIN._replace(attention=[0.25, 0.75])
 
 
 def signatures(**more):
-    """Of a classifier that gives one answer to two texts."""
+    """Signatures that return the same answer for two texts."""
     explain = {
         "label": tf.constant(["negative", "überaus"]),
         "words": tf.constant([["So", "", "dull"], ["\xc3\xa9", b"\xff", ""]]),
@@ -24,7 +24,7 @@ def signatures(**more):
     }
 
 
-def test_an_explanation_has_the_words_that_are_not_empty():
+def test_explanations_have_the_words_that_are_not_padding():
     first, second = explainer(signatures())(["So\ndull", "?"])
     assert first == Explanation(["So", "dull"], [-0.5, 2.0], "negative", 0.75)
     assert (second.words[1], second.weights, second.label, second.attention) == (
@@ -32,19 +32,19 @@ def test_an_explanation_has_the_words_that_are_not_empty():
     )  # fmt: skip
 
 
-def test_attention_goes_along_with_its_words():
+def test_attention_is_aligned_with_words():
     attention = tf.constant([[0.25, 0.5, 0.25], [0.5, 0.5, 0.0]])
     first, second = explainer(signatures(attention=attention))(["So\ndull", "?"])
     assert (first.attention, second.attention) == ([0.25, 0.25], [0.5, 0.5])
 
 
-def test_depths_are_beside_the_strongest_word():
+def test_depths_are_relative_to_the_largest_weight():
     assert PLAIN.depths == [-0.25, 1.0]
     assert Explanation(["a"], [0.0], "x", 0.5).depths == [0.0]
     assert Explanation([], [], "x", 0.5).depths == []
 
 
-def test_the_page_colours_words_and_underlines_what_was_attended_to():
+def test_the_page_colours_words_and_shows_attention():
     page = to_html([("First", [PLAIN])])
     assert "<h2>First</h2>" in page and "&lt;dull&gt;" in page and "<dull>" not in page
     assert "rgba(0, 114, 178, 0.7)" in page and "rgba(213, 94, 0, 0.17)" in page
@@ -54,7 +54,7 @@ def test_the_page_colours_words_and_underlines_what_was_attended_to():
 
 
 @pytest.mark.parametrize("colours", [False, True])
-def test_the_terminal_has_a_column_for_attention_where_there_is_some(colours):
+def test_the_terminal_shows_attention_if_there_is_any(colours):
     assert "attention" not in to_terminal(PLAIN, colours)
     lines = to_terminal(ATTENDED, colours).splitlines()
     assert lines[0] == "negative, 93 %"
@@ -64,17 +64,24 @@ def test_the_terminal_has_a_column_for_attention_where_there_is_some(colours):
     assert ("\033[1;38;2;0;114;178m<dull>\033[0m" in lines[1]) is colours
 
 
-def test_a_text_without_words_is_explained_too():
+def test_an_empty_text_has_an_explanation():
     nothing = Explanation([], [], "negative", 0.5, [])
     assert to_terminal(nothing) == "negative, 50 %\n"
     assert "negative, 50 %" in to_html([nothing])
 
 
-def test_worth_a_look_are_sure_errors_doubts_and_sure_hits():
+def test_the_true_label_is_shown_where_it_differs():
+    assert PLAIN._replace(true_label="negative").verdict == "negative, 93 %"
+    wrong = PLAIN._replace(true_label="<positive>")
+    assert to_terminal(wrong, colours=False).startswith("negative, 93 % (true: <positive>)\n")
+    assert "negative, 93 % (true: &lt;positive&gt;)" in to_html([wrong])
+
+
+def test_selected_examples_are_errors_doubts_and_confident_correct_predictions():
     of_second = np.array([0.9, 0.6, 0.1, 0.45, 0.8])
     probabilities = np.stack([1 - of_second, of_second], axis=1)
-    found = worth_a_look(np.array([0, 1, 0, 1, 1]), probabilities, most=2)
+    found = select_examples(np.array([0, 1, 0, 1, 1]), probabilities, count=2)
     assert {heading: rows.tolist() for heading, rows in found.items()} == {
-        "Wrong, and sure of it": [0, 3], "Least sure": [3, 1], "Right, and surest": [2, 4],
+        "Confident errors": [0, 3], "Least confident": [3, 1], "Confident and correct": [2, 4],
     }  # fmt: skip
-    assert "Wrong, and sure of it" not in worth_a_look([1], probabilities[:1])
+    assert "Confident errors" not in select_examples([1], probabilities[:1])

@@ -1,7 +1,20 @@
+import numpy as np
+import pytest
 from references.png import size
 
 from textrnn.classification.explanation import Explanation
-from textrnn.classification.plots import explanations
+from textrnn.classification.plots import classification, explanations
+
+
+@pytest.mark.parametrize(("classes", "texts"), [(2, 300), (2, 3), (5, 40), (60, 200)])
+def test_classification_is_drawn_for_any_number_of_classes_and_texts(classes, texts, tmp_path):
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(classes), texts)
+    targets = random.integers(0, classes, texts)
+    labels = [f"a long name of class $ {i}" for i in range(classes)]
+    classification(targets, probabilities, labels, tmp_path / "classes.png", title="title")
+    width, height = size(tmp_path / "classes.png")
+    assert 3000 > width > height > 400
 
 
 def explained(words, attention=None):
@@ -9,7 +22,7 @@ def explained(words, attention=None):
     return Explanation(words, weights, "négatif", 0.93, attention)
 
 
-def test_explanations_are_as_high_as_their_texts_need(tmp_path):
+def test_the_height_of_explanations_depends_on_the_texts(tmp_path):
     path, heights = tmp_path / "why.png", []
     for count in (0, 5, 60, 150, 1000):
         explanations([explained(["word"] * count)], path)
@@ -18,16 +31,16 @@ def test_explanations_are_as_high_as_their_texts_need(tmp_path):
         heights.append(height)
     assert heights == sorted(heights)
     assert heights[0] == heights[1] < heights[2] < heights[3]
-    assert heights[4] - heights[3] < 50  # the first 150 words, and how many more there are
+    assert heights[4] - heights[3] < 50  # 150 words, and how many more there are
 
 
-def test_words_of_any_kind_are_drawn(tmp_path):
+def test_any_characters_are_drawn(tmp_path):
     words = ["$5", "and", "$6", "漢字", "🙂", "http://" + "x" * 500, "\x01", "<b>", r"\frac{"]
     explanations([("A heading that is long " * 9, [explained(words), explained([])])], tmp_path / "why.png")
     assert size(tmp_path / "why.png")[1] > 300
 
 
-def test_colours_and_attention_are_drawn_as_they_are_given(tmp_path):
+def test_colours_and_attention_depend_on_weights_and_shares(tmp_path):
     pictures = []
     for one in (
         Explanation(["a", "b"], [1.0, -2.0], "good", 0.9),
@@ -37,6 +50,6 @@ def test_colours_and_attention_are_drawn_as_they_are_given(tmp_path):
     ):
         explanations([one], tmp_path / "why.png")
         pictures.append((tmp_path / "why.png").read_bytes())
-    first, turned, scaled, attended = pictures
-    assert first not in (turned, attended)
-    assert first == scaled  # depths are beside the text's strongest word
+    first, negated, scaled, attended = pictures
+    assert first not in (negated, attended)
+    assert first == scaled  # colours are relative to the largest weight

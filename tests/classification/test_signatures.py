@@ -1,8 +1,9 @@
-"""What a classifier answers when it is served: labels, scores, and why."""
+"""The serving functions of a classifier: labels, scores and explanations."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.exporting import export_unchecked
 
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.preprocessor import TextClassifierPreprocessor, padded
@@ -14,7 +15,6 @@ from textrnn.classification.signatures import (
     in_groups_of_like_length,
 )
 from textrnn.classification.text_classifier import TextClassifier
-from textrnn.export import export
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tokenizers import train_tokenizer
 
@@ -27,14 +27,16 @@ def classifier():
     tokenizer = train_tokenizer("sentencepiece", ["a good day", "so bad, so bad"] * 10)
     encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=8, num_layers=2)
     for weight in encoder.trainable_variables:
-        weight.assign(weight * 2)  # an untrained model with opinions
+        weight.assign(weight * 2)  # so that the scores of an untrained model differ
     preprocessor = TextClassifierPreprocessor(tokenizer, sequence_length=40, lowercase=True)
     return TextClassifier(encoder, LABELS, preprocessor, pooling="attention", temperature=1.5)
 
 
 @pytest.fixture(scope="module")
 def version(classifier, tmp_path_factory):
-    return export(classifier, tmp_path_factory.mktemp("models") / "reviews", TEXTS[:1])
+    return export_unchecked(
+        classifier, tmp_path_factory.mktemp("models") / "reviews", warmup_prompts=TEXTS[:1]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_labels_are_the_most_probable_ones(classifier, served):
     assert [[name.decode() for name in row] for row in answer["labels"].numpy()] == [LABELS] * len(TEXTS)
 
 
-def test_the_label_that_is_explained_is_the_one_that_is_given():
+def test_explain_and_serving_default_return_the_same_label():
     tokenizer = train_tokenizer("word", ["good bad day"])
     encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=4)
     classifier = TextClassifier(
@@ -60,7 +62,7 @@ def test_the_label_that_is_explained_is_the_one_that_is_given():
     texts = ["good day", "bad day"] * 4
     inputs = classifier.preprocessor(texts)
     classifier.ngram_logits.adapt([(inputs, np.array([1, 0] * 4))])
-    # A network that always says the contrary, and less loudly.
+    # A network that slightly prefers one class, and then the other.
     kernel, bias = classifier.output_dense.get_weights()
     answers = {}
     for sign in (1, -1):
@@ -73,7 +75,7 @@ def test_the_label_that_is_explained_is_the_one_that_is_given():
     assert answers[1] == answers[-1] == [b"good", b"bad"] * 4
 
 
-def test_classify_reads_examples(served):
+def test_classify_parses_examples(served):
     def example(text):
         feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
         return tf.train.Example(features=tf.train.Features(feature={"text": feature})).SerializeToString()
@@ -84,7 +86,7 @@ def test_classify_reads_examples(served):
     assert (answer["classes"].numpy() == default["labels"].numpy()).all()
 
 
-def test_the_classification_api_finds_its_method(version):
+def test_classify_has_the_method_name_of_the_classification_api(version):
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved_model = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
@@ -95,7 +97,7 @@ def test_the_classification_api_finds_its_method(version):
     assert signatures["serving_default"].method_name == "tensorflow/serving/predict"
 
 
-def test_an_explanation_weighs_every_word_and_adds_up(served):
+def test_explain_returns_words_and_weights_that_sum_to_the_total(served):
     answer = served["explain"](text=tf.constant(TEXTS))
     words = [[word.decode() for word in row] for row in answer["words"].numpy()]
     assert [[word for word in row if word] for row in words[:3]] == [
@@ -110,28 +112,27 @@ def test_an_explanation_weighs_every_word_and_adds_up(served):
 
 
 @pytest.mark.parametrize("name", ["serving_default", "explain"])
-def test_a_row_s_answer_is_the_same_alone(served, name):
+def test_an_answer_does_not_depend_on_the_other_rows(served, name):
     together = served[name](text=tf.constant(TEXTS))
     for row, text in enumerate(TEXTS):
         alone = served[name](text=tf.constant([text]))
         for key, value in alone.items():
-            beside, own = together[key][row : row + 1].numpy(), value.numpy()
-            beside = (
-                beside[:, : own.shape[1]] if own.ndim == 2 else beside
-            )  # beside longer texts there is padding
+            batched, own = together[key][row : row + 1].numpy(), value.numpy()
+            if own.ndim == 2:
+                batched = batched[:, : own.shape[1]]  # without padding
             if own.dtype == object:
-                assert (beside == own).all()
+                assert (batched == own).all()
             else:
-                np.testing.assert_allclose(beside, own, atol=1e-4)
+                np.testing.assert_allclose(batched, own, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["serving_default", "explain"])
-def test_an_empty_batch_has_empty_answers(served, name):
+def test_an_empty_batch_has_an_empty_answer(served, name):
     answer = served[name](text=tf.constant([], tf.string))
     assert all(len(value) == 0 for value in answer.values())
 
 
-def test_attention_is_that_of_the_pooling_summed_over_the_tokens_of_each_word(classifier, served):
+def test_attention_is_summed_over_the_tokens_of_words(classifier, served):
     text = "A good Day"
     answer = served["explain"](text=tf.constant([text, "so"]))
     inputs = classifier.preprocessor([text])
@@ -148,14 +149,14 @@ def test_attention_is_that_of_the_pooling_summed_over_the_tokens_of_each_word(cl
     np.testing.assert_allclose(answer["attention"][1], [1.0, 0.0, 0.0], atol=1e-6)
 
 
-def test_other_poolings_have_no_attention(classifier):
+def test_other_poolings_return_no_attention(classifier):
     other = TextClassifier(classifier.backbone, LABELS, classifier.preprocessor, pooling="max")
     explain, _ = classification_signatures(other)["explain"]
     assert set(explain(tf.constant(["so bad"]))) == {"label", "words", "weights", "total"}
 
 
 @pytest.mark.parametrize("lengths", [[3] * 700, [0, 500, 2, 7, 7, 0, 90, 1], [400] * 100, [1], []])
-def test_groups_are_of_like_length_and_change_no_answer(lengths):
+def test_groups_have_similar_lengths_and_change_no_answer(lengths):
     random, seen = np.random.default_rng(0), []
     lengths = random.permutation(lengths).astype(int)
     token_ids = random.integers(1, 9, lengths.sum()).astype("int32")
@@ -187,7 +188,7 @@ def test_groups_are_of_like_length_and_change_no_answer(lengths):
     assert [sorted(group) for group in seen] == expected
 
 
-def test_a_batch_of_many_lengths_has_the_answers_of_each_text_alone(served):
+def test_a_large_batch_has_the_answers_of_each_text_alone(served):
     texts = ["day " * (7 * i % 40) for i in range(300)]
     together = served["serving_default"](text=tf.constant(texts))["scores"]
     for row in (0, 1, 17, 299):

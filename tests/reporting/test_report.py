@@ -39,13 +39,13 @@ def test_the_config_reads_back_as_the_same_options(options, tmp_path):
     assert Options(**parsed) == options
 
 
-def test_an_option_that_yaml_cannot_hold_is_named(tmp_path):
+def test_an_option_that_yaml_cannot_represent_is_named(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         save_config(tmp_path / "config.yaml", {"cell": object()})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_metrics_are_strict_json_with_what_one_must_know_to_compare_them(tmp_path):
+def test_metrics_are_strict_json_with_seed_versions_and_platform(tmp_path):
     path = tmp_path / "metrics.json"
     metrics = {
         "val_loss": np.float32(1.5),
@@ -71,7 +71,7 @@ def test_metrics_are_strict_json_with_what_one_must_know_to_compare_them(tmp_pat
     assert all(report["versions"][name] for name in ("tensorflow", "keras", "python"))
 
 
-def test_the_history_is_a_table_with_a_row_for_every_epoch(tmp_path):
+def test_the_history_has_a_row_for_every_epoch(tmp_path):
     path = tmp_path / "history.csv"
     save_history(path, HISTORY)
     with path.open(encoding="utf-8", newline="") as file:
@@ -82,11 +82,11 @@ def test_the_history_is_a_table_with_a_row_for_every_epoch(tmp_path):
 
 
 def test_columns_of_different_lengths_are_refused(tmp_path):
-    with pytest.raises(InputError, match="one length"):
+    with pytest.raises(InputError, match="differ in length"):
         save_history(tmp_path / "history.csv", {"loss": [1.0], "val_loss": []})
 
 
-def test_a_report_has_all_its_files_and_replaces_an_older_one(tmp_path):
+def test_a_report_replaces_the_files_of_an_older_one(tmp_path):
     folder = tmp_path / "model" / "report"
     for units in (32, 64):
         save_report(folder, options=Options(units=units), metrics={"a": units}, history=HISTORY, seed=0)
@@ -97,13 +97,13 @@ def test_a_report_has_all_its_files_and_replaces_an_older_one(tmp_path):
 
 
 @pytest.mark.parametrize("history", [{}, {"epoch": [1], "loss": [math.nan]}])
-def test_training_that_failed_at_once_still_leaves_a_report_without_an_old_curve(history, tmp_path):
+def test_a_report_without_a_finite_loss_has_no_learning_curve(history, tmp_path):
     (tmp_path / "learning_curve.png").write_bytes(b"of an older run")
     save_report(tmp_path, options={}, metrics={}, history=history)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "history.csv", "metrics.json"]
 
 
-def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text("old")
     with pytest.raises(RuntimeError, match="half way"), replacing(path) as temporary:

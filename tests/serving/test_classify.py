@@ -1,4 +1,4 @@
-"""Lines are classified in their order, a few batches ahead of what was asked for."""
+"""Batch classification: order, batches, and reading ahead."""
 
 import itertools
 import threading
@@ -10,7 +10,7 @@ from textrnn.serving.classify import classified
 
 
 class Classifier:
-    """Says the first letter of a text, scores how many there are, and keeps what it was asked."""
+    """Predicts the first letter of a text, scores its length, and records the batches."""
 
     def __init__(self):
         self.batches = []
@@ -22,26 +22,26 @@ class Classifier:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_answers_come_in_the_order_of_lines(batch_size):
+def test_answers_come_in_order(batch_size):
     lines = [f"{chr(97 + i % 26)}{'x' * (i * 7 % 11)}\n".encode() for i in range(50)]
     answers = list(classified(Classifier(), lines, batch_size))
     assert answers == [(line.decode()[0], len(line) - 1, len(line)) for line in lines]
 
 
-def test_line_ends_are_no_text_and_bytes_that_are_none_are_replaced():
+def test_line_ends_are_removed_and_invalid_bytes_replaced():
     classifier = Classifier()
     answers = list(classified(classifier, [b"a\r\n", b"b\xff\n", b"", b"c"]))
     assert classifier.batches == [["a", "b\ufffd", "", "c"]]
     assert [read for _, _, read in answers] == [3, 3, 0, 1]
 
 
-def test_batches_end_at_their_size_in_texts_or_in_bytes():
+def test_batches_are_limited_in_texts_and_in_bytes():
     classifier = Classifier()
     list(classified(classifier, [b"12345"] * 4 + [b"1"] * 5, batch_size=3, batch_bytes=10))
     assert sorted(map(len, classifier.batches)) == [2, 2, 2, 3]
 
 
-def test_an_endless_input_is_read_no_further_than_a_few_batches_ahead():
+def test_an_endless_input_is_read_a_few_batches_ahead():
     read = itertools.count()
     answers = classified(Classifier(), (str(next(read)).encode() for _ in itertools.repeat(None)), 10)
     assert next(answers) == ("0", 1.0, 1)
@@ -50,7 +50,7 @@ def test_an_endless_input_is_read_no_further_than_a_few_batches_ahead():
     assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
 
 
-def test_nothing_gives_nothing_and_an_error_is_raised():
+def test_empty_input_and_errors_of_the_model():
     assert list(classified(Classifier(), [])) == []
 
     def broken(text):

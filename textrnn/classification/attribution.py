@@ -1,9 +1,9 @@
-"""Why a classifier said what it said: how much each word of a text moved its decision.
+"""Attribution of predictions to tokens and words, by integrated gradients.
 
-Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365): the gradient by the token vectors, averaged
-on the straight way from no text (vectors of zeros) to the text, times the vectors. What the words of a text
-get adds up to how far the decision is from that about no text. All of it is TensorFlow, so that an export can
-answer it without Keras.
+Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365) average the gradient with respect to the
+token vectors along the straight line from zero vectors to those of the text, and multiply it by the vectors.
+The attributions of a text sum to the difference between its log-odds and those of the zero vectors. The code
+is TensorFlow alone, so that exports include it.
 """
 
 import tensorflow as tf
@@ -11,20 +11,21 @@ import tensorflow as tf
 from textrnn.tokenizers import valid_utf8
 
 STEPS = 64
-"""How many points of the way are looked at."""
+"""Number of points on the line."""
 
 
 def log_odds(logits, target):
-    """How sure a classifier is of a class: the logarithm of its odds against all others.
+    """Returns the log-odds of a class against all others.
 
     Args:
         logits: `(batch, classes)`.
-        target: the class of each row, int32 `(batch,)`.
+        target: The class of each row, int32 `(batch,)`.
 
     Returns:
         `(batch,)`, in nats.
 
     Example:
+
     >>> import tensorflow as tf
     >>> from textrnn.classification.attribution import log_odds
     >>> log_odds(tf.constant([[3.0, 1.0]]), tf.constant([0])).numpy().tolist()
@@ -36,20 +37,21 @@ def log_odds(logits, target):
 
 
 def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS):
-    """How much each token moved the log-odds of a class.
+    """Attributes the log-odds of a class to the tokens of a text.
 
     Args:
-        classifier: a `textrnn.TextClassifier`.
+        classifier: A `textrnn.TextClassifier`.
         token_ids: int32 `(batch, time)`.
         padding_mask: bool `(batch, time)`.
-        target: the class of each row, int32 `(batch,)`.
-        steps: int, how many points of the way are looked at.
+        target: The class of each row, int32 `(batch,)`.
+        steps: int. Number of points on the line from zero vectors to those of the text.
 
     Returns:
-        The attributions `(batch, time)`, zero at padding, and the difference `(batch,)` that they add up to:
-        the log-odds of the text minus those of no text.
+        The attributions `(batch, time)`, 0 for padding, and the difference `(batch,)` to which they sum up
+        to the error of the integration: the log-odds of the text minus those of zero vectors.
 
     Example:
+
     >>> import tensorflow as tf, textrnn
     >>> from textrnn.classification.attribution import token_attributions
     >>> from textrnn.classification.backbone import RecurrentEncoder
@@ -63,12 +65,12 @@ def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS)
     """
     vectors = classifier.backbone.token_embedding(token_ids)
     vectors = tf.where(padding_mask[..., tf.newaxis], vectors, tf.zeros_like(vectors))
-    # What moves a decision: the token vectors, and what the n-grams of a token say beside the network.
-    moving = [vectors]
+    # The integration variables: the token vectors and, with n-grams, the logits that each token adds.
+    variables = [vectors]
     if classifier.ngram_logits is not None:
-        moving.append(classifier.ngram_logits.of_tokens(token_ids, padding_mask))
+        variables.append(classifier.ngram_logits.of_tokens(token_ids, padding_mask))
 
-    def decided(vectors, of_ngrams=None):
+    def target_log_odds(vectors, of_ngrams=None):
         hidden = classifier.backbone.read(vectors, padding_mask, training=False)
         logits = classifier.score(hidden, padding_mask, training=False)
         if of_ngrams is not None:
@@ -76,39 +78,41 @@ def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS)
         return log_odds(tf.cast(logits, tf.float32) / classifier.temperature, target)
 
     def step(index, *totals):
-        # The midpoint rule, over the cube root of the way: most of a decision is made near the beginning of
-        # it, where gates are not saturated yet; evenly spaced points miss the sum by ten times as much.
+        # The midpoint rule over the cube root of the position: the log-odds change most near the start, where
+        # gates are not saturated. Evenly spaced points have ten times the error.
         place = (tf.cast(index, tf.float32) + 0.5) / steps
-        points, width = [whole * tf.cast(place**3, whole.dtype) for whole in moving], 3 * place**2 / steps
+        points, width = [whole * tf.cast(place**3, whole.dtype) for whole in variables], 3 * place**2 / steps
         with tf.GradientTape() as tape:
             tape.watch(points)
-            decision = tf.reduce_sum(decided(*points))
-        gradients = tape.gradient(decision, points)
+            total_log_odds = tf.reduce_sum(target_log_odds(*points))
+        gradients = tape.gradient(total_log_odds, points)
         slopes = [width * tf.cast(gradient, tf.float32) for gradient in gradients]
         return index + 1, *(total + slope for total, slope in zip(totals, slopes, strict=True))
 
-    start = (tf.constant(0), *(tf.zeros_like(whole, tf.float32) for whole in moving))
-    shapes = (tf.TensorShape([]), *(tf.TensorShape([None, None, whole.shape[-1]]) for whole in moving))
+    start = (tf.constant(0), *(tf.zeros_like(whole, tf.float32) for whole in variables))
+    shapes = (tf.TensorShape([]), *(tf.TensorShape([None, None, whole.shape[-1]]) for whole in variables))
     _, *totals = tf.while_loop(lambda index, *_: index < steps, step, start, shapes, parallel_iterations=1)
     attributions = sum(
         tf.reduce_sum(tf.cast(whole, tf.float32) * total, axis=-1)
-        for whole, total in zip(moving, totals, strict=True)
+        for whole, total in zip(variables, totals, strict=True)
     )
-    return attributions, decided(*moving) - decided(*map(tf.zeros_like, moving))
+    difference = target_log_odds(*variables) - target_log_odds(*map(tf.zeros_like, variables))
+    return attributions, difference
 
 
 def words_of(tokenizer, token_ids):
-    """Which words tokens belong to: a word begins at a space, or with every token where tokens are words.
+    """Groups tokens into words, which start at whitespace, or at every token if tokens are words.
 
     Args:
-        tokenizer: one of `textrnn.tokenizers`.
-        token_ids: a `tf.RaggedTensor` int32 `(batch, (tokens))`.
+        tokenizer: One of `textrnn.tokenizers`.
+        token_ids: A `tf.RaggedTensor` of int32 `(batch, (tokens))`.
 
     Returns:
-        The words, strings `(batch, (words))`, and for each token the position of its word, int32
+        The words, strings `(batch, (words))`, and the position of each token's word, int32
         `(batch, (tokens))`.
 
     Example:
+
     >>> import tensorflow as tf
     >>> from textrnn.classification.attribution import words_of
     >>> from textrnn.tokenizers import ByteTokenizer
@@ -119,18 +123,18 @@ def words_of(tokenizer, token_ids):
     token_ids = token_ids.with_row_splits_dtype(tf.int64)
     pieces = tokenizer.detokenize(tf.RaggedTensor.from_uniform_row_length(token_ids.values, 1))
     before = tf.concat([[""], pieces], axis=0)[:-1]
-    # \C is any byte: a piece need not be valid UTF-8.
+    # \C matches any byte, since a piece need not be valid UTF-8.
     at_space = tf.strings.regex_full_match(pieces, r"\s\C*") | tf.strings.regex_full_match(before, r"\C*\s")
-    # Spaces belong to the word behind them, however many pieces they are, and at the end to the one before.
+    # Whitespace belongs to the word after it; at the end of a text, to the word before it.
     is_blank = lambda strings: tf.strings.length(tf.strings.strip(strings)) == 0  # noqa: E731
     rows = token_ids.value_rowids()
     changes = rows[1:] != rows[:-1]
     first = tf.concat([[True], changes], axis=0)[: tf.size(rows)]
     last = tf.concat([changes, [True]], axis=0)[: tf.size(rows)]
     starts = first | (at_space & ~is_blank(before) & ~(is_blank(pieces) & last)) | tokenizer.tokens_are_words
-    word = tf.cumsum(tf.cast(starts, tf.int64)) - 1  # counted through the whole batch
+    word = tf.cumsum(tf.cast(starts, tf.int64)) - 1  # numbered across the batch
     count = tf.reduce_sum(tf.cast(starts, tf.int64))
-    # Together, not piece by piece: a character may be spelt in bytes.
+    # Detokenize whole words, since a character may be split into bytes.
     tokens = tf.RaggedTensor.from_value_rowids(token_ids.values, word, count, validate=False)
     words = tf.strings.strip(tokenizer.detokenize(tokens))
     row_of_word = tf.boolean_mask(rows, starts)
@@ -140,21 +144,23 @@ def words_of(tokenizer, token_ids):
 
 
 def as_written(texts, words, tokenizer, lowercase=False):
-    """The words of `words_of` as their texts spell them: in their own case, and those that are not known too.
+    """Restores the case of words, and words that the tokenizer does not know, from the original texts.
 
-    A word is taken from the text if it is the same but for its case. So nothing is claimed where lower-casing
-    moves the boundaries of words: such words stay as they are.
+    A word is replaced by the word of the text at its position if both are equal but for case, or if it is
+    unknown and all other words of the text match.
 
     Args:
-        texts: the strings `(batch,)` that were tokenized.
-        words: strings `(batch, (words))`: all words of each text, or the first of them. The last may be cut.
-        tokenizer: the tokenizer that gave them.
-        lowercase: whether the texts were lower-cased before.
+        texts: The strings `(batch,)` that were tokenized.
+        words: The words of each text from `words_of`, strings `(batch, (words))`. They may be the first
+            words only, and the last of them may be cut.
+        tokenizer: The tokenizer that gave them.
+        lowercase: Whether the texts were lowercased before.
 
     Returns:
         Strings `(batch, (words))`.
 
     Example:
+
     >>> import tensorflow as tf
     >>> from textrnn.classification.attribution import as_written
     >>> from textrnn.tokenizers import ByteTokenizer
@@ -163,7 +169,7 @@ def as_written(texts, words, tokenizer, lowercase=False):
     [[b'So', b'DU']]
     """
     written = tf.strings.split(valid_utf8(texts))
-    # The newlines of a tokenizer of words are words without a letter, which splitting leaves out.
+    # A word tokenizer makes newlines empty words, which `split` does not return.
     counts = tf.cast(words.values != "", tf.int64)
     rows, before = words.value_rowids(), tf.cumsum(counts, exclusive=True)
     place = before - tf.gather(before, tf.gather(words.row_starts(), rows))
@@ -174,7 +180,7 @@ def as_written(texts, words, tokenizer, lowercase=False):
     lengths = tf.strings.length(words.values, "UTF8_CHAR")
     read = tf.strings.substr(whole, tf.zeros_like(lengths), lengths, "UTF8_CHAR")
     same = words.values == (tf.strings.lower(read, "utf-8") if lowercase else read)
-    # An unknown word looks like every other, so it is its neighbours that say which one it is.
+    # All unknown words are `<unk>`, so the other words must show that the positions match.
     unknown = found & tokenizer.tokens_are_words & (words.values == "<unk>")
     strange = tf.cast(~(same | unknown), tf.int32)
     in_place = tf.gather(tf.math.unsorted_segment_sum(strange, rows, words.nrows()), rows) == 0

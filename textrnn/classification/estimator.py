@@ -202,7 +202,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         Returns:
             Labels `(texts,)`.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,20 +1,21 @@
-"""Explanations to look at: the words of a text, coloured by what they moved."""
+"""Explanations of predictions: the words of a text, coloured by their attributions."""
 
 import html
 from typing import NamedTuple
 
-FOR, AGAINST = (0, 114, 178), (213, 94, 0)  # blue and vermilion of Okabe and Ito
+FOR, AGAINST = (0, 114, 178), (213, 94, 0)  # blue and vermilion of Okabe and Ito's palette
 
 
 class Explanation(NamedTuple):
-    """Why a classifier said what it said about a text.
+    """The attributions of the words of a text.
 
     Attributes:
-        words: the words of the text.
-        weights: what each added to the log-odds of the label.
-        label: what the classifier said.
-        score: the probability that it gave that.
-        attention: the part of the attention that each word got, or None if the classifier pools without.
+        words: The words of the text.
+        weights: What each word added to the log-odds of the label.
+        label: The predicted label.
+        score: The probability of the label.
+        attention: The share of the attention of each word; None without attention pooling.
+        true_label: The true label, or None if it is unknown.
     """
 
     words: list[str]
@@ -22,60 +23,70 @@ class Explanation(NamedTuple):
     label: str
     score: float
     attention: list[float] | None = None
+    true_label: str | None = None
 
     @property
     def depths(self):
-        """How strongly to colour each word: its weight over the largest, from -1 (against) to 1 (for)."""
+        """The weights divided by the largest absolute weight: from -1 (against the label) to 1 (for it)."""
         largest = max(map(abs, self.weights), default=0) or 1
         return [weight / largest for weight in self.weights]
 
+    @property
+    def verdict(self):
+        """The predicted label with its probability, and the true label if it is another one."""
+        verdict = f"{self.label}, {100 * self.score:.0f} %"
+        return verdict if self.true_label in (None, self.label) else f"{verdict} (true: {self.true_label})"
+
 
 def in_groups(explanations):
-    """Pairs of a heading and a list of explanations, from such pairs or from explanations alone."""
+    """Returns pairs of a heading and a list of explanations, from such pairs or from bare explanations."""
     explanations = list(explanations)
     if explanations and isinstance(explanations[0], Explanation):
         return [("", explanations)]
     return explanations
 
 
-def worth_a_look(targets, probabilities, most=8):
-    """Which texts to explain: the surest errors, those it was least sure of, and the surest ones.
+def select_examples(targets, probabilities, count=8):
+    """Selects texts to explain: confident errors, unconfident predictions, confident correct predictions.
 
     Args:
-        targets: the right class of each text, ints `(texts,)`.
-        probabilities: `(texts, classes)`.
-        most: how many of each kind.
+        targets: True classes, ints `(texts,)`.
+        probabilities: Predicted probabilities `(texts, classes)`.
+        count: Maximum number of texts of each kind.
 
     Returns:
-        A dict of heading to the positions of texts; kinds without any are left out.
+        A dict from headings to the positions of texts, without kinds that have no text.
 
     Example:
-    >>> from textrnn.classification.explanation import worth_a_look
+
+    >>> from textrnn.classification.explanation import select_examples
     >>> probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
-    >>> {heading: rows.tolist() for heading, rows in worth_a_look([0, 1, 1], probabilities, most=1).items()}
-    {'Wrong, and sure of it': [2], 'Least sure': [2], 'Right, and surest': [0]}
+    >>> found = select_examples([0, 1, 1], probabilities, count=1)
+    >>> {heading: rows.tolist() for heading, rows in found.items()}
+    {'Confident errors': [2], 'Least confident': [2], 'Confident and correct': [0]}
     """
     import numpy as np
 
     probabilities = np.asarray(probabilities)
-    surest, right = np.argsort(-probabilities.max(axis=1)), probabilities.argmax(axis=1) == targets
+    by_confidence = np.argsort(-probabilities.max(axis=1))
+    correct = probabilities.argmax(axis=1) == targets
     groups = {
-        "Wrong, and sure of it": surest[~right[surest]],
-        "Least sure": surest[::-1],
-        "Right, and surest": surest[right[surest]],
+        "Confident errors": by_confidence[~correct[by_confidence]],
+        "Least confident": by_confidence[::-1],
+        "Confident and correct": by_confidence[correct[by_confidence]],
     }
-    return {heading: rows[:most] for heading, rows in groups.items() if len(rows)}
+    return {heading: rows[:count] for heading, rows in groups.items() if len(rows)}
 
 
 def explainer(signatures):
-    """Explains texts with the signatures of a classifier, of a SavedModel or of a task.
+    """Returns a function that explains texts with the signatures of a SavedModel or of a task.
 
     Args:
-        signatures: a mapping with the functions `explain` and `serving_default` of
-            `textrnn.tasks.registry.classification_signatures`, called by keyword.
+        signatures: A mapping with the functions `explain` and `serving_default` of
+            `textrnn.classification.signatures.classification_signatures`, called with keyword arguments.
 
     Returns:
-        A function of a list of str that returns an `Explanation` of each.
+        A function from a list of str to a list of `Explanation`s.
     """
     import tensorflow as tf
 
@@ -85,7 +96,7 @@ def explainer(signatures):
         scores = signatures["serving_default"](text=text)["scores"].numpy().max(axis=1)
         explanations = []
         for row, score in enumerate(scores):
-            named = answer["words"][row] != b""  # rows end with empty words; a newline may be one, too
+            named = answer["words"][row] != b""  # padding; a newline may be an empty word, too
             words = [word.decode("utf-8", "replace") for word in answer["words"][row][named]]
             weights = answer["weights"][row][named].tolist()
             attention = answer["attention"][row][named].tolist() if "attention" in answer else None
@@ -96,17 +107,18 @@ def explainer(signatures):
     return explain
 
 
-def to_html(explanations, title="Why it said that"):
-    """A page with the words of texts, blue for what spoke for the label and orange for what spoke against.
+def to_html(explanations, title="Explanations of predictions"):
+    """Returns an HTML page of texts whose words are coloured by their attributions.
 
-    Where there is attention, a bar below each word shows how much of it the word got.
+    Blue words support the predicted label, orange words contradict it. With attention pooling, a bar below a
+    word shows its share of the attention.
 
     Args:
         explanations: `Explanation`s, or pairs of a heading and a list of them.
-        title: the title of the page.
+        title: The title of the page.
 
     Returns:
-        The page, a str that needs no other file.
+        A self-contained page, a str.
 
     Example:
     >>> from textrnn.classification.explanation import Explanation, to_html
@@ -118,10 +130,7 @@ def to_html(explanations, title="Why it said that"):
     for heading, group in groups:
         body += [f"<h2>{html.escape(heading)}</h2>"] if heading else []
         for explanation in group:
-            body.append(
-                f"<p><b>{html.escape(explanation.label)}, {100 * explanation.score:.0f} %</b> "
-                f"{_marked_words(explanation)}</p>"
-            )
+            body.append(f"<p><b>{html.escape(explanation.verdict)}</b><br>\n{_marked_words(explanation)}</p>")
     attended = any(explanation.attention for _, group in groups for explanation in group)
     return _PAGE.format(
         title=html.escape(title), attention=_ATTENTION if attended else "", body="\n".join(body)
@@ -129,11 +138,11 @@ def to_html(explanations, title="Why it said that"):
 
 
 def to_terminal(explanation, colours=True):
-    """The words of a text, coloured, and below those that moved most, with their attention if there is any.
+    """Returns an explanation as text: the coloured words, then those with the largest weights.
 
     Args:
-        explanation: an `Explanation`.
-        colours: whether the terminal shows colours.
+        explanation: An `Explanation`.
+        colours: Whether to colour words with ANSI escape codes.
 
     Returns:
         A str of several lines.
@@ -152,14 +161,14 @@ def to_terminal(explanation, colours=True):
        +2.00       75 %  dull
        -0.10       25 %  so
     """
-    words, weights, label, score, attention = explanation
+    words, weights, attention = explanation.words, explanation.weights, explanation.attention
     marked = []
     for word, weight, depth in zip(words, weights, explanation.depths, strict=True):
         if colours and abs(depth) > 0.15:
             strong = "1;" if abs(depth) > 0.5 else ""
             word = "\033[{}38;2;{};{};{}m{}\033[0m".format(strong, *_colour(weight), word)  # noqa: PLW2901
         marked.append(word)
-    lines = [f"{label}, {100 * score:.0f} %", " ".join(marked)]
+    lines = [explanation.verdict, " ".join(marked)]
     most = sorted(range(len(words)), key=lambda i: -abs(weights[i]))[:8]
     if attention is None:
         lines += [f"  {weights[i]:+.2f} {words[i]}" for i in most]
@@ -170,7 +179,7 @@ def to_terminal(explanation, colours=True):
 
 
 def _marked_words(explanation):
-    """The words in spans: a background for the weight, and a bar below for the attention."""
+    """Returns the words in spans, with a background for the weight and a bar for the attention."""
     attention = explanation.attention or [None] * len(explanation.words)
     most = max(explanation.attention or [], default=0) or 1
     spans = []
@@ -190,7 +199,7 @@ def _colour(weight):
     return FOR if weight > 0 else AGAINST
 
 
-_ATTENTION = "The bar below a word is the attention that it got: the thickest one got most."
+_ATTENTION = "The bar below a word shows its share of the attention: the thicker, the more.\n"
 
 
 _PAGE = """<!DOCTYPE html>
@@ -199,11 +208,13 @@ _PAGE = """<!DOCTYPE html>
 body {{ font: 16px/2 system-ui, sans-serif; max-width: 46em; margin: 2em auto; padding: 0 1em; }}
 span {{ padding: 1px 2px; }}
 p {{ margin: 0.8em 0; }}
+.legend {{ color: #444; line-height: 1.6; }}
 </style></head><body>
 <h1>{title}</h1>
-<p>Blue words spoke for the label, orange ones against it; how strongly, by the depth of the colour.
-{attention}
-Hold the pointer over a word for its number: what it added to the log-odds of the label.</p>
+<p class="legend">The predicted label and its probability, then the text.
+<span style="background:rgba(0, 114, 178, 0.5)">Blue words</span> support the predicted label,
+<span style="background:rgba(213, 94, 0, 0.5)">orange words</span> contradict it: the deeper the colour, the
+more. {attention}Hover over a word to see what it added to the log-odds of the label.</p>
 {body}
 </body></html>
 """

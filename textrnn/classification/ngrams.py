@@ -1,4 +1,4 @@
-"""A linear classifier of n-grams, to stand beside a recurrent one."""
+"""A linear n-gram classifier, to be ensembled with a recurrent network."""
 
 import keras
 import numpy as np
@@ -7,40 +7,40 @@ from keras import ops
 from textrnn.errors import InputError
 
 _MULTIPLIER, _MIX = 0x01000193, 0x2C1B3C6D
-"""Odd numbers, the first that of FNV-1: products wrap around at 32 bits, on every backend alike."""
+"""Odd multipliers, the first from FNV-1; int32 products wrap around alike on every backend."""
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class NGramLogits(keras.layers.Layer):
-    """What a linear classifier makes of the n-grams of a text: logits, to add to those of a network.
+    """Logits of a linear classifier of token n-grams, to add to the logits of a network.
 
-    What single words and phrases mean, a linear classifier learns from fewer texts than a network; what comes
-    of their order, a network knows better. Both together are better than either (Cheng et al. 2016, Wide &
-    deep learning, arXiv 1606.07792). N-grams are of tokens, so those of pieces of words are words, too, and
-    runs of them; they are hashed into `buckets` (Weinberger et al. 2009; Joulin et al. 2016, Bag of tricks).
-    With the inverse document frequency i of each, which also scales the features,
+    A linear classifier learns the meaning of words and phrases from fewer texts than a network, which learns
+    more from their order; the ensemble beats both (Cheng et al. 2016, Wide & deep learning, arXiv
+    1606.07792). The n-grams of all lengths up to `length` are hashed into `buckets` (Weinberger et al. 2009,
+    arXiv 0902.2206). With the inverse document frequency `i` and the weights `w` of each n-gram of a text,
 
-        logits = Σ i w / sqrt(Σ i²) + bias, over the n-grams of a text.
+        logits = Σ i w / sqrt(Σ i²) + bias.
 
-    Nothing in it is learnt by gradients: `adapt` has scikit-learn find the optimum. Until then it says 0.
+    No weight is trained by gradients. `adapt` fits them with scikit-learn; before that, the logits are 0.
 
     Args:
-        classes: int, how many logits.
-        length: int, the n of the longest n-grams.
-        buckets: int, how many different n-grams are told apart.
-        **kwargs: of `keras.layers.Layer`.
+        classes: int. Number of logits.
+        length: int. Length of the longest n-grams.
+        buckets: int. Number of hash buckets.
+        **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
-        token_ids: integers `(batch, time)`.
-        mask: booleans `(batch, time)`, True for the first tokens of a row, which count.
+        token_ids: Integers `(batch, time)`.
+        mask: Booleans `(batch, time)`, True for tokens and False for padding at the end of a row.
 
     Returns:
         float32 `(batch, classes)`.
 
     Raises:
-        InputError: for fewer than two classes, or lengths or buckets below 1.
+        InputError: If `classes` is less than 2, or `length` or `buckets` less than 1.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.classification.ngrams import NGramLogits
     >>> layer = NGramLogits(classes=2, length=2)
@@ -54,8 +54,8 @@ class NGramLogits(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         if classes < 2 or length < 1 or not 1 <= buckets < 2**31:
             raise InputError(
-                f"classes={classes}, length={length}, buckets={buckets}: give 2 classes or more, and n-grams "
-                "of a length of 1 or more in 1 bucket or more"
+                f"classes={classes}, length={length}, buckets={buckets}: expected 2 classes or more, and a "
+                "length and a number of buckets of 1 or more"
             )
         self.classes = classes
         self.length = length
@@ -63,53 +63,53 @@ class NGramLogits(keras.layers.Layer):
         self.trainable = False
 
     def build(self, token_ids_shape=None, mask_shape=None):
-        """Makes a weight for every class and bucket, and the frequencies."""
+        """Creates the weights of each bucket and class, the inverse document frequencies and the bias."""
         zeros = {"initializer": "zeros", "trainable": False}
         self.kernel = self.add_weight(shape=(self.buckets, self.classes), name="kernel", **zeros)
         self.frequency = self.add_weight(shape=(self.buckets,), name="inverse_document_frequency", **zeros)
         self.bias = self.add_weight(shape=(self.classes,), name="bias", **zeros)
 
     def call(self, token_ids, mask):
-        """The logits; see the class."""
-        said, norm = self._said(token_ids, mask)
-        return sum(ops.sum(of_length, axis=1) for of_length in said) / norm + self.bias
+        """Returns the logits; see the class."""
+        terms, norm = self._terms(token_ids, mask)
+        return sum(ops.sum(of_length, axis=1) for of_length in terms) / norm + self.bias
 
     def of_tokens(self, token_ids, mask):
-        """What each token adds to the logits: an n-gram's part is shared by its tokens.
+        """Returns what each token adds to the logits; the term of an n-gram is split among its tokens.
 
         Args:
-            token_ids, mask: as for a call.
+            token_ids, mask: See the class.
 
         Returns:
             `(batch, time, classes)`.
         """
-        said, norm = self._said(token_ids, mask)
+        terms, norm = self._terms(token_ids, mask)
         time = ops.shape(token_ids)[1]
         return sum(
-            # The n-gram that begins at t is of the tokens t, t + 1, ...
+            # The n-gram that starts at t covers the tokens t, ..., t + n - 1.
             ops.pad(of_length / n, [[0, 0], [later, 0], [0, 0]])[:, :time]
-            for n, of_length in enumerate(said, start=1)
+            for n, of_length in enumerate(terms, start=1)
             for later in range(n)
         ) / ops.expand_dims(norm, 1)
 
-    def _said(self, token_ids, mask):
-        """What the n-grams that begin at each token say, `(batch, time, classes)` each n; and the norm."""
-        said, squares = [], 0.0
+    def _terms(self, token_ids, mask):
+        """Returns the terms `(batch, time, classes)` of the n-grams of each length, and their norm."""
+        terms, squares = [], 0.0
         for buckets, inside in self.ngrams(token_ids, mask):
             frequency = ops.where(inside, ops.take(self.frequency, buckets), 0.0)
             squares = squares + ops.sum(frequency**2, axis=1, keepdims=True)
-            said.append(frequency[..., None] * ops.take(self.kernel, buckets, axis=0))
-        return said, ops.maximum(ops.sqrt(squares), 1e-9)
+            terms.append(frequency[..., None] * ops.take(self.kernel, buckets, axis=0))
+        return terms, ops.maximum(ops.sqrt(squares), 1e-9)
 
     def ngrams(self, token_ids, mask):
-        """The buckets of the n-grams that begin at each token.
+        """Returns the buckets of the n-grams that start at each token.
 
         Args:
-            token_ids, mask: as for a call.
+            token_ids, mask: See the class.
 
         Returns:
-            For each n from 1 to `length`, int32 `(batch, time)`, and booleans of that shape: whether there
-            are so many tokens.
+            A list with a pair for each n from 1 to `length`: buckets, int32 `(batch, time)`, and booleans
+            of the same shape, False where fewer than n tokens are left.
         """
         ids, inside = ops.cast(token_ids, "int32"), ops.cast(mask, "bool")
         time = ops.shape(ids)[1]
@@ -125,20 +125,22 @@ class NGramLogits(keras.layers.Layer):
 
     @property
     def adapted(self):
-        """Whether it has learnt anything."""
+        """Whether `adapt` has fitted the weights."""
         return bool(ops.any(self.frequency > 0))
 
     def adapt(self, batches, penalty=0.25):
-        """Learns from texts: scikit-learn's logistic regression.
+        """Fits the weights with scikit-learn's logistic regression.
+
+        Classes without a text get weights of 0.
 
         Args:
-            batches: an iterable of `({"token_ids", "padding_mask"}, targets)`, and perhaps weights, as
-                `textrnn.data.batching.batches_of_like_length` gives them. A class that no text has gets no
-                weights.
-            penalty: float, how much half the squared weights count beside the log loss of all texts.
+            batches: An iterable of `({"token_ids", "padding_mask"}, targets)`, optionally with sample
+                weights, such as those of `textrnn.data.batching.batches_of_like_length`.
+            penalty: float. Strength of the L2 penalty: `penalty / 2` times the sum of the squared weights is
+                added to the log loss, summed over the texts.
 
         Raises:
-            InputError: if the texts are not of two classes at least.
+            InputError: If the targets hold fewer than two classes.
         """
         from scipy.sparse import vstack
         from sklearn.feature_extraction.text import TfidfTransformer
@@ -153,7 +155,7 @@ class NGramLogits(keras.layers.Layer):
             weights += [ops.convert_to_numpy(count) for count in counts]
         if len(np.unique(np.concatenate(targets or [[]]))) < 2:
             raise InputError(
-                "the n-grams are to learn from texts of fewer than two classes: give some of two"
+                "cannot fit n-grams to texts of fewer than two classes: give texts of two classes or more"
             )
         counted = vstack(parts, format="csr")
         frequency = TfidfTransformer().fit(counted).idf_
@@ -168,7 +170,7 @@ class NGramLogits(keras.layers.Layer):
             features.tocsr(), np.concatenate(targets), np.concatenate(weights) if weights else None
         )
         slopes, bias = found.coef_, found.intercept_
-        if len(found.classes_) == 2:  # scikit-learn has then the log-odds of the second
+        if len(found.classes_) == 2:  # scikit-learn then fits only the log-odds of the second
             slopes, bias = np.concatenate([-slopes, slopes]) / 2, np.concatenate([-bias, bias]) / 2
         kernel, all_bias = np.zeros((self.buckets, self.classes)), np.zeros(self.classes)
         kernel[np.ix_(used, found.classes_)] = slopes.T
@@ -176,7 +178,7 @@ class NGramLogits(keras.layers.Layer):
         self.set_weights([kernel, frequency, all_bias])
 
     def _counted(self, token_ids, padding_mask):
-        """How often each text has each n-gram: a SciPy matrix `(batch, buckets)`."""
+        """Counts the n-grams of each text: a SciPy matrix `(batch, buckets)`."""
         from scipy.sparse import csr_matrix
 
         rows, columns = [], []
@@ -188,16 +190,16 @@ class NGramLogits(keras.layers.Layer):
         return csr_matrix((np.ones(len(where[0])), where), (len(token_ids), self.buckets))
 
     def rescale(self, factor):
-        """Multiplies all that it says by a number."""
+        """Multiplies the logits by `factor` from now on."""
         self.kernel.assign(self.kernel * factor)
         self.bias.assign(self.bias * factor)
 
     def compute_output_shape(self, token_ids_shape, mask_shape=None):
-        """`(batch, classes)`."""
+        """Returns `(batch, classes)`."""
         return (token_ids_shape[0], self.classes)
 
     def get_config(self):
-        """The constructor's arguments."""
+        """Returns the arguments of the constructor."""
         return super().get_config() | {
             "classes": self.classes,
             "length": self.length,

@@ -1,4 +1,4 @@
-"""Figures of classifiers: what is confused, calibration, explanations."""
+"""Figures of classifiers: predictions against true classes, calibration, and explanations."""
 
 import warnings
 
@@ -8,19 +8,22 @@ from matplotlib.patches import Rectangle
 from textrnn.classification.explanation import in_groups
 from textrnn.reporting.figures import BLUE, GREY, VERMILION, make_figure, save_figure
 
+PANEL = 4.2
+"""Width and height of a panel, in inches."""
+
 
 def classification(targets, probabilities, labels, path, *, title=None):
-    """Draws what a classifier confuses, and how far its probabilities can be trusted.
+    """Draws the confusion matrix and the reliability diagram of a classifier.
 
-    Panels: the confusion matrix; the reliability curve, how often it is right against how sure it is, over
-    ten bins with as many texts each; for two classes the ROC and the precision-recall curve of the second.
+    The reliability diagram has up to ten bins, each with the same number of texts, at least 20. With two
+    classes, the ROC curve and the precision-recall curve of the second class follow.
 
     Args:
-        targets: The right class of each text, ints `(texts,)`.
-        probabilities: `(texts, classes)`.
-        labels: The names of the classes.
+        targets: True classes, ints `(texts,)`.
+        probabilities: Predicted probabilities `(texts, classes)`.
+        labels: Names of the classes.
         path: The PNG file to write.
-        title: What to write above, or None.
+        title: Title of the figure, or None.
 
     Example:
 
@@ -33,71 +36,111 @@ def classification(targets, probabilities, labels, path, *, title=None):
     b'PNG'
     """
     import numpy as np
-    from sklearn.calibration import calibration_curve
-    from sklearn.metrics import (
-        ConfusionMatrixDisplay,
-        average_precision_score,
-        precision_recall_curve,
-        roc_auc_score,
-        roc_curve,
-    )
 
     targets, probabilities = np.asarray(targets), np.asarray(probabilities)
-    curves = len(labels) == 2 and len(set(targets.tolist())) == 2
-    size = min(4.8 + 0.35 * max(len(labels) - 6, 0), 14)  # many classes need room for their names
-    figure = make_figure(size + 4.4 * (3 if curves else 1), size)
-    axes = figure.subplots(1, 4 if curves else 2, width_ratios=[size, *([4.4] * (3 if curves else 1))])
+    has_curves = len(labels) == 2 and len(set(targets.tolist())) == 2
+    names = [_plain(label) for label in labels]
+    vertical = len(labels) > 4 or max(map(len, names)) > 12
+    room = 0.09 * max(map(len, names))  # for the names of the classes
+    side = min(max(PANEL, 0.45 * len(labels) + 1), 16.0)
+    width, height = side + room, side + room * vertical
+    others = ["reliability"] + ["roc", "precision"] * has_curves
+    figure = make_figure(width + PANEL * len(others), height)
+    # Beside a large matrix, the other panels keep their size.
+    axes = figure.subplot_mosaic(
+        [["matrix", *others], ["matrix", *("." * len(others))]] if height > PANEL else [["matrix", *others]],
+        width_ratios=[width] + [PANEL] * len(others),
+        height_ratios=[PANEL, height - PANEL] if height > PANEL else None,
+    )
     if title:
         figure.suptitle(title)
-
-    chosen = probabilities.argmax(axis=1)
-    ConfusionMatrixDisplay.from_predictions(
-        targets,
-        chosen,
-        labels=range(len(labels)),
-        display_labels=labels,
-        xticks_rotation="vertical" if len(labels) > 4 else "horizontal",
-        cmap="Blues",
-        colorbar=False,
-        ax=axes[0],
-    )
-    axes[0].set(xlabel="said", ylabel="right", title="which class for which")
-
-    right, sure = calibration_curve(
-        chosen == targets, probabilities.max(axis=1), n_bins=10, strategy="quantile"
-    )
-    least = 1 / len(labels)
-    axes[1].plot([least, 1], [least, 1], color=GREY, linestyle=":", label="honest")
-    axes[1].plot(sure, right, color=BLUE, marker="o", label="this model")
-    axes[1].set(xlabel="how sure it is", ylabel="how often it is right", title="reliability")
-    axes[1].legend(frameon=False)
-    if curves:
-        of_second = probabilities[:, 1]
-        false_share, true_share, _ = roc_curve(targets, of_second)
-        axes[2].plot(false_share, true_share, color=BLUE)
-        axes[2].plot([0, 1], [0, 1], color=GREY, linestyle=":")
-        area = roc_auc_score(targets, of_second)
-        axes[2].set(xlabel=f"false {labels[1]}", ylabel=f"true {labels[1]}", title=f"ROC, area {area:.3f}")
-        precision, recall, _ = precision_recall_curve(targets, of_second)
-        axes[3].step(recall, precision, where="post", color=BLUE)
-        axes[3].axhline(np.mean(targets == 1), color=GREY, linestyle=":")
-        mean = average_precision_score(targets, of_second)
-        axes[3].set(xlabel="recall", ylabel="precision", title=f"{labels[1]}, mean precision {mean:.3f}")
+    _confusion_matrix(axes["matrix"], targets, probabilities.argmax(axis=1), names, vertical)
+    _reliability_diagram(axes["reliability"], targets, probabilities)
+    if has_curves:
+        _roc_curve(axes["roc"], targets, probabilities[:, 1], names[1])
+        _precision_recall_curve(axes["precision"], targets, probabilities[:, 1], names[1])
+    for name in others:
+        axes[name].spines[["top", "right"]].set_visible(False)
     save_figure(figure, path)
 
 
-def explanations(explained, path, *, title=None, width=8.0, most_words=150):
-    """Draws texts with their words coloured by what they moved, as `explanation.to_html` does.
+def _confusion_matrix(axis, targets, predicted, names, vertical):
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
-    Blue words spoke for the label, orange ones against it. Where there is attention, a bar below a word shows
-    how much of it the word got. Characters that the font lacks are drawn as boxes.
+    counts = confusion_matrix(targets, predicted, labels=range(len(names)))
+    size = min(10, 500 / len(names))  # of the text, in points
+    ConfusionMatrixDisplay(counts, display_labels=names).plot(
+        xticks_rotation="vertical" if vertical else "horizontal",
+        cmap="Blues",
+        colorbar=False,
+        include_values=len(names) <= 40,
+        values_format=",d",
+        text_kw={"fontsize": size if len(names) < 10 else 7},
+        ax=axis,
+    )
+    axis.set_aspect("auto")
+    axis.tick_params(labelsize=size)
+    axis.set(xlabel="predicted", ylabel="true", title="confusion matrix")
+
+
+def _reliability_diagram(axis, targets, probabilities):
+    from sklearn.calibration import calibration_curve
+
+    correct = probabilities.argmax(axis=1) == targets
+    bins = min(10, max(1, len(targets) // 20))
+    accuracy, confidence = calibration_curve(
+        correct, probabilities.max(axis=1), n_bins=bins, strategy="quantile"
+    )
+    least = 1 / probabilities.shape[1]
+    axis.plot([least, 1], [least, 1], color=GREY, linestyle=":", label="perfectly calibrated")
+    axis.plot(confidence, accuracy, color=BLUE, marker="o", label="this model")
+    axis.set(xlabel="confidence", ylabel="accuracy", title="reliability diagram")
+    axis.legend(frameon=False)
+
+
+def _roc_curve(axis, targets, scores, name):
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    false_positives, true_positives, _ = roc_curve(targets, scores)
+    axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
+    axis.plot(false_positives, true_positives, color=BLUE, label=name)
+    area = roc_auc_score(targets, scores)
+    axis.set(xlabel="false positive rate", ylabel="true positive rate", title=f"ROC curve, AUC {area:.3f}")
+    axis.legend(frameon=False, loc="lower right")
+
+
+def _precision_recall_curve(axis, targets, scores, name):
+    import numpy as np
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(targets, scores)
+    axis.axhline(np.mean(targets == 1), color=GREY, linestyle=":", label="chance")
+    axis.step(recall, precision, where="post", color=BLUE, label=name)
+    mean = average_precision_score(targets, scores)
+    axis.set(
+        xlabel="recall", ylabel="precision", ylim=(0, 1.05),
+        title=f"precision-recall curve, AP {mean:.3f}",
+    )  # fmt: skip
+    axis.legend(frameon=False, loc="lower left")
+
+
+def _plain(label):
+    """The label without what matplotlib reads as a formula, and shortened."""
+    return (label if len(label) <= 24 else label[:23] + "…").replace("$", r"\$")
+
+
+def explanations(explained, path, *, title=None, width=8.0, max_words=150):
+    """Draws texts whose words are coloured by their attributions, as `explanation.to_html` does.
+
+    Blue words support the predicted label, orange words contradict it. With attention pooling, the bar below
+    a word shows its share of the attention. Characters without a glyph are drawn as boxes.
 
     Args:
         explained: `Explanation`s, or pairs of a heading and a list of them.
         path: The PNG file to write.
-        title: What to write above, or None.
-        width: Of the picture, in inches; it is as high as the texts need.
-        most_words: How many words of a text are drawn at the most.
+        title: Title of the figure, or None.
+        width: Width of the figure in inches; the texts determine its height.
+        max_words: Number of words after which a text is cut.
 
     Example:
 
@@ -119,12 +162,12 @@ def explanations(explained, path, *, title=None, width=8.0, most_words=150):
         if heading:
             page.line(heading, size=13, weight="bold", above=14)
         for one in group:
-            page.line(f"{one.label}, {100 * one.score:.0f} %", weight="bold", above=8)
+            page.line(one.verdict, weight="bold", above=8)
             most = max(one.attention or [], default=0) or 1
             shares = [share / most for share in one.attention] if one.attention else [0.0] * len(one.words)
-            for word, depth, share in list(zip(one.words, one.depths, shares, strict=True))[:most_words]:
+            for word, depth, share in list(zip(one.words, one.depths, shares, strict=True))[:max_words]:
                 page.word(word, depth, share)
-            left_out = len(one.words) - most_words
+            left_out = len(one.words) - max_words
             if not one.words or left_out > 0:
                 page.word(f"… and {left_out:,} more words" if one.words else "(no words)", color=GREY)
             page.end_line()
@@ -132,7 +175,7 @@ def explanations(explained, path, *, title=None, width=8.0, most_words=150):
 
 
 class _Page:
-    """Words in lines, from the left and from above, on a picture as high as they need; lengths in points."""
+    """Lays out words in lines on a figure as high as they need; lengths are in points."""
 
     margin, size, space, line_height = 18.0, 11.0, 4.5, 21.0
 
@@ -145,7 +188,7 @@ class _Page:
         self.x, self.y = self.margin, self.margin  # y is the upper edge of a line
 
     def line(self, text, size=size, weight="normal", above=0.0):
-        """A line of its own, shortened if it is too long."""
+        """Adds text on a line of its own, shortened to fit."""
         self.y += above
         while self._width(text, size, weight) > self.right - self.margin:
             text = text.rstrip("…")[:-1] + "…"
@@ -153,9 +196,9 @@ class _Page:
         self.y += 1.7 * size
 
     def word(self, word, depth=0.0, share=0.0, color="black"):
-        """A word on its colour, with a bar below it; on the next line if it does not fit on this one."""
+        """Adds a word on a coloured background, with a bar below it; starts a new line if needed."""
         width = self._width(word)
-        if width > self.right - self.margin and len(word) > 1:  # an address, perhaps: in pieces
+        if width > self.right - self.margin and len(word) > 1:  # such as a URL: break it
             self.word(word[: len(word) // 2], depth, share, color)
             self.word(word[len(word) // 2 :], depth, share, color)
             return
@@ -165,7 +208,7 @@ class _Page:
             colour = BLUE if depth > 0 else VERMILION
             self._box(self.x - self.space / 2, 0, width + self.space, 15, colour, 0.7 * abs(depth))
         if share:
-            self._box(self.x, 15.5, width, 4 * share, GREY, snap=False)  # as thin as it is
+            self._box(self.x, 15.5, width, 4 * share, GREY, snap=False)  # thinner than a pixel, if need be
         self._text(word, color=color)
         self.x += width + self.space
 
@@ -174,14 +217,14 @@ class _Page:
         self.y += self.line_height
 
     def legend(self, attention):
-        """What the colours mean, and the bars."""
-        self.word("spoke against the label")
+        """Adds the legend of the colours, and of the bars if there is attention."""
+        self.word("contradicts the label")
         for step in range(-25, 26):
             colour = BLUE if step > 0 else VERMILION
             self._box(self.x, 1, 2.2, 13, colour, 0.7 * abs(step) / 25)
             self.x += 2.2
         self.x += self.space
-        self.word("for it; the deeper, the stronger")
+        self.word("supports the label")
         if attention:
             self.x += 4 * self.space
             self.word("attention", share=1.0)
@@ -201,7 +244,7 @@ class _Page:
         return 72 * pixels / self.figure.dpi
 
     def _text(self, text, size=size, **style):
-        # A dollar in a text is no formula.
+        # parse_math=False: a dollar sign does not start a formula.
         self.axes.text(self.x, self.y + size, text, size=size, va="baseline", parse_math=False, **style)
 
     def _box(self, x, below, width, height, color, alpha=1.0, snap=True):

@@ -57,10 +57,12 @@ def save_test_report(folder, classifier, texts, targets, probabilities):
     plots.classification(targets, probabilities, labels, folder / "classification.png")
 
     explain = explanation.explainer(python_functions(classifier))
-    groups = [
-        (heading, explain([texts[row] for row in rows]))
-        for heading, rows in explanation.worth_a_look(targets, probabilities).items()
-    ]
+    groups = []
+    for heading, rows in explanation.select_examples(targets, probabilities).items():
+        explained = explain([texts[row] for row in rows])
+        true_labels = [labels[targets[row]] for row in rows]
+        group = [one._replace(true_label=label) for one, label in zip(explained, true_labels, strict=True)]
+        groups.append((heading, group))
     (folder / "explanations.html").write_text(explanation.to_html(groups), encoding="utf-8")
     plots.explanations([(heading, group[:3]) for heading, group in groups], folder / "explanations.png")
     return table

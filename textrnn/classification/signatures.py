@@ -1,4 +1,4 @@
-"""What a `TextClassifier` answers."""
+"""Serving functions of a `TextClassifier`."""
 
 import tensorflow as tf
 
@@ -6,33 +6,34 @@ from textrnn.classification.attribution import as_written, token_attributions, w
 from textrnn.classification.preprocessor import padded
 
 GROUP_TEXTS, GROUP_TOKENS, FIXED_COST = 256, 2**15, 64
-"""How many texts are read side by side at the most; how many tokens, padding included; and how many texts
-a step of time costs beside those that it reads."""
+"""Maximum number of texts and of tokens, padding included, in a group; and the fixed cost of a time step, in
+texts."""
 
 
 def classification_signatures(classifier):
-    """The serving functions of a `TextClassifier`, as TensorFlow functions of strings.
+    """Returns the serving functions of a `TextClassifier`, as TensorFlow functions of strings.
 
     | name | inputs, each `[None]` | outputs |
     |---|---|---|
     | `serving_default` | `text` | `label`, `scores` and `labels`, both `[None, classes]` |
-    | `classify` | `inputs`: `tf.Example`s, serialised | `classes`, `scores`, both `[None, classes]` |
+    | `classify` | `inputs`: serialised `tf.Example`s | `classes`, `scores`, both `[None, classes]` |
     | `explain` | `text` | `label`, `total`, `words` and `weights`, both `[None, words]` |
 
-    `scores` are probabilities in the order of `labels`. `classify` is what TF Serving's classification API
-    asks for; the text of an example is its feature `text`. In `explain` a weight is what a word added to the
-    log-odds of the label, beside those of no text, which all of them together moved by `total`; rows with
-    fewer words end with empty ones. Words are spelt as in the text. A classifier that pools by attention
-    also answers `attention`, `[None, words]`: the part of its attention that a word got. Texts are read up to
-    the preprocessor's `sequence_length`, and those of like length side by side, however many are given.
+    `scores` are probabilities in the order of `labels`. `classify` serves TF Serving's classification API,
+    with the text in the feature `text` of an example. In `explain`, the weight of a word is what it added to
+    the log-odds of the label; the weights sum to `total`, the difference to the log-odds of zero vectors.
+    Words are spelled as in the text, and shorter rows are padded with empty words. With attention pooling,
+    `explain` also returns `attention`, `[None, words]`, the share of the attention of each word. Texts are
+    truncated to the preprocessor's `sequence_length`, and run in groups of similar length.
 
     Args:
-        classifier: a `textrnn.TextClassifier` with a preprocessor.
+        classifier: A `textrnn.TextClassifier` with a preprocessor.
 
     Returns:
-        A dict of name to `(function, input specs)`. Every function returns a dict of named tensors.
+        A dict from names to `(function, input specs)`. Each function returns a dict of named tensors.
 
     Example:
+
     >>> from textrnn.classification.backbone import RecurrentEncoder
     >>> from textrnn.classification.preprocessor import TextClassifierPreprocessor
     >>> from textrnn.classification.text_classifier import TextClassifier
@@ -63,7 +64,7 @@ def classification_signatures(classifier):
         }
 
     def classify(inputs):
-        # Shape (1,): TF Serving writes what it gets as JSON into a list of one.
+        # Shape (1,), since TF Serving turns JSON values into lists of one.
         features = tf.io.parse_example(inputs, {"text": tf.io.FixedLenFeature([1], tf.string)})
         answer = serving_default(tf.reshape(features["text"], [-1]))
         return {"classes": answer["labels"], "scores": answer["scores"]}
@@ -103,20 +104,22 @@ def classification_signatures(classifier):
 
 
 def in_groups_of_like_length(function, tokens, width):
-    """A function of texts, computed for groups of about one length, so that long ones do not slow short ones.
+    """Applies a function to groups of texts of similar length, so that short texts need little padding.
 
-    Sorted by length, a group goes on as long as the next text costs less in it than on its own. All of it is
-    TensorFlow, so that a server that batches requests gains as well.
+    The texts are sorted by length. A group grows as long as the next text costs less in it than on its own.
+    The grouping is part of the graph, so that servers which batch requests benefit too.
 
     Args:
-        function: of ragged tokens `(texts, (time))`, returning float32 `(texts, width)`, row by row.
-        tokens: a `tf.RaggedTensor` `(texts, (time))`.
-        width: int.
+        function: A function of ragged tokens `(texts, (time))` that returns float32 `(texts, width)` and
+            treats rows independently.
+        tokens: A `tf.RaggedTensor` `(texts, (time))`.
+        width: int. Number of columns of the result.
 
     Returns:
         `(texts, width)`, in the order of the texts.
 
     Example:
+
     >>> import tensorflow as tf
     >>> from textrnn.classification.signatures import in_groups_of_like_length
     >>> def widths(tokens):
@@ -132,8 +135,8 @@ def in_groups_of_like_length(function, tokens, width):
 
     def group(start, answers):
         longest, following = lengths[start:-1], lengths[start + 1 :]
-        texts = tf.range(1, tf.size(longest) + 1)  # how many the group has before the following one
-        # In the group, it makes all the steps of time cost more that are new; alone, every one of its own.
+        texts = tf.range(1, tf.size(longest) + 1)  # size of the group before the following text
+        # In the group it adds the cost of the extra time steps; alone, the fixed cost of all its steps.
         cheaper = (following - longest) * (texts + FIXED_COST) <= following * FIXED_COST
         fits = (texts < GROUP_TEXTS) & ((texts + 1) * following <= GROUP_TOKENS)
         end = start + 1 + tf.reduce_sum(tf.math.cumprod(tf.cast(cheaper & fits, tf.int32)))
@@ -144,6 +147,6 @@ def in_groups_of_like_length(function, tokens, width):
         group,
         (tf.constant(0), tf.zeros([0, width])),
         (tf.TensorShape([]), tf.TensorShape([None, width])),
-        parallel_iterations=1,  # one group at a time in memory
+        parallel_iterations=1,  # keeps one group at a time in memory
     )
     return tf.gather(answers, tf.math.invert_permutation(order))

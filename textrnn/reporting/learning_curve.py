@@ -1,4 +1,4 @@
-"""Pictures of a training, drawn without a display and without matplotlib's global state."""
+"""The learning curve of a training run."""
 
 import math
 
@@ -9,20 +9,20 @@ from textrnn.reporting.figures import BLUE, GREY, VERMILION, make_figure, save_f
 
 
 def learning_curve(history, path, *, x="epoch", title=None):
-    """Draws the loss in training and on held-out data, and marks the best held-out one.
+    """Draws the training and validation loss, and marks the lowest validation loss.
 
-    If there are bits per character, they have a panel of their own.
+    Bits per character, if any, get a panel of their own.
 
     Args:
-        history: A mapping from names to columns of one length, as `textrnn.training.fit` returns it or as
-            Keras's `History.history` is. Drawn are `loss`, `val_loss` and `val_bits_per_character`; None
-            and what is not finite are left out.
+        history: A mapping from names to columns of the same length, such as Keras's `History.history`. The
+            columns `loss`, `val_loss` and `val_bits_per_character` are drawn, without values that are None
+            or not finite.
         path: The PNG file to write.
-        x: The column to draw over, such as `"epoch"` or `"step"`; counted from 1 if there is none.
-        title: What to write above, or None.
+        x: The column of the x-axis, such as `"epoch"` or `"step"`; 1, 2, ... if there is none.
+        title: Title of the figure, or None.
 
     Raises:
-        InputError: There is nothing to draw, or the columns differ in length.
+        InputError: If there is nothing to draw, or if the columns differ in length.
 
     Example:
 
@@ -34,18 +34,18 @@ def learning_curve(history, path, *, x="epoch", title=None):
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
-    train, held_out, bits = (
+    train, validation, bits = (
         _numbers(history.get(name, ())) for name in ("loss", "val_loss", "val_bits_per_character")
     )
-    columns = [column for column in (train, held_out, bits) if column]
+    columns = [column for column in (train, validation, bits) if column]
     if not columns:
         raise InputError(
-            f"there is no learning curve to draw: the history has {', '.join(history) or 'nothing'}, "
-            "and neither a `loss` nor a `val_loss` with a value in it"
+            f"no learning curve to draw: the columns of the history are {', '.join(history) or 'none'}; "
+            "expected a finite value in 'loss' or 'val_loss'"
         )
     positions = _numbers(history.get(x, ())) or [float(i + 1) for i in range(len(columns[0]))]
     if any(len(column) != len(positions) for column in columns):
-        raise InputError(f"the columns of a history have one length, but these have {_lengths(history)}")
+        raise InputError(f"the columns of the history differ in length: {_lengths(history)}")
 
     panels = 2 if bits else 1
     figure = make_figure(6.4 * panels, 4.2)
@@ -55,11 +55,11 @@ def learning_curve(history, path, *, x="epoch", title=None):
 
     loss = axes[0]
     _line(loss, positions, train, label="training", color=BLUE, marker="o", linestyle="--")
-    _line(loss, positions, held_out, label="held-out", color=VERMILION, marker="s", linestyle="-")
-    _mark_lowest(loss, positions, held_out, x)
+    _line(loss, positions, validation, label="validation", color=VERMILION, marker="s", linestyle="-")
+    _mark_lowest(loss, positions, validation, x)
     loss.set_ylabel("loss (nats per token)" if bits else "loss")
     if bits:
-        _line(axes[1], positions, bits, label="held-out", color=VERMILION, marker="s", linestyle="-")
+        _line(axes[1], positions, bits, label="validation", color=VERMILION, marker="s", linestyle="-")
         _mark_lowest(axes[1], positions, bits, x)
         axes[1].set_ylabel("bits per character")
     for axis in axes:
@@ -68,10 +68,10 @@ def learning_curve(history, path, *, x="epoch", title=None):
 
 
 def _line(axis, x, y, *, marker, **style):
-    """Joins the points that were measured."""
+    """Draws a line through the finite values."""
     points = [(position, value) for position, value in zip(x, y, strict=False) if math.isfinite(value)]
     if points:
-        few = len(points) <= 40  # markers would hide a longer curve
+        few = len(points) <= 40  # more markers would hide the curve
         axis.plot(*zip(*points, strict=True), marker=marker if few else None, linewidth=1.8, **style)
 
 
@@ -103,7 +103,7 @@ def _finish(axis, x, x_name):
 
 
 def _numbers(column):
-    """The column as floats, NaN for what was not measured or is not finite; empty if all of it is."""
+    """Returns the column as floats, NaN where it is None or not finite; empty if all are."""
     values = [math.nan if value is None else float(value) for value in column]
     values = [value if math.isfinite(value) else math.nan for value in values]
     return [] if all(math.isnan(value) for value in values) else values

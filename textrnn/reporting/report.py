@@ -1,12 +1,11 @@
-"""What a training leaves behind to be read: the options, the numbers, the curve.
+"""The report of a training run: options, metrics, history and learning curve.
 
-    report/config.yaml          the recipe's options; `--config` reads them back
-    report/metrics.json         scores, seed, versions, platform
-    report/history.csv          the metrics after each epoch
-    report/learning_curve.png   the same, to look at
-    report/samples.txt          written while training, by `textrnn.training.SampleText`
+    report/config.yaml          the recipe's options, for `--config`
+    report/metrics.json         metrics, seed, versions and platform
+    report/history.csv          the metrics of each epoch
+    report/learning_curve.png   a plot of the history
 
-Every file is written under another name and renamed, so that a reader never sees half of one.
+Every file is written under a temporary name and renamed, so that readers never see an incomplete file.
 """
 
 import csv
@@ -26,22 +25,24 @@ from textrnn.files import replacing
 
 
 def save_report(folder, *, options, metrics, history, seed=None):
-    """Writes the whole report but the samples.
+    """Writes the report of a training run.
 
-    A history without a finite loss (training that ended in its first epoch) gives no curve.
+    A history without a finite loss, such as that of a run that failed in its first epoch, has no learning
+    curve.
 
     Args:
-        folder: Where to; made if need be. Files of an earlier report are replaced.
-        options: The recipe's options: a dataclass or a mapping.
-        metrics: A mapping from names to numbers, strings, or mappings of such.
-        history: A mapping from names to columns of one length, as `textrnn.training.fit` returns it.
+        folder: The folder of the report. It is created if necessary, and files of an earlier report are
+            replaced.
+        options: The recipe's options, a dataclass or a mapping.
+        metrics: A mapping from names to numbers, strings, or mappings of these.
+        history: A mapping from names to columns of the same length, such as `TrainingResult.history`.
         seed: The seed of the run.
 
     Returns:
-        The folder, a `Path`.
+        The folder, a `pathlib.Path`.
 
     Raises:
-        InputError: The columns differ in length, or the options hold what YAML cannot.
+        InputError: If the columns differ in length, or if YAML cannot represent an option.
 
     Example:
 
@@ -61,14 +62,14 @@ def save_report(folder, *, options, metrics, history, seed=None):
 
 
 def save_config(path, options):
-    """Writes options as YAML that a recipe's `--config` reads back.
+    """Writes options as YAML for a recipe's `--config`.
 
     Args:
         path: The file to write.
-        options: A dataclass or a mapping of plain values, paths, lists and nested ones.
+        options: A dataclass or a mapping of numbers, strings, paths, lists and mappings.
 
     Raises:
-        InputError: An option is of another kind.
+        InputError: If an option has another type.
 
     Example:
 
@@ -91,20 +92,20 @@ def save_config(path, options):
         text = yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True)
     except yaml.representer.RepresenterError as error:
         raise InputError(
-            f"the options cannot be written to {path}, because of {error.args[-1]!r}: "
-            "use numbers, strings, paths, lists and mappings"
+            f"the options cannot be written to {path}: {error.args[-1]!r} is not a number, string, path, "
+            "list or mapping"
         ) from error
     _write(path, text)
 
 
 def save_metrics(path, metrics, seed=None):
-    """Writes numbers, and what one must know to compare them, as JSON.
+    """Writes metrics with the seed, versions and platform as JSON.
 
-    JSON has neither NaN nor infinity: both become null.
+    NaN and infinity, which JSON lacks, become null.
 
     Args:
         path: The file to write.
-        metrics: A mapping from names to numbers, strings, or mappings of such; NumPy's numbers too.
+        metrics: A mapping from names to numbers (also NumPy's), strings, or mappings of these.
         seed: The seed of the run.
 
     Example:
@@ -123,14 +124,14 @@ def save_metrics(path, metrics, seed=None):
 
 
 def save_history(path, history):
-    """Writes columns as CSV; what was not measured is an empty field.
+    """Writes the history as CSV; None becomes an empty field.
 
     Args:
         path: The file to write.
-        history: A mapping from names to columns of one length.
+        history: A mapping from names to columns of the same length.
 
     Raises:
-        InputError: The columns differ in length.
+        InputError: If the columns differ in length.
 
     Example:
 
@@ -144,7 +145,7 @@ def save_history(path, history):
     """
     lengths = {name: len(column) for name, column in history.items()}
     if len(set(lengths.values())) > 1:
-        raise InputError(f"the columns of a history have one length, but these have {lengths}")
+        raise InputError(f"the columns of the history differ in length: {lengths}")
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(history)
@@ -152,11 +153,11 @@ def save_history(path, history):
 
 
 def save_curve(path, history):
-    """Draws the learning curve, if there is anything to draw; see `reporting.learning_curve`.
+    """Draws the learning curve, unless the history has no finite loss; see `learning_curve`.
 
     Args:
-        path: The PNG file to write; an older one is removed if there is nothing to draw.
-        history: A mapping from names to columns of one length.
+        path: The PNG file to write. If there is nothing to draw, an older file is removed.
+        history: A mapping from names to columns of the same length.
 
     Example:
 
@@ -179,7 +180,7 @@ def save_curve(path, history):
 
 
 def versions():
-    """Returns the versions that results depend on, by name; None for what is not installed.
+    """Returns the versions of the software that results depend on; None if it is not installed.
 
     Example:
 
@@ -202,7 +203,7 @@ def _write(path, text):
 
 
 def _plain(value):
-    """The value in the types that YAML and JSON have."""
+    """Converts a value to types that YAML and JSON can represent."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -217,7 +218,7 @@ def _plain(value):
 
 
 def _finite(value):
-    """The value with None for what JSON cannot say."""
+    """Replaces NaN and infinity by None."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -226,7 +227,7 @@ def _finite(value):
 
 
 def _version(package):
-    """Asks the module if it is loaded: it may come from a distribution of another name."""
+    """Returns a module's `__version__` if it is loaded: its distribution may have another name."""
     if package in sys.modules:
         return getattr(sys.modules[package], "__version__", None)
     try:

@@ -1,1 +1,1 @@
-"""Running exported SavedModels. Nothing here knows Keras or the models that wrote them."""
+"""Running exported SavedModels with TensorFlow alone: this package imports no Keras and no task."""

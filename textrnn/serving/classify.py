@@ -1,4 +1,4 @@
-"""Classifying many texts with a SavedModel, as they are read."""
+"""Batch classification with a SavedModel."""
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
@@ -10,21 +10,22 @@ import tensorflow as tf
 def classified(
     serving_default: Callable, lines: Iterable[bytes], batch_size: int = 8192, batch_bytes: int = 2**20
 ) -> Iterator[tuple[str, float, int]]:
-    r"""Classifies lines in their order, a batch at a time.
+    r"""Classifies lines in batches, and yields the results in order.
 
-    A textrnn classifier sorts a batch by length and reads it in groups, so large ones are the fast ones. Two
-    are read side by side, which keeps all processors busy, while the lines of the next one are collected.
+    Large batches are fast, since a textrnn classifier runs the texts of a batch in groups of similar length.
+    Two batches run at a time, which keeps all processors busy, while the next one is read.
 
     Args:
-        serving_default: the signature of a classifier: `text` -> `label`, `scores`.
-        lines: UTF-8 texts, perhaps with a line end. Bytes that are no UTF-8 are read as U+FFFD.
-        batch_size: how many texts are classified at once, at the most.
-        batch_bytes: no text is added to a batch that is as large as this.
+        serving_default: The signature of a classifier, from `text` to `label` and `scores`.
+        lines: UTF-8 texts with or without line ends. Invalid bytes are replaced by U+FFFD.
+        batch_size: Maximum number of texts in a batch.
+        batch_bytes: Number of bytes at which a batch is full.
 
     Yields:
-        The label, its probability, and how many bytes the line had.
+        The label, its probability and the number of bytes of the line.
 
     Example:
+
     >>> import tensorflow as tf
     >>> from textrnn.serving.classify import classified
     >>> def longer_is_better(text):
@@ -34,7 +35,7 @@ def classified(
     [('bad', 1.0, 5), ('good', 1.0, 6)]
     """
 
-    def answers(batch):
+    def classify(batch):
         texts = [line.rstrip(b"\r\n").decode("utf-8", "replace") for line in batch]
         answer = serving_default(text=tf.constant(texts))
         labels = [label.decode("utf-8") for label in answer["label"].numpy()]
@@ -44,13 +45,13 @@ def classified(
         waiting: collections.deque[Future] = collections.deque()
         try:
             for batch in _batches(lines, batch_size, batch_bytes):
-                waiting.append(pool.submit(answers, batch))
+                waiting.append(pool.submit(classify, batch))
                 if len(waiting) > 2:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
         finally:
-            for future in waiting:  # nobody wants them any more
+            for future in waiting:  # the caller stopped iterating
                 future.cancel()
 
 

@@ -1,4 +1,4 @@
-"""Translating many texts with a SavedModel, as they are read."""
+"""Batch translation with a SavedModel."""
 
 import gzip
 import itertools
@@ -17,33 +17,34 @@ class Answer(NamedTuple):
 
     Attributes:
         n_best: Pairs of a translation and its score, best first; at least one.
-        source_tokens, tokens: Those of the text and of its best translation, as str.
-        attention: What each of `tokens` attended to, float32 `(tokens, source_tokens)`.
-        remarks: What a person should know about it, without a subject: that the text is longer than the model
-            reads, say.
+        source_tokens, tokens: The tokens of the text and of its best translation, as str.
+        attention: The attention weights of each of `tokens`, float32 `(tokens, source_tokens)`.
+        warnings: Predicates whose subject is the text, such as "is longer than the model reads: ...".
     """
 
     n_best: list[tuple[str, float]]
     source_tokens: list[str]
     tokens: list[str]
     attention: np.ndarray
-    remarks: list[str]
+    warnings: list[str]
 
 
 def lines_of(stream: IO[bytes], name: str = "") -> Iterator[str]:
-    """The lines of a file, unpacked if its name ends in .gz, as str without their ends.
+    """Yields the lines of a UTF-8 file as str, without line ends and without a byte order mark.
 
-    Bytes that are no UTF-8 are read as U+FFFD, and a mark of the order of bytes is not part of a text.
+    Args:
+        stream: A binary file. Invalid bytes are replaced by U+FFFD.
+        name: Its name; files that end in .gz are decompressed.
 
     Raises:
-        InputError: for a file that is not what its name says.
+        InputError: If a .gz file is damaged or no gzip file.
     """
     try:
         for number, line in enumerate(gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream):
             text = line.rstrip(b"\r\n").decode("utf-8", "replace")
             yield text if number else text.removeprefix("\ufeff")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{name} cannot be unpacked ({error}): expected a .gz file, whole") from None
+        raise InputError(f"{name} is no complete gzip file: {error}") from None
 
 
 def translated(
@@ -55,21 +56,20 @@ def translated(
     length_penalty: float = -1.0,
     max_new_tokens: int = -1,
 ) -> Iterator[Answer]:
-    """Translates texts in their order, a few batches at a time.
-
-    Within those, texts of like length go side by side.
+    """Translates texts in batches of similar length, and yields the results in order.
 
     Args:
-        translate: the signature of a translator; see `textrnn.tasks.registry.translation_signatures`.
-        texts: str.
-        batch_size: how many texts are translated at once. With 1, each is answered as soon as it is read.
-        batches_at_once: how many batches are sorted by length together.
-        num_beams, length_penalty, max_new_tokens: of `translate`; negative ones are the model's own.
+        translate: The signature `translate` of a translation model.
+        texts: An iterable of str.
+        batch_size: Number of texts in a batch. With 1, each text is translated as soon as it is read.
+        batches_at_once: Number of batches to read and sort by length together.
+        num_beams, length_penalty, max_new_tokens: Parameters of the signature; negative values stand for the
+            model's defaults.
 
     Yields:
-        An `Answer` for each.
+        An `Answer` for each text.
     """
-    # What a command line or a terminal hands over may hold halves of broken characters.
+    # Arguments and terminal input may hold surrogate escapes of invalid bytes.
     texts = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in texts)
     while chunk := list(itertools.islice(texts, batch_size * (batches_at_once if batch_size > 1 else 1))):
         order = np.argsort([len(text) for text in chunk], kind="stable")
@@ -89,7 +89,7 @@ def translated(
 
 
 def _answer(text: str, found: dict[str, np.ndarray]) -> Answer:
-    """What a signature said of one text."""
+    """Returns the `Answer` for one row of a signature's outputs."""
     n_best = [
         (made.decode("utf-8"), float(score))
         for made, score in zip(found["text"], found["scores"], strict=True)
@@ -100,20 +100,20 @@ def _answer(text: str, found: dict[str, np.ndarray]) -> Answer:
         for of_one in (found["source_tokens"], found["tokens"][0])
     )
     attention = found["attention"][0, : len(tokens), : len(source_tokens)]
-    return Answer(n_best or [("", 0.0)], source_tokens, tokens, attention, list(_remarks(text, found)))
+    return Answer(n_best or [("", 0.0)], source_tokens, tokens, attention, list(_warnings(text, found)))
 
 
-def _remarks(text: str, found: dict[str, np.ndarray]) -> Iterator[str]:
+def _warnings(text: str, found: dict[str, np.ndarray]) -> Iterator[str]:
     if "\ufffd" in text:
-        yield "is not all UTF-8: what is not was read as \ufffd"
+        yield "is not valid UTF-8: invalid bytes were replaced by \ufffd"
     source_bytes, target_bytes = (
         [token.startswith(b"<0x") for token in tokens if token]
         for tokens in (found["source_tokens"], found["tokens"][0])
     )
-    # A vocabulary of words or subwords spells in bytes what it has never seen; one of bytes spells all.
+    # Subword vocabularies fall back to bytes for unknown characters; byte vocabularies always use bytes.
     if np.mean(source_bytes or [0]) > 0.5 and not all(target_bytes):
-        yield "is mostly of characters that the model has not learnt: expect no translation"
+        yield "consists mostly of characters that the model was not trained on"
     if found["truncated"]:
-        yield "is longer than the model reads: its end is not translated"
+        yield "is longer than the model reads: the end is not translated"
     if found.get("unfinished", [False])[0]:
-        yield "has a translation that is cut off, as it is as long as allowed"
+        yield "has a translation that reached the maximum length and is cut off"

@@ -76,7 +76,7 @@ def translate(
             lines = lines_of(stack.enter_context(open(file, "rb")) if file else sys.stdin.buffer, file or "")
         to = stack.enter_context(open(output, "w", encoding="utf-8")) if output else sys.stdout
         for number, answer in enumerate(translated(search, lines, batch_size, **own), start=1):
-            for remark in answer.remarks:
+            for remark in answer.warnings:
                 print(f"note: text {number} {remark}", file=sys.stderr)
             for best, score in answer.n_best[:n_best]:
                 to.write(f"{score:.3f}\t{best}\n" if n_best > 1 else f"{best}\n")

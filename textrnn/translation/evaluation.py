@@ -135,7 +135,7 @@ def translate(lm, texts, num_beams=-1, length_penalty=-1.0, max_new_tokens=-1, b
     return Translations(
         list(best), np.array(scores, np.float32), [answer.source_tokens for answer in found],
         [answer.tokens for answer in found], [answer.attention for answer in found],
-        [answer.remarks for answer in found], seconds,
+        [answer.warnings for answer in found], seconds,
     )  # fmt: skip
 
 
