@@ -1,5 +1,7 @@
 """Attributions sum to the change of the log-odds, and words are those of the text."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -14,29 +16,33 @@ from textrnn.layers.pooling import POOLINGS
 from textrnn.tokenizers import ByteTokenizer, train_tokenizer
 
 
-def trained(pooling="mean", cell="lstm", classes=2, ngrams=0):
-    """Returns a classifier trained on texts where token 3 means class 1 and token 4 class 0."""
-    random = np.random.default_rng(0)
-    token_ids = random.integers(5, 9, (64, 6))
-    target = random.integers(0, classes, 64)
-    token_ids[np.arange(64), random.integers(0, 6, 64)] = np.where(target == 1, 3, 4)
+def decisive(pooling="mean", cell="lstm", classes=2, ngrams=0, num_layers=1):
+    """Returns a classifier for which token 3 means class 1, token 4 class 0, and other tokens nothing."""
     labels = [f"class {i}" for i in range(classes)]
-    encoder = RecurrentEncoder(9, cell, units=8, num_layers=2)
+    encoder = RecurrentEncoder(9, cell, units=8, num_layers=num_layers)
     classifier = TextClassifier(encoder, labels, pooling=pooling, ngrams=ngrams)
-    classifier.compile(keras.optimizers.Adam(0.02))
-    inputs = {"token_ids": token_ids, "padding_mask": np.ones_like(token_ids, bool)}
-    classifier.fit(tf.data.Dataset.from_tensor_slices((inputs, target)).batch(16), epochs=15, verbose=0)
+    vectors = np.zeros((9, 8), "float32")
+    vectors[3] = np.random.default_rng(0).normal(size=8)
+    vectors[4] = -vectors[3]
+    encoder.token_embedding.set_weights([vectors])
+    token_ids, mask = tf.constant([[3, 5], [4, 5]]), tf.ones([2, 2], tf.bool)
+    pooled = classifier.pooling(encoder({"token_ids": token_ids, "padding_mask": mask}), mask=mask)
+    kernel, bias = classifier.output_dense.get_weights()
+    kernel[:, 1] = 20 * (pooled[0] - pooled[1])
+    kernel[:, 0] = -kernel[:, 1]
+    classifier.output_dense.set_weights([kernel, bias])
     if ngrams:
-        classifier.ngram_logits.adapt([(inputs, target)])
+        inputs = {"token_ids": token_ids, "padding_mask": mask}
+        classifier.ngram_logits.adapt([(inputs, np.array([1, 0]))])
     return classifier
 
 
 @pytest.mark.parametrize(
-    ("pooling", "cell", "ngrams"),
-    [*((pooling, "lstm", 0) for pooling in POOLINGS), ("mean", "min_gru", 0), ("max", "lstm", 2)],
+    ("pooling", "cell", "ngrams", "num_layers"),
+    [*((pooling, "gru", 0, 1) for pooling in POOLINGS), ("mean", "min_gru", 0, 1), ("max", "lstm", 2, 2)],
 )
-def test_attributions_sum_to_the_difference_of_the_log_odds(pooling, cell, ngrams):
-    classifier = trained(pooling, cell, ngrams=ngrams)
+def test_attributions_sum_to_the_difference_of_the_log_odds(pooling, cell, ngrams, num_layers):
+    classifier = decisive(pooling, cell, ngrams=ngrams, num_layers=num_layers)
     token_ids = tf.constant([[5, 3, 6, 7], [4, 8, 0, 0]])
     mask, target = tf.constant([[True] * 4, [True, True, False, False]]), tf.constant([1, 0])
     run = tf.function(lambda *args: token_attributions(classifier, *args), autograph=False)
@@ -47,9 +53,9 @@ def test_attributions_sum_to_the_difference_of_the_log_odds(pooling, cell, ngram
 
 
 def test_the_difference_is_between_the_text_and_zero_vectors():
-    classifier = trained(classes=3)
+    classifier = decisive(classes=3)
     token_ids, mask = tf.constant([[5, 3, 6]]), tf.ones([1, 3], tf.bool)
-    _, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]))
+    _, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]), steps=1)
     probabilities = np.asarray(keras.ops.softmax(classifier({"token_ids": token_ids, "padding_mask": mask})))[
         0
     ]
@@ -60,10 +66,10 @@ def test_the_difference_is_between_the_text_and_zero_vectors():
 
 
 def test_the_logits_of_ngrams_are_attributed_to_their_tokens():
-    classifier = trained(ngrams=2)
+    classifier = decisive(ngrams=2)
     classifier.output_dense.set_weights([0 * weight for weight in classifier.output_dense.get_weights()])
     token_ids, mask = tf.constant([[5, 3, 6, 7]]), tf.ones([1, 4], tf.bool)
-    attributions, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]))
+    attributions, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]), steps=32)
     of_tokens = classifier.ngram_logits.of_tokens(token_ids, mask)
     np.testing.assert_allclose(attributions, of_tokens[..., 1] - of_tokens[..., 0], rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(difference, tf.reduce_sum(attributions, axis=1), rtol=1e-3)
@@ -79,7 +85,8 @@ def test_attributions_sum_to_the_difference_in_half_precision(dtype):
     )
     inputs = {"token_ids": token_ids, "padding_mask": mask}
     classifier.ngram_logits.adapt([(inputs, np.array([0, 1]))])
-    attributions, difference = token_attributions(classifier, token_ids, mask, tf.constant([0, 1]))
+    run = tf.function(lambda *args: token_attributions(classifier, *args), autograph=False)
+    attributions, difference = run(token_ids, mask, tf.constant([0, 1]))
     np.testing.assert_allclose(tf.reduce_sum(attributions, axis=1), difference, rtol=0.1, atol=0.01)
 
 
@@ -130,17 +137,21 @@ def test_characters_split_into_bytes_are_whole_in_words():
     assert [word.decode() for word in words.to_list()[0]] == ["ein", "Überlanger", "naïver", "🙂", "Text"]
 
 
-def written(kind, texts, tokens=None, lowercase=True):
-    """The restored words of texts, lowercased and truncated to `tokens`."""
+@functools.cache
+def restore(kind, tokens, lowercase):
+    """Compiles what `written` runs."""
     tokenizer = TOKENIZERS[kind]
 
     def words(texts):
         read = tokenizer(tf.strings.lower(texts, "utf-8") if lowercase else texts)[:, :tokens]
         return as_written(texts, words_of(tokenizer, read)[0], tokenizer, lowercase)
 
-    rows = tf.function(words, [tf.TensorSpec([None], tf.string)], autograph=False)(
-        tf.constant(texts, tf.string)
-    )
+    return tf.function(words, [tf.TensorSpec([None], tf.string)], autograph=False)
+
+
+def written(kind, texts, tokens=None, lowercase=True):
+    """The restored words of texts, lowercased and truncated to `tokens`."""
+    rows = restore(kind, tokens, lowercase)(tf.constant(texts, tf.string))
     return [[word.decode("utf-8", "replace") for word in row if word] for row in rows.to_list()]
 
 
