@@ -13,13 +13,12 @@ PACKAGES = (
     "cells", "layers", "text_generation", "classification", "translation", "tokenizers", "decoding", "data",
     "training", "export", "presets", "serving", "reporting", "tasks",
 )  # fmt: skip
-PUBLIC = {
-    getattr(module, name): f"{module.__name__}.{name}"
-    for module in [*(importlib.import_module(f"textrnn.{package}") for package in PACKAGES), textrnn]
-    for name in getattr(module, "__all__", ())
-    if callable(getattr(module, name))
-}
-"""What packages, and at last textrnn itself, say is theirs: object -> the name to import it by."""
+ALSO = (
+    "textrnn.cells.describe", "textrnn.cells.equations", "textrnn.layers.strategies",
+    "textrnn.training.losses",
+)  # fmt: skip
+"""Modules to describe besides what a package lists in its `__all__`."""
+TOP = {getattr(textrnn, name): f"textrnn.{name}" for name in textrnn.__all__ if name != "__version__"}
 # Keras calls these; what they take is in the docstring of the class.
 KERAS_METHODS = {"build", "call", "compute_mask", "compute_output_shape", "from_config", "get_config"}
 SECTION = re.compile(r"([A-Z][a-z]+(?: [a-z]+)?):(?: (.+))?")
@@ -38,39 +37,50 @@ def write(folder):
         "# API reference", "",
         "Generated from the docstrings. Names in `textrnn` itself load on first use.", "",
         "| package | contents |", "|---|---|", *rows, "",
+        "Errors in what a user gave are all of one class:", "",
+        *described("textrnn.InputError", textrnn.InputError), "",
         "```{toctree}", ":hidden:", "", *PACKAGES, "```", "",
     ]  # fmt: skip
     (folder / "index.md").write_text("\n".join(index), encoding="utf-8")
 
 
 def page(package):
-    """The reference page of a package: the public classes and functions of each of its modules."""
+    """The reference page of a package: what it lists in `__all__`, or else what its modules define."""
+    listed = public_objects(package)
     lines = [f"# {package}", "", summary(package), ""]
+    for name, value in listed.items():
+        lines += [*described(name, value), ""]
+    rest = []
     for name in modules(package):
-        objects = public_objects(name)
-        if objects:
-            lines += [f"## {name}", "", summary(name), ""] if name != package else []
+        if not listed or name in ALSO:
+            objects = public_objects(name)
+            lines += [f"## {name}", "", summary(name), ""] if objects else []
             for public, value in objects.items():
                 lines += [*described(public, value), ""]
-    return "\n".join(lines)
+        else:
+            rest.append(f"| `{name}` | {summary(name)} |")
+    return "\n".join(
+        [*lines, *(["## Modules", "", "| module | contents |", "|---|---|", *rest, ""] if rest else [])]
+    )
 
 
 def modules(package):
-    """The names of a package and its public modules, without the functions behind subcommands."""
+    """The names of a package's public modules, without the functions behind subcommands."""
     path = importlib.import_module(package).__path__
     found = sorted(module.name for module in pkgutil.walk_packages(path, f"{package}."))
-    return [package, *(name for name in found if "._" not in name and not name.endswith(".commands"))]
+    return [name for name in found if "._" not in name and not name.endswith(".commands")]
 
 
-def public_objects(module_name):
-    """The classes and functions that a module defines, by the names to import them by."""
-    module = importlib.import_module(module_name)
+def public_objects(name):
+    """The classes and functions that a package lists or a module defines, by the names to import them by."""
+    module = importlib.import_module(name)
+    is_package = hasattr(module, "__path__")
+    names = getattr(module, "__all__", []) if is_package else [n for n in vars(module) if n[0] != "_"]
+    found = {public: getattr(module, public) for public in names}
     return {
-        PUBLIC.get(value, f"{module_name}.{name}"): value
-        for name, value in vars(module).items()
-        if not name.startswith("_")
-        and (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__ == module_name
+        TOP.get(value, f"{name}.{public}"): value
+        for public, value in found.items()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and (is_package or value.__module__ == name)
     }
 
 
@@ -106,7 +116,9 @@ def directive(kind, name, arguments, body, fence=":::"):
 
 
 def signature(value, bound=False):
-    """The parameters of a callable with their defaults, without types."""
+    """The parameters of a callable with their defaults, without types; nothing for an exception."""
+    if inspect.isclass(value) and issubclass(value, Exception):
+        return ""
     parameters = list(inspect.signature(value).parameters.values())[bound:]
     plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
     return str(inspect.Signature(plain))

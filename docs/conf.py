@@ -21,6 +21,8 @@ myst_enable_extensions = ["colon_fence"]
 highlight_language = "none"  # indented blocks are equations
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_copy_source = False
 html_show_copyright = False
 
