@@ -1,4 +1,4 @@
-r"""Sentiment analysis: train a recurrent classifier on your labelled texts, look at why, and serve it.
+r"""Sentiment analysis: train a recurrent classifier on labelled texts, explain it, and serve it.
 
     python recipes/sentiment.py --data reviews.csv --name reviews
     python recipes/sentiment.py --data folder_with_a_folder_per_class --name topics
@@ -7,154 +7,112 @@ r"""Sentiment analysis: train a recurrent classifier on your labelled texts, loo
 
 Without `--data` and `--dataset` it trains on 1,296 short reviews written for this project, in a minute.
 
-It leaves, in `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `preset/`, for `--from_preset`
-and `textrnn.TextClassifier.from_preset`; and `report/`, with the options, scores, pictures and explanations.
+It writes to `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `preset/`, for `--from_preset` and
+`textrnn.TextClassifier.from_preset`; and `report/`, with the options, metrics, plots and explanations.
 """
 
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from textrnn.cli import recipes
-from textrnn.errors import InputError
+from textrnn.cli.options import DataOptions, ModelOptions, OutputOptions, TrainingOptions, option
+from textrnn.cli.recipes import run_recipe
+from textrnn.errors import warn
+from textrnn.types import Fraction, ModelName, NonNegativeInt, PositiveInt, PositiveNumber
 
 
-@dataclass(frozen=True)
-class Options:
-    """What to train on, what to train, and how.
+@dataclass(frozen=True, kw_only=True)
+class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
+    """Options of this recipe, in addition to those that all recipes share."""
 
-    Args:
-        data: Your labelled texts: a .csv, .tsv or .jsonl file, or a folder with a folder for each class.
-        dataset: A public set instead of your own: sst2 or imdb.
-        test_data: Labelled texts to measure on, as data; a part of data is kept back for that if left out.
-        text_column: The column with the texts.
-        label_column: The column with the labels.
-        held_out: The part of the texts that is kept back to choose the best epoch and to calibrate; as much
-            again is kept back to measure on, if there is no other part for that.
-        from_preset: Go on training from a classifier of an earlier run (saved_models/NAME). The flags from
-            tokenizer to embedding_dropout are then that model's, and not used; only a cell class of your own
-            has to be named again. Its n-grams stay as they are. If there are labels that it does not know, it
-            keeps what it has learnt of texts, and learns all labels anew.
-        tokenizer: What a token is: sentencepiece (pieces of words), word, character or byte.
-        vocabulary_size: How many different tokens; chosen by the size of the text if left out.
-        lowercase: Whether upper and lower case are the same.
-        max_tokens: Texts are cut after this many tokens.
-        cell: The recurrent cell: a name (`textrnn cells` lists them), or module:attribute for a GateSpec or a
-            cell class of your own in module.py.
-        units: The width of each direction of a recurrent layer.
-        layers: How many recurrent layers.
-        embedding_dim: The width of the token vectors.
-        pooling: How the outputs of all steps become one: max, mean, last or attention.
-        ngrams: Beside the network, a linear classifier reads runs of so many tokens at the most; 0 for none.
-        ngram_buckets: How many of these runs it tells apart.
-        dropout: The fraction of each layer's inputs, and of what is pooled, to drop while training.
-        recurrent_dropout: The fraction of the recurrent state to drop while training.
-        weight_drop: The fraction of the recurrent weights to drop while training.
-        zoneout: How likely a unit of the recurrent state keeps its old value while training.
-        embedding_dropout: The fraction of the vocabulary to drop while training: whole tokens, for a batch.
-        class_weights: Whether rare classes count as much as frequent ones: balanced, which finds more of
-            their texts and gives them too high a probability, or none.
-        label_smoothing: The part of the targets' probability that is spread over all classes.
-        batch_size: How many texts of about one length are trained on side by side.
-        epochs: How often the texts are read at the most.
-        patience: Training ends after this many epochs that made the held-out loss no better.
-        learning_rate: The highest learning rate; it warms up and then falls to zero.
-        clipnorm: Gradients are scaled down to this global norm.
-        seed: For the parts, the initial weights and dropout.
-        name: The model's name, for its folder and its address.
-        output: The folder of all models.
-    """
-
-    data: Path | None = None
-    dataset: str | None = None
-    test_data: Path | None = None
-    text_column: str = "text"
-    label_column: str = "label"
-    held_out: float = 0.1
-    from_preset: Path | None = None
-    tokenizer: str = "sentencepiece"
-    vocabulary_size: int | None = None
-    lowercase: bool = True
-    max_tokens: int = 512
-    cell: str = "lstm"
-    units: int = 64
-    layers: int = 1
-    embedding_dim: int = 64
-    pooling: str = "max"
-    ngrams: int = 3
-    ngram_buckets: int = 2**18
-    dropout: float = 0.5
-    recurrent_dropout: float = 0.0
-    weight_drop: float = 0.0
-    zoneout: float = 0.0
-    embedding_dropout: float = 0.2
-    class_weights: str = "balanced"
-    label_smoothing: float = 0.0
-    batch_size: int = 32
-    epochs: int = 10
-    patience: int = 3
-    learning_rate: float = 2e-3
-    clipnorm: float = 1.0
-    seed: int = 0
-    name: str = "sentiment"
-    output: Path = Path("saved_models")
+    data: Path | None = option(
+        None, "Your texts: a .csv, .tsv or .jsonl file, or a folder with one per class"
+    )
+    dataset: Literal["sst2", "imdb"] | None = option(None, "Public texts instead of --data")
+    test_data: Path | None = option(None, "Texts of the test set, as --data (default: from --data)", "Data")
+    text_column: str = option("text", "Column with the texts", "Data")
+    label_column: str = option("label", "Column with the labels", "Data")
+    lowercase: bool = option(True, "Ignore case", "Model")
+    max_tokens: PositiveInt = option(512, "Maximum number of tokens of a text; the rest is cut", "Model")
+    units: PositiveInt = option(64, "Units of each direction of a recurrent layer")
+    embedding_dim: PositiveInt = option(64, "Size of a token vector")
+    pooling: Literal["max", "mean", "last", "attention"] = option("max", "Pooling over the steps", "Model")
+    ngrams: NonNegativeInt = option(3, "Longest n-grams of the linear part; 0 for no linear part", "Model")
+    ngram_buckets: PositiveInt = option(2**18, "Hash buckets of the n-grams", "Model")
+    dropout: Fraction = 0.5
+    embedding_dropout: Fraction = 0.2
+    class_weights: Literal["balanced", "none"] = option("balanced", "Weights of the classes", "Training")
+    label_smoothing: Fraction = option(0.0, "Probability spread over all classes", "Training")
+    epochs: PositiveInt = option(10, "Maximum number of epochs")
+    patience: PositiveInt = option(
+        3, "Stop after this many epochs without a lower validation loss", "Training"
+    )
+    learning_rate: PositiveNumber = 2e-3
+    name: ModelName = "sentiment"
 
 
 def main(options: Options):
-    """Trains, calibrates, evaluates, explains, reports and exports."""
+    """Train, calibrate, evaluate, explain, report and export."""
     import keras
     import numpy as np
+    from sklearn.utils.class_weight import compute_sample_weight
 
     from textrnn import files, training
     from textrnn.classification import evaluation, report
     from textrnn.classification.calibration import calibrate
-    from textrnn.data import batching, labelled
+    from textrnn.data import batching, labelled, sources
     from textrnn.export import publish
     from textrnn.presets import save_preset
     from textrnn.reporting.report import save_report
-    from textrnn.training import losses
+    from textrnn.training.losses import TokenCrossentropy
 
-    check(options)
+    options.check()
     keras.utils.set_random_seed(options.seed)
-    folder = options.output / options.name
+    folder = options.folder
 
-    # === Data (to train on, to choose and calibrate by, to measure on) and model ===
-    train, held_out, test = load_examples(options)
-    labels = labelled.check_classes(train)
-    classifier = load_model(options, labels) if options.from_preset else new_model(options, labels, train)
-    labels = classifier.labels  # in its order, and perhaps more of them
-    targets = [np.array([labels.index(e.label) for e in part], "int32") for part in (train, held_out, test)]
-    counts = np.bincount(targets[0], minlength=len(labels))
-    print(
-        f"{len(train):,} texts to train on, {len(held_out):,} held out and {len(test):,} to measure on; "
-        + ", ".join(f"{label} {count:,}" for label, count in zip(labels, counts, strict=True)),
-        flush=True,
+    # === Data and model ===
+    examples = sources.load_labelled_texts(
+        options.data, options.dataset, options.held_out, test_data=options.test_data,
+        text_column=options.text_column, label_column=options.label_column, seed=options.seed,
+    )  # fmt: skip
+    sources.describe(examples)
+    labels = labelled.check_classes(examples.train)
+    if options.from_preset:
+        classifier = load_model(options, labels)
+    else:
+        classifier = new_model(options, labels, examples.train)
+    labels = classifier.labels  # in the model's order; it may know more
+    splits = (examples.train, examples.validation, examples.test)
+    train, validation, test = ([e.text for e in split] for split in splits)
+    train_targets, validation_targets, test_targets = (
+        np.array([labels.index(e.label) for e in split], "int32") for split in splits
     )
+    counts = np.bincount(train_targets, minlength=len(labels))
+    print("training texts: " + ", ".join(f"{n:,} {label}" for label, n in zip(labels, counts, strict=True)))
 
-    # === The classifier to beat ===
-    texts = [e.text for e in test]
-    baseline_score = evaluation.score_tfidf_baseline(
-        [e.text for e in train], targets[0], texts, targets[2], len(labels)
-    )
-    print(f"TF-IDF and logistic regression: {baseline_score}", flush=True)
+    # === Baseline ===
+    baseline = evaluation.score_tfidf_baseline(train, train_targets, test, test_targets, len(labels))
+    print(f"TF-IDF and logistic regression: {baseline}", flush=True)
 
     # === Batches ===
-    tokens = [classifier.preprocessor.encode([e.text for e in part]) for part in (train, held_out)]
-    if warning := report.truncation_warning(
-        [e.origin for e in train], tokens[0], classifier.preprocessor.sequence_length
-    ):
-        print(f"note: {warning}", flush=True)
+    preprocessor = classifier.preprocessor
+    tokens, validation_tokens = preprocessor.encode(train), preprocessor.encode(validation)
+    origins = [e.origin for e in examples.train]
+    if warning := report.truncation_warning(origins, tokens, preprocessor.sequence_length):
+        warn(warning)
     weights = None
     if options.class_weights == "balanced":
-        weights = (len(train) / (np.count_nonzero(counts) * counts[targets[0]])).astype("float32")
+        weights = compute_sample_weight("balanced", train_targets).astype("float32")
     batches = batching.batches_of_like_length(
-        tokens[0], targets[0], options.batch_size, weights, seed=options.seed
+        tokens, train_targets, options.batch_size, weights, seed=options.seed
     )
-    validation = batching.batches_of_like_length(tokens[1], targets[1], 64, shuffle=False)
+    validation_batches = batching.batches_of_like_length(
+        validation_tokens, validation_targets, 64, shuffle=False
+    )
     print(
-        f"{classifier.preprocessor.tokenizer.vocabulary_size():,} different tokens, "
-        f"{np.mean([len(text) for text in tokens[0]]):.0f} a text; "
-        f"{classifier.backbone.count_params():,} weights in the encoder",
+        f"vocabulary of {preprocessor.tokenizer.vocabulary_size():,}; {np.mean([*map(len, tokens)]):.0f} "
+        f"tokens per text; {classifier.backbone.count_params():,} weights in the encoder",
         flush=True,
     )
 
@@ -162,7 +120,7 @@ def main(options: Options):
     schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)
     classifier.compile(
         keras.optimizers.Adam(schedule, global_clipnorm=options.clipnorm),
-        losses.TokenCrossentropy(options.label_smoothing),
+        TokenCrossentropy(options.label_smoothing),
         metrics=[],
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
     )
@@ -171,119 +129,47 @@ def main(options: Options):
         classifier,
         batches,
         epochs=options.epochs,
-        validation_data=validation,
+        validation_data=validation_batches,
         callbacks=[keras.callbacks.EarlyStopping(patience=options.patience)],
         progress=training.ProgressBar("text", options.batch_size),
     )
 
-    # === The n-grams, and calibration on texts that were not trained on ===
-    calibration = calibrate(classifier, batches, [e.text for e in held_out], targets[1])
+    # === N-grams and calibration ===
+    calibration = calibrate(classifier, batches, validation, validation_targets)
     save_preset(classifier, folder)
 
-    # === Evaluation ===
-    probabilities = evaluation.predict_probabilities(classifier, texts)
-    score = evaluation.classification_score(targets[2], probabilities)
+    # === Evaluation and report ===
+    probabilities = evaluation.predict_probabilities(classifier, test)
+    score = evaluation.classification_score(test_targets, probabilities)
     parts = {
-        name: evaluation.classification_score(targets[2], predicted)
-        for name, predicted in calibration.part_probabilities(classifier, texts).items()
+        name: evaluation.classification_score(test_targets, predicted)
+        for name, predicted in calibration.part_probabilities(classifier, test).items()
     }
     for name, part_score in parts.items():
         print(f"{name + ' alone:':31} {part_score}")
     print(f"this model:                     {score}")
-    metrics = report.closing_metrics(classifier, result, score, parts, baseline_score)
+    metrics = report.closing_metrics(classifier, result, score, parts, baseline)
     save_report(
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
     )
-    print(report.save_test_report(folder / "report", classifier, texts, targets[2], probabilities))
+    print(report.save_test_report(folder / "report", classifier, test, test_targets, probabilities))
 
     # === SavedModel ===
-    ask = f"explain {folder} {shlex.quote(min(texts, key=len))}"
-    publish(classifier, folder, result, ask, warmup_prompts=texts[:1])
-
-
-def check(options):
-    """Says what cannot be before the long work begins."""
-    from textrnn.layers import SequencePooling
-
-    whole = (
-        "units", "layers", "embedding_dim", "vocabulary_size", "max_tokens", "batch_size", "epochs",
-        "patience", "ngram_buckets",
-    )  # fmt: skip
-    fractions = (
-        "dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "label_smoothing"
-    )  # fmt: skip
-    recipes.check_options(options, whole, fractions)
-    if not 0 < options.held_out < 0.5:
-        raise InputError(f"--held_out {options.held_out}: give a fraction above 0 and below 0.5")
-    if options.class_weights not in ("balanced", "none"):
-        raise InputError(f"--class_weights {options.class_weights}: give balanced or none")
-    if options.ngrams < 0:
-        raise InputError(f"--ngrams {options.ngrams}: give 1 or more, or 0 for none")
-    SequencePooling(options.pooling)
-    recipes.check_cell(options)
-
-
-def load_examples(options):
-    """The texts to train on, to choose and calibrate by, and to measure on."""
-    from textrnn.data import datasets, labelled, starter
-
-    def warn(warnings):
-        for text in warnings:
-            print(f"warning: {text}", flush=True)
-
-    if options.data and options.dataset:
-        raise InputError("--data and --dataset: give one of them")
-    test = None
-    if options.data:
-        train, warnings = labelled.read_labelled(options.data, options.text_column, options.label_column)
-        warn(warnings)
-        labelled.check_classes(train, min_examples=3 if options.test_data is None else 2)
-        if options.test_data:
-            test, warnings = labelled.read_labelled(
-                options.test_data, options.text_column, options.label_column
-            )
-            warn(warnings)
-            labelled.check_known(train, test)
-    elif options.dataset:
-        found = datasets.load_labelled(options.dataset)
-        print(f"{options.dataset}, licence: {found.licence}", *found.files, sep="\n  ")
-        train, test = found.train, found.test
-    else:
-        print("The starter corpus: short reviews written for this project. Give --data for your own texts.")
-        train, test = starter.starter_reviews()
-    if test is None:
-        train, test = labelled.split_examples(train, options.held_out, options.seed)
-    train, held_out = labelled.split_examples(train, options.held_out, options.seed)
-    warn(labelled.repeated_examples([*train, *held_out], test))
-    return train, held_out, test
+    ask = f"explain {folder} {shlex.quote(min(test, key=len))}"
+    publish(classifier, folder, result, ask, warmup_prompts=test[:1])
 
 
 def new_model(options, labels, examples):
-    """A classifier for these texts, with a tokenizer trained on them."""
-    from textrnn.classification.backbone import RecurrentEncoder
-    from textrnn.classification.preprocessor import TextClassifierPreprocessor
-    from textrnn.classification.text_classifier import TextClassifier
+    """Make a classifier, with a tokenizer trained on these texts."""
+    import textrnn
     from textrnn.tokenizers import train_tokenizer
 
     texts = [e.text.lower() if options.lowercase else e.text for e in examples]
     tokenizer = train_tokenizer(options.tokenizer, texts, options.vocabulary_size)
-    encoder = RecurrentEncoder(
-        vocabulary_size=tokenizer.vocabulary_size(),
-        cell=options.cell,
-        units=options.units,
-        num_layers=options.layers,
-        embedding_dim=options.embedding_dim,
-        dropout=options.dropout,
-        recurrent_dropout=options.recurrent_dropout,
-        weight_drop=options.weight_drop,
-        zoneout=options.zoneout,
-        embedding_dropout=options.embedding_dropout,
-    )
-    preprocessor = TextClassifierPreprocessor(tokenizer, options.max_tokens, options.lowercase)
-    return TextClassifier(
-        encoder,
+    return textrnn.TextClassifier(
+        textrnn.RecurrentEncoder(tokenizer.vocabulary_size(), **options.backbone_arguments()),
         labels,
-        preprocessor,
+        textrnn.TextClassifierPreprocessor(tokenizer, options.max_tokens, options.lowercase),
         options.pooling,
         dropout=options.dropout,
         ngrams=options.ngrams,
@@ -292,30 +178,21 @@ def new_model(options, labels, examples):
 
 
 def load_model(options, labels):
-    """The classifier of an earlier run, for these labels."""
+    """Load a trained classifier, with a new output layer if it does not know all labels."""
     import textrnn
+    from textrnn.classification.relabel import relabel
     from textrnn.presets import load_preset
 
-    classifier = load_preset(options.from_preset, textrnn.TextClassifier)
-    if set(labels) <= set(classifier.labels):
-        return classifier
-    print(
-        f"the labels {', '.join(labels)} are not those of {options.from_preset} "
-        f"({', '.join(classifier.labels)}): its encoder goes on, with a new output layer",
-        flush=True,
-    )
-    renewed = textrnn.TextClassifier(
-        classifier.backbone,
-        labels,
-        classifier.preprocessor,
-        classifier.pooling.mode,
-        classifier.dropout,
-        ngrams=classifier.ngrams,
-        ngram_buckets=classifier.ngram_buckets,
-    )
-    renewed.pooling.set_weights(classifier.pooling.get_weights())
-    return renewed
+    known = load_preset(options.from_preset, textrnn.TextClassifier)
+    classifier = relabel(known, labels)
+    if classifier is not known:
+        print(
+            f"the labels {', '.join(labels)} are not those of {options.from_preset} "
+            f"({', '.join(known.labels)}): its encoder gets a new output layer",
+            flush=True,
+        )
+    return classifier
 
 
 if __name__ == "__main__":
-    recipes.run_recipe(main, Options, __doc__)
+    run_recipe(main, Options, __doc__)

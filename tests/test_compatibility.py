@@ -4,12 +4,16 @@
 """
 
 import json
+import runpy
 import tarfile
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
+import yaml
 
+from textrnn.cli.recipe import recipe_path
+from textrnn.cli.recipes import make_recipe_parser
 from textrnn.presets import load_preset
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tasks.registry import python_functions
@@ -50,3 +54,17 @@ def test_a_saved_model_of_an_earlier_version_answers_as_it_did(task, tmp_path):
     with tarfile.open(WRITTEN / "saved_models.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     assert EXPECTED[task] == answer(task, load_signatures(tmp_path / task))
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [("text_generation", "text_generation"), ("classification", "sentiment"), ("translation", "translation")],
+)
+def test_a_recipe_reads_the_config_of_an_earlier_version(task, name):
+    config = WRITTEN / task / "config.yaml"
+    recipe = runpy.run_path(str(recipe_path(name)))
+    given = make_recipe_parser(recipe["Options"], recipe["__doc__"]).parse(["--config", str(config)])
+    del given["config"]
+    options = vars(recipe["Options"](**given))
+    paths = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+    assert paths == yaml.safe_load(config.read_text("utf-8"))

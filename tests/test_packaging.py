@@ -1,4 +1,4 @@
-"""What is built installs elsewhere and brings its command along."""
+"""The wheel installs elsewhere, with its command and the recipes."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-def test_the_wheel_installs_in_an_empty_environment_and_its_command_answers(tmp_path):
+def test_the_wheel_installs_in_an_empty_environment_with_its_command_and_recipes(tmp_path):
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT], check=True)
     [wheel] = tmp_path.glob("textrnn-*.whl")
@@ -20,6 +20,8 @@ def test_the_wheel_installs_in_an_empty_environment_and_its_command_answers(tmp_
     files = [path for kind in ("*.py", "*.tsv") for path in (ROOT / "textrnn").rglob(kind)]
     assert {str(path.relative_to(ROOT)) for path in files} <= packaged
     assert not any(name.startswith(("tests", "recipes", "benchmarks")) for name in packaged)
+    recipes = sorted(path.stem for path in (ROOT / "recipes").glob("*.py"))
+    assert {f"textrnn/recipes/{name}.py" for name in recipes} <= packaged
 
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
@@ -28,11 +30,20 @@ def test_the_wheel_installs_in_an_empty_environment_and_its_command_answers(tmp_
         [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", wheel], check=True
     )
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = subprocess.run(
-        [environment / "bin" / "textrnn", "generate", "--help"],
-        cwd=tmp_path, env=clean, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "--interactive" in command.stdout
+
+    def command(*arguments):
+        done = subprocess.run(
+            [environment / "bin" / "textrnn", *arguments],
+            cwd=tmp_path, env=clean, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    assert "--interactive" in command("generate", "--help")
+    assert sorted(line.split()[0] for line in command("recipe").splitlines()) == recipes
+    for name in recipes:
+        assert "--learning_rate" in command("recipe", name, "--help")
+    command("recipe", "--copy", recipes[0], ".")
+    assert (tmp_path / f"{recipes[0]}.py").read_text() == (ROOT / "recipes" / f"{recipes[0]}.py").read_text()
     code = "import textrnn; print(textrnn.GatedCell(4, 'gru').state_size)"
     ran = subprocess.run(
         [python, "-c", code], cwd=tmp_path, env=clean, capture_output=True, text=True, check=True

@@ -1,4 +1,6 @@
-"""The exception for invalid input from a user."""
+"""Errors and warnings about what a user gives: files, flags and prompts."""
+
+import sys
 
 
 class InputError(ValueError):
@@ -26,3 +28,14 @@ def expect(condition, message):
     """
     if not condition:
         raise InputError(message)
+
+
+def warn(message):
+    """Print a warning on stderr.
+
+    Example:
+
+    >>> from textrnn.errors import warn
+    >>> warn("line 3 is empty")  # warning: line 3 is empty
+    """
+    print(f"warning: {message}", file=sys.stderr, flush=True)

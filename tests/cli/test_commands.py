@@ -1,4 +1,4 @@
-"""The command line answers, and what is wrong is said in one line."""
+"""The commands of `textrnn`, and their errors of one line."""
 
 import io
 import subprocess
@@ -58,15 +58,18 @@ def test_interactive_answers_line_by_line_and_empty_lines_too(model, capsys, mon
     [
         (["generate", "/no/such/model"], "/no/such/model does not exist"),
         (["generate", "."], "no preset at ."),
-        (["generate", "MODEL", "--top_p", "3"], "--top_p 3.0: expected more than 0 and at most 1"),
-        (["generate", "MODEL", "--temperature", "-1"], "--temperature -1.0: expected 0 or more"),
-        (["generate", "MODEL", "--samples", "0"], "--samples 0: expected 1 or more"),
-        (["generate", "MODEL", "--max_new_tokens", "many"], "max_new_tokens"),
-        (["generate"], "arguments are required"),
+        (["generate", "MODEL", "--top_p", "3"], "--top_p 3: expected a number above 0 and at most 1"),
+        (["generate", "MODEL", "--temperature", "-1"], "--temperature -1: expected a number of at least 0"),
+        (["generate", "MODEL", "--samples", "0"], "--samples 0: expected an integer of at least 1"),
+        (
+            ["generate", "MODEL", "--max_new_tokens", "many"],
+            "--max_new_tokens many: expected an integer of at least 0",
+        ),
+        (["generate"], "arguments are required: model"),
         (["dance"], "generate"),
     ],
 )
-def test_what_is_wrong_is_said_without_a_traceback(arguments, message, model, capsys):
+def test_invalid_arguments_are_reported_without_a_traceback(arguments, message, model, capsys):
     arguments = [str(model) if argument == "MODEL" else argument for argument in arguments]
     status, _, error = textrnn_command(capsys, *arguments)
     assert status == 2
@@ -74,7 +77,12 @@ def test_what_is_wrong_is_said_without_a_traceback(arguments, message, model, ca
 
 
 @pytest.mark.parametrize(
-    "command", [["-m", "textrnn", "generate", "--help"], ["recipes/text_generation.py", "--help"]]
+    "command",
+    [
+        ["-m", "textrnn", "generate", "--help"],
+        ["-m", "textrnn", "recipe", "sentiment", "--help"],
+        ["recipes/text_generation.py", "--help"],
+    ],
 )
 def test_help_loads_nothing_heavy(command):
     """`--help` is instant because neither TensorFlow nor Keras is imported for it."""

@@ -1,16 +1,14 @@
-"""The sentiment recipe, from labelled texts to answers, through its command line."""
+"""The sentiment recipe, from labelled texts to a served model."""
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from references.command import recipe_command, textrnn_command
+from references.command import recipe_command, start_recipe, textrnn_command
 
 import textrnn
 from textrnn.presets import load_preset, save_preset
@@ -39,26 +37,21 @@ def table(path, classes=("good", "bad"), count=20):
     return path
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, RECIPE, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a model, and what the recipe printed."""
     folder = tmp_path_factory.mktemp("sentiment")
     data = table(folder / "reviews.tsv", ("good", "bad", "mixed"), 60)
-    done = run(
-        "--data", data, "--text_column", "review", "--label_column", "verdict", "--name", "tiny",
-        "--output", folder, *SMALL,
+    process = start_recipe(  # the smoke test of the real command line
+        folder, RECIPE, "--data", data, "--text_column", "review", "--label_column", "verdict",
+        "--name", "tiny", "--output", folder, *SMALL,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return folder / "tiny", done.stdout
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err
+    return folder / "tiny", out
 
 
-def test_it_learns_and_leaves_everything(trained):
+def test_it_learns_and_writes_a_model_and_a_report(trained):
     folder, printed = trained
     assert {child.name for child in folder.iterdir()} == {"1", "preset", "report"}
     assert {child.name for child in (folder / "report").iterdir()} == {
@@ -72,10 +65,10 @@ def test_it_learns_and_leaves_everything(trained):
     assert metrics["test_network_alone"]["accuracy"] > 0.6
     assert "TF-IDF and logistic regression: accuracy" in printed
     assert "this model:                     accuracy" in printed
-    assert "bad 49, good 49, mixed 49" in printed
+    assert "49 bad, 49 good, 49 mixed" in printed
 
 
-def test_the_saved_model_says_labels(trained):
+def test_the_saved_model_returns_labels(trained):
     answer = load_signatures(trained[0])["serving_default"](
         text=tf.constant(["a joy to see", "Dull and too long"])
     )
@@ -112,7 +105,7 @@ def test_explain_shows_the_words_that_decide(trained, tmp_path, capsys):
     assert re.fullmatch(r"bad, \d+ %", first)
     assert (
         marked == "Number 777 DULL and Too long"
-    )  # as it was given, though the model knows no case and no 777
+    )  # as given, though the model ignores case and does not know 777
     assert most[0].split()[1] in ("DULL", "and", "Too", "long")
     assert "DULL" in page.read_text("utf-8")
     assert picture.read_bytes()[1:4] == b"PNG"
@@ -128,35 +121,37 @@ NEW_WORDS = {"good": "splendid it was", "bad": "awful it was", "boring": "sleepy
         (("good", "boring"), ["boring", "good"], False),
     ],
 )
-def test_a_trained_classifier_goes_on_with_other_texts(trained, classes, labels, learnt, tmp_path):
+def test_training_continues_from_a_classifier_on_other_texts(
+    trained, classes, labels, learnt, tmp_path, capsys
+):
     rows = [f"{i} {NEW_WORDS[name]} number {i % 3}\t{name}" for i in range(20) for name in classes]
     data = tmp_path / "more.tsv"
     data.write_text("text\tlabel\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    done = run(
-        "--data", data, "--from_preset", trained[0], "--name", "more", "--output", tmp_path,
+    status, printed, error = recipe_command(
+        capsys, RECIPE, "--data", data, "--from_preset", trained[0], "--name", "more", "--output", tmp_path,
         "--epochs", "1", "--learning_rate", "1e-6", "--units", "99", "--tokenizer", "byte",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert status == 0, error
     before, after = (load_preset(folder) for folder in (trained[0], tmp_path / "more"))
     assert after.labels == labels
-    assert (" are not those of " in done.stdout) is not learnt
+    assert (" are not those of " in printed) is not learnt
     config = before.get_config() | {"labels": labels, "temperature": after.temperature}
     assert keras.saving.serialize_keras_object(after.get_config()) == keras.saving.serialize_keras_object(
         config
     )
     assert after.preprocessor.tokenizer.get_vocabulary() == before.preprocessor.tokenizer.get_vocabulary()
-    # At this learning rate what was learnt is what it was, except for what is new.
+    # At this learning rate, trained weights hardly change.
     for old, new in zip(before.backbone.weights, after.backbone.weights, strict=True):
         np.testing.assert_allclose(new, old, atol=1e-3)
     assert after.output_dense.kernel.shape[-1] == len(labels)
     same = np.array_equal(before.ngram_logits.get_weights()[1], after.ngram_logits.get_weights()[1])
-    assert same is learnt  # other labels are learnt anew by the n-grams, too
+    assert same is learnt  # for other labels, the n-grams are fitted again
     answers = load_signatures(tmp_path / "more")["serving_default"](text=tf.constant(list(WORDS.values())))
     if learnt:
         assert [label.decode() for label in answers["label"].numpy()] == list(WORDS)
 
 
-def test_only_a_classifier_goes_on_as_a_classifier(tmp_path, capsys):
+def test_only_the_preset_of_a_classifier_is_accepted(tmp_path, capsys):
     lm = textrnn.CausalLM(
         textrnn.RecurrentBackbone(258, units=4), textrnn.CausalLMPreprocessor(ByteTokenizer())
     )
@@ -171,18 +166,18 @@ def test_only_a_classifier_goes_on_as_a_classifier(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "DATA"], "there is no 'text' and no 'label'; there are 'review', 'verdict'"),
+        (["--data", "DATA"], "there is no 'text' and no 'label' among the columns 'review', 'verdict'"),
         (["--data", "DATA", "--dataset", "sst2"], "--data and --dataset: give one of them"),
-        (["--dataset", "sst"], "no set of labelled texts is called 'sst'"),
-        (["--pooling", "sum"], "no pooling 'sum'"),
-        (["--ngrams", "-1"], "--ngrams -1: give 1 or more, or 0 for none"),
-        (["--held_out", "0.7"], "--held_out 0.7"),
+        (["--dataset", "sst"], "--dataset sst: expected sst2 or imdb"),
+        (["--pooling", "sum"], "--pooling sum: expected max, mean, last or attention"),
+        (["--ngrams", "-1"], "--ngrams -1: expected an integer of at least 0"),
+        (["--held_out", "0.7"], "--held_out 0.7: expected a number above 0 and below 0.5"),
         (["--from_preset", "/nowhere"], "no preset at /nowhere"),
-        (["--class_weights", "some"], "give balanced or none"),
-        (["--name", "a/b"], "it is part of an address"),
+        (["--class_weights", "some"], "--class_weights some: expected balanced or none"),
+        (["--name", "a/b"], "--name a/b: expected letters"),
     ],
 )
-def test_what_is_wrong_is_said_before_the_long_work(arguments, message, tmp_path, capsys):
+def test_invalid_input_is_reported_before_training(arguments, message, tmp_path, capsys):
     data = table(tmp_path / "reviews.tsv")
     given = [data if argument == "DATA" else argument for argument in arguments]
     status, _, error = recipe_command(capsys, RECIPE, *given, "--output", tmp_path)
@@ -193,8 +188,8 @@ def test_what_is_wrong_is_said_before_the_long_work(arguments, message, tmp_path
 @pytest.mark.parametrize(
     ("classes", "count", "message"),
     [
-        (("good",), 20, r"all texts \(20\) are of the class 'good'"),
-        (("good", "bad"), 2, "'bad' has 2 of the 3"),
+        (("good",), 20, r"only one class, 'good' \(20 texts\)"),
+        (("good", "bad"), 2, r"'bad' has 2 examples .* need at least 3"),
     ],
 )
 def test_too_few_classes_or_examples_are_refused(classes, count, message, tmp_path, capsys):

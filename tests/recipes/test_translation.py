@@ -1,15 +1,13 @@
-"""The translation recipe, from pairs of texts to answers, through its command line."""
+"""The translation recipe, from pairs of texts to a served model."""
 
 import gzip
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from references.command import recipe_command, textrnn_command
+from references.command import recipe_command, start_recipe, textrnn_command
 
 import textrnn
 from textrnn.presets import load_preset
@@ -40,12 +38,6 @@ def write(folder):
     return folder
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, RECIPE, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write(tmp_path_factory.mktemp("translation"))
@@ -54,12 +46,14 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(folder):
     """The folder of a model, and what the recipe printed."""
-    done = run("--data", folder / "pairs.tsv", "--name", "tiny", "--output", folder, *SMALL)
-    assert done.returncode == 0, done.stderr
-    return folder / "tiny", done.stdout
+    arguments = ("--data", "pairs.tsv", "--name", "tiny", "--output", ".", *SMALL)
+    process = start_recipe(folder, RECIPE, *arguments)  # the smoke test of the real command line
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err
+    return folder / "tiny", out
 
 
-def test_it_reports_what_it_reached(trained):
+def test_it_learns_and_writes_a_model_and_a_report(trained):
     folder, printed = trained
     metrics = json.loads((folder / "report" / "metrics.json").read_text("utf-8"))["metrics"]
     assert metrics["test"]["exact_match"] > 0.8
@@ -119,21 +113,22 @@ def test_the_command_reads_files_and_writes_one_line_for_each(trained, folder, c
     assert printed == output.read_text("utf-8")
 
 
-def test_a_text_longer_than_the_model_reads_is_answered_with_a_note(trained, capsys):
+def test_a_warning_says_that_a_text_is_truncated(trained, capsys):
     folder, _ = trained
     status, printed, note = textrnn_command(capsys, "translate", folder, "--text", "one " * 400)
     assert status == 0
     assert printed.count("\n") == 1
-    assert re.search("note: text 1 is longer than the model reads: its end is not translated", note)
+    assert re.search("warning: text 1 is longer than the model reads: its end is not translated", note)
 
 
-def test_training_goes_on_from_a_preset_in_the_other_order_of_files(trained, folder):
+def test_training_continues_from_a_preset_on_two_line_aligned_files(trained, folder, capsys):
     model, _ = trained
-    done = run(
-        "--source", folder / "source.txt", "--target", folder / "target.txt.gz", "--from_preset", model,
+    status, _, error = recipe_command(
+        capsys, RECIPE, "--source", folder / "source.txt", "--target", folder / "target.txt.gz",
+        "--from_preset", model,
         "--name", "again", "--output", folder, "--epochs", "1", "--num_beams", "2",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert status == 0, error
     metrics = json.loads((folder / "again" / "report" / "metrics.json").read_text("utf-8"))["metrics"]
     assert metrics["test"]["exact_match"] > 0.8
     assert load_preset(folder / "again").default_sampler.num_beams == 2
@@ -145,20 +140,23 @@ def bad_inputs(folder):
     sentiment = folder / "not_a_translator" / "preset"
     sentiment.mkdir(parents=True, exist_ok=True)
     return [
-        (["--source", folder / "source.txt", "--target", short], "has 125 lines and .* has 2:"),
-        (["--source", folder / "source.txt"], "--source and --target go together"),
+        (["--source", folder / "source.txt", "--target", short], "has 125 lines, but .* has 2:"),
+        (["--source", folder / "source.txt"], "--source and --target: give both"),
         (["--data", folder / "pairs.tsv", "--dataset", "multi30k-en-de"], "--data and --dataset: give one"),
         (["--data", folder / "nothing.tsv"], "nothing.tsv"),
         (["--data", short], "line 1"),
-        (["--dataset", "multi30k-en-es"], "choose one of multi30k-en-de, multi30k-en-fr, tatoeba"),
-        (["--attention", "bahdanau"], "no attention 'bahdanau': use additive"),
-        (["--average_of", "first"], "give last or best"),
-        (["--num_beams", "99"], "give 32 at the most"),
-        (["--length_penalty", "-1"], "length_penalty from 0 to 10"),
-        (["--learning_rate", "-1"], "--learning_rate -1.0: give a number above 0"),
-        (["--average", "0"], "--average 0: give 1 or more"),
+        (
+            ["--dataset", "multi30k-en-es"],
+            "--dataset multi30k-en-es: expected multi30k-en-de, .* or tatoeba-en-es",
+        ),
+        (["--attention", "bahdanau"], "--attention bahdanau: expected scaled_general, .* or additive"),
+        (["--average_of", "first"], "--average_of first: expected last or best"),
+        (["--num_beams", "99"], "--num_beams 99: expected an integer from 1 to 32"),
+        (["--length_penalty", "-1"], "--length_penalty -1: expected a number from 0 to 10"),
+        (["--learning_rate", "-1"], "--learning_rate -1: expected a number above 0"),
+        (["--average", "0"], "--average 0: expected an integer of at least 1"),
         (["--input_feeding", "--zoneout", "0.1"], "input_feeding with zoneout=0.1"),
-        (["--held_out", "0.7"], "below 0.5"),
+        (["--held_out", "0.7"], "--held_out 0.7: expected a number above 0 and below 0.5"),
         (["--cell", "lstn"], "lstn"),
         (["--data", folder / "pairs.tsv", "--max_tokens", "2", "--tokenizer", "word"], "--max_tokens"),
         (["--from_preset", folder / "nowhere"], "no preset at"),
@@ -166,7 +164,7 @@ def bad_inputs(folder):
 
 
 @pytest.mark.parametrize("case", range(17))
-def test_bad_input_is_one_line_that_says_what_to_do(case, folder, capsys):
+def test_invalid_input_is_reported_in_one_line(case, folder, capsys):
     arguments, message = bad_inputs(folder)[case]
     status, _, error = recipe_command(capsys, RECIPE, *arguments, "--output", folder / "bad")
     assert status == 2
@@ -178,15 +176,18 @@ def test_bad_input_is_one_line_that_says_what_to_do(case, folder, capsys):
     ("arguments", "message"),
     [
         (["--text", "a", "--interactive"], "give one of them"),
-        (["--text", "a", "--num_beams", "0"], "expected 1 to 32"),
-        (["--text", "a", "--n_best", "4", "--num_beams", "2"], "finds no more than so many"),
-        (["--text", "a", "--length_penalty", "-2"], "expected 0 to 10"),
-        (["--text", "a", "--max_new_tokens", "2000"], "expected 0 to 1024"),
+        (["--text", "a", "--num_beams", "0"], "--num_beams 0: expected an integer from 1 to 32"),
+        (["--text", "a", "--n_best", "4", "--num_beams", "2"], "beam search with 2 beams returns at most 2"),
+        (["--text", "a", "--length_penalty", "-2"], "--length_penalty -2: expected a number from 0 to 10"),
+        (
+            ["--text", "a", "--max_new_tokens", "2000"],
+            "--max_new_tokens 2000: expected an integer from 0 to 1024",
+        ),
         (["--file", "nowhere.txt"], "there is no such file"),
         (["--text", "a", "--output", "nowhere/out.txt"], "give a file in a folder that exists"),
     ],
 )
-def test_the_command_refuses_what_cannot_be(trained, arguments, message, capsys):
+def test_the_command_reports_invalid_options(trained, arguments, message, capsys):
     status, _, error = textrnn_command(capsys, "translate", trained[0], *arguments)
     assert status == 2
     assert message in error

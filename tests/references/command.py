@@ -1,6 +1,8 @@
 """The `textrnn` command and the recipes, run in this process, since loading TensorFlow takes longer."""
 
+import os
 import runpy
+import subprocess
 import sys
 
 import pytest
@@ -16,6 +18,18 @@ def textrnn_command(capsys, *arguments):
 def recipe_command(capsys, recipe, *arguments):
     """Runs the recipe of that path in this process; returns exit status, stdout and stderr."""
     return _run(capsys, lambda: runpy.run_path(str(recipe), run_name="__main__"), recipe, *arguments)
+
+
+def start_recipe(folder, recipe, *arguments):
+    """Starts the recipe of that path in a process of its own and in that folder."""
+    return subprocess.Popen(
+        [sys.executable, recipe, *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "TEXTRNN_DATA": str(folder / "data"), "TEXTRNN_CACHE": str(folder / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _run(capsys, main, *argv):

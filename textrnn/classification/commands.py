@@ -5,31 +5,31 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from textrnn.errors import expect
+from textrnn.types import PositiveInt
 
 
 def classify(
-    model: str,
+    model: Path,
     text: str | None = None,
-    file: str | None = None,
-    output: str | None = None,
-    batch_size: int = 8192,
+    file: Path | None = None,
+    output: Path | None = None,
+    batch_size: PositiveInt = 8192,
     cell: str | None = None,
 ):
-    """Say of which class texts are, with a trained classifier, from its SavedModel or its preset.
+    """Classify texts.
 
-    Each line of the answer is the label, a tab and its probability.
+    Prints one line per text: its label, a tab and the label's probability.
 
     Args:
-        model: A model's folder (saved_models/NAME, the newest version is used), one version, or a preset.
-        text: A text. Without it and --file, every line of the standard input is one.
-        file: A file with a text in every line; its lines are answered in their order, as they are read.
-        output: Write the answers to this file instead of printing them.
-        batch_size: How many texts are classified at once, at the most; the more, the faster.
-        cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
+        model: Folder of a model (saved_models/NAME), of one version, or of a preset
+        text: Text to classify (default: every line of the standard input)
+        file: File with one text per line
+        output: File to write to (default: the standard output)
+        batch_size: Maximum number of texts per batch
+        cell: MODULE:ATTRIBUTE of a cell class of your own, which a preset needs
     """
-    expect(not (text and file), "--text and --file: give one of them")
-    expect(batch_size >= 1, f"--batch_size {batch_size}: expected 1 or more")
-    expect(file is None or Path(file).is_file(), f"--file {file}: there is no such file")
+    expect(text is None or file is None, "--text and --file: give one of them")
+    expect(file is None or file.is_file(), f"--file {file}: there is no such file")
     from textrnn.presets.functions import load_functions
 
     functions = load_functions(model, "serving_default", "scores", "does not classify text", cell)
@@ -44,7 +44,7 @@ def classify(
         if text is not None:
             lines = [text.encode("utf-8")]
         elif file is not None:
-            lines, size = stack.enter_context(open(file, "rb")), Path(file).stat().st_size
+            lines, size = stack.enter_context(open(file, "rb")), file.stat().st_size
         else:
             lines = sys.stdin.buffer
         to = stack.enter_context(open(output, "w", encoding="utf-8")) if output else sys.stdout
@@ -60,23 +60,23 @@ def classify(
 
 
 def explain(
-    model: str,
+    model: Path,
     text: str,
-    html: str | None = None,
-    png: str | None = None,
+    html: Path | None = None,
+    png: Path | None = None,
     cell: str | None = None,
 ):
-    """Show which words made a classifier say what it says about a text.
+    """Show how much each word of a text contributed to its label.
 
-    The number beside a word is what it added to the log-odds of the label: blue words spoke for it, orange
-    ones against it. Beside it is the attention that the word got, if the classifier pools by attention.
+    Prints each word's contribution to the log-odds of the label: blue words speak for the label, orange words
+    against it. For a classifier that pools by attention, the attention to each word is printed as well.
 
     Args:
-        model: A model's folder (saved_models/NAME, the newest version is used), one version, or a preset.
-        text: The text.
-        html: Write the explanation to this file too, as a page for a browser.
-        png: Write the explanation to this file too, as a picture.
-        cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
+        model: Folder of a model (saved_models/NAME), of one version, or of a preset
+        text: Text to explain
+        html: Write the explanation to this HTML file, too
+        png: Write the explanation to this PNG file, too
+        cell: MODULE:ATTRIBUTE of a cell class of your own, which a preset needs
     """
     from textrnn.presets.functions import load_functions
 
@@ -86,7 +86,7 @@ def explain(
     [explanation] = explainer(functions)([text])
     print(to_terminal(explanation, colours=sys.stdout.isatty()))
     if html:
-        Path(html).write_text(to_html([explanation]), encoding="utf-8")
+        html.write_text(to_html([explanation]), encoding="utf-8")
     if png:
         from textrnn.classification.plots import explanations
 

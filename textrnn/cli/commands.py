@@ -1,54 +1,86 @@
 """The `textrnn` command and its subcommands.
 
-Nothing heavy is imported before a command runs, so `--help` answers at once.
+TensorFlow and Keras are imported when a command runs, so `--help` takes less than a second.
 """
 
 import inspect
-from collections.abc import Callable
+import sys
+from types import FunctionType
+from typing import Any
+
+from docstring_parser import parse
 
 from textrnn.cli.cells import cells
-from textrnn.cli.parser import make_parser
+from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
+from textrnn.cli.recipe import recipe, run_packaged
 from textrnn.tasks.registry import task_kinds
 
-
-def commands() -> dict[str, Callable[..., None]]:
-    """The subcommands of `textrnn` by name: those of each task, and `cells`."""
-    found = [command for kind in task_kinds() for command in kind.load_commands()]
-    return {command.__name__: command for command in [*found, cells]}
-
-
-OPTIONAL_POSITIONALS = {"name"}
-"""Parameters that are given without a flag, or not at all."""
-
-
-def make_command_parser():
-    """The parser of the `textrnn` command."""
-    parser = make_parser(
-        prog="textrnn", description="Use models that textrnn's recipes trained, and look at cells."
-    )
-    subcommands = parser.add_subcommands()
-    for name, function in commands().items():
-        parameters = inspect.signature(function).parameters
-        switches = [p for p, parameter in parameters.items() if parameter.default is False]
-        optional = OPTIONAL_POSITIONALS & set(parameters)
-        help_lines = (inspect.getdoc(function) or "").splitlines()
-        subparser = make_parser(description=help_lines[0])
-        subparser.add_function_arguments(function, as_positional=True, skip={*switches, *optional})
-        help_of = {
-            p: next(line for line in help_lines if line.strip().startswith(f"{p}: ")).split(": ", 1)[1]
-            for p in (*switches, *optional)
-        }
-        for switch in switches:
-            subparser.add_argument(f"--{switch}", action="store_true", help=help_of[switch])
-        for argument in optional:
-            default = parameters[argument].default
-            subparser.add_argument(argument, nargs="?", default=default or None, help=help_of[argument])
-        subcommands.add_subcommand(name, subparser, help=help_lines[0])
-    return parser
+OPTIONAL_POSITIONALS = {"name", "folder"}
+"""Names of parameters that are optional and have no flag."""
 
 
 def main():
-    """The `textrnn` command."""
-    given = make_command_parser().parse_args()
-    run(lambda: commands()[given.subcommand](**given[given.subcommand].as_dict()))
+    """Run the `textrnn` command."""
+    match sys.argv[1:]:
+        case ["recipe", recipe_name, *arguments] if not recipe_name.startswith("-"):
+            run(lambda: run_packaged(recipe_name, arguments))  # which parses its own options
+            return
+    parser = make_command_parser()
+    if len(sys.argv) == 1:
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
+    given = parser.parse()
+    name = given["subcommand"]
+    run(lambda: commands()[name](**given[name]))
+
+
+def commands() -> dict[str, FunctionType]:
+    """Return the subcommands of `textrnn` by name: those of each task, `cells` and `recipe`."""
+    found: list[Any] = [command for kind in task_kinds() for command in kind.load_commands()]
+    return {command.__name__: command for command in [*found, cells, recipe]}
+
+
+def make_command_parser():
+    """Make the parser of the `textrnn` command."""
+    parser = Parser(prog="textrnn", description="Run recipes, use trained models, and describe cells.")
+    subcommands = parser.add_subcommands(metavar="COMMAND", title="commands", description="")
+    for name, function in commands().items():
+        summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
+        subparser = make_function_parser(function)
+        subcommands.add_subcommand(name, subparser, help=summary)
+        subparser.prog = f"textrnn {name}"  # jsonargparse puts "[options]" in between
+    return parser
+
+
+def make_function_parser(function):
+    """Make a parser of a function's parameters, with help from its docstring.
+
+    Parameters without a default are positional; those whose default is False are switches.
+
+    Args:
+        function: A function with annotations and a docstring.
+
+    Returns:
+        A `Parser`.
+    """
+    docstring = parse(inspect.getdoc(function) or "")
+    texts = {parameter.arg_name: parameter.description or "" for parameter in docstring.params}
+    parameters = inspect.signature(function).parameters.values()
+    positionals = [p.name for p in parameters if p.default is p.empty or p.name in OPTIONAL_POSITIONALS]
+    usage = " ".join(f"[{name}]" if name in OPTIONAL_POSITIONALS else name for name in positionals)
+    parser = Parser(
+        usage=f"%(prog)s {usage} [OPTION ...]",
+        description=" ".join(filter(None, (docstring.short_description, docstring.long_description))),
+    )
+    for parameter in parameters:
+        name, default = parameter.name, parameter.default
+        text = " ".join(texts[name].split()).rstrip(".")
+        if default is False:
+            parser.add_argument(f"--{name}", action="store_true", help=text)
+        elif name in OPTIONAL_POSITIONALS:
+            add_option(parser, name, parameter.annotation, None, text, positional=True, nargs="?")
+        else:
+            required = default is parameter.empty
+            add_option(parser, name, parameter.annotation, None if required else default, text, required)
+    return parser

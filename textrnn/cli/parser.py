@@ -1,15 +1,138 @@
-"""The argument parser of all command lines."""
+"""The argument parser of all command lines, with short help and plain errors."""
 
+import argparse
+import difflib
+import re
 import sys
+from typing import Any, Literal, get_args, get_origin
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from textrnn.types import expected, plain, without_none
 
 
-def make_parser(**kwargs):
-    """A parser whose errors are one message, without the usage of thirty flags above it."""
-    from jsonargparse import ArgumentParser
+class HelpFormatter(DefaultHelpFormatter):
+    """Print the help of an option as written, without its type."""
 
-    class Parser(ArgumentParser):
-        def error(self, message, ex=None):
-            print(f"error: {message}\nFor the options: {self.prog} --help", file=sys.stderr)
-            raise SystemExit(2)
+    def __init__(self, prog, **kwargs):
+        super().__init__(prog, max_help_position=30, **kwargs)
 
-    return Parser(**kwargs)
+    def _get_help_string(self, action):
+        return "Show this help and exit" if isinstance(action, argparse._HelpAction) else action.help or ""
+
+    def _format_action(self, action):
+        if isinstance(action, argparse._SubParsersAction):  # the commands, without a heading of their own
+            return "".join(self._format_action(command) for command in action._get_subactions())
+        return super()._format_action(action)
+
+
+class Parser(ArgumentParser):
+    """A parser of flags and YAML files whose errors name the option, its value and what is expected.
+
+    Args:
+        **kwargs: See `jsonargparse.ArgumentParser`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(formatter_class=HelpFormatter, allow_abbrev=False, **kwargs)
+
+    def parse(self, arguments=None) -> dict[str, Any]:
+        """Parse a command line.
+
+        Args:
+            arguments: A list of str. Default: the command line of the process.
+
+        Returns:
+            A dict from names to values; those of a subcommand are a dict.
+        """
+
+        def plain_values(values):
+            return {k: plain_values(v) if isinstance(v, dict) else plain(v) for k, v in values.items()}
+
+        return plain_values(self.parse_args(arguments).as_dict())
+
+    def error(self, message, ex=None):
+        """Print the error and exit with status 2."""
+        parser = getattr(ex, "subcommand_parser", None) or self
+        text = in_words(message, parser)
+        tip = "" if ": expected " in text else f"\nFor the options: {parser.prog} --help"
+        print(f"error: {text}{tip}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def in_words(message: str, parser: ArgumentParser) -> str:
+    """Describe an error of jsonargparse without the names of types.
+
+    Args:
+        message: The error message of jsonargparse.
+        parser: The parser with the option.
+
+    Example:
+
+    >>> from textrnn.cli.parser import Parser, add_option
+    >>> from textrnn.types import Fraction
+    >>> parser = Parser()
+    >>> add_option(parser, "dropout", Fraction, 0.2, "Fraction of the inputs to drop")
+    >>> in_words('Parser key "dropout": Not of type Fraction: 1.5 does not conform to ...', parser)
+    '--dropout 1.5: expected a number of at least 0 and below 1'
+    """
+    if unknown := re.match(r"unrecognized arguments: (--\w+)|Option '(\w+)' is not accepted", message):
+        flag = unknown[1] or f"--{unknown[2]}"
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        nearest = difflib.get_close_matches(flag, flags, n=1)
+        return f"{flag}: there is no such option" + "".join(f"; did you mean {name}?" for name in nearest)
+    found = re.match(r'Parser key "(?:\w+\.)*(\w+)":\s+(.*)', message, re.DOTALL)
+    if found is None:
+        return re.sub(r"(required: )\w+\.", r"\1", message)  # without the name of the command
+    key, problem = found.groups()
+    action = next(action for action in parser._actions if action.dest == key)
+    name = action.option_strings[0] if action.option_strings else key
+    annotation = getattr(action, "_typehint", None)
+    if annotation is None:
+        return f"{name}: {problem}"
+    patterns = (r"(?:Got|Given) value: (.*)", r": (\S*) does not (?:conform|match)", r": '(.*)'\Z")
+    value = next((match[1] for pattern in patterns if (match := re.search(pattern, problem))), "")
+    return f"{name} {value}".strip() + f": expected {expected(annotation)}"
+
+
+def add_option(container, name, annotation, default, text, positional=False, nargs=None):
+    """Add an option with a type. Its help is one clause and the default.
+
+    Args:
+        container: A parser or one of its groups.
+        name: The option's name, without dashes.
+        annotation: Its type.
+        default: Its default. None is not printed: the text says what it means.
+        text: One clause for `--help`.
+        positional: Whether it has no flag.
+        nargs: As for `argparse.ArgumentParser.add_argument`.
+    """
+    options: dict[str, Any] = {"type": annotation, "metavar": name if positional else metavar(annotation)}
+    if annotation is bool:
+        nargs, options["const"] = "?", True  # `--reverse` as well as `--reverse true`
+    if nargs is not None:
+        options["nargs"] = nargs
+    if not positional:
+        options["default"] = default
+    if default not in (None, ""):
+        text += f" (default: {str(default).lower() if isinstance(default, bool) else default})"
+    container.add_argument(name if positional else f"--{name}", help=text, **options)
+
+
+def metavar(annotation: Any) -> str:
+    """The placeholder of an option's value: N for integers, X for numbers, PATH or TEXT.
+
+    Example:
+
+    >>> from textrnn.cli.parser import metavar
+    >>> metavar(int | None), metavar(float), metavar(str)
+    ('N', 'X', 'TEXT')
+    """
+    kind = without_none(annotation)
+    if get_origin(kind) is Literal:
+        return "{" + ",".join(map(str, get_args(kind))) + "}"
+    if kind is bool:
+        return "{true,false}"
+    if issubclass(kind, (int, float)):
+        return "N" if issubclass(kind, int) else "X"
+    return "TEXT" if issubclass(kind, str) else "PATH"

@@ -1,4 +1,4 @@
-"""How a command ends: errors of the input, Ctrl-C and closed pipes."""
+"""The end of a command: errors in the input, Ctrl-C and closed pipes."""
 
 import os
 import sys
@@ -7,10 +7,12 @@ from textrnn.errors import InputError
 
 
 def run(function):
-    """Runs a command; what a person gave wrong becomes one line on stderr and exit status 2.
+    """Call a function and turn an `InputError` into one line on stderr and exit status 2.
+
+    Ctrl-C exits with status 130, a closed pipe with 141.
 
     Args:
-        function: a callable without arguments.
+        function: A callable without arguments.
     """
     try:
         function()
@@ -20,6 +22,6 @@ def run(function):
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None

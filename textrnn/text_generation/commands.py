@@ -1,45 +1,37 @@
 """The command `textrnn generate`."""
 
 import sys
+from pathlib import Path
 
-from textrnn.errors import expect
+from textrnn.types import LongSeed, NonNegativeInt, NonNegativeNumber, PositiveInt, Probability
 
 
 def generate(
-    model: str,
+    model: Path,
     prompt: str = "",
     interactive: bool = False,
-    samples: int = 1,
-    max_new_tokens: int | None = None,
-    temperature: float | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    seed: int | None = None,
+    samples: PositiveInt = 1,
+    max_new_tokens: NonNegativeInt | None = None,
+    temperature: NonNegativeNumber | None = None,
+    top_k: NonNegativeInt | None = None,
+    top_p: Probability | None = None,
+    seed: LongSeed | None = None,
     cell: str | None = None,
 ):
-    """Continue a prompt with a trained model, from its SavedModel or its preset.
+    """Continue a prompt.
 
     Args:
-        model: A model's folder (saved_models/NAME, the newest version is used), one version, or a preset.
-        prompt: The text to continue.
-        interactive: Ask for prompts until Ctrl-D.
-        samples: How many different continuations to show.
-        max_new_tokens: How many tokens to add at the most, up to 4096. Default: the model's own.
-        temperature: Higher is more surprising; 0 takes the likeliest token. Default: the model's own.
-        top_k: Choose among this many tokens; 0 for all. Default: the model's own.
-        top_p: Choose among the likeliest tokens that reach this probability. Default: the model's own.
-        seed: Give another one for another answer. Default: derived from the prompt.
-        cell: For a preset whose cell is a class of your own: module:attribute, as for the recipe.
+        model: Folder of a model (saved_models/NAME), of one version, or of a preset
+        prompt: Text to continue
+        interactive: Read prompts until Ctrl-D
+        samples: Number of different continuations
+        max_new_tokens: Maximum number of new tokens, up to 4096 (default: the model's)
+        temperature: Sampling temperature; 0 is greedy (default: the model's)
+        top_k: Sample from this many tokens; 0 for all (default: the model's)
+        top_p: Nucleus sampling probability; 1 for all tokens (default: the model's)
+        seed: Seed of the samples (default: derived from the prompt)
+        cell: MODULE:ATTRIBUTE of a cell class of your own, which a preset needs
     """
-    expect(samples >= 1, f"--samples {samples}: expected 1 or more")
-    expect(
-        max_new_tokens is None or max_new_tokens >= 0,
-        f"--max_new_tokens {max_new_tokens}: expected 0 or more",
-    )
-    expect(temperature is None or temperature >= 0, f"--temperature {temperature}: expected 0 or more")
-    expect(top_k is None or top_k >= 0, f"--top_k {top_k}: expected 0 or more (0 keeps all tokens)")
-    expect(top_p is None or 0 < top_p <= 1, f"--top_p {top_p}: expected more than 0 and at most 1")
-    expect(seed is None or 0 <= seed < 2**63, f"--seed {seed}: expected 0 or more")
     from textrnn.presets.functions import load_functions
 
     function = load_functions(model, "generate", "text", "does not generate text", cell)["generate"]

@@ -1,0 +1,40 @@
+"""Adapting a trained classifier to other labels."""
+
+from textrnn.classification.text_classifier import TextClassifier
+
+
+def relabel(classifier, labels):
+    """Adapt a trained classifier to other labels.
+
+    Args:
+        classifier: A `textrnn.TextClassifier`.
+        labels: A list of str.
+
+    Returns:
+        The classifier itself if it knows all labels. Otherwise a new classifier that shares its encoder and
+        preprocessor and has its pooling weights, with new n-grams and a new output layer.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.classification.relabel import relabel
+    >>> encoder = textrnn.RecurrentEncoder(258, units=4)
+    >>> classifier = textrnn.TextClassifier(encoder, ["bad", "good"])
+    >>> relabel(classifier, ["good", "bad"]) is classifier
+    True
+    >>> relabel(classifier, ["angry", "happy"]).backbone is encoder
+    True
+    """
+    if set(labels) <= set(classifier.labels):
+        return classifier
+    renewed = TextClassifier(
+        classifier.backbone,
+        labels,
+        classifier.preprocessor,
+        classifier.pooling.mode,
+        classifier.dropout,
+        ngrams=classifier.ngrams,
+        ngram_buckets=classifier.ngram_buckets,
+    )
+    renewed.pooling.set_weights(classifier.pooling.get_weights())
+    return renewed

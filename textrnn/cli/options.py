@@ -1,0 +1,150 @@
+"""Options that all recipes share: small dataclasses, from which a recipe inherits.
+
+Each option is a field with a type that jsonargparse checks. Flags and keys of YAML files have the names of
+the fields.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from textrnn.errors import expect
+from textrnn.types import (
+    Fraction,
+    HeldOutFraction,
+    ModelName,
+    NonNegativeNumber,
+    PositiveInt,
+    PositiveNumber,
+    Seed,
+)
+
+
+def option(default: Any, help: str, group: str | None = None) -> Any:
+    """Make a dataclass field with a help text.
+
+    Args:
+        default: The default.
+        help: One clause for `--help`.
+        group: The group of `--help`. Default: the title of the class, the first word of its docstring.
+
+    Example:
+
+    >>> from dataclasses import dataclass
+    >>> from textrnn.cli.options import OutputOptions, option
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Options(OutputOptions):
+    ...     copies: int = option(1, "Number of copies", group="Output")
+    ...     name: str = "poems"
+    >>> Options(copies=2).folder.as_posix()
+    'saved_models/poems'
+    """
+    return field(default=default, metadata={"help": help, "group": group})
+
+
+class OptionGroup:
+    """Base class of options. Subclasses check relations between options in `__post_init__`."""
+
+    def __post_init__(self):
+        pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(OptionGroup):
+    """Data: sources and splits."""
+
+    data: Path | None = option(None, "Your data")
+    dataset: str | None = option(None, "Public data set instead of --data")
+    held_out: HeldOutFraction = option(0.1, "Fraction of the data for validation")
+
+    def __post_init__(self):
+        super().__post_init__()
+        expect(not (self.data and self.dataset), "--data and --dataset: give one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(OptionGroup):
+    """Model: a preset, or the tokenizer, cell, sizes and regularization of a new model."""
+
+    from_preset: Path | None = option(
+        None, "Continue with a trained model, saved_models/NAME; keeps its tokenizer, cell, sizes and dropout"
+    )
+    tokenizer: Literal["sentencepiece", "word", "character", "byte"] = option(
+        "sentencepiece", "Kind of token"
+    )
+    vocabulary_size: PositiveInt | None = option(
+        None, "Maximum number of different tokens (default: by the amount of text)"
+    )
+    cell: str = option("lstm", "Recurrent cell: a name from `textrnn cells`, or MODULE:ATTRIBUTE")
+    units: PositiveInt = option(256, "Units of a recurrent layer")
+    layers: PositiveInt = option(1, "Number of recurrent layers")
+    embedding_dim: PositiveInt | None = option(None, "Size of a token vector (default: as units)")
+    dropout: Fraction = option(0.2, "Dropout on the inputs and outputs of layers")
+    recurrent_dropout: Fraction = option(0.0, "Dropout on the recurrent state")
+    weight_drop: Fraction = option(0.0, "Dropout on the recurrent weights (DropConnect)")
+    zoneout: Fraction = option(0.0, "Probability that a unit keeps its previous state")
+    embedding_dropout: Fraction = option(0.0, "Fraction of token types whose vector is zeroed, per batch")
+
+    def check(self):
+        """Find the preset, or build a small layer with the cell and its regularization.
+
+        This also registers a custom cell class, which a preset may need.
+
+        Raises:
+            InputError: If the preset or the cell does not exist, or the cell does not support an option.
+        """
+        import textrnn
+        from textrnn.cells import find_cell
+        from textrnn.presets import find_preset
+
+        if self.from_preset:
+            find_cell(self.cell)
+            find_preset(self.from_preset)
+            return
+        layer = textrnn.Recurrent(
+            textrnn.GatedCell(4, self.cell),
+            recurrent_dropout=self.recurrent_dropout,
+            weight_drop=self.weight_drop,
+            zoneout=self.zoneout,
+        )
+        layer.build((None, None, 4))
+
+    def backbone_arguments(self) -> dict[str, Any]:
+        """The arguments that all backbones share."""
+        return {
+            "cell": self.cell,
+            "units": self.units,
+            "num_layers": self.layers,
+            "embedding_dim": self.embedding_dim,
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "weight_drop": self.weight_drop,
+            "zoneout": self.zoneout,
+            "embedding_dropout": self.embedding_dropout,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(OptionGroup):
+    """Training: batches, epochs and the optimizer."""
+
+    batch_size: PositiveInt = option(32, "Sequences per batch")
+    epochs: PositiveInt = option(10, "Number of epochs")
+    learning_rate: PositiveNumber = option(
+        3e-3, "Peak learning rate, after a warm-up and before a cosine decay"
+    )
+    clipnorm: NonNegativeNumber = option(1.0, "Maximum global norm of the gradients")
+    seed: Seed = option(0, "Seed of splits, initial weights and dropout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(OptionGroup):
+    """Output: the folder of the model and its report."""
+
+    name: ModelName = option("model", "Name of the model: its folder, and its name in TF Serving")
+    output: Path = option(Path("saved_models"), "Folder of all models")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the model, with its versions, preset and report."""
+        return self.output / self.name

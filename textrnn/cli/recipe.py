@@ -1,0 +1,84 @@
+"""The command `textrnn recipe`: list, run and copy the recipes of the installed package."""
+
+import ast
+import runpy
+import shutil
+from pathlib import Path
+
+import textrnn
+from textrnn.cli.recipes import run_recipe
+from textrnn.errors import expect
+from textrnn.tasks.registry import task_kinds
+
+
+def recipe(name: str | None = None, folder: Path | None = None, copy: bool = False):
+    """List the recipes, run one, or copy one to change it.
+
+    Without a name, it lists the recipes. `textrnn recipe NAME --help` lists the options of one.
+
+    Args:
+        name: Recipe to run with the options that follow, or to copy
+        folder: Where to copy it to
+        copy: Copy the recipe instead of running it
+    """
+    if not copy:
+        for known in recipe_names():
+            print(f"{known:<16} {summary(known)}")
+        return
+    expect(name and folder, "--copy: give a recipe and a folder, such as --copy text_generation .")
+    assert name is not None and folder is not None
+    source, target = recipe_path(name), folder / f"{name}.py"
+    expect(folder.is_dir(), f"{folder} is not a folder: give one that exists")
+    expect(not target.exists(), f"{target} exists: give another folder, or remove it")
+    shutil.copyfile(source, target)
+    print(f"{target}: run it with python {target} --help")
+
+
+def run_packaged(name: str, arguments: list[str]):
+    """Run a recipe, as `python recipes/NAME.py` does.
+
+    Args:
+        name: A recipe.
+        arguments: Its command line.
+    """
+    defined = runpy.run_path(str(recipe_path(name)))
+    run_recipe(defined["main"], defined["Options"], defined["__doc__"], f"textrnn recipe {name}", arguments)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes, one per kind of task.
+
+    Example:
+
+    >>> from textrnn.cli.recipe import recipe_names
+    >>> recipe_names()
+    ['text_generation', 'sentiment', 'translation']
+    """
+    return [kind.name for kind in task_kinds()]
+
+
+def recipe_path(name: str) -> Path:
+    """Return the file of a recipe, in the installed package or in the repository.
+
+    Raises:
+        InputError: If there is no such recipe.
+    """
+    names = recipe_names()
+    expect(name in names, f"there is no recipe {name!r}: choose one of {', '.join(names)}")
+    package = Path(textrnn.__file__).parent
+    return next(
+        path for folder in (package, package.parent) if (path := folder / "recipes" / f"{name}.py").is_file()
+    )
+
+
+def summary(name: str) -> str:
+    """Return the first line of a recipe's docstring.
+
+    Example:
+
+    >>> from textrnn.cli.recipe import summary
+    >>> summary("text_generation")
+    'Text generation: train a recurrent language model on your text, and serve it.'
+    """
+    docstring = ast.get_docstring(ast.parse(recipe_path(name).read_text("utf-8"))) or ""
+    return docstring.partition("\n")[0]

@@ -1,0 +1,212 @@
+"""Training, validation and test splits from user files, public data sets or starter corpora."""
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from textrnn.data import datasets, labelled, parallel, starter
+from textrnn.data.documents import Document, read_documents, split_documents
+from textrnn.data.labelled import Example
+from textrnn.data.parallel import Pair
+from textrnn.errors import warn
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Splits(Generic[Item]):
+    """The splits of a data set.
+
+    Attributes:
+        train: The training split.
+        validation: The split that chooses the best epoch and calibrates.
+        test: The split that is measured once; empty for running text.
+        name: The name of the data in messages.
+        description: The source and licence of the data; empty for user files.
+        warnings: Warnings about the data, one sentence each.
+    """
+
+    train: list[Item]
+    validation: list[Item]
+    test: list[Item] = field(default_factory=list)
+    name: str = ""
+    description: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def load_texts(data=None, dataset=None, held_out=0.1) -> Splits[Document]:
+    """Load running text in two splits.
+
+    Args:
+        data: A UTF-8 file, or a folder with one document per file.
+        dataset: A public set instead: a name of `textrnn.data.datasets`. With neither, the starter corpus is
+            the reference text inside Python.
+        held_out: Fraction of the characters for validation, the last ones; unused if the set has that split.
+
+    Returns:
+        `Splits` of `Document`.
+
+    Raises:
+        InputError: If the data cannot be read, or is too short to split.
+
+    Example:
+
+    >>> from textrnn.data.sources import load_texts
+    >>> texts = load_texts(held_out=0.1)
+    >>> texts.name, sum(len(d.text) for d in texts.train) > 8 * sum(len(d.text) for d in texts.validation)
+    ('the starter corpus', True)
+    """
+    if data:
+        name, description, train, validation = str(data), "", read_documents(data), None
+    elif dataset:
+        found = datasets.load_text(dataset)
+        name, description, train, validation = dataset, _described(found), found.train, found.validation
+    else:
+        name, description = _starter("the reference text inside Python", "your own text")
+        train, validation = starter.starter_text(), None
+    if validation is None:
+        train, validation = split_documents(train, held_out)
+    return Splits(train, validation, name=name, description=description)
+
+
+def load_labelled_texts(
+    data=None,
+    dataset=None,
+    held_out=0.1,
+    *,
+    test_data=None,
+    text_column="text",
+    label_column="label",
+    seed=0,
+) -> Splits[Example]:
+    """Load labelled texts in three splits, with every class in each.
+
+    Args:
+        data: A `.csv`, `.tsv` or `.jsonl` file, or a folder with a folder per class.
+        dataset: A public set instead: a name of `textrnn.data.datasets`. With neither, the starter corpus is
+            short reviews.
+        held_out: Fraction for validation, and as much for the test if there is no split for it.
+        test_data: The test split, in the form of `data`.
+        text_column, label_column: The columns of a table.
+        seed: Seed of random splits.
+
+    Returns:
+        `Splits` of `Example`.
+
+    Raises:
+        InputError: If the data cannot be read, or a class has too few examples for three splits.
+
+    Example:
+
+    >>> from textrnn.data.sources import load_labelled_texts
+    >>> reviews = load_labelled_texts(held_out=0.1)
+    >>> len(reviews.train), len(reviews.validation), len(reviews.test)
+    (1166, 130, 324)
+    """
+    warnings: list[str] = []
+    test = None
+    if data:
+        name, description = str(data), ""
+        train, warnings = labelled.read_labelled(data, text_column, label_column)
+        labelled.check_classes(train, min_examples=2 if test_data else 3)
+        if test_data:
+            test, more = labelled.read_labelled(test_data, text_column, label_column)
+            warnings = warnings + more
+            labelled.check_known(train, test)
+    elif dataset:
+        found = datasets.load_labelled(dataset)
+        name, description, train, test = dataset, _described(found), found.train, found.test
+    else:
+        name, description = _starter("short reviews written for this project", "your own texts")
+        train, test = starter.starter_reviews()
+    if test is None:
+        train, test = labelled.split_examples(train, held_out, seed)
+    train, validation = labelled.split_examples(train, held_out, seed)
+    warnings = warnings + labelled.repeated_examples([*train, *validation], test)
+    return Splits(train, validation, test, name, description, warnings)
+
+
+def load_pairs(
+    data=None,
+    dataset=None,
+    held_out=0.05,
+    *,
+    source=None,
+    target=None,
+    reverse=False,
+    seed=0,
+    max_held_out=2000,
+) -> Splits[Pair]:
+    """Load texts with their translations in three splits that share no source.
+
+    Args:
+        data: A `.tsv` file with a source, a tab and its translation per line, optionally gzipped.
+        dataset: A public set instead: a name of `textrnn.data.datasets`. With no data at all, the starter
+            corpus is dates, times, numbers and prices.
+        held_out: Fraction for validation, and as much for the test; unused where the set has such splits.
+        source, target: Instead of `data`, two line-aligned files.
+        reverse: Whether to swap source and target.
+        seed: Seed of random splits.
+        max_held_out: Maximum number of pairs in a random split.
+
+    Returns:
+        `Splits` of `Pair`.
+
+    Raises:
+        InputError: If the data cannot be read or split.
+
+    Example:
+
+    >>> from textrnn.data.sources import load_pairs
+    >>> pairs = load_pairs(reverse=True, max_held_out=100)
+    >>> len(pairs.validation), pairs.name
+    (100, 'the starter corpus')
+    """
+    warnings: list[str] = []
+    validation = test = None
+    if data or source:
+        name, description = str(data or source), ""
+        train, warnings = parallel.read_pairs(data) if data else parallel.read_aligned(source, target)
+    elif dataset:
+        found = datasets.load_parallel(dataset)
+        name, description = dataset, _described(found)
+        train, validation, test = found.train, found.validation, found.test
+    else:
+        name, description = _starter("dates, times, numbers and prices", "your own pairs")
+        train, test = starter.starter_phrases()
+    if test is None:
+        train, test = parallel.split_pairs(train, held_out, seed, max_held_out)
+    if validation is None:
+        train, validation = parallel.split_pairs(train, held_out, seed, max_held_out)
+    warnings = warnings + parallel.repeated_pairs([*train, *validation], test)
+    if reverse:
+        train, validation, test = map(parallel.swapped, (train, validation, test))
+    return Splits(train, validation, test, name, description, warnings)
+
+
+def describe(splits: Splits) -> None:
+    """Print the description of data and the sizes of its splits; warnings go to stderr.
+
+    Example:
+
+    >>> from textrnn.data.sources import Splits, describe
+    >>> describe(Splits(["a"] * 8, ["b"], ["c"], description="Letters, public domain"))
+    Letters, public domain
+    splits: 8 training, 1 validation, 1 test
+    """
+    if splits.description:
+        print(splits.description, flush=True)
+    if splits.test:
+        sizes = {"training": splits.train, "validation": splits.validation, "test": splits.test}
+        print("splits: " + ", ".join(f"{len(part):,} {name}" for name, part in sizes.items()), flush=True)
+    for warning in splits.warnings:
+        warn(warning)
+
+
+def _described(found):
+    """The name, licence and files of a public set."""
+    return "\n  ".join([f"{found.name}, licence: {found.licence}", *map(str, found.files)])
+
+
+def _starter(content, own):
+    """The name and the description of a starter corpus."""
+    return "the starter corpus", f"The starter corpus: {content}. Give --data for {own}."

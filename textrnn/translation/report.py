@@ -1,0 +1,73 @@
+"""The report of a trained translation model: metrics, translations, and figures."""
+
+import collections
+import itertools
+
+from textrnn.translation import evaluation, plots
+
+
+def closing_metrics(result, score, greedy_score, found, greedy, averaged):
+    """Collect the metrics that a training run writes to `metrics.json`.
+
+    Args:
+        result: The `TrainingResult` of `textrnn.training.fit`.
+        score, greedy_score: The `TranslationScore` on the test set of beam search and of greedy search.
+        found, greedy: Their `Translations`.
+        averaged: Whether the model has averaged weights.
+
+    Returns:
+        A dict for `textrnn.reporting.report.save_report`.
+    """
+    return {
+        "test": vars(score),
+        "test_greedy": vars(greedy_score),
+        "averaged": averaged,
+        "best_epoch": result.best_epoch,
+        "stopped": result.stopped,
+        "training_seconds": result.seconds,
+        "training_pairs_per_second": result.items_per_second,
+        "greedy_sentences_per_second": len(greedy.best) / greedy.seconds,
+        "beam_sentences_per_second": len(found.best) / found.seconds,
+    }
+
+
+def translation_warnings(found):
+    """Count the warnings about translations of the test set.
+
+    Args:
+        found: The `Translations` of the test set.
+
+    Returns:
+        A list of str, one sentence for each kind of warning.
+    """
+    counts = collections.Counter(itertools.chain(*found.remarks))
+    return [f"{count:,} of the test sources: each {remark}" for remark, count in counts.items()]
+
+
+def save_test_report(folder, pairs, found, most=12):
+    """Write the translations of the test set, the worst ones, quality by length, and attention maps.
+
+    Writes `translations.tsv`, `worst.tsv`, `length.png` and `attention.png`.
+
+    Args:
+        folder: An existing folder, a `pathlib.Path`.
+        pairs: The test set, a list of `Pair`.
+        found: Its `Translations`.
+        most: Maximum number of attention maps.
+    """
+    chrf = evaluation.sentence_chrf(found.best, [pair.target for pair in pairs])
+    header = "chrF\tsource\treference\ttranslation\n"
+    lines = [
+        "\t".join([f"{quality:.1f}", *(" ".join(x.split()) for x in (pair.source, pair.target, made))]) + "\n"
+        for quality, pair, made in zip(chrf, pairs, found.best, strict=True)
+    ]
+    (folder / "translations.tsv").write_text(header + "".join(lines), encoding="utf-8")
+    worst = [lines[row] for row in chrf.argsort(kind="stable")[:50]]
+    (folder / "worst.tsv").write_text(header + "".join(worst), encoding="utf-8")
+    plots.quality_by_length([len(pair.source.split()) for pair in pairs], chrf, folder / "length.png")
+    # Sentences of about 12 tokens: shorter ones show little, longer ones are illegible.
+    rows = sorted(range(len(pairs)), key=lambda row: abs(len(found.source_tokens[row]) - 12))[:most]
+    plots.attention_maps(
+        [(found.source_tokens[row], found.tokens[row], found.attention[row]) for row in rows],
+        folder / "attention.png",
+    )
