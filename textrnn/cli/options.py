@@ -85,6 +85,14 @@ class ModelOptions(OptionGroup):
     zoneout: Fraction = option(0.0, "Probability that a unit keeps its previous state")
     embedding_dropout: Fraction = option(0.0, "Fraction of token types whose vector is zeroed, per batch")
 
+    def __post_init__(self):
+        super().__post_init__()
+        from textrnn.cells.registry import look_up
+
+        for name in (self.cell, getattr(self, "decoder_cell", None)):
+            if name is not None and ":" not in name:  # another module may be slow to import
+                look_up(name)
+
     def check(self):
         """Find the preset, or build a small layer with the cell and its regularization.
 
