@@ -28,7 +28,7 @@ def _saved_cell(config):
     """Return the cell of a saved model. It must be registered: a file must not import modules."""
     name, module = config.get("registered_name"), config.get("module")
     if name is not None and keras.saving.get_registered_object(name) is None:
-        mend = "decorate it with keras.saving.register_keras_serializable, and define it before loading"
+        mend = "decorate it with keras.saving.register_keras_serializable and define it before loading"
         if module not in (None, "__main__", "builtins"):
             reference = f"{module}:{config['class_name']}"
             mend = (

@@ -40,7 +40,8 @@ def blocks(weight: Tensor | None, names: Sequence[str], dtype: str) -> dict[str,
     """
     if weight is None:
         return {}
-    split = ops.split(ops.cast(weight, dtype), len(names), axis=-1)
+    weight = ops.cast(weight, dtype)
+    split = ops.split(weight, len(names), axis=-1) if len(names) > 1 else [weight]
     return dict(zip(names, split, strict=True))
 
 
