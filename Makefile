@@ -65,6 +65,7 @@ $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
 
 docs: $(VENV)/installed-docs        ## the site in docs/_build/html, and docs/cells.md from the declarations
 	$(BIN)/textrnn cells --markdown > docs/cells.md
+	$(BIN)/python docs/tree.py
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
 
 $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
