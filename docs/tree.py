@@ -1,12 +1,10 @@
-"""Writes the tree of the package into ARCHITECTURE.md, a line a file, from the docstrings of the modules.
+"""Write the tree of the package into ARCHITECTURE.md: a line for each file, from its module's docstring.
 
-python docs/tree.py            # writes it; `make docs` does this
-python docs/tree.py --check    # exits with 1 if ARCHITECTURE.md is out of date
+Run `python docs/tree.py`, as `make docs` does. A test fails if the tree is out of date.
 """
 
 import ast
 import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +47,4 @@ def page():
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        sys.exit(page() != PAGE.read_text("utf-8") and f"{PAGE.name} is out of date: run python docs/tree.py")
     PAGE.write_text(page(), encoding="utf-8")
