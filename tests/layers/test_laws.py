@@ -27,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("without_compilation")
 few_examples = settings(max_examples=3 if TENSORFLOW else 1)  # of each cell and strategy
 
 
+@tensorflow_only
 @representative_cells_and_strategies
 @few_examples
 @given(data=st.data())
@@ -68,6 +69,7 @@ def test_padding_never_changes_a_valid_step(name, strategy, data):
         assert_close(own_last, alone_last)
 
 
+@tensorflow_only
 @representative_cells_and_strategies
 def test_a_fully_padded_batch_has_gradients_for_its_states_only(name, strategy):
     layer, (x, states, mask) = make_layer(name, strategy), make_batch(name)
