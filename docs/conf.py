@@ -1,5 +1,6 @@
 """Sphinx builds the site from the Markdown pages of this folder and the docstrings: `make docs`."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -27,6 +28,15 @@ html_copy_source = False
 html_show_copyright = False
 
 
+def show_architecture(app, docname, source):
+    """Puts ARCHITECTURE.md on its page, where links to files outside the site become plain names."""
+    if docname == "architecture":
+        text = (Path(app.srcdir).parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+        text = re.sub(r"\]\(docs/", "](", text)
+        source[0] = re.sub(r"\[([^]]+)\]\((?:tests|textrnn|recipes|benchmarks)/[^)]+\)", r"`\1`", text)
+
+
 def setup(app):
     """Writes the pages of the API reference before Sphinx looks for its sources."""
     app.connect("config-inited", lambda app, config: api_pages.write(Path(app.srcdir) / "api"), priority=0)
+    app.connect("source-read", show_architecture)

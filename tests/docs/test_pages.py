@@ -31,7 +31,7 @@ MEASURED = {"docs/results.md", "docs/speed.md"}
 """Pages whose commands take hours on public data: they are parsed, not run."""
 ONLY_PARSED = re.compile(r"^\s*(docker|curl|make|git|grpcurl|source|\.venv/bin/pip|pip)\b", re.MULTILINE)
 """What a block needs that a test has not: a server, the network, another environment."""
-LANGUAGES = {"python", "sh", "text", "json", "{toctree}", "{include}"}
+LANGUAGES = {"python", "sh", "text", "json", "{toctree}"}
 
 
 class Block(NamedTuple):
@@ -102,7 +102,7 @@ def commands_of(code):
         if set(word) <= set(";|&()<>"):
             words.append([])
         else:
-            words[-1].append("0" if word.startswith("$") else word)
+            words[-1].append(re.sub(r"\$\w+", "0", word))
     keywords = {"do", "then", "time"}
     plain = [command[1:] if command[:1] and command[0] in keywords else command for command in words]
     return [command for command in plain if command]
