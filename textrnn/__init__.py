@@ -32,8 +32,8 @@ _PUBLIC = {
     "RecurrentSeq2Seq": "translation.backbone",
     "Seq2SeqLM": "translation.seq2seq_lm",
     "Seq2SeqLMPreprocessor": "translation.preprocessor",
-    "RowSampler": "decoding.samplers",
-    "BeamSearchSampler": "decoding.beam_search",
+    "RowSampler": "decoding.row_sampler",
+    "BeamSearchSampler": "decoding.beam_search_sampler",
     "RecurrentTextClassifier": "classification.estimator",
     "InputError": "errors",
 }

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-import textrnn
 from textrnn.decoding import loop
 from textrnn.decoding.beam_search import beam_search
 
@@ -253,9 +252,3 @@ def test_no_new_tokens_means_an_empty_text():
     token_ids, lengths, *_ = search(toy(5, seed=0), 2, max_new_tokens=np.zeros(1, "int32"))
     assert lengths[0, 0] == 0
     assert not token_ids.any()
-
-
-@pytest.mark.parametrize("wrong", [{"num_beams": 0}, {"length_penalty": -1.0}, {"coverage_penalty": -0.1}])
-def test_the_sampler_refuses_what_cannot_be(wrong):
-    with pytest.raises(textrnn.InputError, match=next(iter(wrong))):
-        textrnn.BeamSearchSampler(**wrong)

@@ -1,6 +1,5 @@
 """Sampling is right, and a row's tokens depend on nothing else in the batch."""
 
-import keras_hub
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +7,7 @@ from hypothesis import strategies as st
 from keras import ops
 from scipy import stats
 
-from textrnn.decoding import loop, samplers, sampling
+from textrnn.decoding import loop, sampling
 
 VOCABULARY = "abcdefgh "
 
@@ -158,15 +157,3 @@ def test_generate_of_nothing_is_empty():
     logits, states, step = spelling_step("dad")
     ids, lengths = loop.generate(step, greedy, logits, states, max_new_tokens=[0, -3], limit=0)
     assert as_numpy(ids).shape == (2, 0) and as_numpy(lengths).tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("bad", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.5}])
-def test_the_sampler_refuses_impossible_settings(bad):
-    with pytest.raises(ValueError, match="Expected temperature >= 0"):
-        samplers.RowSampler(**bad)
-
-
-def test_the_sampler_says_why_it_cannot_serve_a_foreign_model():
-    with pytest.raises(NotImplementedError, match=r"keras_hub\.samplers"):
-        samplers.RowSampler().get_next_token(None)
-    assert isinstance(samplers.RowSampler(), keras_hub.samplers.Sampler)

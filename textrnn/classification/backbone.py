@@ -1,4 +1,4 @@
-"""The backbone that reads a whole text, in both directions."""
+"""The network of a classifier."""
 
 import keras
 import keras_hub
@@ -7,29 +7,34 @@ from textrnn.cells.options import cell_config, make_cell
 from textrnn.errors import InputError
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import BidirectionalStack
+from textrnn.tasks.arguments import KnownArguments, stored_arguments
+from textrnn.tasks.embedding import token_inputs
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class RecurrentEncoder(keras_hub.models.Backbone):
-    """Token embedding and bidirectional recurrent layers: each step knows what is before it and after it.
+class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
+    """Token embedding and a stack of bidirectional recurrent layers.
 
     Args:
-        vocabulary_size: int. The size of the token vocabulary.
-        cell: a cell's name, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`, or a
-            cell layer that stands for all of them: each direction of each layer gets a copy of its own.
-        units: int. The width of each direction of a layer; ignored if `cell` is a layer.
-        num_layers: int. The number of recurrent layers.
-        embedding_dim: int. The width of the embedding; `None` for that of one direction.
-        dropout: float. Fraction of the inputs of every layer to drop while training; between layers the same
-            features at all steps of a sequence.
+        vocabulary_size: int. Size of the token vocabulary.
+        cell: the name of a cell, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`,
+            or a cell layer, which is copied for each direction of each layer.
+        units: int. Width of each direction of a layer; ignored if `cell` is a layer.
+        num_layers: int. Number of recurrent layers.
+        embedding_dim: int. Width of the token vectors; None for that of one direction.
+        dropout: float. Dropout rate of the inputs of each layer; between layers, one mask per sequence.
         recurrent_dropout, weight_drop, zoneout: as for `textrnn.RecurrentBackbone`.
-        embedding_dropout: float. Fraction of the vocabulary to drop, everywhere in a batch.
-        dtype: the dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps
-            its own.
+        embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch.
+        dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
+            own.
+        **kwargs: `name` and `trainable`.
 
-    Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"` of the same
-    shape, True for tokens that count. Returns `(batch, time, 2 * units)`: at each step what was read forwards
-    up to it, and what was read backwards down to it.
+    Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"`, booleans of the
+    same shape, True for valid tokens. Returns `(batch, time, 2 * units)`, the outputs of both directions at
+    each step.
+
+    Raises:
+        InputError: for `num_layers` below 1 and for an unknown argument.
 
     Example:
 
@@ -56,7 +61,7 @@ class RecurrentEncoder(keras_hub.models.Backbone):
         **kwargs,
     ):
         if num_layers < 1:
-            raise InputError(f"num_layers is {num_layers}: give 1 or more")
+            raise InputError(f"num_layers is {num_layers}: expected 1 or more")
         dtype = keras.dtype_policies.get(dtype)
         cells = [make_cell(cell, units, dtype) for _ in range(num_layers)]
         embedding_dim = cells[0].output_size if embedding_dim is None else embedding_dim
@@ -78,15 +83,10 @@ class RecurrentEncoder(keras_hub.models.Backbone):
         )
 
         # === Functional model ===
-        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-        padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
-        x = self.input_dropout(self.word_dropout(self.token_embedding(token_ids), token_ids))
-        super().__init__(
-            inputs={"token_ids": token_ids, "padding_mask": padding_mask},
-            outputs=self.read(x, padding_mask),
-            dtype=dtype,
-            **kwargs,
-        )
+        inputs = token_inputs()
+        x = self.word_dropout(self.token_embedding(inputs["token_ids"]), inputs["token_ids"])
+        outputs = self.read(self.input_dropout(x), inputs["padding_mask"])
+        super().__init__(inputs=inputs, outputs=outputs, dtype=dtype, **kwargs)
 
         # === Config ===
         self.vocabulary_size = vocabulary_size
@@ -101,12 +101,12 @@ class RecurrentEncoder(keras_hub.models.Backbone):
         self.embedding_dropout = embedding_dropout
 
     def read(self, vectors, padding_mask, training=None):
-        """The recurrent layers alone, from token vectors: for attributions.
+        """Runs the recurrent layers on token vectors; attributions take gradients here.
 
         Args:
             vectors: `(batch, time, embedding_dim)`.
-            padding_mask: booleans `(batch, time)`.
-            training: bool, whether to drop and to zone out.
+            padding_mask: booleans, `(batch, time)`.
+            training: bool, whether to apply dropout and zoneout.
 
         Returns:
             `(batch, time, 2 * units)`.
@@ -116,17 +116,5 @@ class RecurrentEncoder(keras_hub.models.Backbone):
 
     def get_config(self):
         """Returns the arguments of the constructor."""
-        config = super().get_config()
-        config.update(
-            vocabulary_size=self.vocabulary_size,
-            cell=cell_config(self.cell, self.stack.cells[0]),
-            units=self.units,
-            num_layers=self.num_layers,
-            embedding_dim=self.embedding_dim,
-            dropout=self.dropout,
-            recurrent_dropout=self.recurrent_dropout,
-            weight_drop=self.weight_drop,
-            zoneout=self.zoneout,
-            embedding_dropout=self.embedding_dropout,
-        )
-        return config
+        config = super().get_config() | stored_arguments(RecurrentEncoder, self)
+        return config | {"cell": cell_config(self.cell, self.stack.cells[0])}

@@ -1,23 +1,27 @@
-"""Strings in."""
+"""Strings to tokens, for classifiers."""
 
 import keras
 import keras_hub
-import numpy as np
 
 from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.tasks.preprocessor import RecurrentPreprocessor, encoded, padded
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class TextClassifierPreprocessor(keras_hub.models.TextClassifierPreprocessor):
-    """Turns strings into what `textrnn.TextClassifier` reads: as many tokens as the longest text has.
+class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextClassifierPreprocessor):
+    """Converts strings to the inputs of `textrnn.TextClassifier`, padded to the longest text of a batch.
 
     Args:
         tokenizer: one of `textrnn.tokenizers`.
-        sequence_length: int. Texts are cut after this many tokens.
-        lowercase: bool. Whether upper and lower case are the same.
+        sequence_length: int. Texts are truncated to this number of tokens.
+        lowercase: bool. Whether to lowercase texts.
+        **kwargs: `name`, `dtype` and `trainable`.
 
-    Call arguments: strings, and labels and weights as for `fit`. Returns a dict of `"token_ids"` and
+    Call arguments: strings, and labels and sample weights as for `fit`. Returns a dict of `"token_ids"` and
     `"padding_mask"`, `(batch, time)`, at least one token wide, with the labels and weights if given.
+
+    Raises:
+        InputError: for an unknown argument.
 
     Example:
 
@@ -35,16 +39,15 @@ class TextClassifierPreprocessor(keras_hub.models.TextClassifierPreprocessor):
         self.lowercase = lowercase
 
     def build(self, input_shape):
-        """Needs no packer: sequences are as long as the longest of a batch."""
+        """Does nothing: sequences are as long as the longest of a batch, so no packer is needed."""
 
     def call(self, x, y=None, sample_weight=None):
-        """Texts -> tokens; see the class."""
+        """Converts strings to inputs, with labels and weights if given."""
         import tensorflow as tf
 
         x = tf.convert_to_tensor(x)
         single = x.shape.rank == 0
-        tokens = self.tokens(tf.reshape(x, [-1]))
-        inputs = padded(tokens)
+        inputs = padded(self.tokens(tf.reshape(x, [-1])))
         if single:
             inputs = {name: value[0] for name, value in inputs.items()}
         return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)
@@ -59,38 +62,11 @@ class TextClassifierPreprocessor(keras_hub.models.TextClassifierPreprocessor):
         return tokens[:, : self.sequence_length]
 
     def encode(self, texts):
-        """The tokens of a list of str, each an int32 array `(tokens,)`: for batches of like length."""
-        tokens = []
-        for start in range(0, len(texts), 256):  # bounds the memory that strings of one word each take
-            ids = self.tokens(list(texts[start : start + 256]))
-            tokens += np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
-        return tokens
-
-    @classmethod
-    def from_config(cls, config):
-        """The preprocessor that `get_config` described."""
-        import textrnn.tokenizers  # noqa: F401, a process that loads a preset may not have named them yet
-
-        return super().from_config(config)
+        """The tokens of a list of str, each an int32 array `(tokens,)`, to be batched by length."""
+        return encoded(self.tokens, texts)
 
     def get_config(self):
-        """The constructor's arguments."""
+        """Returns the arguments of the constructor."""
         config = super().get_config() | {"lowercase": self.lowercase}
         del config["truncate"]
         return config
-
-
-def padded(tokens):
-    """Ragged tokens as what a classifier reads: token ids and a padding mask, at least one token wide.
-
-    Args:
-        tokens: a `tf.RaggedTensor` `(batch, (time))`.
-    """
-    import tensorflow as tf
-
-    lengths = tokens.row_lengths()
-    token_ids = tokens.to_tensor()
-    # A batch of nothing but empty texts still needs a step for the layers to have a last one.
-    missing = tf.maximum(1 - tf.shape(token_ids)[1], 0)
-    token_ids = tf.pad(token_ids, [[0, 0], [0, missing]])
-    return {"token_ids": token_ids, "padding_mask": tf.sequence_mask(lengths, tf.shape(token_ids)[1])}

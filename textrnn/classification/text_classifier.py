@@ -1,4 +1,4 @@
-"""Text classification: the preprocessor and the task that say of which class a text is."""
+"""The classifier as a KerasHub task."""
 
 import keras
 import keras_hub
@@ -9,28 +9,35 @@ from textrnn.classification.ngrams import NGramLogits
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.errors import InputError
 from textrnn.layers.pooling import SequencePooling
+from textrnn.tasks.arguments import stored_arguments
+from textrnn.tasks.recurrent_task import RecurrentTask
 from textrnn.training.losses import TokenCrossentropy
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class TextClassifier(keras_hub.models.TextClassifier):
-    """A recurrent text classifier: strings in, a score for each label out.
+class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
+    """A recurrent text classifier: strings in, a score per label out.
 
-    Behaves as every KerasHub `TextClassifier`: `fit` and `predict` on raw strings, `save_to_preset` and
-    `from_preset`. Targets are the positions of labels in `labels`.
+    It has the interface of every KerasHub `TextClassifier`: `fit` and `predict` on raw strings,
+    `save_to_preset` and `from_preset`. Targets are indices of `labels`.
 
     Args:
         backbone: a `RecurrentEncoder`.
         labels: a list of str, the names of the classes.
         preprocessor: a `TextClassifierPreprocessor`, or None for a model of token ids.
         pooling: one of `textrnn.layers.pooling.POOLINGS`.
-        dropout: float. Fraction of the pooled features to drop while training.
-        temperature: float. What logits are divided by before they become probabilities: calibration.
-        ngrams: int. The length of the longest n-grams that a linear classifier beside the network reads; 0
-            for none. It says nothing until `ngram_logits.adapt` has taught it; see `NGramLogits`.
-        ngram_buckets: int. How many n-grams it tells apart.
+        dropout: float. Dropout rate of the pooled features.
+        temperature: float. Logits are divided by it before the softmax, to calibrate probabilities.
+        ngrams: int. Maximum length of the n-grams of the linear classifier that is ensembled with the
+            network; 0 for none. Its logits are 0 until `ngram_logits.adapt` has fitted it; see
+            `NGramLogits`.
+        ngram_buckets: int. Number of hash buckets for n-grams.
+        **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
-    Call arguments: as `RecurrentEncoder`'s; returns logits, `(batch, len(labels))`.
+    Call arguments: see `RecurrentEncoder`. Returns logits, `(batch, len(labels))`.
+
+    Raises:
+        InputError: for fewer than two different labels and for an unknown argument.
 
     Example:
 
@@ -63,7 +70,7 @@ class TextClassifier(keras_hub.models.TextClassifier):
     ):
         labels = [str(label) for label in labels]
         if len(set(labels)) != len(labels) or len(labels) < 2:
-            raise InputError(f"labels are {labels}: give the names of two or more different classes")
+            raise InputError(f"labels are {labels}: expected the names of two or more different classes")
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -94,12 +101,12 @@ class TextClassifier(keras_hub.models.TextClassifier):
         self.ngram_buckets = ngram_buckets
 
     def score(self, hidden, padding_mask, training=None):
-        """The network's logits, from what the backbone made of texts: without those of the n-grams.
+        """The logits of the network, without those of the n-grams.
 
         Args:
-            hidden: `(batch, time, features)`.
-            padding_mask: booleans `(batch, time)`.
-            training: bool, whether to drop.
+            hidden: `(batch, time, features)`, the outputs of the backbone.
+            padding_mask: booleans, `(batch, time)`.
+            training: bool, whether to apply dropout.
 
         Returns:
             `(batch, len(labels))`.
@@ -108,46 +115,29 @@ class TextClassifier(keras_hub.models.TextClassifier):
         return self.output_dense(self.output_dropout(pooled, training=training))
 
     def probabilities(self, logits):
-        """What `predict` gives as probabilities, which add up to 1; the temperature calibrates them."""
+        """The calibrated probabilities of logits, such as those that `predict` returns: they sum to 1."""
         return ops.softmax(ops.convert_to_tensor(logits) / self.temperature, axis=-1)
 
-    def compile(self, optimizer="auto", loss="auto", *, metrics="auto", jit_compile="auto", **kwargs):
+    def compile(self, optimizer="auto", loss="auto", *, metrics="auto", **kwargs):
         """Configures training, as `keras_hub.models.TextClassifier.compile` does.
 
         Args:
-            optimizer: `"auto"` is Adam with a learning rate of 1e-3 and the gradients clipped to a global
-                norm of 1.
+            optimizer: `"auto"` is Adam with learning rate 1e-3 and gradients clipped to a global norm of 1.
             loss: `"auto"` is the cross-entropy in nats; `TokenCrossentropy` can smooth labels.
             metrics: `"auto"` is the accuracy.
-            jit_compile: bool. Whether to compile with XLA; `"auto"` does not on TensorFlow, where every
-                length of a batch would be compiled anew.
-            **kwargs: see `keras.Model.compile`.
+            **kwargs: see `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
+                would compile for each length of a batch.
         """
-        if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
-            jit_compile = False
         super().compile(
-            optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0) if optimizer == "auto" else optimizer,
+            optimizer=optimizer,
             loss=TokenCrossentropy() if loss == "auto" else loss,
             metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")] if metrics == "auto" else metrics,
-            jit_compile=jit_compile,
             **kwargs,
         )
 
-    def preprocess_samples(self, x, y=None, sample_weight=None):
-        """Passes tokens through, and gives strings to the preprocessor."""
-        if isinstance(x, dict) and "token_ids" in x:
-            return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-        return super().preprocess_samples(x, y=y, sample_weight=sample_weight)
-
-    def fit(self, x=None, *args, **kwargs):
-        """Trains on strings or on tokens; see `keras.Model.fit`."""
-        # KerasHub turns whatever it gets into a dataset, which Keras cannot shuffle and warns about.
-        kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
-
     def save_to_preset(self, preset_dir, **kwargs):
         """Saves the model and its preprocessor; see `keras_hub.models.Task.save_to_preset`."""
-        # Not what the optimizer has gathered: a model that is loaded has a new one, and would warn of it.
+        # Without the state of the optimizer: a loaded model has a new one, and Keras would warn.
         optimizer = getattr(self, "optimizer", None)
         self.optimizer = keras.optimizers.Adam()
         try:
@@ -157,13 +147,5 @@ class TextClassifier(keras_hub.models.TextClassifier):
 
     def get_config(self):
         """Returns the arguments of the constructor."""
-        config = super().get_config()
-        config.update(
-            labels=self.labels,
-            pooling=self.pooling.mode,
-            dropout=self.dropout,
-            temperature=self.temperature,
-            ngrams=self.ngrams,
-            ngram_buckets=self.ngram_buckets,
-        )
-        return config
+        config = stored_arguments(TextClassifier, self) | super().get_config()
+        return config | {"pooling": self.pooling.mode}

@@ -1,53 +1,118 @@
-"""The sampler that seeds by row."""
+"""The interface of samplers: completing prompts with a model."""
 
-import keras
+import inspect
+from functools import partial
+from typing import Self
+
+from keras import ops
 from keras_hub.samplers import Sampler
 
-from textrnn.errors import InputError
+from textrnn.decoding.loop import appended, without_padding
 
 
-@keras.saving.register_keras_serializable(package="textrnn")
-class RowSampler(Sampler):
-    """Samples each row from its own stream of random numbers.
+class RowwiseSampler(Sampler):
+    """Base class of samplers that decode each row independently of the other rows.
 
-    A row's text depends on its prompt, its seed and these settings, and on nothing else in the batch. It
-    is the sampler that is exported, and `textrnn.CausalLM`'s default.
-
-    Args:
-        temperature: float; 0 takes the likeliest token.
-        top_k: int; sample among the `top_k` likeliest tokens; 0 for all.
-        top_p: float; sample among the likeliest tokens that reach this probability; 1 for all.
-        seed: int, or None to derive a row's seed from its prompt.
-
-    Example:
-
-    >>> textrnn.RowSampler(temperature=0.8, top_k=40).get_config()
-    {'temperature': 0.8, 'top_k': 40, 'top_p': 1.0, 'seed': None}
+    A subclass implements `decode`, and `__call__` for models that run KerasHub's interface.
     """
 
-    def __init__(self, temperature=1.0, top_k=0, top_p=1.0, seed=None):
-        super().__init__(temperature=temperature)
-        if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
-            raise InputError(
-                "Expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1. "
-                f"Received: temperature={temperature}, top_k={top_k}, top_p={top_p}"
-            )
-        self.top_k = top_k
-        self.top_p = top_p
-        self.seed = seed
+    def decode(self, decoder, token_ids, padding_mask, *, max_new_tokens, limit, stop_token_ids=()):
+        """Continues prompts.
 
-    def get_next_token(self, probabilities):
-        """KerasHub's interface hands over no seeds, so the model has to run this sampler's own loop."""
-        raise NotImplementedError(
-            "RowSampler needs the row seeds that textrnn.CausalLM passes it; with other models use one of "
-            "keras_hub.samplers."
+        Args:
+            decoder: a `textrnn.decoding.Decoder`.
+            token_ids: integers, `(batch, time)`, padded on the right.
+            padding_mask: booleans, `(batch, time)`.
+            max_new_tokens: int32, `(batch,)`.
+            limit: the largest of `max_new_tokens` or more; an int, or on TensorFlow a scalar tensor.
+            stop_token_ids: tokens that end a text, a tuple of ints.
+
+        Returns:
+            New tokens, int32 `(batch, limit)`, zero after the end of a row, and their number, `(batch,)`.
+        """
+        raise NotImplementedError
+
+    def complete(
+        self, decoder, token_ids, padding_mask, *, stop_token_ids=None, max_new_tokens=None, model=None,
+        **options,
+    ):  # fmt: skip
+        """Completes prompts within the length that they are padded to; see `complete`."""
+        max_length = ops.shape(token_ids)[1]
+        room = max_length - ops.sum(ops.cast(padding_mask, "int32"), axis=1)
+        new, lengths = self.decode(
+            decoder,
+            *without_padding(token_ids, padding_mask),
+            max_new_tokens=room if max_new_tokens is None else ops.minimum(room, max_new_tokens),
+            limit=max_length,
+            stop_token_ids=tuple(stop_token_ids or ()),
+            **options,
         )
+        return appended(token_ids, padding_mask, new, lengths)
 
-    def get_config(self):
-        """Returns the arguments of the constructor."""
-        return {
-            "temperature": self.temperature,
-            "top_k": self.top_k,
-            "top_p": self.top_p,
-            "seed": self.seed,
-        }
+    @classmethod
+    def like(cls, sampler) -> Self:
+        """A sampler of this class with the settings that it shares with another sampler.
+
+        Example:
+
+        >>> import keras_hub
+        >>> textrnn.BeamSearchSampler.like(keras_hub.samplers.BeamSampler(num_beams=3)).num_beams
+        3
+        """
+        names = inspect.signature(cls).parameters
+        return cls(**{name: value for name, value in sampler.get_config().items() if name in names})
+
+
+def complete(sampler, decoder, token_ids, padding_mask, **options):
+    """Completes prompts with any sampler.
+
+    Args:
+        sampler: a `RowwiseSampler`, or one of `keras_hub.samplers`.
+        decoder: a `textrnn.decoding.Decoder`.
+        token_ids: integers, `(batch, max_length)`, prompts padded on the right.
+        padding_mask: booleans, `(batch, max_length)`.
+        **options: `stop_token_ids`, tokens that end a text, or None; `max_new_tokens`, int32 `(batch,)`, or
+            None for as many as fit; `model`, the model that KerasHub's samplers run.
+
+    Returns:
+        `token_ids` and `padding_mask` of prompts followed by new tokens, `(batch, max_length)`. The mask
+        excludes the token that ended a text.
+    """
+    method = getattr(sampler, "complete", None) or partial(_complete_in_step, sampler)
+    return method(decoder, token_ids, padding_mask, **options)
+
+
+def _complete_in_step(
+    sampler, decoder, token_ids, padding_mask, *, stop_token_ids=None, max_new_tokens=None, model=None
+):
+    """`complete` for KerasHub's samplers, which write one position of all rows at a time.
+
+    They start at the end of the shortest prompt.
+    """
+    max_length = ops.shape(token_ids)[1]
+    position = ops.arange(max_length, dtype="int32")[None]
+    prompt_lengths = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
+    index = ops.min(prompt_lengths)
+    hidden, _, states = decoder.read(token_ids, ops.broadcast_to(position < index - 1, ops.shape(token_ids)))
+
+    def next_logits(prompt, cache, index):
+        hidden, _, cache = decoder.step(ops.take(prompt, index - 1, axis=1), cache)
+        return decoder.project(hidden), hidden, cache
+
+    token_ids = sampler(
+        next=next_logits,
+        prompt=token_ids,
+        cache=states,
+        index=index,
+        mask=padding_mask,
+        stop_token_ids=stop_token_ids,
+        hidden_states=hidden,
+        model=model,
+    )
+    stops = ops.zeros_like(padding_mask)
+    for stop in stop_token_ids or ():
+        stops = stops | (token_ids == stop)
+    inside = ops.cumsum(ops.cast(stops & ~padding_mask, "int32"), axis=1) == 0
+    if max_new_tokens is not None:
+        inside = inside & (position < (prompt_lengths + max_new_tokens)[:, None])
+    return token_ids, inside

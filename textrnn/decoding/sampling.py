@@ -5,20 +5,20 @@ from keras import ops
 
 
 def row_uniforms(seeds, index):
-    """One number in (0, 1) for each row, a function of the row's seed and a counter alone.
+    """One number in (0, 1) per row, a function of the row's seed and a counter alone.
 
-    `keras.random` and `tf.random` draw a whole batch from one seed, so a row's numbers would depend on the
-    rows beside it. This is a counter-based generator instead (Salmon et al. 2011, "Parallel random numbers:
-    as easy as 1, 2, 3"), with the finaliser of MurmurHash3 (Appleby 2011, public domain) as the mixing
-    function, applied once to the seed and once more after adding the counter.
+    `keras.random` and `tf.random` draw a whole batch from one seed, so the numbers of a row would depend on
+    the other rows. This is a counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy
+    as 1, 2, 3"). Its mixing function is the finaliser of MurmurHash3 (Appleby 2011, public domain), applied
+    to the seed and again after adding the counter.
 
     Args:
-        seeds: integers, `(batch,)`; their low 32 bits count.
+        seeds: integers, `(batch,)`; only the low 32 bits are used.
         index: integer scalar or `(batch,)`, the number of the draw.
 
     Returns:
-        float32, `(batch,)`, odd multiples of 2⁻²⁴: never 0, which would choose a token that is all but
-        impossible, and never 1.
+        float32, `(batch,)`, odd multiples of 2⁻²⁴. It is never 0, which would select a token of almost no
+        probability, and never 1.
 
     Example:
 
@@ -27,18 +27,18 @@ def row_uniforms(seeds, index):
     >>> bool(alone[0] == batched[1])
     True
     """
-    # The mixing function leaves 0 as it is, so the seeds are moved away from it.
+    # The mixing function maps 0 to 0, so the seeds are shifted.
     seeds = ops.cast(ops.convert_to_tensor(seeds), "uint32") + ops.cast(0x9E3779B9, "uint32")
     bits = _mix(_mix(seeds) + ops.cast(index, "uint32"))
     return (ops.cast(ops.right_shift(bits, ops.cast(9, "uint32")), "float32") + 0.5) * 2.0**-23
 
 
 def row_seeds(token_ids, padding_mask):
-    """A seed for each row, derived from its own tokens: the same prompt gives the same answer.
+    """A seed per row, derived from the tokens of the row: the same prompt gives the same text.
 
     Args:
         token_ids: integers, `(batch, time)`.
-        padding_mask: booleans, `(batch, time)`, True for tokens that count.
+        padding_mask: booleans, `(batch, time)`, True for valid tokens.
 
     Returns:
         int32, `(batch,)`. Padding does not change it.
@@ -57,15 +57,15 @@ def _mix(x):
 
 
 def filter_logits(logits, top_k, top_p):
-    """Removes the tokens that top-k and nucleus sampling exclude, by setting their logits to -inf.
+    """Sets the logits of tokens outside the top k and the nucleus to minus infinity.
 
-    Tokens that tie with the last one kept are kept too. The nucleus is taken among the `top_k`.
+    The nucleus is taken among the top k tokens. Ties with the last token kept are kept too.
 
     Args:
         logits: float32, `(batch, vocabulary)`.
-        top_k: int32, `(batch,)`; 0 or less keeps all.
-        top_p: float32, `(batch,)`; the smallest set of the likeliest tokens whose probabilities reach
-            `top_p` is kept, and never less than one token; 1 or more keeps all (Holtzman et al. 2020).
+        top_k: int32, `(batch,)`; 0 or less keeps all tokens.
+        top_p: float32, `(batch,)`. The smallest set of most likely tokens whose probabilities sum to
+            `top_p` is kept, at least one token; 1 or more keeps all (Holtzman et al. 2020).
 
     Returns:
         float32, `(batch, vocabulary)`.
@@ -85,35 +85,60 @@ def filter_logits(logits, top_k, top_p):
         threshold = ops.min(ops.where(inside, ordered, float("inf")), axis=-1, keepdims=True)
         return ops.where(logits < threshold, -float("inf"), logits)
 
-    # Sorting a large vocabulary costs more than a step of the model: do it only if some row asks for it.
-    # A row that does not ask keeps all its logits in either branch.
-    asked = ops.any((top_k > 0) | (top_p < 1))
-    return ops.cond(asked, exclude, lambda: logits)
+    # Sorting a large vocabulary costs more than a step of the model, so it runs only if a row filters. Rows
+    # that do not filter keep all their logits in either branch.
+    return ops.cond(ops.any((top_k > 0) | (top_p < 1)), exclude, lambda: logits)
+
+
+def distribution(logits, temperature, top_k, top_p):
+    """The probabilities that sampling draws from.
+
+    Args:
+        logits: float32, `(batch, vocabulary)`.
+        temperature: float32, `(batch,)`; 0 or less counts as 1.
+        top_k, top_p: see `filter_logits`.
+
+    Returns:
+        float32, `(batch, vocabulary)`.
+    """
+    # Beyond these bounds the division overflows, and the samples no longer change.
+    scale = ops.clip(ops.where(temperature > 0, temperature, 1.0), 1e-4, 1e4)[:, None]
+    return ops.softmax(filter_logits(logits / scale, top_k, top_p), axis=-1)
+
+
+def draw(probabilities, uniforms):
+    """Draws one token per row by inverting the cumulative distribution.
+
+    Args:
+        probabilities: float32, `(batch, vocabulary)`.
+        uniforms: float32, `(batch,)` in (0, 1).
+
+    Returns:
+        int32, `(batch,)`.
+    """
+    cumulative = ops.cumsum(probabilities, axis=-1)
+    # The target is scaled by the rounded sum, so that some token exceeds it. The first one that does never
+    # has probability zero.
+    target = uniforms[:, None] * cumulative[:, -1:]
+    return ops.cast(ops.argmax(cumulative > target, axis=-1), "int32")
 
 
 def sample(logits, uniforms, temperature, top_k, top_p):
-    """One token for each row by inverting the cumulative distribution at that row's uniform number.
+    """Samples one token per row.
 
     Args:
         logits: `(batch, vocabulary)`.
         uniforms: float32, `(batch,)` in (0, 1).
-        temperature: float32, `(batch,)`; 0 or less takes the likeliest token.
+        temperature: float32, `(batch,)`; 0 or less takes the most likely token.
         top_k, top_p: see `filter_logits`.
 
     Returns:
         int32, `(batch,)`.
     """
     logits = ops.cast(logits, "float32")
-    greedy = ops.argmax(logits, axis=-1)
-    # Beyond these a logit over the temperature is no number, and nothing changes that one could see.
-    scale = ops.clip(ops.where(temperature > 0, temperature, 1.0), 1e-4, 1e4)[:, None]
-    probabilities = ops.softmax(filter_logits(logits / scale, top_k, top_p), axis=-1)
-    cumulative = ops.cumsum(probabilities, axis=-1)
-    # The first token whose cumulative probability exceeds u, scaled by the sum as rounded: a token of
-    # probability zero is never first.
-    target = uniforms[:, None] * cumulative[:, -1:]
-    drawn = ops.argmax(cumulative > target, axis=-1)
-    return ops.cast(ops.where(temperature > 0, drawn, greedy), "int32")
+    greedy = ops.cast(ops.argmax(logits, axis=-1), "int32")
+    drawn = draw(distribution(logits, temperature, top_k, top_p), uniforms)
+    return ops.where(temperature > 0, drawn, greedy)
 
 
 def suppressed(logits, token_ids):

@@ -1,47 +1,43 @@
 # mypy: disable-error-code="misc, attr-defined"
-"""What all our tasks that generate do in another way than KerasHub's."""
+"""The common parts of tasks that generate text."""
 
 import keras
+from keras import ops
 
+from textrnn.decoding.samplers import complete
+from textrnn.decoding.sampling import suppressed
+from textrnn.tasks.recurrent_task import RecurrentTask
 from textrnn.training.losses import TokenCrossentropy
 
 
-class GenerativeTask:
-    """The part of `textrnn.CausalLM` and `textrnn.Seq2SeqLM` that is the same.
+class GenerativeTask(RecurrentTask):
+    """Mixin of tasks that generate text; it stands before KerasHub's task among the bases.
 
-    It stands before KerasHub's task among the bases of a class that has a `default_sampler`, which generates
-    unless `compile` is given another one.
+    A subclass sets `default_sampler` and implements `decoder`.
+
+    Attributes:
+        prompt_prefix: prefix of the inputs that hold prompts.
+        embedding_name: the attribute of the backbone that projects to logits.
+        tokenizer_name: the attribute of the preprocessor that detokenises.
     """
 
+    prompt_prefix = ""
+    embedding_name = "token_embedding"
+    tokenizer_name = "tokenizer"
     generate_function = None
 
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        *,
-        weighted_metrics=None,
-        sampler="auto",
-        jit_compile="auto",
-        **kwargs,
-    ):
+    def compile(self, optimizer="auto", loss="auto", *, weighted_metrics=None, sampler="auto", **kwargs):
         """Configures training and generation, as `keras_hub.models.CausalLM.compile` does.
 
         Args:
-            optimizer: `"auto"` is Adam with a learning rate of 1e-3 and the gradients clipped to a global
-                norm of 1, without which recurrent networks diverge (Pascanu et al. 2013).
-            loss: `"auto"` is the cross-entropy in nats per token that counts.
-            weighted_metrics: metrics to follow; none by default, since each costs another pass over the
-                logits.
+            optimizer: `"auto"` is Adam with learning rate 1e-3 and gradients clipped to a global norm of 1,
+                without which recurrent networks diverge (Pascanu et al. 2013).
+            loss: `"auto"` is the cross-entropy in nats per unmasked token.
+            weighted_metrics: list of metrics; none by default, since each costs a pass over the logits.
             sampler: a KerasHub sampler or its name; `"auto"` is the sampler saved with the model.
-            jit_compile: bool. Whether to compile the training step with XLA; `"auto"` does not on TensorFlow,
-                where it was slower on the CPUs measured.
-            **kwargs: see `keras.Model.compile`.
+            **kwargs: see `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
+                would compile for each length of a batch.
         """
-        if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
-            jit_compile = False
-        if optimizer == "auto":
-            optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
         if loss == "auto":
             loss = TokenCrossentropy(reduction="mean_with_sample_weight")
         super().compile(
@@ -49,16 +45,63 @@ class GenerativeTask:
             loss=loss,
             weighted_metrics=weighted_metrics,
             sampler=self.default_sampler if sampler == "auto" else sampler,
-            jit_compile=jit_compile,
             **kwargs,
         )
 
     def has_task_weights(self):
-        """All weights are the backbone's; carried states and the optimizer's are not part of a preset."""
+        """Returns False: all weights to save belong to the backbone."""
         return False
 
+    def decoder(self, inputs):
+        """The parts of the model that decoding calls.
+
+        Args:
+            inputs: a dict of the inputs of a batch.
+
+        Returns:
+            A `textrnn.decoding.Decoder`.
+        """
+        raise NotImplementedError
+
+    def project(self, hidden):
+        """Logits in float32; minus infinity for tokens that are never generated.
+
+        Args:
+            hidden: `(..., embedding_dim)`, outputs of the backbone.
+
+        Returns:
+            `(..., vocabulary_size)`.
+        """
+        logits = getattr(self.backbone, self.embedding_name)(hidden, reverse=True)
+        tokenizer = getattr(self.preprocessor, self.tokenizer_name, None)
+        return suppressed(logits, getattr(tokenizer, "suppressed_token_ids", ()))
+
+    def generate_step(self, inputs, stop_token_ids=None):
+        """Completes a batch of prompts up to the length that they are padded to; `generate` calls this.
+
+        Args:
+            inputs: a dict of inputs, as the preprocessor's `generate_preprocess` returns them.
+            stop_token_ids: tokens that end a text, or None.
+
+        Returns:
+            A dict of the token ids and the padding mask of the prompts followed by the new tokens.
+        """
+        names = [f"{self.prompt_prefix}{name}" for name in ("token_ids", "padding_mask")]
+        token_ids, padding_mask = (
+            ops.cast(inputs[name], dtype) for name, dtype in zip(names, ("int32", "bool"), strict=True)
+        )
+        made = complete(
+            self.sampler,
+            self.decoder(inputs),
+            token_ids,
+            padding_mask,
+            stop_token_ids=stop_token_ids,
+            model=self,
+        )
+        return dict(zip(names, made, strict=True))
+
     def make_generate_function(self):
-        """Returns the compiled `generate_step`; without XLA, which would compile for every length."""
+        """Compiles `generate_step`, without XLA, which would compile for each length."""
         if (
             self.generate_function is None
             and keras.backend.backend() == "tensorflow"

@@ -1,4 +1,4 @@
-"""The backbone of language models."""
+"""The network of a language model."""
 
 import keras
 import keras_hub
@@ -10,39 +10,46 @@ from textrnn.layers.activation_regularization import (
 )
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import RecurrentStack
+from textrnn.tasks.arguments import KnownArguments, stored_arguments
+from textrnn.tasks.embedding import embed, token_embedding, token_inputs
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class RecurrentBackbone(keras_hub.models.Backbone):
-    """Token embedding and a stack of recurrent layers, read from left to right.
+class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
+    """Token embedding and a stack of unidirectional recurrent layers.
 
     Args:
-        vocabulary_size: int. The size of the token vocabulary.
-        cell: a cell's name, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`, or a
-            cell layer that stands for all of them: each recurrent layer gets a copy with weights of its own.
-        units: int. The width of each recurrent layer; ignored if `cell` is a layer.
-        num_layers: int. The number of recurrent layers.
-        embedding_dim: int. The width of the embedding; `None` for that of the last layer.
+        vocabulary_size: int. Size of the token vocabulary.
+        cell: the name of a cell, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`,
+            or a cell layer, which is copied for each recurrent layer.
+        units: int. Width of each recurrent layer; ignored if `cell` is a layer.
+        num_layers: int. Number of recurrent layers.
+        embedding_dim: int. Width of the token vectors; None for that of the last layer.
         tie_embeddings: bool. Whether the output projection is the transposed embedding (Press & Wolf 2017;
-            Inan et al. 2017). If the last layer is not `embedding_dim` wide, a linear map comes between.
-        dropout: float. Fraction of the inputs and outputs of every layer to drop while training.
-        recurrent_dropout: float. Fraction of what the recurrent kernels multiply to drop, with one mask
-            for a sequence (Gal & Ghahramani 2016).
-        weight_drop: float. Fraction of the recurrent kernels' entries to drop, with one mask for a batch
-            (Merity et al. 2018).
-        zoneout: float, or a list of one for each group of a cell's states. Probability that a unit of the
-            state keeps its old value (Krueger et al. 2017); see `textrnn.Recurrent`.
-        embedding_dropout: float. Fraction of the vocabulary to drop, everywhere in a batch.
-        activation_regularization: float. Weight of the mean square of the last layer's outputs after dropout
-            (AR, Merity et al. 2018) in the training loss.
-        temporal_activation_regularization: float. Weight of the mean square of their change from step to
-            step before dropout (TAR) in the training loss. The loss that `fit` shows includes both; what is
-            measured in an evaluation, `val_loss` among it, does not.
-        dtype: the dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps
-            its own.
+            Inan et al. 2017). If the last layer has another width than `embedding_dim`, a linear layer
+            follows it.
+        dropout: float. Dropout rate of the inputs and outputs of each recurrent layer.
+        recurrent_dropout: float. Dropout rate of the states that recurrent kernels multiply, one mask per
+            sequence (Gal & Ghahramani 2016).
+        weight_drop: float. Dropout rate of the entries of recurrent kernels, one mask per batch (Merity et
+            al. 2018).
+        zoneout: float, or a list with one value per group of states of a cell. Probability that a unit of a
+            state keeps its previous value (Krueger et al. 2017); see `textrnn.Recurrent`.
+        embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch.
+        activation_regularization: float. Weight in the training loss of the mean square of the outputs of
+            the last layer after dropout (AR, Merity et al. 2018).
+        temporal_activation_regularization: float. Weight in the training loss of the mean square of the
+            change of these outputs from step to step, before dropout (TAR). The loss that `fit` reports
+            includes both penalties; the loss of an evaluation, such as `val_loss`, does not.
+        dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
+            own.
+        **kwargs: `name` and `trainable`.
 
-    Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"` of the same
-    shape, True for tokens that count. Returns `(batch, time, embedding_dim)`.
+    Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"`, booleans of the
+    same shape, True for valid tokens. Returns `(batch, time, embedding_dim)`.
+
+    Raises:
+        InputError: for an unknown argument.
 
     Example:
 
@@ -75,17 +82,9 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         embedding_dim = cells[-1].output_size if embedding_dim is None else embedding_dim
 
         # === Layers ===
-        self.token_embedding = keras.layers.ReversibleEmbedding(
-            vocabulary_size,
-            embedding_dim,
-            tie_weights=tie_embeddings,
-            # Of unit length, for the logits; `_embed` gives what the layers read unit variance.
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=embedding_dim**-0.5),
-            dtype=dtype,
-            name="token_embedding",
+        self.token_embedding = token_embedding(
+            vocabulary_size, embedding_dim, tie_weights=tie_embeddings, dtype=dtype, name="token_embedding"
         )
-        # It drops the mask of what it projects back, on purpose; without this Keras warns that it does.
-        self.token_embedding.supports_masking = True
         self.word_dropout = EmbeddingDropout(
             embedding_dropout, vocabulary_size, dtype=dtype, name="word_dropout"
         )
@@ -113,15 +112,10 @@ class RecurrentBackbone(keras_hub.models.Backbone):
             )
 
         # === Functional model ===
-        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-        padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
-        x, _ = self.stack(self._read(token_ids), mask=padding_mask)
-        super().__init__(
-            inputs={"token_ids": token_ids, "padding_mask": padding_mask},
-            outputs=self._write(x, mask=padding_mask),
-            dtype=dtype,
-            **kwargs,
-        )
+        inputs = token_inputs()
+        x, _ = self.stack(self._read(inputs["token_ids"]), mask=inputs["padding_mask"])
+        outputs = self._write(x, mask=inputs["padding_mask"])
+        super().__init__(inputs=inputs, outputs=outputs, dtype=dtype, **kwargs)
 
         # === Config ===
         self.vocabulary_size = vocabulary_size
@@ -138,17 +132,13 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         self.activation_regularization = activation_regularization
         self.temporal_activation_regularization = temporal_activation_regularization
 
-    def _embed(self, token_ids):
-        """Token vectors scaled as in Vaswani et al. 2017: small ones leave the gates blind at first."""
-        return self.token_embedding(token_ids) * self.token_embedding.output_dim**0.5
-
     def _read(self, token_ids, training=None):
-        """Token ids -> what the lowest layer reads."""
-        x = self.word_dropout(self._embed(token_ids), token_ids, training=training)
+        """Token ids -> inputs of the first layer."""
+        x = self.word_dropout(embed(self.token_embedding, token_ids), token_ids, training=training)
         return self.input_dropout(x, training=training)
 
     def _write(self, x, mask=None, training=None):
-        """The outputs of the highest layer -> what becomes logits."""
+        """Outputs of the last layer -> outputs of the backbone."""
         x = self.change_penalty(x, mask=mask, training=training)
         x = self.output_dropout(x, training=training)
         x = self.output_penalty(x, mask=mask, training=training)
@@ -158,7 +148,7 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         return x if self.output_projection is None else self.output_projection(x)
 
     def get_initial_states(self, batch_size):
-        """Returns the states before the first token: a list for each layer of tensors `(batch, n)`."""
+        """Returns the states before the first token: per layer, a list of tensors `(batch, n)`."""
         return self.stack.get_initial_states(batch_size)
 
     def run(self, token_ids, states, padding_mask=None, training=False):
@@ -167,47 +157,32 @@ class RecurrentBackbone(keras_hub.models.Backbone):
         Args:
             token_ids: integers, `(batch, time)`.
             states: as `get_initial_states` returns them.
-            padding_mask: booleans, `(batch, time)`. At padding the states stay as they are and the output
-                is that of the last valid step.
-            training: bool, whether to drop, zone out and penalise.
+            padding_mask: booleans, `(batch, time)`. Padding leaves the states unchanged and repeats the
+                output of the last valid step.
+            training: bool, whether to apply dropout, zoneout and penalties.
 
         Returns:
-            `(batch, time, embedding_dim)` and the states after the last token.
+            `(outputs, states)`: `(batch, time, embedding_dim)`, and the states after the last token.
         """
         x = self._read(token_ids, training=training)
         x, states = self.stack(x, initial_states=states, mask=padding_mask, training=training)
         return self._write(x, mask=padding_mask, training=training), states
 
     def stepper(self):
-        """Returns `step(token_ids, states) -> hidden, states`, one token of each row.
+        """Returns `step(token_ids, states) -> outputs, states`, which reads one token per row.
 
-        Tokens are `(batch,)`, what comes out is `(batch, embedding_dim)`. The function has read the weights
-        already: make it once before a loop over tokens, not within.
+        Tokens are `(batch,)` and outputs `(batch, embedding_dim)`. The function holds the weights that it has
+        read, so call `stepper` before a loop over tokens, not inside.
         """
         step_stack = self.stack.stepper()
 
         def step(token_ids, states):
-            x, states = step_stack(self._embed(token_ids), states)
+            x, states = step_stack(embed(self.token_embedding, token_ids), states)
             return self._project(x), states
 
         return step
 
     def get_config(self):
         """Returns the arguments of the constructor."""
-        config = super().get_config()
-        config.update(
-            vocabulary_size=self.vocabulary_size,
-            cell=cell_config(self.cell, self.stack.cells[0]),
-            units=self.units,
-            num_layers=self.num_layers,
-            embedding_dim=self.embedding_dim,
-            tie_embeddings=self.tie_embeddings,
-            dropout=self.dropout,
-            recurrent_dropout=self.recurrent_dropout,
-            weight_drop=self.weight_drop,
-            zoneout=self.zoneout,
-            embedding_dropout=self.embedding_dropout,
-            activation_regularization=self.activation_regularization,
-            temporal_activation_regularization=self.temporal_activation_regularization,
-        )
-        return config
+        config = super().get_config() | stored_arguments(RecurrentBackbone, self)
+        return config | {"cell": cell_config(self.cell, self.stack.cells[0])}

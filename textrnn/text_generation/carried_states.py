@@ -1,4 +1,4 @@
-"""Recurrent states that travel from batch to batch while training."""
+"""Recurrent states carried from window to window in training."""
 
 import keras
 from keras import ops
@@ -6,12 +6,12 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="textrnn")
 class CarriedStates(keras.layers.Layer):
-    """Recurrent states that travel from one batch to the next while training.
+    """Variables that carry recurrent states from one batch to the next.
 
-    They belong to a pass over a stream, not to the model: nothing is saved or loaded.
+    They belong to a pass over a stream, not to the model, so they are neither saved nor loaded.
 
     Args:
-        initial_states: a nested structure of tensors `(batch, n)`, the states of a fresh start.
+        initial_states: a nested structure of tensors `(batch, n)`, the states at a restart.
     """
 
     def __init__(self, initial_states, **kwargs):
@@ -32,7 +32,7 @@ class CarriedStates(keras.layers.Layer):
         self.built = True
 
     def read(self, restart):
-        """The carried states, fresh ones in the rows where `restart`, `(batch,)`, is True."""
+        """Returns the carried states, or the initial ones in rows where `restart`, `(batch,)`, is True."""
         restart = ops.reshape(restart, (-1, 1))
         states = [
             ops.where(restart, initial, ops.convert_to_tensor(carried))
@@ -41,7 +41,7 @@ class CarriedStates(keras.layers.Layer):
         return keras.tree.pack_sequence_as(self.structure, states)
 
     def write(self, states):
-        """Keeps these states for the next batch."""
+        """Stores the states for the next batch."""
         for carried, state in zip(self.carried, keras.tree.flatten(states), strict=True):
             carried.assign(state)
 

@@ -1,78 +1,77 @@
-"""Strings in and out of language models."""
+"""Strings to tokens and back, for language models."""
 
 import keras
 import keras_hub
-from keras import ops
 
 from textrnn.errors import InputError
+from textrnn.tasks.preprocessor import RecurrentPreprocessor, detokenized
 from textrnn.text_generation.backbone import RecurrentBackbone
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class CausalLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
-    """Turns strings into what `textrnn.CausalLM` reads, and back.
+class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPreprocessor):
+    """Converts strings to the inputs of `textrnn.CausalLM`, and generated tokens to strings.
 
-    Every text and every prompt starts with the tokenizer's start token, which is also the end-of-text
-    token: a prompt is the beginning of a document, and an empty prompt is that token alone.
+    Texts and prompts begin with the start token of the tokenizer, which is also the end-of-text token. So a
+    prompt is the beginning of a document, and an empty prompt is that token alone.
 
     Args:
         tokenizer: one of `textrnn.tokenizers`.
-        sequence_length: int. Texts given to `fit` are cut and padded to this many tokens; `generate` stops
-            there unless it is told a `max_length`.
-        add_start_token: bool. Whether to start every text with the start token.
-        add_end_token: bool. Whether to end every training text with the end token.
+        sequence_length: int. `fit` truncates and pads texts to this number of tokens; it is the default
+            `max_length` of `generate`.
+        add_start_token: bool. Whether to begin each text with the start token.
+        add_end_token: bool. Whether to end each training text with the end token.
+        **kwargs: `name`, `dtype` and `trainable`.
+
+    Raises:
+        InputError: for an unknown argument.
+
+    Example:
+
+    >>> from textrnn.tokenizers import ByteTokenizer
+    >>> preprocessor = textrnn.CausalLMPreprocessor(ByteTokenizer(), sequence_length=4)
+    >>> x, y, weights = preprocessor(["ab"])
+    >>> np.array(x["token_ids"]).tolist(), np.array(y).tolist()
+    ([[1, 99, 100, 1]], [[99, 100, 1, 0]])
     """
 
     backbone_cls = RecurrentBackbone
 
     def generate_preprocess(self, x, sequence_length=None):
-        """Turns prompts into padded tokens and refuses one that leaves no room for a new token.
+        """Converts prompts to padded tokens.
 
         Args:
             x: a string tensor or list of prompts.
-            sequence_length: int. The length to pad to, in tokens.
+            sequence_length: int. Number of tokens to pad to.
 
         Returns:
             A dict of `"token_ids"` and `"padding_mask"`, `(batch, sequence_length)`.
 
         Raises:
-            InputError: if a prompt, with its start token, has `sequence_length` tokens or more.
+            InputError: for a prompt that, with its start token, leaves no room for a new token.
         """
         limit = sequence_length or self.sequence_length
         import tensorflow as tf
 
-        if not tf.executing_eagerly():  # mapped over a dataset: lengths are not known yet
+        if not tf.executing_eagerly():  # mapped over a dataset, where lengths are unknown
             return super().generate_preprocess(x, sequence_length=sequence_length)
         tokens = self.tokenizer(x)
         lengths = tokens.row_lengths() if isinstance(tokens, tf.RaggedTensor) else tf.shape(tokens)
         longest = max(lengths.numpy().tolist(), default=0) + int(self.add_start_token)
         if longest >= limit:
             raise InputError(
-                f"A prompt of {longest} tokens leaves no room for a new one within max_length={limit}. "
-                f"Give max_length={longest + 1} or more, or a shorter prompt."
+                f"a prompt of {longest} tokens leaves no room for a new one within max_length={limit}: "
+                f"pass max_length={longest + 1} or more, or a shorter prompt"
             )
         return super().generate_preprocess(x, sequence_length=sequence_length)
 
-    @classmethod
-    def from_config(cls, config):
-        """The preprocessor that `get_config` described."""
-        import textrnn.tokenizers  # noqa: F401, a process that loads a preset may not have named them yet
-
-        return super().from_config(config)
-
     def generate_postprocess(self, x):
-        """Turns generated tokens into text.
+        """Converts generated tokens to strings.
 
         Args:
             x: a dict of `"token_ids"` and `"padding_mask"`, `(batch, time)`.
 
         Returns:
-            A list of str. What is no valid UTF-8, as an untrained model of bytes may write, is U+FFFD.
+            A list of str. Invalid UTF-8, which a model of bytes can write, becomes U+FFFD.
         """
-        import tensorflow as tf
-
-        from textrnn.tokenizers import valid_utf8
-
-        token_ids, mask = (ops.convert_to_numpy(x[key]) for key in ("token_ids", "padding_mask"))
-        texts = self.tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask.astype("bool")))
-        return [text.decode("utf-8") for text in valid_utf8(texts).numpy()]
+        return detokenized(self.tokenizer, x["token_ids"], x["padding_mask"])

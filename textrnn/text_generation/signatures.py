@@ -1,13 +1,14 @@
-"""What a `CausalLM` answers."""
+"""The serving functions of a `CausalLM`."""
 
 import keras
 import tensorflow as tf
 
-from textrnn.decoding import sampling
+from textrnn.decoding import RowSampler, complete
+from textrnn.tasks.preprocessor import padded
 from textrnn.tokenizers import valid_utf8
 
 MAX_NEW_TOKENS = 4096
-"""No request generates more than this, whatever it asks for: a server must come back."""
+"""Maximum number of new tokens per request, so that a server always answers."""
 
 
 def text_signatures(lm, max_new_tokens=100):
@@ -19,23 +20,24 @@ def text_signatures(lm, max_new_tokens=100):
     | `generate` | `text, max_new_tokens, temperature, top_k, top_p, seed` | `text, completion, tokens` |
     | `start` | `text` | `logits [None, vocabulary], states_0, states_1, ...` |
     | `step` | `token_ids, states_0, states_1, ...` | `logits, states_0, states_1, ...` |
-    | `detokenize` | `token_ids [None, None]`, 0 where a row has ended | `text` |
+    | `detokenize` | `token_ids [None, None]`, 0 after the end of a row | `text` |
 
-    `serving_default` samples with the model's own settings and a seed derived from the prompt. In
-    `generate` a negative value of any parameter stands for the model's own; no row gets more than
-    `MAX_NEW_TOKENS`. `start`, `step` and `detokenize` are for clients that stream: they choose each token
-    themselves, carry the states, and show the text of all tokens so far, since a character may take several.
+    `serving_default` uses the default sampler of the model, whose seeds are derived from the prompts. In
+    `generate` a negative parameter stands for the model's own. No row gets more than `MAX_NEW_TOKENS`.
+
+    `start`, `step` and `detokenize` are for clients that stream. They choose each token themselves, carry the
+    states, and detokenise all tokens so far, since a character may take several.
 
     Args:
         lm: a `textrnn.CausalLM` with a preprocessor.
-        max_new_tokens: int, how many tokens `serving_default` adds at the most.
+        max_new_tokens: int, maximum number of tokens that `serving_default` adds.
 
     Returns:
-        A dict of name to `(function, input specs)`. Every function returns a dict of named tensors.
+        A dict of name -> `(function, input specs)`. Each function returns a dict of named tensors.
     """
     tokenizer = lm.preprocessor.tokenizer
-    sampler = lm.default_sampler
-    # Flat and nested states: a signature's inputs and outputs are named tensors.
+    row_sampler = RowSampler.like(lm.default_sampler)
+    # The inputs and outputs of a signature are named tensors, so states are flat.
     structure = lm.backbone.get_initial_states(1)
     state_specs = [
         tf.TensorSpec([None, *s.shape[1:]], tf.float32, name=f"states_{i}")
@@ -43,53 +45,50 @@ def text_signatures(lm, max_new_tokens=100):
     ]
 
     def named(logits, states):
-        # For JSON, which has neither half precision nor infinity: tokens never generated have -inf.
+        # JSON has neither half precision nor infinity, the logit of tokens that are never generated.
         pairs = zip(state_specs, keras.tree.flatten(states), strict=True)
         return {"logits": tf.maximum(logits, -1e9), **{s.name: tf.cast(x, s.dtype) for s, x in pairs}}
 
     def prompts(text):
         tokens = tf.cast(tokenizer.tokenize(text), tf.int32).with_row_splits_dtype(tf.int64)
         start = tf.fill([tf.shape(text)[0], 1], tokenizer.start_token_id)
-        started = tf.concat([start, tokens], axis=1)
-        token_ids, padding_mask = started.to_tensor(), tf.sequence_mask(started.row_lengths())
-        # A batch of no prompts still needs one step of time for the layers to have a last one.
-        no_rows = [[0, 0], [0, tf.cast(tf.equal(tf.shape(text)[0], 0), tf.int32)]]
-        return tokens, tf.pad(token_ids, no_rows), tf.pad(padding_mask, no_rows)
+        return tokens, padded(tf.concat([start, tokens], axis=1))
+
+    def completed(sampler, text, budget, **settings):
+        tokens, inputs = prompts(text)
+        budget = tf.minimum(budget, MAX_NEW_TOKENS)
+        room = [[0, 0], [0, tf.reduce_max(tf.concat([budget, [0]], 0))]]
+        token_ids, padding_mask = (tf.pad(inputs[name], room) for name in ("token_ids", "padding_mask"))
+        token_ids, inside = complete(
+            sampler, lm.decoder(inputs), token_ids, padding_mask, max_new_tokens=budget,
+            stop_token_ids=(tokenizer.end_token_id,), model=lm, **settings,
+        )  # fmt: skip
+        new = tf.ragged.boolean_mask(token_ids, inside & ~padding_mask)
+        return tokens, new.with_row_splits_dtype(tf.int64)
 
     def generate(text, max_new_tokens_, temperature, top_k, top_p, seed):
-        own = lambda given, default: tf.where(given < 0, tf.cast(default, given.dtype), given)  # noqa: E731
-        budget = tf.minimum(own(max_new_tokens_, max_new_tokens), MAX_NEW_TOKENS)
-        tokens, token_ids, padding_mask = prompts(text)
-        derived = sampling.row_seeds(token_ids, padding_mask)
-        if sampler.seed is not None:
-            derived = tf.fill(tf.shape(derived), sampler.seed)
-        new, lengths = lm.generate_tokens(
-            token_ids,
-            padding_mask,
-            max_new_tokens=budget,
-            limit=tf.reduce_max(tf.concat([budget, [0]], 0)),
-            temperature=own(temperature, sampler.temperature),
-            top_k=own(top_k, sampler.top_k),
-            top_p=own(top_p, sampler.top_p),
-            seed=tf.where(seed < 0, derived, tf.cast(tf.bitwise.bitwise_and(seed, 0x7FFFFFFF), tf.int32)),
-            stop_token_ids=(tokenizer.end_token_id,),
+        tokens, new = completed(
+            row_sampler,
+            text,
+            tf.where(max_new_tokens_ < 0, max_new_tokens, max_new_tokens_),
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=tf.where(seed < 0, -1, tf.cast(tf.bitwise.bitwise_and(seed, 0x7FFFFFFF), tf.int32)),
         )
-        new = tf.RaggedTensor.from_tensor(new, tf.cast(lengths, tf.int64))
         return {
             "text": valid_utf8(tokenizer.detokenize(tf.concat([tokens, new], axis=1))),
             "completion": valid_utf8(tokenizer.detokenize(new)),
-            "tokens": lengths,
+            "tokens": tf.cast(new.row_lengths(), tf.int32),
         }
 
     def serving_default(text):
-        own = lambda dtype: tf.fill(tf.shape(text), tf.constant(-1, dtype))  # noqa: E731
-        answer = generate(text, own(tf.int32), own(tf.float32), own(tf.int32), own(tf.float32), own(tf.int64))
-        return {"text": answer["text"]}
+        parts = completed(lm.default_sampler, text, tf.fill(tf.shape(text), max_new_tokens))
+        return {"text": valid_utf8(tokenizer.detokenize(tf.concat(parts, axis=1)))}
 
     def start(text):
-        _, token_ids, padding_mask = prompts(text)
-        logits, states = lm.start(token_ids, padding_mask)
-        return named(logits, states)
+        _, inputs = prompts(text)
+        return named(*lm.start(inputs["token_ids"], inputs["padding_mask"]))
 
     def step(token_ids, *states):
         pairs = zip(states, keras.tree.flatten(structure), strict=True)
@@ -118,14 +117,14 @@ def text_signatures(lm, max_new_tokens=100):
 
 
 def text_completer(lm):
-    """`generate` of a `CausalLM` as a Python function of one prompt.
+    """The `generate` signature of a `CausalLM` as a Python function of one prompt.
 
     Args:
         lm: a `textrnn.CausalLM` with a preprocessor.
 
     Returns:
-        `complete(prompt, max_new_tokens, temperature, top_k, top_p, seed) -> str`, the prompt followed by its
-        continuation. Everything but the prompt has a default: the model's own.
+        `complete_one(prompt, max_new_tokens, temperature, top_k, top_p, seed) -> str`, which returns the prompt
+        followed by its continuation. All arguments but the prompt default to the model's own settings.
 
     Example:
 
@@ -139,9 +138,9 @@ def text_completer(lm):
     function, specs = text_signatures(lm)["generate"]
     compiled = tf.function(function, input_signature=specs, autograph=False)
 
-    def complete(prompt, max_new_tokens=-1, temperature=-1.0, top_k=-1, top_p=-1.0, seed=-1):
+    def complete_one(prompt, max_new_tokens=-1, temperature=-1.0, top_k=-1, top_p=-1.0, seed=-1):
         values = (prompt, max_new_tokens, temperature, top_k, top_p, seed)
         answer = compiled(*(tf.constant([v], spec.dtype) for v, spec in zip(values, specs, strict=True)))
         return answer["text"].numpy()[0].decode("utf-8")
 
-    return complete
+    return complete_one

@@ -1,28 +1,33 @@
-"""Strings in and out of sequence-to-sequence models."""
+"""Strings to tokens and back, for sequence-to-sequence models."""
 
 import keras
 import keras_hub
-import numpy as np
-from keras import ops
 
+from textrnn.tasks.preprocessor import RecurrentPreprocessor, detokenized, encoded, padded
 from textrnn.translation.backbone import RecurrentSeq2Seq
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
-    """Turns strings into what `textrnn.Seq2SeqLM` reads, and back.
+class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPreprocessor):
+    """Converts strings to the inputs of `textrnn.Seq2SeqLM`, and generated tokens to strings.
 
-    A source is its tokens and the end token; a target that, with the start token in front.
+    A source is its tokens and the end token. The decoder reads the start token and the tokens of the target,
+    and predicts these tokens and the end token.
 
     Args:
-        tokenizer: one of `textrnn.tokenizers`, of the source.
-        target_tokenizer: that of the target; None if both share one.
-        encoder_sequence_length: int. Sources are cut after this many tokens.
-        decoder_sequence_length: int. Targets are cut after this many tokens, and `generate` stops there
-            unless it is told a `max_length`.
+        tokenizer: one of `textrnn.tokenizers`, for sources.
+        target_tokenizer: one of `textrnn.tokenizers`, for targets; None if both sides share one.
+        encoder_sequence_length: int. Sources are truncated to this number of tokens.
+        decoder_sequence_length: int. Targets are truncated to this number of tokens; it is the default
+            `max_length` of `generate`.
+        **kwargs: `name`, `dtype` and `trainable`.
 
-    Call arguments: a dict of `"encoder_text"` and `"decoder_text"`, strings. Returns a dict of token ids and
-    masks as `RecurrentSeq2Seq` reads them, the targets and their weights.
+    Call arguments: a dict of `"encoder_text"` and `"decoder_text"`, strings. Returns
+    `(inputs, targets, weights)`: the inputs of `RecurrentSeq2Seq`, `(batch, steps)` token ids, and weights
+    of the same shape.
+
+    Raises:
+        InputError: for an unknown argument.
 
     Example:
 
@@ -47,31 +52,31 @@ class Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         if isinstance(target_tokenizer, dict):
             target_tokenizer = keras.saving.deserialize_keras_object(target_tokenizer)
         if target_tokenizer is not None:
-            target_tokenizer.config_file = "target_tokenizer.json"  # beside the other one in a preset
+            target_tokenizer.config_file = "target_tokenizer.json"  # next to tokenizer.json in a preset
         self.own_target_tokenizer = target_tokenizer
 
     @property
     def target_tokenizer(self):
-        """The tokenizer of the target, which may be that of the source."""
+        """The tokenizer of targets, which may be that of sources."""
         return self.tokenizer if self.own_target_tokenizer is None else self.own_target_tokenizer
 
     @property
     def tokenizers(self):
-        """That of both sides, or those of the source and the target."""
+        """A list of the shared tokenizer, or of those of sources and targets."""
         return [each for each in (self.tokenizer, self.own_target_tokenizer) if each is not None]
 
     def build(self, input_shape):
-        """Needs no packers: sequences are as long as the longest of a batch."""
+        """Does nothing: sequences are as long as the longest of a batch, so no packer is needed."""
         self.built = True
 
     def call(self, x, y=None, sample_weight=None, **lengths):
-        """Texts -> tokens; see the class."""
+        """Converts strings to inputs, targets and weights."""
         import tensorflow as tf
 
         source, target = (tf.convert_to_tensor(x[f"{side}_text"]) for side in ("encoder", "decoder"))
         single = source.shape.rank == 0
         inputs = self.source_inputs(tf.reshape(source, [-1]))
-        tokens = self._tokens(self.target_tokenizer, tf.reshape(target, [-1]), self.decoder_sequence_length)
+        tokens = self.target_tokens(tf.reshape(target, [-1]))
         targets = tokens.to_tensor()
         inputs |= {
             "decoder_token_ids": tf.pad(targets[:, :-1], [[0, 0], [1, 0]], constant_values=self._start),
@@ -89,92 +94,60 @@ class Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
     def _start(self):
         return self.target_tokenizer.start_token_id
 
-    def _tokens(self, tokenizer, texts, most):
-        """The tokens of strings `(batch,)` and the end token, a ragged tensor of at most `most` a row."""
-        import tensorflow as tf
-
-        tokens = tf.cast(tokenizer.tokenize(texts), tf.int32).with_row_splits_dtype(tf.int64)
-        end = tf.fill([tf.shape(texts)[0], 1], tokenizer.end_token_id)
-        return tf.concat([tokens[:, : most - 1], end], axis=1)
-
     def source_tokens(self, texts):
-        """The tokens of sources, strings `(batch,)`, as a ragged tensor; each ends in the end token."""
-        return self._tokens(self.tokenizer, texts, self.encoder_sequence_length)
+        """The tokens of sources, strings `(batch,)`, each with the end token, as a ragged tensor."""
+        return _with_end(self.tokenizer, texts, self.encoder_sequence_length)
+
+    def target_tokens(self, texts, max_length=None):
+        """The tokens of targets, strings `(batch,)`, each with the end token, as a ragged tensor.
+
+        Args:
+            texts: strings, `(batch,)`.
+            max_length: int, maximum number of tokens; `decoder_sequence_length` by default.
+        """
+        return _with_end(self.target_tokenizer, texts, max_length or self.decoder_sequence_length)
 
     def source_inputs(self, texts):
-        """What the encoder reads of strings `(batch,)`: `"encoder_token_ids"` and its mask."""
-        import tensorflow as tf
-
-        tokens = self.source_tokens(texts)
-        token_ids = tokens.to_tensor()
-        # A batch of no texts still needs a step for the layers to have a last one.
-        missing = tf.maximum(1 - tf.shape(token_ids)[1], 0)
-        token_ids = tf.pad(token_ids, [[0, 0], [0, missing]])
-        mask = tf.sequence_mask(tokens.row_lengths(), tf.shape(token_ids)[1])
-        return {"encoder_token_ids": token_ids, "encoder_padding_mask": mask}
+        """The inputs of the encoder for strings `(batch,)`: `"encoder_token_ids"` and their mask."""
+        return padded(self.source_tokens(texts), prefix="encoder_")
 
     def encode(self, sources, targets):
-        """The tokens of two lists of str: two lists of int32 arrays `(tokens,)` that end in the end token."""
-
-        def arrays(tokenizer, texts, most):
-            found = []
-            for start in range(0, len(texts), 1024):
-                tokens = self._tokens(tokenizer, list(texts[start : start + 1024]), most)
-                found += np.split(tokens.values.numpy(), tokens.row_splits.numpy()[1:-1])
-            return found
-
-        return (
-            arrays(self.tokenizer, sources, self.encoder_sequence_length),
-            arrays(self.target_tokenizer, targets, self.decoder_sequence_length),
-        )
+        """The tokens of two lists of str: two lists of int32 arrays `(tokens,)`, each with the end token."""
+        return encoded(self.source_tokens, sources), encoded(self.target_tokens, targets)
 
     def generate_preprocess(self, x, sequence_length=None, **lengths):
-        """Sources, and beginnings of targets if there are any, as padded tokens.
+        """Converts sources, and the beginnings of their targets if given, to padded tokens.
 
         Args:
             x: strings, or a dict of `"encoder_text"` and `"decoder_text"`.
-            sequence_length: int. The length that targets are padded to, in tokens.
+            sequence_length: int. Number of tokens to pad targets to.
+
+        Returns:
+            A dict of the inputs of `RecurrentSeq2Seq`, `(batch, time)` and `(batch, sequence_length)`.
         """
         import tensorflow as tf
 
         limit = sequence_length or self.decoder_sequence_length
         source, target = (x["encoder_text"], x.get("decoder_text")) if isinstance(x, dict) else (x, None)
         source = tf.reshape(tf.convert_to_tensor(source), [-1])
-        target = (
-            tf.fill(tf.shape(source), "")
-            if target is None
-            else tf.reshape(tf.convert_to_tensor(target), [-1])
-        )
-        prompt = self._tokens(self.target_tokenizer, target, limit)[:, :-1]
-        prompt = tf.concat([tf.fill([tf.shape(target)[0], 1], self._start), prompt], axis=1)
+        target = tf.fill(tf.shape(source), "") if target is None else tf.convert_to_tensor(target)
+        prompt = self.target_tokens(tf.reshape(target, [-1]), limit)[:, :-1]
+        prompt = tf.concat([tf.fill([tf.shape(source)[0], 1], self._start), prompt], axis=1)
         return self.source_inputs(source) | {
             "decoder_token_ids": prompt.to_tensor(shape=[None, limit]),
             "decoder_padding_mask": tf.sequence_mask(prompt.row_lengths(), limit),
         }
 
     def generate_postprocess(self, x):
-        """Turns generated tokens into a list of str.
+        """Converts generated tokens to a list of str.
 
         Args:
             x: a dict of `"decoder_token_ids"` and `"decoder_padding_mask"`, `(batch, steps)`.
         """
-        import tensorflow as tf
-
-        from textrnn.tokenizers import valid_utf8
-
-        token_ids, mask = (ops.convert_to_numpy(x[f"decoder_{key}"]) for key in ("token_ids", "padding_mask"))
-        texts = self.target_tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask.astype("bool")))
-        return [text.decode("utf-8") for text in valid_utf8(texts).numpy()]
-
-    @classmethod
-    def from_config(cls, config):
-        """The preprocessor that `get_config` described."""
-        import textrnn.tokenizers  # noqa: F401, a process that loads a preset may not have named them yet
-
-        return super().from_config(config)
+        return detokenized(self.target_tokenizer, x["decoder_token_ids"], x["decoder_padding_mask"])
 
     def get_config(self):
-        """The constructor's arguments."""
+        """Returns the arguments of the constructor."""
         config = super().get_config()
         if self.own_target_tokenizer is not None:
             config["target_tokenizer"] = keras.saving.serialize_keras_object(self.own_target_tokenizer)
@@ -182,3 +155,12 @@ class Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
             "encoder_sequence_length": self.encoder_sequence_length,
             "decoder_sequence_length": self.decoder_sequence_length,
         }
+
+
+def _with_end(tokenizer, texts, max_length):
+    """Tokens of strings `(batch,)` with the end token, at most `max_length` per row, as a ragged tensor."""
+    import tensorflow as tf
+
+    tokens = tf.cast(tokenizer.tokenize(texts), tf.int32).with_row_splits_dtype(tf.int64)
+    end = tf.fill([tf.shape(texts)[0], 1], tokenizer.end_token_id)
+    return tf.concat([tokens[:, : max_length - 1], end], axis=1)

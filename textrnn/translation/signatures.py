@@ -1,13 +1,13 @@
-"""What a `Seq2SeqLM` answers."""
+"""The serving functions of a `Seq2SeqLM`."""
 
 import tensorflow as tf
 
-from textrnn.decoding import sampling
-from textrnn.decoding.beam_search import MAX_BEAMS, BeamSearchSampler
+from textrnn.decoding import BeamSearchSampler, complete
+from textrnn.decoding.beam_search import MAX_BEAMS
 from textrnn.tokenizers import valid_utf8
 
 MAX_NEW_TOKENS = 1024
-"""No request is answered with more tokens than this, whatever it asks for: a server must come back."""
+"""Maximum number of tokens of a translation, so that a server always answers."""
 
 
 def translation_signatures(lm):
@@ -18,99 +18,88 @@ def translation_signatures(lm):
     | `serving_default` | `text` | `text` |
     | `translate` | `text, num_beams, length_penalty, max_new_tokens` | see below |
 
-    `serving_default` answers as the model's own sampler does. `translate` searches with a beam: `text` and
-    `scores`, both `[None, beams]`, best first; `tokens`, `[None, beams, steps]`, strings; `attention`,
-    `[None, beams, steps, time]`, what each of them attended to among `source_tokens`, `[None, time]`;
-    `truncated`, `[None]`, whether the text was longer than the model reads; and `unfinished`, `[None,
-    beams]`, whether a translation was as long as allowed and ends there, perhaps within a word. Each row has
-    its own parameters; a negative one stands for the model's own, and for a number of tokens that depends on
-    the text (twice as many, and twenty). A row that asks for fewer beams than another has empty texts with
-    scores of -1e9 behind its own. No row gets more than `MAX_BEAMS` beams and `MAX_NEW_TOKENS` tokens. A
-    blank text gives a blank one.
+    `serving_default` uses the default sampler of the model. `translate` is a beam search with the outputs
+
+    - `text` and `scores`, `[None, beams]`, best first;
+    - `tokens`, `[None, beams, steps]`, strings;
+    - `attention`, `[None, beams, steps, time]`, the attention weights of each token;
+    - `source_tokens`, `[None, time]`, the tokens that these weights belong to;
+    - `truncated`, `[None]`, whether the text is longer than the model reads;
+    - `unfinished`, `[None, beams]`, whether a translation was cut off at its maximum length.
+
+    Parameters are per row, and negative ones stand for the model's own. By default `max_new_tokens` is twice
+    the number of source tokens plus 20. No row gets more than `MAX_BEAMS` beams and `MAX_NEW_TOKENS` tokens.
+    Rows with fewer beams than others are filled with empty texts and scores of -1e9. The translation of a
+    blank text is empty.
 
     Args:
         lm: a `textrnn.Seq2SeqLM` with a preprocessor.
 
     Returns:
-        A dict of name to `(function, input specs)`. Every function returns a dict of named tensors.
+        A dict of name -> `(function, input specs)`. Each function returns a dict of named tensors.
     """
-    preprocessor, sampler = lm.preprocessor, lm.default_sampler
+    preprocessor = lm.preprocessor
     source_names, target_names = (
         tf.constant(tokenizer.get_vocabulary())
         for tokenizer in (preprocessor.tokenizer, preprocessor.target_tokenizer)
     )
     stop = (preprocessor.target_tokenizer.end_token_id,)
-    own_beam = sampler if isinstance(sampler, BeamSearchSampler) else BeamSearchSampler()
+    beam_sampler = BeamSearchSampler.like(lm.default_sampler)
 
-    def read(text, max_new_tokens=None):
+    def read(text, max_new_tokens):
+        """The inputs of the encoder, the maximum length of each row, and the largest of these."""
         inputs = preprocessor.source_inputs(text)
-        ids, mask = inputs["encoder_token_ids"], inputs["encoder_padding_mask"]
-        most = 2 * tf.reduce_sum(tf.cast(mask, tf.int32), axis=1) + 20
-        if max_new_tokens is not None:
-            most = tf.where(max_new_tokens < 0, most, max_new_tokens)
-        most = tf.where(tf.equal(tf.strings.strip(text), ""), 0, tf.minimum(most, MAX_NEW_TOKENS))
-        return ids, mask, most, tf.reduce_max(tf.concat([most, [0]], 0))
+        default = 2 * tf.reduce_sum(tf.cast(inputs["encoder_padding_mask"], tf.int32), axis=1) + 20
+        budget = tf.where(max_new_tokens < 0, default, max_new_tokens)
+        budget = tf.where(tf.equal(tf.strings.strip(text), ""), 0, tf.minimum(budget, MAX_NEW_TOKENS))
+        return inputs, budget, tf.reduce_max(tf.concat([budget, [0]], 0))
 
-    def search(text, num_beams, length_penalty, max_new_tokens, best_only):
-        ids, mask, most, limit = read(text, max_new_tokens)
-        num_beams = tf.clip_by_value(tf.where(num_beams < 0, own_beam.num_beams, num_beams), 1, MAX_BEAMS)
+    def texts(tokens):
+        return valid_utf8(preprocessor.target_tokenizer.detokenize(tokens))
+
+    def serving_default(text):
+        inputs, budget, limit = read(text, tf.fill(tf.shape(text), -1))
+        prompt, mask = (
+            tf.pad(value, [[0, 0], [0, limit]]) for value in lm.start_tokens(tf.shape(text)[0]).values()
+        )
+        token_ids, inside = complete(
+            lm.default_sampler, lm.decoder(inputs), prompt, mask,
+            stop_token_ids=stop, max_new_tokens=budget, model=lm,
+        )  # fmt: skip
+        return {"text": texts(tf.ragged.boolean_mask(token_ids, inside & ~mask))}
+
+    def translate(text, num_beams, length_penalty, max_new_tokens):
+        inputs, budget, limit = read(text, max_new_tokens)
+        ids, mask = inputs["encoder_token_ids"], inputs["encoder_padding_mask"]
+        num_beams = tf.where(num_beams < 0, beam_sampler.num_beams, num_beams)
+        num_beams = tf.clip_by_value(num_beams, 1, MAX_BEAMS)
         found = lm.search(
             ids,
             mask,
             max_beams=tf.reduce_max(tf.concat([num_beams, [1]], 0)),
             num_beams=num_beams,
-            max_new_tokens=most,
+            max_new_tokens=budget,
             limit=limit,
             stop_token_ids=stop,
-            length_penalty=tf.where(length_penalty < 0, own_beam.length_penalty, length_penalty),
-            coverage_penalty=own_beam.coverage_penalty,
-            best_only=best_only,
+            length_penalty=tf.where(length_penalty < 0, beam_sampler.length_penalty, length_penalty),
+            coverage_penalty=beam_sampler.coverage_penalty,
         )
-        return ids, mask, most, found
-
-    def texts(token_ids, lengths):
-        """Strings of token ids `(rows, limit)`."""
-        tokens = tf.RaggedTensor.from_tensor(token_ids, tf.cast(lengths, tf.int64))
-        return valid_utf8(preprocessor.target_tokenizer.detokenize(tokens))
-
-    def serving_default(text):
-        if isinstance(sampler, BeamSearchSampler):
-            own = lambda value, dtype: tf.fill(tf.shape(text), tf.constant(value, dtype))  # noqa: E731
-            *_, found = search(text, own(-1, tf.int32), own(-1, tf.float32), own(-1, tf.int32), True)
-            return {"text": texts(found.token_ids[:, 0], found.lengths[:, 0])}
-        ids, mask, most, limit = read(text)
-        seeds = sampling.row_seeds(ids, mask)
-        full = lambda value, dtype: tf.fill(tf.shape(text), tf.constant(value, dtype))  # noqa: E731
-        new, lengths = lm.sample_tokens(
-            ids,
-            mask,
-            max_new_tokens=most,
-            limit=limit,
-            temperature=full(sampler.temperature, tf.float32),
-            top_k=full(sampler.top_k, tf.int32),
-            top_p=full(sampler.top_p, tf.float32),
-            seed=seeds if sampler.seed is None else full(sampler.seed, tf.int32),
-            stop_token_ids=stop,
-        )
-        return {"text": texts(new, lengths)}
-
-    def translate(text, num_beams, length_penalty, max_new_tokens):
-        ids, mask, most, found = search(text, num_beams, length_penalty, max_new_tokens, False)
         rows, beams, steps = tf.unstack(tf.shape(found.token_ids))
-        made = texts(
-            tf.reshape(found.token_ids, [rows * beams, steps]), tf.reshape(found.lengths, [rows * beams])
+        made = tf.RaggedTensor.from_tensor(
+            tf.reshape(found.token_ids, [rows * beams, steps]),
+            tf.cast(tf.reshape(found.lengths, [rows * beams]), tf.int64),
         )
         inside = tf.sequence_mask(found.lengths, steps)
         exists = found.scores > -1e9
-        all_tokens = preprocessor.tokenizer.tokenize(text).row_lengths()
+        lengths = preprocessor.tokenizer.tokenize(text).row_lengths()
         return {
-            "text": tf.where(exists, tf.reshape(made, [rows, beams]), ""),
-            "scores": tf.maximum(found.scores, -1e9),  # for JSON, which has no infinity
+            "text": tf.where(exists, tf.reshape(texts(made), [rows, beams]), ""),
+            "scores": tf.maximum(found.scores, -1e9),  # JSON has no infinity
             "tokens": tf.where(inside, tf.gather(target_names, found.token_ids), ""),
             "attention": found.attention,
             "source_tokens": tf.where(mask, tf.gather(source_names, ids), ""),
-            "unfinished": exists & (most[:, None] > 0) & (found.lengths >= most[:, None]),
-            "truncated": all_tokens > preprocessor.encoder_sequence_length - 1,
+            "unfinished": exists & (budget[:, None] > 0) & (found.lengths >= budget[:, None]),
+            "truncated": lengths > preprocessor.encoder_sequence_length - 1,
         }
 
     text = tf.TensorSpec([None], tf.string, name="text")

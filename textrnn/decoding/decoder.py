@@ -1,0 +1,51 @@
+"""The parts of a model that decoding calls."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keras import ops
+
+from textrnn.cells.base import Tensor
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How a model reads a prompt and then one token at a time: all that a sampler knows of it.
+
+    Attributes:
+        read: `read(token_ids, padding_mask) -> hidden, attention, states`, of prompts `(batch, time)`.
+            Hidden vectors are `(batch, time, features)`. Attention weights are `(batch, time, memory time)`,
+            or None for a model without attention.
+        step: `step(token_ids, states) -> hidden, attention, states`, of one token per row: `(rows,)`,
+            `(rows, features)` and `(rows, memory time)`. There may be several consecutive rows per prompt.
+        project: hidden vectors -> logits.
+        seeds: integers `(batch,)`, the seeds of rows that are given none.
+        memory_mask: booleans `(batch, memory time)`, or None.
+    """
+
+    read: Callable
+    step: Callable
+    project: Callable
+    seeds: Tensor
+    memory_mask: Tensor | None = None
+
+    def start(self, token_ids, padding_mask):
+        """Reads prompts.
+
+        Args:
+            token_ids: integers, `(batch, time)`, padded on the right.
+            padding_mask: booleans, `(batch, time)`, at least one True per row.
+
+        Returns:
+            `(logits, attention, states)` after the last token of each prompt: `(batch, vocabulary)`,
+            `(batch, memory time)` or None, and the states.
+        """
+        hidden, attention, states = self.read(token_ids, padding_mask)
+        last = (ops.sum(ops.cast(padding_mask, "int32"), axis=1) - 1)[:, None, None]
+        at_end = lambda x: ops.take_along_axis(x, last, axis=1)[:, 0]  # noqa: E731
+        return self.project(at_end(hidden)), None if attention is None else at_end(attention), states
+
+    def next(self, token_ids, states):
+        """Reads one token per row; returns `(logits, attention, states)`."""
+        hidden, attention, states = self.step(token_ids, states)
+        return self.project(hidden), attention, states

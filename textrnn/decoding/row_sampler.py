@@ -1,0 +1,147 @@
+"""Sampling with a seed per row."""
+
+import keras
+from keras import ops
+from keras_hub.samplers import GreedySampler
+
+from textrnn.decoding.loop import generate
+from textrnn.decoding.samplers import RowwiseSampler
+from textrnn.decoding.sampling import distribution, draw, row_seeds, row_uniforms, sample
+from textrnn.errors import InputError
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
+class RowSampler(RowwiseSampler):
+    """Samples each row from its own stream of random numbers.
+
+    The text of a row depends on its prompt, its seed and these settings, never on the rest of the batch.
+    This is the default sampler of `textrnn.CausalLM`, in Python and in exported models.
+
+    Args:
+        temperature: float, 0 or more. Logits are divided by it; 0 takes the most likely token.
+        top_k: int. Sample among the `top_k` most likely tokens; 0 for all.
+        top_p: float in (0, 1]. Sample among the most likely tokens whose probabilities sum to `top_p`; 1
+            for all.
+        seed: int, or None to derive the seed of a row from its prompt.
+
+    Raises:
+        InputError: for a value out of range.
+
+    Example:
+
+    >>> textrnn.RowSampler(temperature=0.8, top_k=40).get_config()
+    {'temperature': 0.8, 'top_k': 40, 'top_p': 1.0, 'seed': None}
+    """
+
+    def __init__(self, temperature=1.0, top_k=0, top_p=1.0, seed=None):
+        super().__init__(temperature=temperature)
+        if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
+            raise InputError(
+                "Expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1. "
+                f"Received: temperature={temperature}, top_k={top_k}, top_p={top_p}"
+            )
+        self.top_k = top_k
+        self.top_p = top_p
+        self.seed = seed
+
+    def decode(
+        self, decoder, token_ids, padding_mask, *, max_new_tokens, limit, stop_token_ids=(),
+        temperature=None, top_k=None, top_p=None, seed=None,
+    ):  # fmt: skip
+        """Continues prompts; see `RowwiseSampler.decode`.
+
+        Args:
+            decoder, token_ids, padding_mask, max_new_tokens, limit, stop_token_ids: as there.
+            temperature, top_k, top_p, seed: settings of each row, `(batch,)`, instead of the sampler's own.
+                The sampler's own are used for None, and for rows with a negative value.
+        """
+        batch_size = ops.shape(token_ids)[0]
+        seeds = self._of_rows(decoder.seeds if self.seed is None else self.seed, seed, "int32", batch_size)
+        settings = self._settings(batch_size, temperature, top_k, top_p)
+
+        def choose(logits, index):
+            return sample(logits, row_uniforms(seeds, index), *settings)
+
+        logits, _, states = decoder.start(token_ids, padding_mask)
+        return generate(
+            decoder.next, choose, logits, states,
+            max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
+        )  # fmt: skip
+
+    def _settings(self, batch_size, temperature=None, top_k=None, top_p=None):
+        return (
+            self._of_rows(self.temperature, temperature, "float32", batch_size),
+            self._of_rows(self.top_k, top_k, "int32", batch_size),
+            self._of_rows(self.top_p, top_p, "float32", batch_size),
+        )
+
+    def _of_rows(self, own, given, dtype, batch_size):
+        own = ops.broadcast_to(ops.cast(own, dtype), (batch_size,))
+        return own if given is None else ops.where(given < 0, own, ops.cast(given, dtype))
+
+    # === KerasHub's interface ===
+
+    def __call__(
+        self, next, prompt, cache=None, index=0, mask=None, stop_token_ids=None, hidden_states=None,
+        model=None,
+    ):  # fmt: skip
+        """Completes prompts by KerasHub's interface; see `keras_hub.samplers.Sampler`.
+
+        Args:
+            next: `next(prompt, cache, index) -> logits, hidden states, cache`.
+            prompt: integers, `(batch, max_length)`.
+            cache: a nested structure of tensors `(batch, ...)`, or None.
+            index: int scalar, the first position to write.
+            mask: booleans, `(batch, max_length)`, True for tokens of the prompts; None for those before
+                `index`. The seed of a row is derived from these.
+            stop_token_ids: tokens that end a text, or None.
+            hidden_states: not used.
+            model: the model that `next` calls.
+
+        Returns:
+            Integers, `(batch, max_length)`. As with KerasHub's samplers, what follows a stop token is noise.
+        """
+        batch_size, max_length = ops.shape(prompt)
+        if mask is None:
+            mask = ops.broadcast_to(ops.arange(max_length) < index, (batch_size, max_length))
+        lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
+        seeds = self._of_rows(row_seeds(prompt, mask) if self.seed is None else self.seed, None, "int32",
+                              batch_size)  # fmt: skip
+        settings = self._settings(batch_size)
+
+        def next_choice(prompt, cache, index):
+            logits, hidden, cache = next(prompt, cache, index)
+            chosen = sample(logits, row_uniforms(seeds, index - lengths), *settings)
+            return ops.one_hot(chosen, logits.shape[-1], dtype="float32"), hidden, cache
+
+        # The greedy sampler brings the loop; it takes the token that `next_choice` marks.
+        return GreedySampler()(next_choice, prompt, cache, index, mask, stop_token_ids, hidden_states, model)
+
+    def compute_probabilities(self, logits):
+        """The probabilities that this sampler draws from, float32 `(batch, vocabulary)`."""
+        logits = ops.cast(logits, "float32")
+        if self.temperature == 0:
+            return ops.one_hot(ops.argmax(logits, axis=-1), logits.shape[-1], dtype="float32")
+        return distribution(logits, *self._settings(ops.shape(logits)[0]))
+
+    def get_next_token(self, probabilities, index=0):
+        """Draws one token per row.
+
+        Args:
+            probabilities: float32, `(batch, vocabulary)`, as `compute_probabilities` returns them.
+            index: int scalar or `(batch,)`, the number of the draw.
+
+        Returns:
+            int32, `(batch,)`. Rows share the sampler's `seed`, or 0 if it is None.
+        """
+        seeds = self._of_rows(self.seed or 0, None, "int32", ops.shape(probabilities)[0])
+        return draw(probabilities, row_uniforms(seeds, index))
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+            "top_p": self.top_p,
+            "seed": self.seed,
+        }

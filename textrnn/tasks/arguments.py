@@ -1,0 +1,65 @@
+"""Arguments of constructors: unknown ones are refused, known ones are saved."""
+
+import difflib
+import inspect
+from typing import Any
+
+from textrnn.errors import InputError
+
+_KERAS = {"inputs", "outputs", "config_file", "_allow_python_workflow"}
+"""Arguments that Keras and KerasHub pass to each other and that no signature shows."""
+
+
+class KnownArguments:
+    """Mixin of Keras objects that refuse unknown keyword arguments. Keras models ignore them.
+
+    It stands before the Keras class among the bases.
+
+    Raises:
+        InputError: for an argument that no constructor of the class and its bases has. It is a `ValueError`,
+            as for the unknown arguments of Keras layers.
+
+    Example:
+
+    >>> textrnn.RecurrentBackbone(9, recurent_dropout=0.5)
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: RecurrentBackbone has no argument 'recurent_dropout': did you mean
+    'recurrent_dropout'?
+    """
+
+    def __init__(self, *args, **kwargs):
+        bases = type(self).__mro__
+        known = {name for base in bases for name in arguments(base)} | _KERAS
+        for name in kwargs:
+            if name not in known:
+                own = [base for base in bases if base.__module__.split(".")[0] not in ("keras", "builtins")]
+                own_names = [name for base in own for name in arguments(base)] + [
+                    "name",
+                    "trainable",
+                    "dtype",
+                ]
+                raise _unknown(type(self).__name__, name, list(dict.fromkeys(own_names)))
+        super().__init__(*args, **kwargs)
+
+
+def arguments(cls) -> list[str]:
+    """The names of the arguments of a constructor, without `*args` and `**kwargs`."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def stored_arguments(cls, instance) -> dict[str, Any]:
+    """The arguments of a constructor and their values, for `get_config`.
+
+    Args:
+        cls: a class whose constructor stores each argument under its name, apart from `dtype`.
+        instance: an instance of that class or of a subclass.
+    """
+    return {name: getattr(instance, name) for name in arguments(cls) if name != "dtype"}
+
+
+def _unknown(owner, name, known):
+    near = difflib.get_close_matches(name, known, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"its arguments are {', '.join(known)}"
+    return InputError(f"{owner} has no argument {name!r}: {advice}")
