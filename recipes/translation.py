@@ -100,7 +100,7 @@ def main(options: Options):
     from textrnn.presets import load_preset, save_preset
     from textrnn.reporting.report import save_report
     from textrnn.training.losses import TokenCrossentropy
-    from textrnn.translation import evaluation, report
+    from textrnn.translation import evaluation, report, translations
     from textrnn.translation.encoding import encode_pairs
 
     options.check()
@@ -152,8 +152,8 @@ def main(options: Options):
 
     # === Evaluation and report ===
     texts, references = [pair.source for pair in pairs.test], [pair.target for pair in pairs.test]
-    greedy = evaluation.translate(lm, texts, num_beams=1)
-    found = evaluation.translate(lm, texts, num_beams=options.num_beams)
+    greedy = translations.translate(lm, texts, num_beams=1)
+    found = translations.translate(lm, texts, num_beams=options.num_beams)
     greedy_score, score = (evaluation.translation(each.best, references) for each in (greedy, found))
     print(f"greedy:     {greedy_score}\n{options.num_beams:>2} beams:   {score}")
     for warning in report.translation_warnings(found):

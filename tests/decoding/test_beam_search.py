@@ -1,5 +1,6 @@
-"""Beam search, against greedy search, all texts there are, and a search written with lists."""
+"""Beam search, against greedy search, exhaustive search, and a search written with lists."""
 
+import functools
 import itertools
 
 import keras
@@ -17,7 +18,7 @@ TIME = 3
 
 
 def toy(vocabulary, seed, rows=1, sharpness=2.0):
-    """A model whose state is the last two tokens: tables of logits and of attention, `(rows, v, v, ...)`."""
+    """A model whose state is its last two tokens: tables of logits and attention, `(rows, v, v, ...)`."""
     random = np.random.default_rng(seed)
     logits = random.normal(size=(rows, vocabulary, vocabulary, vocabulary)).astype("float32") * sharpness
     logits[..., 0] = -np.inf  # padding
@@ -25,38 +26,69 @@ def toy(vocabulary, seed, rows=1, sharpness=2.0):
     return logits, attention
 
 
-def search(tables, num_beams, limit=5, max_beams=None, **options):
+def compiled(*static):
+    """Compiles a function once for all examples of a test; `static` arguments are Python values."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(autograph=False)
+    import jax
+
+    return functools.partial(jax.jit, static_argnames=static)
+
+
+def as_step(tables):
+    """The model of `toy`: its first logits, attention and states, and its `step`."""
     logits, attention = (ops.convert_to_tensor(table) for table in tables)
     rows, vocabulary = logits.shape[:2]
 
-    def look_up(table, row, state):
-        flat = ops.reshape(table, (rows * vocabulary * vocabulary, *table.shape[3:]))
-        return ops.take(flat, (row * vocabulary + state[0]) * vocabulary + state[1], axis=0)
+    def look_up(row, before, last):
+        place = (row * vocabulary + before) * vocabulary + last
+        flat = [ops.reshape(table, (-1, table.shape[-1])) for table in (logits, attention)]
+        return [ops.take(table, place, axis=0) for table in flat]
 
     def step(token_ids, states):
         row, _, last = states
-        state = (last, token_ids)
-        return look_up(logits, row, state), look_up(attention, row, state), [row, *state]
+        return *look_up(row, last, token_ids), [row, last, token_ids]
 
-    row = ops.arange(rows, dtype="int32")
-    zero = ops.zeros((rows,), "int32")
-    found = beam_search(
-        step,
-        look_up(logits, row, (zero, zero)),
-        look_up(attention, row, (zero, zero)),
-        [row, zero, zero],
-        max_beams=max_beams or int(np.max(num_beams)),
-        num_beams=np.broadcast_to(np.asarray(num_beams, "int32"), rows),
-        max_new_tokens=options.pop("max_new_tokens", np.full(rows, limit, "int32")),
-        limit=limit,
-        stop_token_ids=(END,),
-        **options,
-    )
+    row, zero = ops.arange(rows, dtype="int32"), ops.zeros((rows,), "int32")
+    return *look_up(row, zero, zero), [row, zero, zero], step
+
+
+@compiled("max_beams", "limit", "best_only")
+def compiled_search(logits, attention, memory_mask, max_beams, limit, best_only, options):
+    first, attended, states, step = as_step((logits, attention))
+    return tuple(
+        beam_search(
+            step, first, attended, states, max_beams=max_beams, limit=limit, best_only=best_only,
+            memory_mask=memory_mask, stop_token_ids=(END,), **options,
+        )
+    )  # fmt: skip
+
+
+def search(tables, num_beams, limit=5, max_beams=None, best_only=False, memory_mask=None, **options):
+    rows = len(tables[0])
+    defaults = {
+        "num_beams": num_beams,
+        "max_new_tokens": limit,
+        "length_penalty": 1.0,
+        "coverage_penalty": 0.0,
+    }
+    options = {
+        name: ops.convert_to_tensor(
+            np.broadcast_to(np.asarray(value, "float32" if "penalty" in name else "int32"), rows)
+        )
+        for name, value in (defaults | options).items()
+    }
+    memory_mask = np.ones((rows, TIME), bool) if memory_mask is None else memory_mask
+    logits, attention, memory_mask = (ops.convert_to_tensor(x) for x in (*tables, memory_mask))
+    max_beams = max_beams or int(np.max(num_beams))
+    found = compiled_search(logits, attention, memory_mask, max_beams, limit, best_only, options)
     return [ops.convert_to_numpy(x) for x in found]
 
 
 def probability(tables, tokens, row=0):
-    """The log-probability of tokens, and what each of them attended to."""
+    """The log-probability of tokens, and the attention weights of each."""
     logits, attention = tables
     total, attended, state = 0.0, [], (0, 0)
     for token in tokens:
@@ -72,7 +104,7 @@ def norm(length, penalty):
 
 
 def all_texts(tables, limit, penalty):
-    """Every text up to the limit with its score, best first."""
+    """All texts up to the limit with their scores, best first."""
     vocabulary = tables[0].shape[1]
     inner = [token for token in range(2, vocabulary)]
     texts = []
@@ -84,20 +116,20 @@ def all_texts(tables, limit, penalty):
 
 
 def by_lists(tables, num_beams, limit, penalty, row=0):
-    """The same search as it would be written for one text, with Python's lists."""
+    """The same search for one row, written with Python lists."""
     beam = [(0.0, (), False)]
     for _ in range(limit):
-        followers = []
+        candidates = []
         for log_p, tokens, finished in beam:
             if finished:
-                followers.append((log_p / norm(len(tokens), penalty), log_p, tokens, True))
+                candidates.append((log_p / norm(len(tokens), penalty), log_p, tokens, True))
                 continue
             for token in range(1, tables[0].shape[1]):
                 new = (*tokens, token)
                 p = probability(tables, new, row)[0]
-                followers.append((p / norm(len(new), penalty), p, new, token == END or len(new) == limit))
-        followers.sort(key=lambda f: -f[0])
-        beam = [f[1:] for f in followers[:num_beams]]
+                candidates.append((p / norm(len(new), penalty), p, new, token == END or len(new) == limit))
+        candidates.sort(key=lambda f: -f[0])
+        beam = [f[1:] for f in candidates[:num_beams]]
     scored = [(p / norm(len(tokens), penalty), tokens) for p, tokens, _ in beam]
     return sorted(((score, tuple(t for t in tokens if t != END)) for score, tokens in scored), reverse=True)
 
@@ -117,7 +149,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_a_beam_as_wide_as_there_are_texts_finds_the_best_of_all(penalty):
+def test_a_beam_as_wide_as_the_number_of_texts_is_exhaustive_search(penalty):
     tables = toy(4, seed=1)
     found = search(tables, num_beams=31, limit=4, length_penalty=penalty)
     assert_same(texts_of(found)[:10], all_texts(tables, 4, penalty)[:10])
@@ -125,36 +157,31 @@ def test_a_beam_as_wide_as_there_are_texts_finds_the_best_of_all(penalty):
 
 @given(seed=st.integers(0, 10**6), num_beams=st.integers(1, 4), penalty=st.sampled_from([0.0, 0.6, 2.0]))
 @settings(max_examples=8, deadline=None)
-def test_it_is_the_search_that_lists_would_make(seed, num_beams, penalty):
+def test_it_is_the_search_written_with_lists(seed, num_beams, penalty):
     tables = toy(5, seed)
-    found = search(tables, num_beams, limit=6, length_penalty=penalty)
+    found = search(tables, num_beams, limit=6, max_beams=4, length_penalty=penalty)
     assert_same(texts_of(found), by_lists(tables, num_beams, 6, penalty))
 
 
-@given(seed=st.integers(0, 10**6), penalty=st.sampled_from([0.0, 1.0]))
-@settings(max_examples=5, deadline=None)
-def test_one_beam_is_greedy(seed, penalty):
-    tables = toy(6, seed, rows=3)
-    logits = ops.convert_to_tensor(tables[0].reshape(-1, 6))
-    row = ops.arange(3, dtype="int32")
-
-    def look_up(row, before, last):
-        return ops.take(logits, (row * 6 + before) * 6 + last, axis=0)
-
-    def step(token_ids, states):
-        row, _, last = states
-        return look_up(row, last, token_ids), [row, last, token_ids]
-
-    zero = ops.zeros((3,), "int32")
-    token_ids, lengths = loop.generate(
+@compiled()
+def greedy_search(logits, attention):
+    first, _, states, step = as_step((logits, attention))
+    return loop.generate(
         step,
         lambda logits, index: ops.argmax(logits, axis=-1),
-        look_up(row, zero, zero),
-        [row, zero, zero],
+        first,
+        states,
         max_new_tokens=ops.full((3,), 7, "int32"),
         limit=7,
         stop_token_ids=(END,),
     )
+
+
+@given(seed=st.integers(0, 10**6), penalty=st.sampled_from([0.0, 1.0]))
+@settings(max_examples=5, deadline=None)
+def test_one_beam_is_greedy_search(seed, penalty):
+    tables = toy(6, seed, rows=3)
+    token_ids, lengths = greedy_search(*(ops.convert_to_tensor(table) for table in tables))
     found = search(tables, 1, limit=7, length_penalty=penalty)
     np.testing.assert_array_equal(found[0][:, 0], ops.convert_to_numpy(token_ids))
     np.testing.assert_array_equal(found[1][:, 0], ops.convert_to_numpy(lengths))
@@ -162,7 +189,7 @@ def test_one_beam_is_greedy(seed, penalty):
 
 @given(seed=st.integers(0, 10**6), penalty=st.sampled_from([0.0, 0.6, 2.0]))
 @settings(max_examples=8, deadline=None)
-def test_leaving_early_changes_nothing_about_the_best(seed, penalty):
+def test_stopping_early_does_not_change_the_best_text(seed, penalty):
     tables = toy(5, seed, rows=2)
     whole = search(tables, 3, limit=8, length_penalty=penalty)
     early = search(tables, 3, limit=8, length_penalty=penalty, best_only=True)
@@ -170,23 +197,23 @@ def test_leaving_early_changes_nothing_about_the_best(seed, penalty):
         assert_same(texts_of(early, row)[:1], texts_of(whole, row)[:1])
 
 
-def test_leaving_early_saves_turns():
+def test_stopping_early_saves_steps():
     tables = toy(5, seed=3)
-    tables[0][..., END] += 9  # every text wants to end at once
-    turns = []
+    tables[0][..., END] += 9  # every text ends at once
+    steps = []
     logits = tables[0].reshape(-1, 5)
 
     def step(token_ids, states):
-        turns.append(1)
+        steps.append(1)
         return ops.take(logits, token_ids, axis=0), ops.zeros((3, TIME)), states
 
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the loop of this backend is traced once")
     options = {"max_beams": 3, "num_beams": 3, "max_new_tokens": [50], "limit": 50, "stop_token_ids": (END,)}
     beam_search(step, logits[:1], ops.zeros((1, TIME)), [ops.zeros((1, 1))], best_only=True, **options)
-    early = len(turns)
+    early = len(steps)
     beam_search(step, logits[:1], ops.zeros((1, TIME)), [ops.zeros((1, 1))], **options)
-    assert early < len(turns) - early
+    assert early < len(steps) - early
 
 
 def test_a_row_is_the_same_alone_and_in_a_batch_with_other_beams_and_limits():
@@ -196,18 +223,18 @@ def test_a_row_is_the_same_alone_and_in_a_batch_with_other_beams_and_limits():
     together = search(tables, beams, limit=6, max_new_tokens=limits, length_penalty=penalties, max_beams=5)
     for row in range(3):
         alone = search(
-            [table[row : row + 1] for table in tables], beams[row], int(limits[row]),
-            length_penalty=float(penalties[row]),
+            [table[row : row + 1] for table in tables], beams[row], limit=6, max_beams=4,
+            max_new_tokens=limits[row], length_penalty=penalties[row],
         )  # fmt: skip
         assert_same(texts_of(together, row), texts_of(alone))
         assert len(texts_of(together, row)) == beams[row]
 
 
-def test_coverage_orders_the_hypotheses_by_what_they_attended_to():
+def test_coverage_sorts_hypotheses_by_their_attention():
     tables = toy(5, seed=8)
     mask = np.array([[True, True, False]])
     token_ids, lengths, scores, attention = search(
-        tables, 4, limit=5, length_penalty=0.6, coverage_penalty=0.7, memory_mask=ops.convert_to_tensor(mask)
+        tables, 4, limit=5, length_penalty=0.6, coverage_penalty=0.7, memory_mask=mask
     )
     assert (np.diff(scores[0]) <= 0).all()
     for tokens, length, score, seen in zip(token_ids[0], lengths[0], scores[0], attention[0], strict=True):
@@ -223,32 +250,18 @@ def test_coverage_orders_the_hypotheses_by_what_they_attended_to():
 
 @pytest.mark.parametrize("num_beams", [1, 3])
 @pytest.mark.parametrize("loop", [[2], [2, 3, 4]])
-def test_a_text_that_repeats_itself_is_stopped(num_beams, loop):
+def test_a_loop_is_stopped_and_its_repetitions_removed(num_beams, loop):
     following = np.full((6, 6), -30.0, "float32")
     for last, token in zip(loop, [*loop[1:], loop[0]], strict=True):
         following[last, token] = 0.0
     following[0, loop[0]] = 0.0  # the first token
-    logits = ops.convert_to_tensor(following)
-
-    def step(token_ids, states):
-        return ops.take(logits, token_ids, axis=0), ops.ones((num_beams, TIME)), states
-
-    found = beam_search(
-        step,
-        logits[:1],
-        ops.ones((1, TIME)),
-        [ops.zeros((1, 1))],
-        max_beams=num_beams,
-        num_beams=num_beams,
-        max_new_tokens=100,
-        limit=100,
-        stop_token_ids=(END,),
-    )
-    length = int(found.lengths[0, 0])
-    assert ops.convert_to_numpy(found.token_ids)[0, 0, :length].tolist() == loop
+    logits = np.broadcast_to(following, (1, 6, 6, 6))
+    attention = np.ones((1, 6, 6, TIME), "float32")
+    token_ids, lengths, *_ = search((logits, attention), num_beams, limit=100, max_beams=3)
+    assert token_ids[0, 0, : lengths[0, 0]].tolist() == loop
 
 
-def test_no_new_tokens_means_an_empty_text():
-    token_ids, lengths, *_ = search(toy(5, seed=0), 2, max_new_tokens=np.zeros(1, "int32"))
+def test_without_new_tokens_a_text_is_empty():
+    token_ids, lengths, *_ = search(toy(5, seed=0), 2, limit=6, max_beams=4, max_new_tokens=0)
     assert lengths[0, 0] == 0
     assert not token_ids.any()

@@ -47,7 +47,9 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name(make, unknown, nea
 
 
 def test_without_a_near_name_all_arguments_are_listed():
-    with pytest.raises(InputError, match="TextClassifier has no argument 'num_classes': .* backbone, labels"):
+    with pytest.raises(
+        InputError, match=r"TextClassifier has no argument 'num_classes': .* backbone, labels"
+    ):
         textrnn.TextClassifier(textrnn.RecurrentEncoder(9), ["a", "b"], num_classes=2)
 
 

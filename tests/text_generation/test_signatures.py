@@ -5,7 +5,9 @@ import tensorflow as tf
 from builders.exporting import export_unchecked
 from builders.language_models import make_lm
 
+import textrnn
 from textrnn.serving.saved_model import load_signatures
+from textrnn.tasks.registry import python_functions
 from textrnn.text_generation.signatures import MAX_NEW_TOKENS, text_completer, text_signatures
 
 PROMPTS = ["the cat", "", "the dog ate the cat's hat, and"]
@@ -45,6 +47,17 @@ def test_serving_default_takes_text_alone_and_is_deterministic(served):
     answers = strings(serve(text=tf.constant(PROMPTS))["text"])
     assert answers == strings(serve(text=tf.constant(PROMPTS))["text"])
     assert all(answer.startswith(prompt) for answer, prompt in zip(answers, PROMPTS, strict=True))
+
+
+@pytest.mark.parametrize("sampler", [textrnn.BeamSearchSampler(3), "greedy"])
+def test_serving_default_uses_the_sampler_of_the_model(lm, sampler):
+    other = textrnn.CausalLM(lm.backbone, lm.preprocessor, sampler)
+    answer = python_functions(other, max_new_tokens=6)["serving_default"]
+    for prompt in PROMPTS[:2]:
+        length = 7 + len(lm.preprocessor.tokenizer.tokenize(prompt))
+        made = strings(answer(text=tf.constant([prompt]))["text"])
+        assert made == other.generate([prompt], max_length=length)
+    assert answer(text=tf.constant([], tf.string))["text"].shape == (0,)
 
 
 def test_an_answer_does_not_depend_on_the_other_rows(served):

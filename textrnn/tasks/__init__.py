@@ -1,1 +1,1 @@
-"""What all tasks share: their registry and base classes."""
+"""The common parts of all tasks: registry, base classes, arguments, embedding, preprocessing."""

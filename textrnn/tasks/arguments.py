@@ -29,17 +29,10 @@ class KnownArguments:
     """
 
     def __init__(self, *args, **kwargs):
-        bases = type(self).__mro__
-        known = {name for base in bases for name in arguments(base)} | _KERAS
+        known = {name for base in type(self).__mro__ for name in arguments(base)} | _KERAS
         for name in kwargs:
             if name not in known:
-                own = [base for base in bases if base.__module__.split(".")[0] not in ("keras", "builtins")]
-                own_names = [name for base in own for name in arguments(base)] + [
-                    "name",
-                    "trainable",
-                    "dtype",
-                ]
-                raise _unknown(type(self).__name__, name, list(dict.fromkeys(own_names)))
+                raise _unknown(type(self), name)
         super().__init__(*args, **kwargs)
 
 
@@ -59,7 +52,10 @@ def stored_arguments(cls, instance) -> dict[str, Any]:
     return {name: getattr(instance, name) for name in arguments(cls) if name != "dtype"}
 
 
-def _unknown(owner, name, known):
-    near = difflib.get_close_matches(name, known, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else f"its arguments are {', '.join(known)}"
-    return InputError(f"{owner} has no argument {name!r}: {advice}")
+def _unknown(cls, name):
+    bases = [base for base in cls.__mro__ if base.__module__.split(".")[0] not in ("keras", "builtins")]
+    names = [argument for base in bases for argument in arguments(base)]
+    names = list(dict.fromkeys([*names, "name", "trainable", "dtype"]))
+    near = difflib.get_close_matches(name, names, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"its arguments are {', '.join(names)}"
+    return InputError(f"{cls.__name__} has no argument {name!r}: {advice}")

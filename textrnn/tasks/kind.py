@@ -1,4 +1,4 @@
-"""What the rest of the package must know of a task, without importing it."""
+"""The description of a task, by which other packages use it without importing it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TaskKind:
-    """A kind of task: where its parts are, each as `"module:attribute"`.
+    """A kind of task, with references to its parts, each `"module:attribute"`.
 
     Attributes:
-        name: The name of the task's recipe and folder.
-        task: The KerasHub task.
-        signatures: The function that makes a task's serving functions: name -> `(function, input specs)`.
-        commands: The subcommands of `textrnn` that the task brings.
-        methods: TF Serving's method names of signatures that belong to one of its APIs.
+        name: the name of its recipe.
+        task: the KerasHub task.
+        signatures: the function that makes the serving functions: name -> `(function, input specs)`.
+        commands: subcommands of `textrnn`.
+        methods: TF Serving method names, by signature, of signatures for its classify API and the like.
 
     Example:
 
@@ -36,7 +36,7 @@ class TaskKind:
         return f"textrnn>{self.task.partition(':')[2]}"
 
     def describes(self, task) -> bool:
-        """Whether an object is a task of this kind; imports nothing."""
+        """Whether an object is a task of this kind, without importing it."""
         names = (f"{base.__module__}:{base.__qualname__}" for base in type(task).__mro__)
         return self.task in names
 
@@ -54,7 +54,7 @@ class TaskKind:
 
 
 def load(reference: str) -> Any:
-    """Imports what `"module:attribute"` names.
+    """Imports the object that `"module:attribute"` refers to.
 
     Example:
 

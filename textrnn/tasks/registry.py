@@ -1,4 +1,4 @@
-"""Which tasks there are. To add one is to add its folder, a recipe and a line here."""
+"""The registry of tasks. A new task is a folder, a recipe and a line here."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -12,11 +12,11 @@ TASKS = (
     "textrnn.classification",
     "textrnn.translation",
 )
-"""Packages with a `TASK`, the description of their kind of task."""
+"""Packages that define a task, each with a `TASK`: `TaskKind`."""
 
 
 def task_kinds() -> list[TaskKind]:
-    """The kinds of tasks there are.
+    """All registered kinds of tasks.
 
     Example:
 
@@ -31,13 +31,13 @@ def kind_of(task) -> TaskKind:
     """The kind of a task.
 
     Raises:
-        InputError: for anything else.
+        InputError: for an object that is no registered task.
     """
     for kind in task_kinds():
         if kind.describes(task):
             return kind
     expected = ", ".join(kind.task.partition(":")[2] for kind in task_kinds())
-    raise InputError(f"a {type(task).__name__} has no signatures: expected one of {expected}")
+    raise InputError(f"{type(task).__name__} is not a task of textrnn: expected one of {expected}")
 
 
 def signatures_of(task, **options) -> dict[str, tuple[Callable, list]]:
@@ -45,19 +45,20 @@ def signatures_of(task, **options) -> dict[str, tuple[Callable, list]]:
 
     Args:
         task: a task with a preprocessor.
-        **options: of the function that makes its signatures.
+        **options: passed to the function that makes the signatures.
 
     Raises:
-        InputError: for a task of no known kind.
+        InputError: for an object that is no registered task.
     """
     return kind_of(task).load_signatures()(task, **options)
 
 
 def python_functions(task, **options) -> dict[str, Callable[..., dict[str, Any]]]:
-    """A task's signatures as functions that are called by keyword, like those of a SavedModel.
+    """The signatures of a task as functions of keyword arguments, like those of a SavedModel.
 
     Args:
-        task, **options: as for `signatures_of`.
+        task: a task with a preprocessor.
+        **options: passed to the function that makes the signatures.
     """
     import tensorflow as tf
 

@@ -19,8 +19,8 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
 
     It has the interface of every KerasHub `CausalLM`: `fit` on raw strings, `generate` with any sampler,
     `save_to_preset` and `from_preset`. It also trains on a continuous stream by truncated backpropagation
-    through time. Pass `fit` the windows of `textrnn.data.windows`, and each window starts from the states at the
-    end of the previous one.
+    through time. Pass `fit` the windows of `textrnn.data.windows`, and each window starts from the states at
+    the end of the previous one.
 
     Generation reads the prompt once, and then runs one step of the cells per token.
 

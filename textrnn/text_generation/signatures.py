@@ -123,8 +123,8 @@ def text_completer(lm):
         lm: a `textrnn.CausalLM` with a preprocessor.
 
     Returns:
-        `complete_one(prompt, max_new_tokens, temperature, top_k, top_p, seed) -> str`, which returns the prompt
-        followed by its continuation. All arguments but the prompt default to the model's own settings.
+        A function of `(prompt, max_new_tokens, temperature, top_k, top_p, seed)` that returns the prompt
+        followed by its continuation, a str. All arguments but the prompt default to the model's own settings.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""A recurrent decoder that attends to what an encoder made of a sequence."""
+"""A recurrent decoder with attention."""
 
 import itertools
 
@@ -15,41 +15,40 @@ from textrnn.layers.stack import RecurrentStack
 
 @keras.saving.register_keras_serializable("textrnn")
 class AttentionDecoder(keras.layers.Layer):
-    """Recurrent layers, attention after the highest, and what both say together.
+    """A stack of recurrent layers followed by attention (Luong et al. 2015, arXiv 1508.04025).
 
-    The outputs h of the highest layer are the queries of the attention; h̃ = tanh(W [h; context]) is what
-    comes out (Luong et al. 2015, arXiv 1508.04025). So under teacher forcing the layers run over the whole
-    sequence at once. With `input_feeding` the last h̃ is read with the next input, and everything goes step by
-    step.
+    The outputs h of the last layer are the queries. The output is h̃ = tanh(W [h; context]). Attention does
+    not feed back into the layers, so with teacher forcing they run over the whole sequence at once. With
+    `input_feeding` each step also reads the previous h̃, and everything runs step by step.
 
     Args:
-        cells: a list of cells, the lowest first.
-        output_dim: the width of h̃.
-        attention: one of `textrnn.layers.attention.SCORES`. Dot products of vectors of different widths are
-            taken with the memory mapped to the width of the queries.
-        input_feeding: whether a step reads the h̃ of the last one too.
-        dropout: the fraction of features to drop between layers in training, the same at all steps.
-        recurrent_dropout, weight_drop, zoneout: as for `RecurrentStack`; not with `input_feeding`.
-        **kwargs: of `keras.layers.Layer`.
+        cells: a list of cells, from the first layer to the last.
+        output_dim: int. Width of h̃.
+        attention: one of `textrnn.layers.attention.SCORES`. For dot products of different widths, the memory
+            is projected to the width of the queries.
+        input_feeding: bool. Whether a step also reads the previous h̃.
+        dropout: float. Dropout rate between layers, one mask per sequence.
+        recurrent_dropout, weight_drop, zoneout: see `RecurrentStack`; not with `input_feeding`.
+        **kwargs: see `keras.layers.Layer`.
 
     Call arguments:
         sequences: `(batch, steps, features)`.
         memory: `(batch, time, memory_features)`.
-        encoder_states: the last states of an encoder's layers, a list of lists of `(batch, n)`, from which
-            learnt linear maps make the states to start from: each layer's from those of the encoder's layer
-            at its height. States that do not start at zero keep the values that their cell gives them.
-        initial_states: the states to start from instead, as an earlier call returned them.
-        memory_mask: `(batch, time)`, True where a step of the memory is valid.
-        mask: `(batch, steps)`, True where a step of `sequences` is.
-        training: whether to drop and to zone out.
+        encoder_states: the last states of each encoder layer, a list of lists of `(batch, n)`. Learned linear
+            maps of the states of an encoder layer give the initial states of the decoder layer of the same
+            index. States that a cell does not initialise with zeros keep their initial values.
+        initial_states: initial states, as an earlier call returned them, instead of `encoder_states`.
+        memory_mask: booleans, `(batch, time)`, True for valid steps of the memory.
+        mask: booleans, `(batch, steps)`, True for valid steps of `sequences`.
+        training: bool. Whether to apply dropout and zoneout.
 
     Returns:
-        `(outputs, weights, states)`: `(batch, steps, output_dim)`, the weights of attention
-        `(batch, steps, time)`, and the last states.
+        `(outputs, weights, states)`: `(batch, steps, output_dim)`, attention weights `(batch, steps, time)`,
+        and the last states.
 
     Raises:
-        InputError: for what `RecurrentStack` and `GlobalAttention` refuse, and for `input_feeding` with
-            noise inside the recurrence.
+        InputError: for `input_feeding` with recurrent dropout, weight drop or zoneout, and as
+            `RecurrentStack` and `GlobalAttention` do.
 
     Example:
     >>> import numpy as np, textrnn
@@ -77,7 +76,7 @@ class AttentionDecoder(keras.layers.Layer):
         if input_feeding and any(np.any(rate) for rate in noise.values()):
             raise InputError(
                 f"input_feeding with {', '.join(f'{k}={v}' for k, v in noise.items() if np.any(v))}: "
-                "it goes step by step, without noise inside the recurrence; use dropout"
+                "input feeding has no noise inside the recurrence; use dropout instead"
             )
         self.output_dim = output_dim
         self.input_feeding = input_feeding
@@ -90,7 +89,7 @@ class AttentionDecoder(keras.layers.Layer):
         self.bridge: list[list] = []
 
     def build(self, sequences_shape, memory_shape, encoder_states_shape=None, initial_states_shape=None):
-        """Builds the layers, and the bridge if there is an encoder."""
+        """Creates the weights, and those of the bridge from the encoder if there is one."""
         batch, steps, features = sequences_shape
         self.stack.build((batch, steps, features + self.output_dim * self.input_feeding))
         self.stack.built = True
@@ -111,7 +110,7 @@ class AttentionDecoder(keras.layers.Layer):
         return layer
 
     def _bridge(self, encoder_sizes):
-        """For each layer and each of its states a linear map, or None where the cell's own value stays."""
+        """A linear map per layer and state, or None where the initial value of the cell stays."""
         bridge = []
         for index, states in enumerate(self.stack.get_initial_states(1)):
             features = sum(encoder_sizes[min(index, len(encoder_sizes) - 1)])
@@ -126,11 +125,11 @@ class AttentionDecoder(keras.layers.Layer):
         return bridge
 
     def get_initial_states(self, batch_size, encoder_states=None):
-        """The states to start from.
+        """Returns initial states.
 
         Args:
-            batch_size: how many sequences.
-            encoder_states: as for a call, or None to start from the cells' own.
+            batch_size: int, the number of sequences.
+            encoder_states: as for a call, or None for the initial states of the cells.
         """
         states = self.stack.get_initial_states(batch_size)
         if encoder_states is not None:
@@ -147,7 +146,7 @@ class AttentionDecoder(keras.layers.Layer):
         return states
 
     def read_memory(self, memory):
-        """What attention needs of a memory, computed once: its values and its keys."""
+        """Returns the values and keys of a memory, to be computed once."""
         values = memory if self.memory_projection is None else self.memory_projection(memory)
         return values, self.attention.keys(values)
 
@@ -161,7 +160,7 @@ class AttentionDecoder(keras.layers.Layer):
         mask=None,
         training=False,
     ):
-        """Runs over whole sequences; see the class."""
+        """Runs over whole sequences."""
         if initial_states is None:
             initial_states = self.get_initial_states(ops.shape(sequences)[0], encoder_states)
         values, keys = self.read_memory(memory)
@@ -175,7 +174,7 @@ class AttentionDecoder(keras.layers.Layer):
         return self.combine(ops.concatenate([outputs, context], axis=-1)), weights
 
     def _feed(self, sequences, values, keys, initial_states, memory_mask, mask, training):
-        """Step by step, the last output beside the next input."""
+        """Runs step by step, with input feeding."""
         layers = self.stack.recurrent_layers
         steppers = [layer.stepper() for layer in layers]
         noise = [
@@ -196,7 +195,7 @@ class AttentionDecoder(keras.layers.Layer):
             attended, weights = self._attend(ops.expand_dims(x, 1), values, keys, memory_mask)
             attended, weights = attended[:, 0], weights[:, 0]
             new = keras.tree.flatten([*new_states, [attended]])
-            for valid in inputs[1:]:  # at padding nothing changes
+            for valid in inputs[1:]:  # padding changes no state
                 new = [ops.where(valid, n, old) for n, old in zip(new, carry, strict=True)]
             return new, [attended, weights]
 
@@ -210,17 +209,16 @@ class AttentionDecoder(keras.layers.Layer):
         return outputs, weights, keras.tree.pack_sequence_as(initial_states, last)
 
     def stepper(self, memory, memory_mask=None):
-        """One step of time, as in inference, for a decoding loop.
+        """Returns one step in inference mode, for a decoding loop.
 
         Args:
             memory: `(batch, time, memory_features)`.
-            memory_mask: `(batch, time)`, or None.
+            memory_mask: booleans, `(batch, time)`, or None.
 
         Returns:
-            A function `(inputs, states) -> (output, weights, states)` that has read the weights and the
-            memory already. Inputs are `(rows, features)`, where each row of the memory may have several rows,
-            one after another, as the hypotheses of a beam are; outputs `(rows, output_dim)`, the weights of
-            attention `(rows, time)`.
+            A function `(inputs, states) -> (outputs, weights, states)` that holds the weights and the memory.
+            Inputs are `(rows, features)`, outputs `(rows, output_dim)` and attention weights `(rows, time)`.
+            There may be several consecutive rows per row of the memory, such as the hypotheses of a beam.
         """
         values, keys = self.read_memory(memory)
         batch_size, time, _ = ops.shape(values)
@@ -241,11 +239,11 @@ class AttentionDecoder(keras.layers.Layer):
         return step
 
     def compute_mask(self, *_, **__):
-        """None: masks are the caller's to apply."""
+        """Returns None: the caller applies masks."""
         return None
 
     def get_config(self):
-        """The constructor's arguments."""
+        """Returns the arguments of the constructor."""
         stack = self.stack.get_config()
         return super().get_config() | {
             "output_dim": self.output_dim,
@@ -259,7 +257,7 @@ class AttentionDecoder(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The decoder that `get_config` described."""
+        """Creates a decoder from the result of `get_config`."""
         cells = [
             keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects)
             for cell in config["cells"]

@@ -40,8 +40,8 @@ def translation_warnings(found):
     Returns:
         A list of str, one sentence for each kind of warning.
     """
-    counts = collections.Counter(itertools.chain(*found.remarks))
-    return [f"{count:,} of the test sources: each {remark}" for remark, count in counts.items()]
+    counts = collections.Counter(itertools.chain(*found.warnings))
+    return [f"{count:,} of the test sources: each {warning}" for warning, count in counts.items()]
 
 
 def save_test_report(folder, pairs, found, most=12):
