@@ -1,4 +1,4 @@
-"""A classifier is a KerasHub task: strings in, scores out, presets, and rows that do not depend on others."""
+"""A classifier is a KerasHub task: strings in, scores out, presets, and independent rows."""
 
 import keras
 import numpy as np

@@ -53,7 +53,7 @@ def test_the_loss_counts_tokens_and_not_padding():
 
 
 def test_carried_states_remember_earlier_windows():
-    """A letter is repeated six tokens later, often in the next window: only a carried state can predict it."""
+    """A letter is repeated six tokens later, often in the next window, where only a state predicts it."""
     rng = np.random.default_rng(0)
     blocks = [[letter, *[9] * 5, letter, 8] for letter in rng.integers(2, 6, 400)]
     stream = np.array([1, *np.concatenate(blocks)], "int32")

@@ -1,4 +1,4 @@
-"""A translator is a KerasHub task: strings in, strings out, presets, and rows that do not depend on others."""
+"""A translator is a KerasHub task: strings in, strings out, presets, and independent rows."""
 
 import subprocess
 import sys
