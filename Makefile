@@ -1,4 +1,4 @@
-# The whole of what one must know: make demo, make test, make lint, make bench. Each creates what it needs.
+# Each target creates what it needs. `make help` lists the targets.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests of a file share the models that they train, so they run in one process. Each takes up to 4 GB.
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadfile --durations=10
-# TensorFlow's start-up messages say nothing that a user of this project can act on.
+# Users cannot act on TensorFlow's start-up messages.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help install dev demo test test-slow lint format docs bench compare clean
@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-dev: $(VENV)/installed-dev          ## the same with what tests and lint need
+dev: $(VENV)/installed-dev          ## create .venv with the tools for tests and lint, too
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
@@ -34,8 +34,8 @@ demo: install                       ## train on the starter corpus, export, and 
 	$(BIN)/python recipes/text_generation.py --name demo
 	$(BIN)/textrnn generate saved_models/demo --prompt "The for statement"
 
-# On the CPU, also where there is a GPU: several processes would fight for it, and its matrix products are
-# rounded more coarsely than the tests' tolerances.
+# On the CPU even if there is a GPU: test processes would compete for it, and its matrix products are less
+# precise than the tolerances of the tests.
 test test-slow: export CUDA_VISIBLE_DEVICES = -1
 # On JAX only tests of code whose computation depends on the backend.
 ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers \
@@ -43,19 +43,19 @@ ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/te
 	tests/classification/test_ngrams.py --ignore tests/layers/test_peers.py
 # XLA's compilation takes most of the time on JAX, so it optimises nothing.
 test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
-test: dev                           ## the test suite, on TensorFlow and, for cells, layers and models, on JAX
+test: dev                           ## run the tests on TensorFlow, and those of cells, layers and models on JAX
 	$(BIN)/python -m pytest $(PARALLEL)
 	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) $(ON_JAX)
 
-test-slow: dev                      ## the tests that take minutes: packaging, the benchmark
+test-slow: dev                      ## run the tests that take minutes: packaging, commands of the docs, benchmarks
 	$(BIN)/python -m pytest -m slow
 
-lint: dev                           ## formatting, lint and types
+lint: dev                           ## check formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: dev                         ## mend what lint can mend by itself
+format: dev                         ## fix formatting and what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -63,7 +63,7 @@ $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@ $(VENV)/installed
 
-docs: $(VENV)/installed-docs        ## the site in docs/_build/html, and docs/cells.md from the declarations
+docs: $(VENV)/installed-docs        ## build docs/_build/html, and write docs/cells.md and the tree in ARCHITECTURE.md
 	$(BIN)/textrnn cells --markdown > docs/cells.md
 	$(BIN)/python docs/tree.py
 	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
@@ -72,7 +72,7 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@ $(VENV)/installed
 
-bench: $(VENV)/installed-bench       ## benchmarks against other libraries, layers and models (half an hour)
+bench: $(VENV)/installed-bench       ## compare speed with other libraries (half an hour)
 	$(BIN)/python benchmarks/recurrence.py --output benchmarks/results
 	$(BIN)/python benchmarks/text_classifier.py --output benchmarks/results
 	$(BIN)/python benchmarks/translation.py --output benchmarks/results
@@ -80,5 +80,5 @@ bench: $(VENV)/installed-bench       ## benchmarks against other libraries, laye
 compare: dev                        ## train all cells at the same size: a table and a plot (an hour)
 	$(BIN)/python benchmarks/compare_cells.py
 
-clean:                              ## remove the environment and caches, never what you trained
+clean:                              ## remove the environment and caches, but no trained models
 	rm -rf $(VENV) docs/_build docs/api build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

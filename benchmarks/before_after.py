@@ -3,9 +3,9 @@
     python benchmarks/before_after.py --before /path/to/older/checkout --rounds 7
     python benchmarks/before_after.py --before ../older --task step beam --output benchmarks/results
 
-Each checkout runs in a worker process of its own, which imports textrnn from that checkout. The workers take
-turns, so only one of them runs at a time (see harness/__init__.py). Both use the same versions of all other
-packages.
+Each checkout runs in a worker process of its own, which imports textrnn from that checkout. Only one
+worker runs at a time, in interleaved rounds (see harness/__init__.py). Both use the same versions of all
+other packages.
 
 - step: a training step of an LSTM, 32 × 64 × 256, forward and backward in a `tf.function`.
 - greedy, sampling: text from the `generate` signature of a `textrnn.CausalLM` with 512 units and bytes as
@@ -292,7 +292,7 @@ def main():
     add = parser.add_argument
     add("--before", type=Path, required=True, metavar="PATH", help="folder of the older checkout")
     add("--after", type=Path, default=harness.CHECKOUT, metavar="PATH", help="another folder (default: this)")
-    add("--seconds", type=float, default=1.0, metavar="X", help="seconds per turn (default: 1)")
+    add("--seconds", type=float, default=1.0, metavar="X", help="seconds per measurement (default: 1)")
     given = parser.parse_args()
     process.run(lambda: compare(given))
 

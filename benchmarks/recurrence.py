@@ -164,7 +164,7 @@ def make_parser():
     parser = harness.make_parser(__doc__, __file__, rounds=7)
     harness.add_tasks(parser, TASKS)
     add = parser.add_argument
-    add("--seconds", type=float, default=0.3, metavar="X", help="seconds per turn (default: 0.3)")
+    add("--seconds", type=float, default=0.3, metavar="X", help="seconds per measurement (default: 0.3)")
     add("--compile", action="store_true", help="add the PyTorch loop compiled by torch.compile")
     add("--peak", help=argparse.SUPPRESS)
     add("--work", help=argparse.SUPPRESS)

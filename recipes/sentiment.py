@@ -45,9 +45,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     class_weights: Literal["balanced", "none"] = option("balanced", "Weights of the classes", "Training")
     label_smoothing: Fraction = option(0.0, "Probability spread over all classes", "Training")
     epochs: PositiveInt = option(10, "Maximum number of epochs")
-    patience: PositiveInt = option(
-        3, "Stop after this many epochs without a lower validation loss", "Training"
-    )
+    patience: PositiveInt = option(3, "Epochs to wait for a lower validation loss", "Training")
     learning_rate: PositiveNumber = 2e-3
     name: ModelName = "sentiment"
 

@@ -112,7 +112,9 @@ def main(options: Options):
         train,
         epochs=options.epochs,
         callbacks=[
-            training.Evaluate(evaluation.held_out_metrics(lm, validation, characters), every=2000),  # batches
+            training.Evaluate(
+                evaluation.validation_metrics(lm, validation, characters), every=2000
+            ),  # batches
             training.SampleText(sample, folder / "report" / "samples.txt"),
         ],
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),

@@ -63,9 +63,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     epochs: PositiveInt = option(12, "Maximum number of epochs")
     learning_rate: PositiveNumber = 4e-3
     label_smoothing: Fraction = option(0.1, "Probability spread over all tokens", "Training")
-    patience: PositiveInt = option(
-        4, "Stop after this many epochs without a lower validation loss", "Training"
-    )
+    patience: PositiveInt = option(4, "Epochs to wait for a lower validation loss", "Training")
     average: PositiveInt = option(5, "Average the weights of this many epochs; 1 for none", "Training")
     average_of: Literal["last", "best"] = option("last", "Epochs to average", "Training")
     name: ModelName = "translation"
@@ -121,9 +119,9 @@ def main(options: Options):
     preprocessor = lm.preprocessor
     start = preprocessor.target_tokenizer.start_token_id
     train = encode_pairs(preprocessor, pairs.train, options.max_tokens, "training")
-    held_out = encode_pairs(preprocessor, pairs.validation, options.max_tokens, "validation")
+    validation = encode_pairs(preprocessor, pairs.validation, options.max_tokens, "validation")
     batches = batching.pair_batches(*train, options.batch_size, start, seed=options.seed)
-    validation = batching.pair_batches(*held_out, 64, start, shuffle=False)
+    validation_batches = batching.pair_batches(*validation, 64, start, shuffle=False)
     print(
         f"source vocabulary of {preprocessor.tokenizer.vocabulary_size():,}, target vocabulary of "
         f"{preprocessor.target_tokenizer.vocabulary_size():,}; {lm.count_params():,} weights",
@@ -143,11 +141,11 @@ def main(options: Options):
         lm,
         batches,
         epochs=options.epochs,
-        validation_data=validation,
+        validation_data=validation_batches,
         callbacks=[keras.callbacks.EarlyStopping(patience=options.patience), average],
         progress=training.ProgressBar("pair", options.batch_size),
     )
-    averaged = average.apply(lambda: lm.evaluate(validation, verbose=0))
+    averaged = average.apply(lambda: lm.evaluate(validation_batches, verbose=0))
     save_preset(lm, folder)  # before anything else can fail
 
     # === Evaluation and report ===

@@ -9,13 +9,13 @@ from builders.training import QUIET, VOCABULARY, language_model_of_bigrams, wind
 
 from textrnn import training
 from textrnn.errors import InputError
-from textrnn.text_generation.evaluation import held_out_metrics, language_model
+from textrnn.text_generation.evaluation import language_model, validation_metrics
 from textrnn.training import Evaluate
 
 
 def test_metrics_of_every_epoch_are_in_the_history():
     model, validation = language_model_of_bigrams(), windows(3, weighted=True, seed=1)
-    evaluate = Evaluate(held_out_metrics(model, validation, 30))
+    evaluate = Evaluate(validation_metrics(model, validation, 30))
     history = model.fit(windows(4), epochs=2, verbose=0, shuffle=False, callbacks=[evaluate]).history
     assert set(history) == {"loss", "val_loss", "val_perplexity", "val_bits_per_character"}
     assert all(len(column) == 2 for column in history.values())
@@ -29,7 +29,7 @@ def test_metrics_of_every_epoch_are_in_the_history():
 
 def test_every_also_evaluates_within_epochs():
     model = language_model_of_bigrams()
-    evaluate = Evaluate(held_out_metrics(model, windows(2, weighted=True, seed=1), 20), every=2)
+    evaluate = Evaluate(validation_metrics(model, windows(2, weighted=True, seed=1), 20), every=2)
     result = training.fit(model, windows(5), epochs=2, callbacks=[evaluate], **QUIET)
     positions = [0.4, 0.8, 1, 1.4, 1.8, 2]
     assert [position for position, _ in evaluate.scores] == positions
@@ -43,7 +43,7 @@ def test_the_best_weights_may_be_from_the_middle_of_an_epoch():
     # In the first half of the epoch the targets are those of the validation data, in the second others.
     validation = windows(4, weighted=True, seed=1)
     good, bad = windows(10), windows(10).map(lambda x, y: (x, (y + 2) % VOCABULARY))
-    evaluate = Evaluate(held_out_metrics(model, validation, 40), every=10)
+    evaluate = Evaluate(validation_metrics(model, validation, 40), every=10)
     result = training.fit(model, good.concatenate(bad), epochs=1, callbacks=[evaluate], **QUIET)
     assert result.best_epoch == 0.5
     assert language_model(model, validation, 40).loss == evaluate.scores[0][1]["val_loss"]
@@ -82,7 +82,7 @@ def test_a_model_may_create_variables_when_it_is_evaluated():
         model,
         windows(4),
         epochs=2,
-        callbacks=[Evaluate(held_out_metrics(model, windows(2, weighted=True), 20))],
+        callbacks=[Evaluate(validation_metrics(model, windows(2, weighted=True), 20))],
         **QUIET,
     )
     assert result.best_epoch is not None

@@ -7,7 +7,7 @@ import pytest
 from builders.training import ROWS, STEPS, Terminal, language_model_of_bigrams, line, windows
 
 from textrnn import training
-from textrnn.text_generation.evaluation import held_out_metrics
+from textrnn.text_generation.evaluation import validation_metrics
 from textrnn.training import Evaluate, ProgressBar
 
 
@@ -15,7 +15,7 @@ def test_a_log_file_gets_plain_lines_during_and_after_each_epoch():
     model, log = language_model_of_bigrams(), io.StringIO()
     bar = ProgressBar(unit="tok", items_per_batch=ROWS * STEPS, file=log)
     bar.plain_interval = 0.0
-    evaluate = Evaluate(held_out_metrics(model, windows(2, weighted=True, seed=1), 20))
+    evaluate = Evaluate(validation_metrics(model, windows(2, weighted=True, seed=1), 20))
     result = training.fit(model, windows(8), epochs=2, callbacks=[evaluate], progress=bar)
     text = log.getvalue()
     assert "\r" not in text

@@ -28,14 +28,14 @@ def _saved_cell(config):
     """Return the cell of a saved model. It must be registered: a file must not import modules."""
     name, module = config.get("registered_name"), config.get("module")
     if name is not None and keras.saving.get_registered_object(name) is None:
-        mend = "decorate it with keras.saving.register_keras_serializable and define it before loading"
+        advice = "decorate it with keras.saving.register_keras_serializable and define it before loading"
         if module not in (None, "__main__", "builtins"):
             reference = f"{module}:{config['class_name']}"
-            mend = (
+            advice = (
                 f'call textrnn.cells.find_cell("{reference}") before loading, '
                 f"or give a command --cell {reference}"
             )
-        raise InputError(f"the cell of the model is the class {name}, which is not registered: {mend}")
+        raise InputError(f"the cell of the model is the class {name}, which is not registered: {advice}")
     return keras.saving.deserialize_keras_object(config)
 
 

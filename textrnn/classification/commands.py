@@ -26,7 +26,7 @@ def classify(
         file: File with one text per line
         output: File to write to (default: the standard output)
         batch_size: Maximum number of texts per batch
-        cell: MODULE:ATTRIBUTE of a cell class of your own, which a preset needs
+        cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
     expect(text is None or file is None, "--text and --file: give one of them")
     expect(file is None or file.is_file(), f"--file {file}: there is no such file")
@@ -68,19 +68,19 @@ def explain(
 ):
     """Show how much each word of a text contributed to its label.
 
-    Prints each word's contribution to the log-odds of the label: blue words speak for the label, orange words
-    against it. For a classifier that pools by attention, the attention to each word is printed as well.
+    Prints each word's contribution to the log-odds of the label: blue words support the label, orange words
+    contradict it. For a classifier that pools by attention, the attention to each word is printed as well.
 
     Args:
         model: Folder of a model (saved_models/NAME), of one version, or of a preset
         text: Text to explain
-        html: Write the explanation to this HTML file, too
-        png: Write the explanation to this PNG file, too
-        cell: MODULE:ATTRIBUTE of a cell class of your own, which a preset needs
+        html: Also write the explanation to this HTML file
+        png: Also write the explanation to this PNG file
+        cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
     from textrnn.presets.functions import load_functions
 
-    functions = load_functions(model, "explain", "weights", "explains nothing", cell)
+    functions = load_functions(model, "explain", "weights", "does not explain its labels", cell)
     from textrnn.classification.explanation import explainer, to_html, to_terminal
 
     [explanation] = explainer(functions)([text])

@@ -5,7 +5,10 @@ from textrnn.startup import native_messages_hidden
 
 
 def cells(name: str | None = None, markdown: bool = False):
-    """Print the table of all cells, or one cell: its equations, states, parameters and paper.
+    """List all cells, or describe one.
+
+    The table has the kind, states, parameters and paper of each cell. The description of a cell has its
+    equations, too.
 
     Args:
         name: A cell's name, or module:attribute for your own. Default: the table of all.

@@ -1,4 +1,4 @@
-"""Beam search over a recurrent model: pure functions of tensors, exported as they are."""
+"""Beam search over a recurrent model: pure functions of tensors."""
 
 from typing import NamedTuple
 

@@ -30,7 +30,7 @@ def generate(
         top_k: Sample from this many tokens; 0 for all (default: the model's)
         top_p: Nucleus sampling probability; 1 for all tokens (default: the model's)
         seed: Seed of the samples (default: derived from the prompt)
-        cell: MODULE:ATTRIBUTE of a cell class of your own, which a preset needs
+        cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
     from textrnn.presets.functions import load_functions
 

@@ -1,63 +1,30 @@
-"""How good a model is, in numbers that can be compared.
-
-Perplexity depends on how the text was cut into tokens; bits per character do not, so that models with
-different tokenizers can be compared on the same held-out text.
-"""
+"""Evaluation of language models on a validation text."""
 
 import math
-from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
 from textrnn.errors import InputError
-
-
-@dataclass(frozen=True)
-class LanguageModelScore:
-    """The score of a language model on a held-out text.
-
-    Attributes:
-        loss: Mean negative log-likelihood, in nats per token.
-        perplexity: `exp(loss)`, per token.
-        bits_per_character: Nats of the whole text / ln 2 / its characters.
-        tokens: The number (total weight) of the tokens that were predicted.
-
-    Example:
-
-    >>> from textrnn.text_generation.evaluation import LanguageModelScore
-    >>> print(LanguageModelScore(loss=1.25, perplexity=3.49, bits_per_character=0.58, tokens=1200))
-    loss 1.2500, perplexity 3.49, 0.580 bits per character over 1,200 tokens
-    """
-
-    loss: float
-    perplexity: float
-    bits_per_character: float
-    tokens: float
-
-    def __str__(self):
-        return (
-            f"loss {self.loss:.4f}, perplexity {self.perplexity:,.2f}, "
-            f"{self.bits_per_character:.3f} bits per character over {self.tokens:,.0f} tokens"
-        )
+from textrnn.text_generation.score import LanguageModelScore
 
 
 def language_model(model, dataset, characters):
-    """Scores a language model on held-out text; see `LanguageModelEvaluator`, which this calls once.
+    """Scores a language model on a validation text. To score it repeatedly, use `LanguageModelEvaluator`.
 
     Args:
         model: A Keras model that maps `x` to logits `(batch, time, vocabulary)`.
-        dataset: Batches `(x, targets, sample_weight)` or `(x, targets)`; targets and weights are
-            `(batch, time)`, and weight 0 marks padding, whose target may be anything.
-        characters: The number of characters of the held-out text.
+        dataset: Batches `(x, targets, sample_weight)` or `(x, targets)`. Targets and weights are
+            `(batch, time)`. Targets of weight 0 are ignored.
+        characters: The number of characters of the text.
 
     Returns:
         A `LanguageModelScore`.
 
     Raises:
-        InputError: The dataset has no token with weight, or `characters` is below one.
+        InputError: If no target has a positive weight, or if `characters` is below 1.
 
-    Example: a model that knows nothing gives every one of 8 tokens 3 bits.
+    Example: a uniform distribution over 8 tokens has 3 bits per token.
 
     >>> import keras, numpy as np
     >>> from textrnn.text_generation import evaluation
@@ -72,17 +39,16 @@ def language_model(model, dataset, characters):
 
 
 class LanguageModelEvaluator:
-    """Scores one model many times, tracing its graph once: `score = evaluator(dataset, characters)`.
+    """Scores a language model repeatedly, and traces its graph only once.
 
-    The sums are exact over the whole dataset (each batch is summed in float64, the batches on the host):
-    a mean of batch means would weigh a short last batch too much. Scoring leaves every variable of the
-    model as it was. A language model that carries states from window to window keeps those of training,
-    so it can be scored in the middle of an epoch.
-
-    The arguments of the call, what it returns and the errors are those of `language_model`.
+    The score is the weighted mean over all tokens, not a mean over batches. Sums are in float64. Scoring
+    restores all variables of the model, including the states that a `CausalLM` carries from window to window,
+    so it can run in the middle of an epoch.
 
     Args:
         model: A Keras model that maps `x` to logits `(batch, time, vocabulary)`.
+
+    Call arguments, results and errors are those of `language_model` without `model`.
 
     Example:
 
@@ -102,20 +68,20 @@ class LanguageModelEvaluator:
         self._states = None
 
     def prepare(self, dataset):
-        """Has a model that carries states make room for those of the dataset's rows.
+        """Creates the variables in which a model carries states, if the dataset consists of windows.
 
-        Calling the evaluator does this. It is there for callbacks, which must do it before `fit` traces
-        the training step: making room adds variables to the model.
+        A call does this too. Call `prepare` before `fit` traces the training step, since it adds variables to
+        the model.
 
         Args:
-            dataset: The windows of a stream as a `tf.data.Dataset`; anything else needs no room.
+            dataset: A `tf.data.Dataset` of windows. Other data sets need no variables.
         """
         spec = getattr(dataset, "element_spec", None)
         inputs = spec[0] if isinstance(spec, tuple) else None
         if not (hasattr(self.model, "carry_states") and isinstance(inputs, dict) and "restart" in inputs):
             return
         self.model.carry_states(inputs["restart"].shape[0], "evaluation_states")
-        if self.model.evaluation_states is not self._states:  # what was traced refers to other variables
+        if self.model.evaluation_states is not self._states:  # the traced graph has the old variables
             self._states = self.model.evaluation_states
             self._batch_sums = _compile_batch_sums(self.model)
 
@@ -136,7 +102,7 @@ class LanguageModelEvaluator:
             for variable, value in before:
                 variable.assign(value)
         if tokens == 0:
-            raise InputError("there is nothing to evaluate: the held-out data has no token, give more text")
+            raise InputError("the validation text has no tokens: give more text")
         loss = nats / tokens
         return LanguageModelScore(
             loss=loss,
@@ -146,16 +112,17 @@ class LanguageModelEvaluator:
         )
 
 
-def held_out_metrics(model, dataset, characters):
-    """A function without arguments that scores a model, for `textrnn.training.Evaluate`.
+def validation_metrics(model, dataset, characters):
+    """Returns a function that scores a model, for `textrnn.training.Evaluate`.
 
-    Make it before `fit` traces the training step: a model that carries states gets variables for them.
+    Call this before `fit` traces the training step, since it may add variables to the model.
 
     Args:
         model, dataset, characters: as for `language_model`.
 
     Returns:
-        A function that returns a dict with `val_loss`, `val_perplexity` and `val_bits_per_character`.
+        A function without arguments that returns a dict with `val_loss`, `val_perplexity` and
+        `val_bits_per_character`.
     """
     evaluator = LanguageModelEvaluator(model)
     evaluator.prepare(dataset)
@@ -174,8 +141,7 @@ def held_out_metrics(model, dataset, characters):
 def _compile_batch_sums(model):
     """Returns a compiled `(x, targets, weights) -> nats, tokens` of one batch.
 
-    It lives outside the model: TensorFlow tracks functions that are attributes of a Keras model and would
-    write this one into every SavedModel.
+    It is not an attribute of the model, since TensorFlow would then write it into every SavedModel.
     """
 
     @tf.function(reduce_retracing=True)
@@ -191,7 +157,7 @@ def _compile_batch_sums(model):
 
 
 def _as_tensors(x, targets, weights):
-    """The batch as tensors, so that NumPy batches do not trace one graph each."""
+    """Converts a batch to tensors, since a graph is traced again for each NumPy array."""
     x = tf.nest.map_structure(tf.convert_to_tensor, x)
     targets = tf.cast(targets, tf.int32)
     weights = tf.ones(tf.shape(targets), tf.float64) if weights is None else tf.cast(weights, tf.float64)

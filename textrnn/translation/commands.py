@@ -34,7 +34,7 @@ def translate(
         length_penalty: Length penalty from 0 to 10; higher favours longer translations (default: the model's)
         max_new_tokens: Maximum number of tokens in a translation, up to 1024 (default: by the text)
         batch_size: Number of texts per batch
-        cell: MODULE:ATTRIBUTE of a cell class of your own, which a preset needs
+        cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
     ways = {"--text": text is not None, "--file": file is not None, "--interactive": interactive}
     chosen = [way for way, is_given in ways.items() if is_given]

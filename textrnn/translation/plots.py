@@ -1,17 +1,17 @@
-"""Figures of translations: attention maps, quality by length."""
+"""Figures of translations: attention maps, and quality by length."""
 
 from textrnn.reporting.figures import BLUE, GREY, make_figure, save_figure
 
 
 def attention_maps(maps, path, *, columns=3):
-    """Draws what the tokens of texts attended to, one map for each text.
+    """Draws the attention weights of translations, one heat map per translation.
 
-    The shade is the square root of a weight, so that one of 0.04 is seen at all.
+    The colour scale is the square root of a weight, so that small weights are visible.
 
     Args:
         maps: A list of `(source tokens, tokens, weights)`; weights are `(tokens, source tokens)`.
         path: The PNG file to write.
-        columns: How many maps side by side.
+        columns: Number of maps per row of the figure.
 
     Example:
 
@@ -40,24 +40,24 @@ def attention_maps(maps, path, *, columns=3):
         axis.tick_params(length=0)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    of = "rows: the translation; columns: the source; the darker, the more it was attended to (square root)"
-    figure.suptitle(of if maps else "no translation has any token", fontsize=10)
+    title = "Attention weights (square root): rows are tokens of the translation, columns of the source"
+    figure.suptitle(title if maps else "no translation has a token", fontsize=10)
     save_figure(figure, path)
 
 
 def _shown(token):
-    # A dollar sign would begin a formula.
+    # matplotlib reads a dollar sign as the start of a formula.
     return (token if len(token) <= 12 else token[:11] + "…").replace("$", r"\$")
 
 
 def quality_by_length(lengths, quality, path, *, bins=6):
-    """Draws how good translations are against the length of what was translated.
+    """Draws a box plot of the quality of translations by the length of the source.
 
     Args:
-        lengths: The length of each source, in words, ints `(texts,)`.
-        quality: A score of each translation, 0 to 100, `(texts,)`.
+        lengths: Number of words of each source, ints `(texts,)`.
+        quality: chrF of each translation, 0 to 100, `(texts,)`.
         path: The PNG file to write.
-        bins: Into how many groups of about one size the texts are put.
+        bins: Number of boxes, with about the same number of texts each.
 
     Example:
 
@@ -87,5 +87,5 @@ def quality_by_length(lengths, quality, path, *, bins=6):
         groups, tick_labels=names, showmeans=True, patch_artist=True, boxprops={"facecolor": "#dce9f5"},
         medianprops={"color": BLUE}, flierprops={"markersize": 3, "markeredgecolor": GREY},
     )  # fmt: skip
-    axis.set(xlabel="words in the source", ylabel="chrF of a sentence", ylim=(0, 102))
+    axis.set(xlabel="words in the source", ylabel="sentence chrF", ylim=(0, 102))
     save_figure(figure, path)
