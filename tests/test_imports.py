@@ -29,7 +29,7 @@ ORDER = [
     {"export"},
     {"cli", "estimator"},
 ]
-"""Parts of the package, the lowest first. A part imports itself and lower ones, never one beside it."""
+"""Parts of the package, the lowest first. A part imports itself and lower ones, never one of the same level."""
 
 
 def imports(path):

@@ -1,4 +1,4 @@
-"""Messages of C++ libraries appear nowhere a user looks. Python's own output does."""
+"""Messages of C++ libraries are hidden from users. Those of Python are not."""
 
 import os
 import subprocess

@@ -31,7 +31,7 @@ def test_temperature_scaling_undoes_overconfidence():
     assert fit_scales([3 * logits], targets) == pytest.approx([1 / 3], rel=0.05)
 
 
-def test_classifiers_are_weighted_by_what_they_know():
+def test_better_classifiers_get_higher_weights():
     logits, _, targets, random = sample()
     parts = [0.5 * logits + random.normal(size=logits.shape), -random.normal(size=logits.shape)]
     halves = [logits - parts[0] / 2, parts[0]]

@@ -218,7 +218,7 @@ def test_numbers_out_of_range_are_refused(name, n):
 
 
 @pytest.mark.parametrize("time", TIMES, ids=str)
-def test_a_time_is_said_in_exactly_these_ways(time):
+def test_a_time_is_written_in_exactly_these_ways(time):
     source = random.Random(0)
     ways = [phrases._time_by_hand, phrases._time_by_digits]
     assert dict(way(source, *time) for way in ways for _ in range(30)) == TIMES[time]

@@ -115,7 +115,7 @@ def test_wild_temperatures_still_give_tokens_that_are_possible(temperature):
 
 
 def spelling_step(text):
-    """A scripted model: its logits spell a text, one letter a step, whatever it is fed."""
+    """A scripted model: its logits spell a text, one letter per step, for any input."""
     ids = np.array([VOCABULARY.index(letter) for letter in text])
 
     def logits_at(index):

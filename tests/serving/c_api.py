@@ -18,7 +18,7 @@ SIZE_OF_STRING = 24  # ctstring_internal.h
 
 
 class Handle(c_void_p):
-    """A pointer that stays one: ctypes turns `c_void_p` itself into an int, and passes that on cut short."""
+    """A pointer type. ctypes converts results of type `c_void_p` to int, and truncates them as arguments."""
 
 
 class Buffer(ctypes.Structure):

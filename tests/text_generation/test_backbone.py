@@ -37,7 +37,7 @@ REGULARIZATION = {
 
 @pytest.mark.parametrize("options", [{}, REGULARIZATION], ids=["plain", "regularized"])
 @pytest.mark.parametrize("cell", ["simple", "lstm", "gru", "lstm_fgr", "slstm", "sru", "qrnn", "rg_lru"])
-def test_call_run_and_step_say_the_same(cell, options):
+def test_call_run_and_step_agree(cell, options):
     if options and describe.kind(find_cell(cell)) != "S":
         options = {**options, "recurrent_dropout": 0.0, "weight_drop": 0.0}
     lm = make_lm(cell, embedding_dim=6, **options)

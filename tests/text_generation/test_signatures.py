@@ -26,7 +26,7 @@ def served(lm, tmp_path_factory):
 
 
 def request(texts, **given):
-    """A `generate` request: one value a row; -1, the model's own, unless given."""
+    """A `generate` request. Parameters that are not given are -1, which stands for the model's own."""
     kinds = {"max_new_tokens": tf.int32, "temperature": tf.float32, "top_k": tf.int32, "top_p": tf.float32}
     rows = {name: given.get(name, -1) for name in (*kinds, "seed")}
     tensors = {

@@ -33,5 +33,5 @@ def trained():
 
 @pytest.fixture(params=sorted(TOKENIZERS))
 def tokenizer(request, trained):
-    """Each of the tokenizers in turn."""
+    """One tokenizer per test."""
     return trained[request.param]

@@ -52,6 +52,6 @@ def test_a_count_of_one_disables_averaging():
     assert not average.apply(loss)
 
 
-def test_other_values_of_of_are_refused():
+def test_an_unknown_value_of_the_argument_of_is_refused():
     with pytest.raises(InputError, match="of is 'first': use last or best"):
         AverageWeights(2, "first")

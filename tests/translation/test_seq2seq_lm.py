@@ -72,7 +72,7 @@ def test_max_length_limits_a_translation(lm):
 
 
 @pytest.mark.parametrize("input_feeding", [False, True])
-def test_logits_do_not_depend_on_padding_or_on_the_pairs_beside(input_feeding):
+def test_logits_do_not_depend_on_padding_or_other_pairs(input_feeding):
     lm = make_translator([ByteTokenizer()], "lstm", num_layers=2, input_feeding=input_feeding)
     x, _, _ = lm.preprocessor(PAIRS)
     together = np.asarray(lm(x))

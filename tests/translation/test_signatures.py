@@ -51,7 +51,7 @@ def test_the_default_answer_is_the_best_of_translate(lm, served):
     assert [text.decode() for text in best] == lm.generate(TEXTS[:3], max_length=21)
 
 
-def test_a_row_s_answer_does_not_depend_on_the_rows_and_parameters_beside_it(served):
+def test_a_row_does_not_depend_on_the_texts_and_parameters_of_other_rows(served):
     parameters = {
         "num_beams": [1, 4, 2, 3, 5],
         "length_penalty": [0.0, 1.0, 2.0, 0.6, -1.0],
