@@ -29,7 +29,7 @@ ORDER = [
     {"export"},
     {"cli", "estimator"},
 ]
-"""Parts of the package, the lowest first. A part imports itself and lower ones, never one of the same level."""
+"""Parts of the package, the lowest first. A part imports itself and lower ones, not others of its level."""
 
 
 def imports(path):
