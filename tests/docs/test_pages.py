@@ -125,7 +125,7 @@ def check_options(command, page, capsys):
     if "--config" in arguments:  # of a run that has not been
         place = arguments.index("--config")
         del arguments[place : place + 2]
-    if program == "textrnn" and arguments[0] == "recipe":
+    if program == "textrnn" and arguments[0] == "recipe" and len(arguments) > 1 and arguments[1][0] != "-":
         name, arguments = arguments[1], arguments[2:]
         program, arguments = "python", [f"recipes/{name}.py", *arguments]
     if program == "textrnn":
