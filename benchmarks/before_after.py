@@ -38,10 +38,10 @@ class Work:
     """What both checkouts do.
 
     Attributes:
-        task: one of `TASKS`.
-        batch_size: rows of a batch, prompts or texts.
-        units: units of each layer.
-        steps: time steps of a layer, or tokens to decode.
+        task: One of `TASKS`.
+        batch_size: Rows of a batch, prompts or texts.
+        units: Units of each layer.
+        steps: Time steps of a layer, or tokens to decode.
     """
 
     task: str
@@ -192,11 +192,11 @@ class Worker:
     """A process that measures one checkout.
 
     Args:
-        checkout: the folder of the checkout.
+        checkout: The folder of the checkout.
 
     Raises:
-        InputError: if the folder has no textrnn.
-        RuntimeError: if the process fails.
+        InputError: If the folder has no textrnn.
+        RuntimeError: If the process fails.
     """
 
     def __init__(self, checkout):
@@ -245,10 +245,10 @@ def measure(work, rounds, workers, seconds):
     """The result of a work.
 
     Args:
-        work: the `Work`.
-        rounds: the number of rounds.
-        workers: a dict of names to `Worker`.
-        seconds: about how long a worker repeats the work within a round.
+        work: The `Work`.
+        rounds: The number of rounds.
+        workers: A dict of names to `Worker`.
+        seconds: About how long a worker repeats the work within a round.
     """
     request = {"work": dataclasses.asdict(work), "seconds": seconds}
     summaries = {name: worker.ask(request) for name, worker in workers.items()}

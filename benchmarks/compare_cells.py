@@ -86,7 +86,7 @@ def main(arguments=None):
     """Run the comparison.
 
     Args:
-        arguments: command-line arguments, or None for those of the process.
+        arguments: Command-line arguments, or None for those of the process.
     """
     from textrnn.cli import process
 
@@ -138,7 +138,7 @@ def check(given, settings):
     """The names of the cells, checked before anything runs. Also reads the text if a task needs it.
 
     Raises:
-        InputError: for an unknown cell or a text that cannot be read.
+        InputError: For an unknown cell or a text that cannot be read.
     """
     from textrnn import cells
 

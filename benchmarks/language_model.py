@@ -47,16 +47,16 @@ class Work:
 
     Attributes:
         task: "training" or "generation".
-        name: a name for the sizes.
-        vocabulary_size: tokens of the vocabulary.
-        units: units of each layer, and the width of the embedding.
-        batch_size: rows of a batch.
-        tied: whether the projection shares the embedding matrix.
+        name: A name for the sizes.
+        vocabulary_size: Tokens of the vocabulary.
+        units: Units of each layer, and the width of the embedding.
+        batch_size: Rows of a batch.
+        tied: Whether the projection shares the embedding matrix.
         layers: LSTM layers. Contestants that generate need exactly one.
-        windows: windows of a training run.
-        sequence_length: tokens of a window.
-        prompt_tokens: tokens of a prompt.
-        new_tokens: tokens to generate after it.
+        windows: Windows of a training run.
+        sequence_length: Tokens of a window.
+        prompt_tokens: Tokens of a prompt.
+        new_tokens: Tokens to generate after it.
     """
 
     task: str
@@ -308,8 +308,8 @@ def keras_layers(work, **lstm):
     """The model in Keras: the embedding, the LSTM and the projection.
 
     Args:
-        work: the `Work`.
-        **lstm: options of the last LSTM layer.
+        work: The `Work`.
+        **lstm: Options of the last LSTM layer.
     """
     from functools import partial
 

@@ -84,9 +84,9 @@ def measure(work, rounds, given):
     """The result of a work, with a goal for each ratio that has one.
 
     Args:
-        work: a `Work`, or a work of language_model.py.
-        rounds: the number of rounds.
-        given: the parsed command line.
+        work: A `Work`, or a work of language_model.py.
+        rounds: The number of rounds.
+        given: The parsed command line.
     """
     seconds = 0.0 if given.quick else given.seconds
     if isinstance(work, language_model.Work):

@@ -24,19 +24,20 @@ def copy_problem(
     blank up to and including the signal, followed by the symbols in their order.
 
     Args:
-        examples: the number of examples.
-        blanks: the delay T between the last symbol and the first one to recall.
-        seed: an int, or a NumPy generator, which is advanced.
-        symbols: the number of different symbols, with ids from 0. The next ids are the blank and the signal.
-        length: the number of symbols to remember.
+        examples: The number of examples.
+        blanks: The delay T between the last symbol and the first one to recall.
+        seed: An int, or a NumPy generator, which is advanced.
+        symbols: The number of different symbols, with ids from 0. The next ids are the blank and the signal.
+        length: The number of symbols to remember.
 
     Returns:
         Inputs and targets, int32 `(examples, blanks + 2 * length)`.
 
     Raises:
-        InputError: if a size is below 1.
+        InputError: If a size is below 1.
 
     Example:
+
     >>> from synthetic import copy_problem
     >>> inputs, targets = copy_problem(1, blanks=4, seed=0, length=2)
     >>> inputs.tolist(), targets.tolist()
@@ -57,9 +58,10 @@ def copy_baseline(blanks: int, *, symbols: int = 8, length: int = 10) -> float:
     """The cross-entropy in nats per step of a model that guesses the symbols at the right time.
 
     Args:
-        blanks, symbols, length: as for `copy_problem`.
+        blanks, symbols, length: As for `copy_problem`.
 
     Example:
+
     >>> from synthetic import copy_baseline
     >>> round(copy_baseline(100), 4)
     0.1733
@@ -77,17 +79,18 @@ def adding_problem(
     elsewhere. `ADDING_BASELINE` is the score without memory.
 
     Args:
-        examples: the number of examples.
-        steps: the length T of the lists, at least 2.
-        seed: an int, or a NumPy generator, which is advanced.
+        examples: The number of examples.
+        steps: The length T of the lists, at least 2.
+        seed: An int, or a NumPy generator, which is advanced.
 
     Returns:
         Inputs, float32 `(examples, steps, 2)`, and targets, float32 `(examples, 1)`.
 
     Raises:
-        InputError: if there are no examples or fewer than two steps.
+        InputError: If there are no examples or fewer than two steps.
 
     Example:
+
     >>> from synthetic import adding_problem
     >>> inputs, targets = adding_problem(3, steps=100, seed=0)
     >>> numbers, marks = inputs[..., 0], inputs[..., 1]

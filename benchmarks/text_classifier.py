@@ -36,11 +36,11 @@ class Work:
 
     Attributes:
         task: "training" or "inference".
-        units: units of the LSTM in each direction, and the width of the embedding.
-        texts: texts of a run.
-        batch_size: texts of a batch.
-        longest: tokens at which texts are truncated.
-        vocabulary_size: tokens of the vocabulary.
+        units: Units of the LSTM in each direction, and the width of the embedding.
+        texts: Texts of a run.
+        batch_size: Texts of a batch.
+        longest: Tokens at which texts are truncated.
+        vocabulary_size: Tokens of the vocabulary.
     """
 
     task: str
@@ -117,9 +117,9 @@ def make_batches(work, seed, padded=False):
     """The batches of an epoch, a list of inputs and targets as NumPy arrays.
 
     Args:
-        work: the `Work`.
-        seed: seed of lengths, tokens and targets.
-        padded: whether to pad all batches to the maximum length.
+        work: The `Work`.
+        seed: Seed of lengths, tokens and targets.
+        padded: Whether to pad all batches to the maximum length.
     """
     import numpy as np
 

@@ -12,9 +12,9 @@ class Translator(nn.Module):
     """An LSTM encoder and an LSTM decoder with scaled general attention and one embedding matrix.
 
     Args:
-        work: the `Work` with the sizes.
-        start_token_id: the token that starts a target.
-        packed: whether the encoder runs on packed sequences. Otherwise it also runs over the padding.
+        work: The `Work` with the sizes.
+        start_token_id: The token that starts a target.
+        packed: Whether the encoder runs on packed sequences. Otherwise it also runs over the padding.
     """
 
     def __init__(self, work, start_token_id, packed=False):

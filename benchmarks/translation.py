@@ -49,14 +49,14 @@ class Work:
 
     Attributes:
         task: "training", "greedy" or "beam".
-        beams: hypotheses of a beam.
-        vocabulary_size: tokens of the shared vocabulary.
-        units: units of every LSTM, and the width of the embedding.
-        batch_size: sentences of a batch.
-        batches: batches of a run.
-        new_tokens: tokens to decode for each sentence.
-        dropout: the dropout rate in training.
-        label_smoothing: the label smoothing in training.
+        beams: Hypotheses of a beam.
+        vocabulary_size: Tokens of the shared vocabulary.
+        units: Units of every LSTM, and the width of the embedding.
+        batch_size: Sentences of a batch.
+        batches: Batches of a run.
+        new_tokens: Tokens to decode for each sentence.
+        dropout: The dropout rate in training.
+        label_smoothing: The label smoothing in training.
     """
 
     task: str

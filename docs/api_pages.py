@@ -26,7 +26,7 @@ ENTRY = re.compile(r"([\w*`.]+(?:, [\w*`.]+)*)(?: \([^)]*\))?: (.*)")
 
 
 def write(folder):
-    """Writes `index.md` and a page for each package to a folder."""
+    """Write `index.md` and a page for each package to a folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []

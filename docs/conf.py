@@ -29,7 +29,7 @@ html_show_copyright = False
 
 
 def show_architecture(app, docname, source):
-    """Puts ARCHITECTURE.md on its page, where links to files outside the site become plain names."""
+    """Put ARCHITECTURE.md on its page, where links to files outside the site become plain names."""
     if docname == "architecture":
         text = (Path(app.srcdir).parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
         text = re.sub(r"\]\(docs/", "](", text)
@@ -37,6 +37,6 @@ def show_architecture(app, docname, source):
 
 
 def setup(app):
-    """Writes the pages of the API reference before Sphinx looks for its sources."""
+    """Write the pages of the API reference before Sphinx looks for its sources."""
     app.connect("config-inited", lambda app, config: api_pages.write(Path(app.srcdir) / "api"), priority=0)
     app.connect("source-read", show_architecture)

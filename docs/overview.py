@@ -31,7 +31,7 @@ STAGES = [
 
 
 def main():
-    """Loads the three models, asks them and draws what they answer."""
+    """Load the three models, ask them, and draw their answers."""
     load_tensorflow()
     figure = plt.figure(figsize=(12, 5.4), dpi=160)
     rows = figure.add_gridspec(2, 1, height_ratios=[1, 2.1], left=0.02, right=0.98, top=0.98, bottom=0.02)

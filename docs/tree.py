@@ -20,7 +20,7 @@ def first_line(path):
 
 
 def tree():
-    """The tree as Markdown: a heading a folder, a line a file."""
+    """The tree as Markdown: a heading per folder and a line per file."""
     listed = subprocess.run(
         ["git", "ls-files", *(f"{folder}/*.py" for folder in FOLDERS)],
         cwd=ROOT, capture_output=True, text=True, check=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def load_preset_json(preset, config_file):
-    """Reads a JSON file of a KerasHub preset, which is a folder or a handle such as `hf://user/model`."""
+    """Read a JSON file of a KerasHub preset, which is a folder or a handle such as `hf://user/model`."""
     # KerasHub resolves handles in this function, and no public function returns the JSON as it stands.
     from keras_hub.src.utils.preset_utils import load_json
 
@@ -18,7 +18,7 @@ def load_preset_json(preset, config_file):
 
 
 def sentencepiece_ops():
-    """Returns the generated module of TensorFlow Text's SentencePiece ops."""
+    """Return the generated module of TensorFlow Text's SentencePiece ops."""
     # The public `tensorflow_text.SentencepieceTokenizer` creates its resource without a name, so the resource
     # is lost when `keras.utils.set_random_seed` clears TensorFlow's kernel cache. The op takes a name.
     from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
@@ -27,7 +27,7 @@ def sentencepiece_ops():
 
 
 def sentencepiece_libraries():
-    """Returns the paths of the libraries that define TensorFlow Text's SentencePiece ops.
+    """Return the paths of the libraries that define TensorFlow Text's SentencePiece ops.
 
     The list has one path, or none where TensorFlow Text is not installed.
     """

@@ -18,10 +18,10 @@ def draw(rows, tasks, settings, path):
     Without the text task or its speed, every task gets a column of dots.
 
     Args:
-        rows: from `make_rows`.
-        tasks: the tasks to show, names in `SCORES`.
-        settings: the `Settings`, for the baselines.
-        path: the PNG file to write.
+        rows: From `make_rows`.
+        tasks: The tasks to show, names in `SCORES`.
+        settings: The `Settings`, for the baselines.
+        path: The PNG file to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -155,8 +155,8 @@ def label_points(axis, points):
     with the most crowded point.
 
     Args:
-        axis: an axis with final limits and layout.
-        points: a list of `(name, x, y)`.
+        axis: An axis with final limits and layout.
+        points: A list of `(name, x, y)`.
 
     Returns:
         The boxes of the names, a list of matplotlib's `Bbox` in pixels.
@@ -191,10 +191,10 @@ def place_beside(point, width, height, distance, angle):
     """The box of a size at a distance from a point in a direction.
 
     Args:
-        point: x and y in pixels.
-        width, height: the size of the box in pixels.
-        distance: between the point and the edge of the box, in pixels.
-        angle: the direction in radians.
+        point: X and y in pixels.
+        width, height: The size of the box in pixels.
+        distance: Between the point and the edge of the box, in pixels.
+        angle: The direction in radians.
     """
     from matplotlib.transforms import Bbox
 

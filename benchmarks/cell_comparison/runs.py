@@ -74,12 +74,12 @@ def distribute(runs, settings, jobs, threads, keep, target=perform_all):
     If a process dies, only the run that it was doing is lost.
 
     Args:
-        runs: a list of `Run`.
-        settings: the `Settings`.
-        jobs: the number of processes at a time.
-        threads: the number of threads per process.
-        keep: a function that is called with each record.
-        target: the function of a process, see `perform_all`.
+        runs: A list of `Run`.
+        settings: The `Settings`.
+        jobs: The number of processes at a time.
+        threads: The number of threads per process.
+        keep: A function that is called with each record.
+        target: The function of a process, see `perform_all`.
     """
     context = multiprocessing.get_context("spawn")
     waiting = [[run for run in runs if run.cell == cell] for cell in dict.fromkeys(run.cell for run in runs)]

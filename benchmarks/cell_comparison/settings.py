@@ -44,12 +44,12 @@ def largest_units(weights_of, budget, step=UNITS_STEP):
     """The largest number of units within the budget.
 
     Args:
-        weights_of: a function of the units that returns the number of weights, which grows with the units.
-        budget: the maximum number of weights.
-        step: the units are a multiple of this.
+        weights_of: A function of the units that returns the number of weights, which grows with the units.
+        budget: The maximum number of weights.
+        step: The units are a multiple of this.
 
     Raises:
-        InputError: if `step` units exceed the budget.
+        InputError: If `step` units exceed the budget.
     """
     from textrnn.errors import InputError
 

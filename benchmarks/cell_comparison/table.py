@@ -12,9 +12,9 @@ class Result:
     """The scores of a cell in a task.
 
     Attributes:
-        values: the scores of the successful runs, one per seed.
-        problems: the status of the other runs, such as `"diverged"` or `"failed"`.
-        learning_rate: the learning rate of these runs.
+        values: The scores of the successful runs, one per seed.
+        problems: The status of the other runs, such as `"diverged"` or `"failed"`.
+        learning_rate: The learning rate of these runs.
     """
 
     values: tuple[float, ...] = ()
@@ -40,10 +40,10 @@ def make_rows(cells, tasks, runs, speeds):
     """The rows of the table, the best language model first.
 
     Args:
-        cells: the names of the cells.
-        tasks: the tasks to show, names in `SCORES`.
-        runs: a dict of `Run` to record.
-        speeds: a dict of cell to speeds, from `measure_speed`.
+        cells: The names of the cells.
+        tasks: The tasks to show, names in `SCORES`.
+        runs: A dict of `Run` to record.
+        speeds: A dict of cell to speeds, from `measure_speed`.
     """
 
     def row(cell):
@@ -80,9 +80,9 @@ def write_result(result, score, rates):
     """A table cell with a score.
 
     Args:
-        result: the `Result`.
-        score: the `Score` of the task.
-        rates: the number of learning rates. The best one is shown if there are several.
+        result: The `Result`.
+        score: The `Score` of the task.
+        rates: The number of learning rates. The best one is shown if there are several.
     """
     text = ", ".join(f"**{problem}**" for problem in result.problems)
     if result.values:
@@ -106,12 +106,12 @@ def markdown(rows, tasks, settings, facts, problems, rates):
     """The table with the facts above it and the problems below it.
 
     Args:
-        rows: from `make_rows`.
-        tasks: the tasks to show.
-        settings: the `Settings`, for the baselines.
-        facts: a dict of what the results depend on.
-        problems: a list of runs that failed or diverged, with the reasons.
-        rates: the number of learning rates.
+        rows: From `make_rows`.
+        tasks: The tasks to show.
+        settings: The `Settings`, for the baselines.
+        facts: A dict of what the results depend on.
+        problems: A list of runs that failed or diverged, with the reasons.
+        rates: The number of learning rates.
     """
     titles = [f"{SCORES[task].title}{' ↓' if SCORES[task].lower_is_better else ' ↑'}" for task in tasks]
     speed_titles = ["training, tokens/s (range)", "generation, tokens/s (range)"]

@@ -15,12 +15,12 @@ class Score:
     """The score of a task, a column of the table.
 
     Attributes:
-        title: the title of the column.
-        form: the format of a value.
-        lower_is_better: whether the score is an error.
-        train: a function of a run and the settings that trains a model and returns its score.
-        baseline: a function of the settings that returns the score without memory.
-        log: whether the axis of the plot is logarithmic.
+        title: The title of the column.
+        form: The format of a value.
+        lower_is_better: Whether the score is an error.
+        train: A function of a run and the settings that trains a model and returns its score.
+        baseline: A function of the settings that returns the score without memory.
+        log: Whether the axis of the plot is logarithmic.
     """
 
     title: str
@@ -136,7 +136,7 @@ def fit_and_predict(model, loss, make, batches, run, settings):
     """Fit a model on new examples in every batch, and return its predictions and the targets of a test set.
 
     Raises:
-        FloatingPointError: if a prediction is not finite.
+        FloatingPointError: If a prediction is not finite.
     """
     import numpy as np
 

@@ -27,9 +27,9 @@ def make_parser(doc, script, rounds=5):
     """A parser with the options that benchmarks share.
 
     Args:
-        doc: the docstring of the script. Its first line is the description.
-        script: the path of the script.
-        rounds: the default number of rounds.
+        doc: The docstring of the script. Its first line is the description.
+        script: The path of the script.
+        rounds: The default number of rounds.
     """
     parser = argparse.ArgumentParser(
         description=doc.splitlines()[0], epilog=f"Method: see the docstring of {Path(script).name}."
@@ -53,8 +53,8 @@ def add_sizes(parser, sizes):
     """Add an option for each size of a work.
 
     Args:
-        parser: from `make_parser`.
-        sizes: a dict of names to help texts. A size that is not given keeps the value of each work.
+        parser: From `make_parser`.
+        sizes: A dict of names to help texts. A size that is not given keeps the value of each work.
     """
     for name, meaning in sizes.items():
         parser.add_argument(f"--{name}", type=positive, metavar="N", help=meaning)
@@ -64,10 +64,10 @@ def changed(works, quick, given, *options):
     """The works with the sizes that the command line asks for, without duplicates.
 
     Args:
-        works: dataclasses.
-        quick: the sizes of `--quick`.
-        given: the parsed command line.
-        *options: names of options that replace a size if given.
+        works: Dataclasses.
+        quick: The sizes of `--quick`.
+        given: The parsed command line.
+        *options: Names of options that replace a size if given.
     """
     sizes = dict(quick) if given.quick else {}
     sizes |= {name: value for name in options if (value := getattr(given, name)) is not None}
@@ -78,13 +78,13 @@ def run_benchmark(name, works, measure, given, rounds=5, peers=(), describe=None
     """Measure all works, print the table, and write it to the output folder.
 
     Args:
-        name: the name of the report's files.
-        works: the works.
-        measure: a function of a work and the number of rounds that returns its `result`.
-        given: the parsed command line, see `make_parser`.
-        rounds: the default number of rounds.
-        peers: packages to list in the environment.
-        describe: a function of the results that returns further facts about the environment.
+        name: The name of the report's files.
+        works: The works.
+        measure: A function of a work and the number of rounds that returns its `result`.
+        given: The parsed command line, see `make_parser`.
+        rounds: The default number of rounds.
+        peers: Packages to list in the environment.
+        describe: A function of the results that returns further facts about the environment.
     """
     load_backend()
     start = time.perf_counter()

@@ -16,11 +16,11 @@ class Contestant:
     """An implementation to measure.
 
     Attributes:
-        peer: its name in the table.
-        form: what distinguishes it from other forms of the same peer, or "".
-        needs: the library that it needs. "tensorflow" requires TensorFlow as the backend of Keras.
-        tasks: the tasks that it takes part in, or None for all.
-        prepare: a function of a work and its inputs that returns the function to measure, or None if there
+        peer: Its name in the table.
+        form: What distinguishes it from other forms of the same peer, or "".
+        needs: The library that it needs. "tensorflow" requires TensorFlow as the backend of Keras.
+        tasks: The tasks that it takes part in, or None for all.
+        prepare: A function of a work and its inputs that returns the function to measure, or None if there
             is nothing to measure. A measured function blocks until its work is done.
     """
 
@@ -43,6 +43,7 @@ class Contestants(list[Contestant]):
     """The contestants of a benchmark, in the order of its table.
 
     Example:
+
     >>> from harness import Contestants
     >>> contestants = Contestants()
     >>> @contestants.add("Keras", "XLA")
@@ -69,10 +70,10 @@ class Contestants(list[Contestant]):
         """Prepare and warm up the contestants of a work.
 
         Args:
-            work: a dataclass with an attribute `task`.
-            *inputs: further arguments of every `prepare` function.
-            seed: seeds the weights of each contestant.
-            without: labels of contestants to leave out.
+            work: A dataclass with an attribute `task`.
+            *inputs: Further arguments of every `prepare` function.
+            seed: Seeds the weights of each contestant.
+            without: Labels of contestants to leave out.
 
         Returns:
             A dict of labels to functions to measure.

@@ -27,9 +27,9 @@ def environment(seed, rounds, peers=()):
     """What the figures depend on, as a dict: versions, processor, threads, load, seed and rounds.
 
     Args:
-        seed: the seed of weights and inputs.
-        rounds: the number of rounds.
-        peers: packages to list besides those that textrnn uses.
+        seed: The seed of weights and inputs.
+        rounds: The number of rounds.
+        peers: Packages to list besides those that textrnn uses.
     """
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     packages = ("textrnn", "keras", "keras-hub", "tensorflow", "numpy", *peers)

@@ -8,10 +8,10 @@ def result(work, figures, unit="ms", per=None):
     """The result of a work as plain data.
 
     Args:
-        work: a dataclass whose string describes it.
-        figures: a dict of names to one value per round. Ratios are the first divided by each.
-        unit: the unit of the values.
-        per: a dict of names to divisors of the values for the ratios, or None.
+        work: A dataclass whose string describes it.
+        figures: A dict of names to one value per round. Ratios are the first divided by each.
+        unit: The unit of the values.
+        per: A dict of names to divisors of the values for the ratios, or None.
     """
     per = per or dict.fromkeys(figures, 1.0)
     ours = next(iter(figures))

@@ -12,6 +12,7 @@ def interleaved(names, rounds):
     """Yield the names in every round, in an order that shifts from round to round.
 
     Example:
+
     >>> from harness import interleaved
     >>> " ".join(interleaved("abc", rounds=3))
     'a b c b c a c a b'
@@ -27,9 +28,9 @@ def measure_times(runs, rounds, seconds=0.0):
     """Measure the time of a run in milliseconds.
 
     Args:
-        runs: a dict of names to warmed-up functions.
-        rounds: the number of rounds.
-        seconds: about how long to repeat each function within a round. The mean counts.
+        runs: A dict of names to warmed-up functions.
+        rounds: The number of rounds.
+        seconds: About how long to repeat each function within a round. The mean counts.
 
     Returns:
         A dict of names to one value per round.
@@ -45,8 +46,8 @@ def measure_rates(runs, rounds):
     """Measure how much each function does per second.
 
     Args:
-        runs: a dict of names to warmed-up functions that return the amount of work they did.
-        rounds: the number of rounds.
+        runs: A dict of names to warmed-up functions that return the amount of work they did.
+        rounds: The number of rounds.
 
     Returns:
         A dict of names to one value per round.
@@ -82,7 +83,7 @@ def run_in_subprocess(script, *arguments):
     """Run a benchmark script in a process of its own and return the last line of its output.
 
     Raises:
-        RuntimeError: if the script fails.
+        RuntimeError: If the script fails.
     """
     command = [sys.executable, str(script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

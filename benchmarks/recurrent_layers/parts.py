@@ -8,8 +8,8 @@ def run_variant(work, rule):
     """The measured function for a cell with the weights of an LSTM and another step.
 
     Args:
-        work: the `Work`.
-        rule: a function of the four gates before their activations and the two states that returns the
+        work: The `Work`.
+        rule: A function of the four gates before their activations and the two states that returns the
             output and the new states.
     """
     import textrnn

@@ -10,11 +10,11 @@ class Work:
     """A task for a recurrent layer.
 
     Attributes:
-        task: one of the tasks of recurrence.py.
-        cell: the name of a cell.
-        batch_size: rows of a batch.
-        steps: time steps.
-        units: units of the layer, and features of its inputs.
+        task: One of the tasks of recurrence.py.
+        cell: The name of a cell.
+        batch_size: Rows of a batch.
+        steps: Time steps.
+        units: Units of the layer, and features of its inputs.
     """
 
     task: str

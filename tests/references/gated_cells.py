@@ -88,12 +88,12 @@ class Reference:
     """A cell in NumPy, and the layout of the library's weights for it.
 
     Args:
-        name: its name in the tests.
-        cell: what `GatedCell(units, cell)` accepts, the name of a published architecture or a spec.
-        step: a function `(weights, x, states) -> (output, states)`.
-        layout: the weights in the order of `get_weights()`, each with the names of its blocks of `units`
+        name: Its name in the tests.
+        cell: What `GatedCell(units, cell)` accepts, the name of a published architecture or a spec.
+        step: A function `(weights, x, states) -> (output, states)`.
+        layout: The weights in the order of `get_weights()`, each with the names of its blocks of `units`
             along the last axis. A `projection_kernel` exists only if the widths of input and units differ.
-        states: the states in their order.
+        states: The states in their order.
     """
 
     name: str

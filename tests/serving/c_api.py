@@ -63,7 +63,7 @@ class SavedModel:
     """A SavedModel in a session of the C API. Nothing is freed: the process ends soon.
 
     Args:
-        folder: the SavedModel's folder.
+        folder: The SavedModel's folder.
     """
 
     def __init__(self, folder):

@@ -70,10 +70,11 @@ def assignments(spec: GateSpec, use_bias: bool = True) -> tuple[Assignment, ...]
     r"""Return what one step of a spec computes, in an order in which it can be computed.
 
     Args:
-        spec: the declaration.
-        use_bias: whether gates have biases.
+        spec: The declaration.
+        use_bias: Whether gates have biases.
 
     Example:
+
     >>> from textrnn.cells import gate_spec
     >>> from textrnn.cells.assignments import assignments
     >>> print(*assignments(gate_spec("mgu")), sep="\n")
@@ -89,6 +90,7 @@ def projections(spec: GateSpec, use_bias: bool = True) -> tuple[OfInput | Delaye
     """Return the parts that depend on the input alone, in the order in which `project_inputs` returns them.
 
     Example:
+
     >>> from textrnn.cells import gate_spec
     >>> from textrnn.cells.assignments import projections
     >>> [str(projection) for projection in projections(gate_spec("ugrnn"))]
@@ -105,6 +107,7 @@ def step_weights(spec: GateSpec, use_bias: bool = True) -> tuple[Weight | Combin
     """Return the weights that a step uses elementwise. Those that `project_inputs` uses are not included.
 
     Example:
+
     >>> from textrnn.cells import gate_spec
     >>> from textrnn.cells.assignments import step_weights
     >>> [weight.key for weight in step_weights(gate_spec("lstm_peephole"))]
@@ -121,6 +124,7 @@ def weight_blocks(spec: GateSpec, use_bias: bool = True) -> dict[str, tuple[str,
     """Return the weights of a spec, in their order: name -> the names of its blocks, in their order.
 
     Example:
+
     >>> from textrnn.cells import gate_spec
     >>> from textrnn.cells.assignments import weight_blocks
     >>> weight_blocks(gate_spec("lstm_nig"))["peephole"]
@@ -136,6 +140,7 @@ def symbol(state: str) -> str:
     """Return the name that assignments use for one of `GateSpec.states`.
 
     Example:
+
     >>> from textrnn.cells.assignments import symbol
     >>> [symbol(state) for state in ("state", "memory", "gate/input", "previous/forget")]
     ['h', 'c', 'i', 'previous/forget']

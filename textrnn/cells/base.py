@@ -34,6 +34,7 @@ class Cell(keras.layers.Layer, abc.ABC):
     `states` is always a list, also for a single state.
 
     Example:
+
     >>> import keras, numpy as np, textrnn
     >>> class Decay(textrnn.Cell):
     ...     "h = tanh(Wx + Uh) / 2"
@@ -69,7 +70,7 @@ class Cell(keras.layers.Layer, abc.ABC):
 
         Args:
             inputs: `(batch, features)`.
-            states: one tensor `(batch, n)` for each n in `state_size`.
+            states: One tensor `(batch, n)` for each n in `state_size`.
 
         Returns:
             The output `(batch, output_size)` and the new states.
@@ -99,7 +100,7 @@ class Cell(keras.layers.Layer, abc.ABC):
         """Compute everything that depends on the input alone.
 
         Args:
-            x: one step `(batch, features)`, or a whole sequence `(time, batch, features)`.
+            x: One step `(batch, features)`, or a whole sequence `(time, batch, features)`.
 
         Returns:
             A tuple of tensors `(..., n)`. They are separate, since slicing one large tensor inside the loop
@@ -117,8 +118,8 @@ class Cell(keras.layers.Layer, abc.ABC):
         """Compute one step from projected inputs.
 
         Args:
-            projected: the results of `project_inputs`, each `(batch, n)`.
-            states: as for `call`.
+            projected: The results of `project_inputs`, each `(batch, n)`.
+            states: As for `call`.
             dot: `dot(name, x)` multiplies x by `recurrent_kernels[name]`; `dot(name, x, plus)` adds `plus`.
             weights: `elementwise_weights`. Other entries are to be ignored.
 
@@ -157,9 +158,9 @@ class Cell(keras.layers.Layer, abc.ABC):
         By default each state is averaged separately. A cell whose states belong together overrides this.
 
         Args:
-            old: the states before a step.
-            new: the states after it.
-            rates: for each state the probability that a unit keeps its old value, equal within a group.
+            old: The states before a step.
+            new: The states after it.
+            rates: For each state the probability that a unit keeps its old value, equal within a group.
 
         Returns:
             The expected states.
@@ -198,6 +199,7 @@ class LinearCell(Cell):
     sequences. The states are the memory and the delayed projections.
 
     Example:
+
     >>> import keras, numpy as np, textrnn
     >>> class Average(textrnn.cells.LinearCell):
     ...     "c = 0.9 c + 0.1 x"
@@ -241,7 +243,7 @@ class LinearCell(Cell):
         """Return the coefficients of the update.
 
         Args:
-            projected: the results of `project_inputs` for one step `(batch, n)` or for all
+            projected: The results of `project_inputs` for one step `(batch, n)` or for all
                 `(time, batch, n)`; those at `delayed` are of the previous step. A scan casts them to float32
                 or wider.
             weights: `elementwise_weights`.
@@ -269,6 +271,7 @@ def dot_with(kernels: Mapping[str, Tensor]) -> Dot:
     """Return a `dot` that multiplies by the given kernels, name -> `(n, m)`.
 
     Example:
+
     >>> from keras import ops
     >>> from textrnn.cells.base import dot_with
     >>> dot = dot_with({"state": 2 * ops.eye(2)})
@@ -289,6 +292,7 @@ def at_least_float32(x: Tensor) -> str:
     `keras.backend.result_type` with float32 does not do this: on JAX it gives float32 for float64.
 
     Example:
+
     >>> from keras import ops
     >>> from textrnn.cells.base import at_least_float32
     >>> at_least_float32(ops.ones(1, "bfloat16")), at_least_float32(ops.ones(1, "float32"))
@@ -304,6 +308,7 @@ def project(x: Tensor, kernel: Tensor) -> Tensor:
     A batched product of `(time, batch, n)` with a matrix is slower, and its gradient much slower.
 
     Example:
+
     >>> from keras import ops
     >>> from textrnn.cells.base import project
     >>> project(ops.ones((5, 2, 3)), ops.ones((3, 4))).shape == (5, 2, 4)

@@ -10,12 +10,12 @@ class ClassCell:
     """A cell that no `GateSpec` expresses: the class that implements it, and its description.
 
     Args:
-        class_name: the class, `"module.Class"`.
-        equations: the lines of one step.
-        states: the names of the states, in their order.
-        kind: see `GateSpec.kind`.
-        weights: name -> (number of blocks, shape of a block: "mn", "nn" or "n" for m features and n units).
-        source: where it was published.
+        class_name: The class, `"module.Class"`.
+        equations: The lines of one step.
+        states: The names of the states, in their order.
+        kind: See `GateSpec.kind`.
+        weights: Name -> (number of blocks, shape of a block: "mn", "nn" or "n" for m features and n units).
+        source: Where it was published.
     """
 
     class_name: str
@@ -29,6 +29,7 @@ class ClassCell:
         """Import and return the class.
 
         Example:
+
         >>> from textrnn.cells import PUBLISHED
         >>> PUBLISHED["sru"].load().__name__
         'SRUCell'

@@ -41,6 +41,7 @@ def kind(cell: Registered) -> str:
     """Return the kind of recurrence: `"S"`, `"D"` or `"P"`, see `KINDS`.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.describe import kind
     >>> kind(find_cell("sru"))
@@ -53,6 +54,7 @@ def count_parameters(cell: Registered, features: int, units: int) -> int:
     """Return the number of weights for inputs `(batch, features)`.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.describe import count_parameters
     >>> count_parameters(find_cell("lstm"), features=3, units=5)
@@ -68,6 +70,7 @@ def parameters(cell: Registered) -> str:
     """Return the number of weights as a formula, for m features and n units.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.describe import parameters
     >>> parameters(find_cell("lstm_peephole"))
@@ -80,6 +83,7 @@ def declaration(spec: GateSpec) -> str:
     """Return the Python expression that makes the spec.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.describe import declaration
     >>> declaration(find_cell("ugrnn"))
@@ -92,6 +96,7 @@ def table() -> str:
     """Return a table of all cells: a row for each, and its equations in short.
 
     Example:
+
     >>> from textrnn.cells.describe import table
     >>> print(table())  # doctest: +ELLIPSIS
     name                 kind states                   parameters           paper
@@ -114,10 +119,11 @@ def sheet(reference: str, features: int = 128, units: int = 256) -> str:
     """Return the full description of one cell.
 
     Args:
-        reference: a name, or `"module:attribute"`.
-        features, units: the sizes for which to count the parameters.
+        reference: A name, or `"module:attribute"`.
+        features, units: The sizes for which to count the parameters.
 
     Example:
+
     >>> from textrnn.cells.describe import sheet
     >>> print(sheet("ugrnn"))  # doctest: +NORMALIZE_WHITESPACE
     ugrnn
@@ -154,6 +160,7 @@ def page() -> str:
     """Return the reference page of all published cells, in Markdown: `docs/cells.md`.
 
     Example:
+
     >>> from textrnn.cells.describe import page
     >>> page().splitlines()[0]
     '# The cells'

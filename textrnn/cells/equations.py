@@ -22,10 +22,11 @@ def equations(cell: Registered) -> tuple[str, ...]:
     r"""Return the equations of one step, one string each.
 
     Args:
-        cell: a `GateSpec`, a row of `PUBLISHED`, or a class. The equations of a class are its `equations`; or
+        cell: A `GateSpec`, a row of `PUBLISHED`, or a class. The equations of a class are its `equations`; or
             the first line of its docstring; or, if it computes what `GatedCell` does, those of its spec.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.equations import equations
     >>> print(*equations(find_cell("mgu")), sep="\n")
@@ -62,6 +63,7 @@ def one_line(lines: Sequence[str]) -> str:
     that. Equations of the same form, each with its own weights, are written once.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.equations import equations, one_line
     >>> one_line(equations(find_cell("lstm")))
@@ -94,6 +96,7 @@ def states(cell: Registered) -> tuple[str, ...]:
     The state `V_f x` is the part of this input that gate f reads at the next step.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.equations import states
     >>> states(find_cell("lstm")), states(find_cell("qrnn"))
@@ -106,6 +109,7 @@ def state_symbols(cell: Registered) -> dict[str, str]:
     """Return the symbol of each state by its name, in the order of the states.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.equations import state_symbols
     >>> state_symbols(find_cell("lstm"))
@@ -130,9 +134,10 @@ def built(cell: type, features: int, units: int):
     """Return an instance of a class, built for inputs `(batch, features)`.
 
     Raises:
-        InputError: if it cannot be called with `units` alone.
+        InputError: If it cannot be called with `units` alone.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> from textrnn.cells.equations import built
     >>> built(find_cell("min_lstm"), 3, 4).units

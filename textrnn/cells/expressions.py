@@ -53,9 +53,9 @@ class Weight(Expression):
     """One block of a weight of the cell.
 
     Args:
-        symbol: its symbol in equations.
-        name: the attribute of the cell that holds the weight.
-        block: the name of the block, in most cases the role of a gate.
+        symbol: Its symbol in equations.
+        name: The attribute of the cell that holds the weight.
+        block: The name of the block, in most cases the role of a gate.
     """
 
     symbol: str
@@ -291,6 +291,7 @@ def walk(expression: Any, closed: tuple[type, ...] = ()) -> Iterator[Expression]
     """Yield an expression and everything in it, but nothing inside expressions of the `closed` types.
 
     Example:
+
     >>> from textrnn.cells.expressions import Name, OneMinus, walk
     >>> [str(part) for part in walk(OneMinus(Name("f")))]
     ['(1 − fₜ)', 'fₜ']

@@ -66,9 +66,10 @@ def parse_read(term: str) -> Read:
     """Parse what a gate reads: `"tanh(state)"` gives `Read("state", "tanh")`.
 
     Raises:
-        InputError: if the source is not in `SOURCES`, or Keras does not know the activation.
+        InputError: If the source is not in `SOURCES`, or Keras does not know the activation.
 
     Example:
+
     >>> from textrnn.cells.gate import parse_read
     >>> parse_read("memory")
     Read(source='memory', activation=None)
@@ -93,9 +94,10 @@ def parse_tie(tie: str) -> Tie:
     """Parse a tie: `"1 - input"` gives `Tie("input", complement=True)`.
 
     Raises:
-        InputError: if the string is not a tie.
+        InputError: If the string is not a tie.
 
     Example:
+
     >>> from textrnn.cells.gate import parse_tie
     >>> parse_tie("1 - forget(s - 0.5)")
     Tie(role='forget', complement=True, shift=-0.5)
@@ -114,9 +116,10 @@ def check_activation(name: str) -> None:
     """Check that Keras knows an activation.
 
     Raises:
-        InputError: if it does not, or if `name` is a function, which cannot be saved as JSON.
+        InputError: If it does not, or if `name` is a function, which cannot be saved as JSON.
 
     Example:
+
     >>> from textrnn.cells.gate import check_activation
     >>> check_activation("tanh")
     """
@@ -139,17 +142,18 @@ class Gate:
     """A learned gate: `activation(sum of what it reads + bias)`.
 
     Args:
-        activation: the name of a Keras activation.
-        reads: one or more of `"input"` (W·x), `"state"` (U·h, with the output h at t−1), `"memory"` (p ⊙ c, a
+        activation: The name of a Keras activation.
+        reads: One or more of `"input"` (W·x), `"state"` (U·h, with the output h at t−1), `"memory"` (p ⊙ c, a
             peephole), `"previous input"`, `"raw input"`, `"modulated state"` and `"gates"`; see `SOURCES`.
             Gates read the memory at t−1, except that the output gate reads it at t (Gers & Schmidhuber 2000).
             `"tanh(state)"` is U·tanh(h). Any activation can be applied to any source except `"gates"`.
 
     Raises:
-        InputError: for an unknown activation or source, a source given twice, or a gate that reads nothing.
+        InputError: For an unknown activation or source, a source given twice, or a gate that reads nothing.
             Whether an activation preserves shape is checked when a cell is created.
 
     Example:
+
     >>> import textrnn
     >>> textrnn.Gate(reads=("input", "tanh(state)", "memory"))
     Gate(activation='sigmoid', reads=('input', 'tanh(state)', 'memory'))

@@ -108,11 +108,11 @@ class GatedCell(WeightedCell, metaclass=_ByName):
     them both ways.
 
     Args:
-        units: the size of the output and of each state.
-        spec: a `GateSpec`, the name of a cell, `"module:attribute"`, or a config of `GateSpec.get_config`.
-        unit_forget_bias: whether the bias of a learned forget gate starts at 1, if the memory is separate
+        units: The size of the output and of each state.
+        spec: A `GateSpec`, the name of a cell, `"module:attribute"`, or a config of `GateSpec.get_config`.
+        unit_forget_bias: Whether the bias of a learned forget gate starts at 1, if the memory is separate
             (Gers et al. 2000; Jozefowicz et al. 2015).
-        chrono: the number of steps T that the longest dependencies span, for chrono initialisation (Tallec &
+        chrono: The number of steps T that the longest dependencies span, for chrono initialisation (Tallec &
             Ollivier 2018, Can recurrent neural networks warp time?), which replaces the unit forget bias. The
             bias of a learned forget gate starts at log(u) with u uniform in [1, T − 1], and that of a learned
             input gate at −log(u). Both must be sigmoids.
@@ -123,11 +123,12 @@ class GatedCell(WeightedCell, metaclass=_ByName):
             and the arguments of `keras.layers.Layer` (`name`, `dtype`, ...).
 
     Raises:
-        InputError: if the name is unknown; if `units` is not a positive integer; if an activation changes the
+        InputError: If the name is unknown; if `units` is not a positive integer; if an activation changes the
             shape of its input; or if `chrono` does not fit the cell, because it has no biases, learns neither
             an input nor a forget gate, ties the forget gate to the input gate, or is a class.
 
     Example:
+
     >>> import numpy as np, textrnn
     >>> cell = textrnn.GatedCell(8, "lstm")
     >>> output, states = cell(np.ones((2, 3)), cell.get_initial_state(2))
@@ -246,8 +247,8 @@ class GatedCell(WeightedCell, metaclass=_ByName):
         """Compute one step: the assignments of the spec, in their order.
 
         Args:
-            projected: the result of `project_inputs`, each `(batch, units)`.
-            states: the states in the order of the spec, each `(batch, units)`.
+            projected: The result of `project_inputs`, each `(batch, units)`.
+            states: The states in the order of the spec, each `(batch, units)`.
             dot: `dot(role, x)` multiplies by the recurrent kernel of that gate, `dot("modulation", x)` by the
                 one of the modulated state, `dot("role/other", x)` by the one with which a gate reads another.
                 A third argument is added to the product.

@@ -14,13 +14,14 @@ def opened(spec: GateSpec, bias: Tensor, unit_forget_bias: bool, chrono: int | N
     """Return the initial bias of a cell with the values of its input and forget gates set.
 
     Args:
-        spec: the cell's declaration.
-        bias: the values of the bias initializer, `(blocks,)`, or `(2, blocks)` if the recurrent product has
+        spec: The cell's declaration.
+        bias: The values of the bias initializer, `(blocks,)`, or `(2, blocks)` if the recurrent product has
             biases of its own, which do not change.
-        unit_forget_bias: see `GatedCell`.
-        chrono: see `GatedCell`.
+        unit_forget_bias: See `GatedCell`.
+        chrono: See `GatedCell`.
 
     Example:
+
     >>> from keras import ops
     >>> from textrnn.cells import gate_spec
     >>> from textrnn.cells.initial_bias import opened
@@ -45,9 +46,10 @@ def check_chrono(chrono: int | None, spec: GateSpec, use_bias: bool) -> int | No
     """Return `chrono` as an int or None, if chrono initialisation fits the cell.
 
     Raises:
-        InputError: if it does not.
+        InputError: If it does not.
 
     Example:
+
     >>> from textrnn.cells import gate_spec
     >>> from textrnn.cells.initial_bias import check_chrono
     >>> check_chrono(100, gate_spec("lstm"), use_bias=True)

@@ -23,15 +23,16 @@ class MinLSTMCell(WeightedCell, LinearCell):
     Source: Feng et al. 2024, Were RNNs all we needed?
 
     Args:
-        units: the size of the output and of the state.
-        use_bias: whether gates have biases.
+        units: The size of the output and of the state.
+        use_bias: Whether gates have biases.
         **kwargs: `kernel_initializer` ("glorot_uniform"), `bias_initializer` ("zeros"), the regularizers and
             constraints of both, and the arguments of `keras.layers.Layer`.
 
     Raises:
-        InputError: if `units` is not a positive integer.
+        InputError: If `units` is not a positive integer.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.cells.min_lstm import MinLSTMCell
     >>> cell = MinLSTMCell(8)

@@ -13,9 +13,9 @@ def make_cell(cell, units, dtype):
     """Return a new cell layer for one recurrent layer.
 
     Args:
-        cell: the `cell` argument of a backbone, or a config of `cell_config`.
-        units: the number of units. Ignored if `cell` is a layer.
-        dtype: a dtype policy. Ignored if `cell` is a layer.
+        cell: The `cell` argument of a backbone, or a config of `cell_config`.
+        units: The number of units. Ignored if `cell` is a layer.
+        dtype: A dtype policy. Ignored if `cell` is a layer.
     """
     if isinstance(cell, dict) and "class_name" in cell:
         return _saved_cell(cell)
@@ -46,8 +46,8 @@ def cell_config(cell, made):
     register it.
 
     Args:
-        cell: the `cell` argument of the backbone.
-        made: one of the cell layers made from it.
+        cell: The `cell` argument of the backbone.
+        made: One of the cell layers made from it.
     """
     if isinstance(cell, str):
         if cell in PUBLISHED:

@@ -38,8 +38,8 @@ def register_cell(name: str, cell: _Registered) -> _Registered:
     a name again replaces the cell.
 
     Args:
-        name: letters, digits and underscores.
-        cell: a `GateSpec`, which takes the name if it has none; or a subclass of `Cell` that can be called
+        name: Letters, digits and underscores.
+        cell: A `GateSpec`, which takes the name if it has none; or a subclass of `Cell` that can be called
             with `units` and the keyword arguments of `keras.layers.Layer`. The class is also registered with
             Keras for saving, under the name of its module, unless it is already.
 
@@ -47,9 +47,10 @@ def register_cell(name: str, cell: _Registered) -> _Registered:
         The cell.
 
     Raises:
-        InputError: if the name is that of a published cell or is not valid, or if `cell` is not a cell.
+        InputError: If the name is that of a published cell or is not valid, or if `cell` is not a cell.
 
     Example:
+
     >>> import textrnn
     >>> spec = textrnn.register_cell("leaky_integrator", textrnn.GateSpec(forget=0.9, input=0.1))
     >>> textrnn.GatedCell(8, "leaky_integrator").spec is spec
@@ -80,6 +81,7 @@ def cell_names() -> list[str]:
     """Return the names of all cells, the published ones first.
 
     Example:
+
     >>> from textrnn.cells import cell_names
     >>> cell_names()[:3]
     ['simple', 'lstm', 'lstm_peephole']
@@ -91,6 +93,7 @@ def look_up(cell: str | Registered | Mapping[str, Any]) -> Registered:
     """Return what `find_cell` returns, but a published class as its `ClassCell`, which needs no Keras.
 
     Example:
+
     >>> from textrnn.cells.registry import look_up
     >>> look_up("sru").states
     ('memory',)
@@ -106,7 +109,7 @@ def find_cell(cell: str | Registered | Mapping[str, Any]) -> CellType:
     """Return a cell as a `GateSpec` or a class, from anything that `GatedCell` and `--cell` accept.
 
     Args:
-        cell: one of:
+        cell: One of:
 
             - a registered name;
             - `"module:attribute"`: a `GateSpec` or a subclass of `Cell` in a Python module, which can be in
@@ -116,9 +119,10 @@ def find_cell(cell: str | Registered | Mapping[str, Any]) -> CellType:
             - a config of `GateSpec.get_config`.
 
     Raises:
-        InputError: for anything else. The message suggests names.
+        InputError: For anything else. The message suggests names.
 
     Example:
+
     >>> from textrnn.cells import find_cell
     >>> find_cell("gru").kind
     'S'
@@ -135,9 +139,10 @@ def gate_spec(name: str) -> GateSpec:
     """Return the declaration of a named cell, for example to change it with `dataclasses.replace`.
 
     Raises:
-        InputError: for an unknown name, and for a cell that is a class.
+        InputError: For an unknown name, and for a cell that is a class.
 
     Example:
+
     >>> import textrnn
     >>> textrnn.gate_spec("ugrnn")  # doctest: +ELLIPSIS
     GateSpec(candidate=Gate(activation='tanh', ...), forget=Gate(...), input='1 - forget', ...)

@@ -31,15 +31,16 @@ class RGLRUCell(WeightedCell, LinearCell):
     language models.
 
     Args:
-        units: the size of the output and of the state.
-        use_bias: whether gates have biases.
+        units: The size of the output and of the state.
+        use_bias: Whether gates have biases.
         **kwargs: `kernel_initializer` ("lecun_normal"), `bias_initializer` ("zeros"), the regularizers and
             constraints of both, and the arguments of `keras.layers.Layer`.
 
     Raises:
-        InputError: if `units` is not a positive integer.
+        InputError: If `units` is not a positive integer.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.cells.rg_lru import RGLRUCell
     >>> cell = RGLRUCell(8)

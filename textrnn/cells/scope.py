@@ -16,10 +16,10 @@ class Scope(dict):
     """The values of names, `Name` -> tensor. A missing value is computed from its definition on first use.
 
     Args:
-        known: the values that are given.
-        definitions: the expressions of names that can be computed.
+        known: The values that are given.
+        definitions: The expressions of names that can be computed.
         multiply: `multiply(kernel, x)` multiplies x by a kernel. A third argument is added to the product.
-        weights: the weights that are used elementwise, by `Weight.key`.
+        weights: The weights that are used elementwise, by `Weight.key`.
     """
 
     def __init__(

@@ -40,19 +40,20 @@ class SLSTMCell(WeightedCell):
     Source: Beck et al. 2024, xLSTM: Extended long short-term memory.
 
     Args:
-        units: the size of the output and of each state.
-        num_heads: the number of heads, a divisor of `units`.
-        use_bias: whether gates have biases.
+        units: The size of the output and of each state.
+        num_heads: The number of heads, a divisor of `units`.
+        use_bias: Whether gates have biases.
         **kwargs: `kernel_initializer` ("glorot_uniform"); `recurrent_initializer` ("orthogonal", applied to
             each head of each gate separately); `bias_initializer` ("zeros"; the biases of the forget gate
             start at values spaced evenly from 3 to 6 in each head); the regularizers and constraints of each;
             and the arguments of `keras.layers.Layer`.
 
     Raises:
-        InputError: if `units` or `num_heads` is not a positive integer, or `units` is not a multiple of
+        InputError: If `units` or `num_heads` is not a positive integer, or `units` is not a multiple of
             `num_heads`.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.cells.slstm import SLSTMCell
     >>> cell = SLSTMCell(8, num_heads=2)

@@ -42,26 +42,26 @@ class GateSpec:
     declaration.
 
     Args:
-        candidate: what is written to the memory.
-        forget: how much of the memory is kept.
-        input: how much of the candidate is written.
-        output: how much of a separate memory is output.
-        reset: how much of the state the candidate reads.
-        separate_memory: whether the memory c is a state of its own beside h.
-        reset_after: whether the reset is applied after the recurrent matrix of the candidate, r ⊙ (Uh + b′),
+        candidate: What is written to the memory.
+        forget: How much of the memory is kept.
+        input: How much of the candidate is written.
+        output: How much of a separate memory is output.
+        reset: How much of the state the candidate reads.
+        separate_memory: Whether the memory c is a state of its own beside h.
+        reset_after: Whether the reset is applied after the recurrent matrix of the candidate, r ⊙ (Uh + b′),
             with a second bias as in cuDNN. By default it is applied before, U(r ⊙ h).
-        output_activation: the name of the Keras activation between a separate memory and the output.
-        layer_norm: whether to layer-normalise, with gains and shifts, what gates read through matrices (Ba
+        output_activation: The name of the Keras activation between a separate memory and the output.
+        layer_norm: Whether to layer-normalise, with gains and shifts, what gates read through matrices (Ba
             et al. 2016, Layer normalization), and a separate memory where it is output, LN(c). The terms of
             the input, LN(W·x(t) + V·x(t−1)), and those of the previous step, LN(U·h + R·i + R·f + ...), are
             normalised separately, each over all gates as one vector. A candidate whose state is reset before
             its matrix is normalised on its own. Biases, peepholes, the raw input and the two factors of a
             modulated state are not normalised.
-        name: the name of the architecture.
-        source: where it was published. `name` and `source` are ignored when specs are compared.
+        name: The name of the architecture.
+        source: Where it was published. `name` and `source` are ignored when specs are compared.
 
     Raises:
-        InputError: for a spec that contradicts itself.
+        InputError: For a spec that contradicts itself.
 
     Example: an LSTM with coupled gates (Greff et al. 2017).
 
@@ -119,6 +119,7 @@ class GateSpec:
         """Return the learned roles that read any of the sources, in the order of their weights.
 
         Example:
+
         >>> from textrnn.cells import gate_spec
         >>> gate_spec("lstm").reading("state")
         ('input', 'forget', 'candidate', 'output')
@@ -149,6 +150,7 @@ class GateSpec:
         depend on the input alone, so a parallel scan can compute it.
 
         Example:
+
         >>> from textrnn.cells import gate_spec
         >>> [gate_spec(name).kind for name in ("gru", "indrnn", "min_gru")]
         ['S', 'D', 'P']
@@ -168,7 +170,7 @@ class GateSpec:
         """Make a spec from a config of `get_config`. Missing entries take their defaults.
 
         Raises:
-            InputError: for an unknown entry.
+            InputError: For an unknown entry.
         """
         _check_entries(cls, config, "a GateSpec")
         parts = dict(config)

@@ -32,17 +32,18 @@ class SRUCell(WeightedCell):
     Source: Lei et al. 2018, Simple recurrent units for highly parallelizable recurrence.
 
     Args:
-        units: the size of the output and of the state.
-        highway_bias: the initial bias of r. If negative, more of the input passes at first.
-        use_bias: whether gates have biases.
+        units: The size of the output and of the state.
+        highway_bias: The initial bias of r. If negative, more of the input passes at first.
+        use_bias: Whether gates have biases.
         **kwargs: `kernel_initializer` ("lecun_uniform": the paper's ±√(3/features)), `peephole_initializer`
             (uniform, of variance 1/2), `bias_initializer` (of f; "zeros"), the regularizers and constraints
             of each, and the arguments of `keras.layers.Layer`.
 
     Raises:
-        InputError: if `units` is not a positive integer.
+        InputError: If `units` is not a positive integer.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.cells.sru import SRUCell
     >>> cell = SRUCell(8)

@@ -16,9 +16,10 @@ def check_size(name: str, size: int) -> int:
     """Return the size as an int.
 
     Raises:
-        InputError: if it is not a positive integer.
+        InputError: If it is not a positive integer.
 
     Example:
+
     >>> from textrnn.cells.weights import check_size
     >>> check_size("units", 8)
     8
@@ -32,6 +33,7 @@ def blocks(weight: Tensor | None, names: Sequence[str], dtype: str) -> dict[str,
     """Split a weight along its last axis into one block for each name, in `dtype`. None has no blocks.
 
     Example:
+
     >>> from keras import ops
     >>> from textrnn.cells.weights import blocks
     >>> kernel = ops.ones((3, 8))
@@ -49,6 +51,7 @@ def gate_by_gate(initializer: Callable, count: int) -> Callable:
     """Return an initializer that draws `count` equal blocks of the last axis independently.
 
     Example:
+
     >>> import keras
     >>> from textrnn.cells.weights import gate_by_gate
     >>> block = gate_by_gate(keras.initializers.Orthogonal(seed=1), 4)((2, 8))[:, 2:4]
@@ -83,14 +86,15 @@ class WeightedCell(Cell):
     defines `build`, which calls `new_weight` for each weight, and `projector`.
 
     Args:
-        units: the size of the output and of each state.
-        use_bias: whether gates have biases.
-        **kwargs: the arguments of the families, and those of `keras.layers.Layer` (`name`, `dtype`, ...).
+        units: The size of the output and of each state.
+        use_bias: Whether gates have biases.
+        **kwargs: The arguments of the families, and those of `keras.layers.Layer` (`name`, `dtype`, ...).
 
     Raises:
-        InputError: if `units` is not a positive integer.
+        InputError: If `units` is not a positive integer.
 
     Example:
+
     >>> from textrnn.cells.min_lstm import MinLSTMCell
     >>> MinLSTMCell(8, kernel_regularizer="l2").kernel_regularizer.get_config()["l2"]
     0.01
@@ -180,13 +184,14 @@ def affine(x: Tensor, kernels: Mapping[str, Tensor], biases: Mapping[str, Tensor
 
     Args:
         x: `(..., features)`.
-        kernels: name -> `(features, n)`.
-        biases: name -> `(n,)`.
+        kernels: Name -> `(features, n)`.
+        biases: Name -> `(n,)`.
 
     Returns:
         Name -> `(..., n)`, in the order of the kernels.
 
     Example:
+
     >>> from keras import ops
     >>> from textrnn.cells.weights import affine
     >>> terms = affine(ops.ones((1, 2)), {"forget": ops.ones((2, 1))}, {"forget": ops.ones(1)})

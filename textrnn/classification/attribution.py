@@ -15,7 +15,7 @@ STEPS = 64
 
 
 def log_odds(logits, target):
-    """Returns the log-odds of a class against all others.
+    """Return the log-odds of a class against all others.
 
     Args:
         logits: `(batch, classes)`.
@@ -37,7 +37,7 @@ def log_odds(logits, target):
 
 
 def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS):
-    """Attributes the log-odds of a class to the tokens of a text.
+    """Attribute the log-odds of a class to the tokens of a text.
 
     Args:
         classifier: A `textrnn.TextClassifier`.
@@ -101,7 +101,7 @@ def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS)
 
 
 def words_of(tokenizer, token_ids):
-    """Groups tokens into words, which start at whitespace, or at every token if tokens are words.
+    """Group tokens into words, which start at whitespace, or at every token if tokens are words.
 
     Args:
         tokenizer: One of `textrnn.tokenizers`.
@@ -144,7 +144,7 @@ def words_of(tokenizer, token_ids):
 
 
 def as_written(texts, words, tokenizer, lowercase=False):
-    """Restores the case of words, and words that the tokenizer does not know, from the original texts.
+    """Restore the case of words, and words that the tokenizer does not know, from the original texts.
 
     A word is replaced by the word of the text at its position if both are equal but for case, or if it is
     unknown and all other words of the text match.

@@ -17,13 +17,13 @@ class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
 
     Args:
         vocabulary_size: int. Size of the token vocabulary.
-        cell: the name of a cell, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`,
+        cell: The name of a cell, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`,
             or a cell layer, which is copied for each direction of each layer.
         units: int. Width of each direction of a layer; ignored if `cell` is a layer.
         num_layers: int. Number of recurrent layers.
         embedding_dim: int. Width of the token vectors; None for that of one direction.
         dropout: float. Dropout rate of the inputs of each layer; between layers, one mask per sequence.
-        recurrent_dropout, weight_drop, zoneout: as for `textrnn.RecurrentBackbone`.
+        recurrent_dropout, weight_drop, zoneout: As for `textrnn.RecurrentBackbone`.
         embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch.
         dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
             own.
@@ -34,7 +34,7 @@ class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
     each step.
 
     Raises:
-        InputError: for `num_layers` below 1 and for an unknown argument.
+        InputError: For `num_layers` below 1 and for an unknown argument.
 
     Example:
 
@@ -101,11 +101,11 @@ class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
         self.embedding_dropout = embedding_dropout
 
     def read(self, vectors, padding_mask, training=None):
-        """Runs the recurrent layers on token vectors; attributions take gradients here.
+        """Run the recurrent layers on token vectors; attributions take gradients here.
 
         Args:
             vectors: `(batch, time, embedding_dim)`.
-            padding_mask: booleans, `(batch, time)`.
+            padding_mask: Booleans, `(batch, time)`.
             training: bool, whether to apply dropout and zoneout.
 
         Returns:
@@ -115,6 +115,6 @@ class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
         return outputs
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         config = super().get_config() | stored_arguments(RecurrentEncoder, self)
         return config | {"cell": cell_config(self.cell, self.stack.cells[0])}

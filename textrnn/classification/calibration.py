@@ -23,7 +23,7 @@ class Calibration:
     part_temperatures: dict[str, float] = field(default_factory=dict)
 
     def part_probabilities(self, classifier, texts, batch_size=64):
-        """Predicts what each part of the classifier would predict on its own.
+        """Predict the probabilities of each part of the classifier on its own.
 
         Args:
             classifier: The `textrnn.TextClassifier` that was calibrated.
@@ -42,7 +42,7 @@ class Calibration:
 
 
 def calibrate(classifier, batches, texts, targets, sample_weight=None):
-    """Fits the n-grams of a trained classifier, then its temperature and the weight of the n-grams.
+    """Fit the n-grams of a trained classifier, then its temperature and the weight of the n-grams.
 
     Call it once after `fit`. The n-grams are fitted to the training batches (see `NGramLogits.adapt`). The
     temperature and the scale of the n-grams minimise the log loss on the validation texts, so these must not
@@ -96,7 +96,7 @@ def calibrate(classifier, batches, texts, targets, sample_weight=None):
 
 
 def fit_ngrams(classifier, batches):
-    """Fits the n-grams of a classifier, unless it has none or they are fitted already.
+    """Fit the n-grams of a classifier, unless it has none or they are fitted already.
 
     Args:
         classifier: A `textrnn.TextClassifier`.
@@ -118,7 +118,7 @@ def fit_ngrams(classifier, batches):
 
 
 def predict_part_logits(classifier, texts, batch_size=64):
-    """Predicts the logits of the network and of the n-grams, which sum to those of the classifier.
+    """Predict the logits of the network and of the n-grams, which sum to those of the classifier.
 
     Args:
         classifier: A `textrnn.TextClassifier` with n-grams.
@@ -143,7 +143,7 @@ def predict_part_logits(classifier, texts, batch_size=64):
 
 
 def fit_scales(parts, targets, sample_weight=None):
-    """Fits the factors by which to multiply the logits of classifiers before adding them.
+    """Fit the factors by which to multiply the logits of classifiers before adding them.
 
     The factors minimise the log loss of the summed logits. For a single classifier this is temperature
     scaling (Guo et al. 2017, arXiv 1706.04599), with a temperature of 1 / factor. A Gaussian prior on the

@@ -98,7 +98,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
 
     def fit(self, X, y, sample_weight=None):
-        """Fits the classifier.
+        """Fit the classifier.
 
         Args:
             X: Texts, a sequence of str.
@@ -131,7 +131,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _fit(self, texts, targets, weights, validation, seed):
-        """Trains and calibrates; `validation` is a bool mask `(texts,)`."""
+        """Train and calibrate; `validation` is a bool mask `(texts,)`."""
         train = ~validation
         train_texts, validation_texts = (
             [text for text, chosen in zip(texts, mask, strict=True) if chosen] for mask in (train, validation)
@@ -158,7 +158,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         calibrate(self.model_, batches, validation_texts, targets[validation], weights[validation])
 
     def _make_model(self, texts):
-        """Returns an untrained model, with a tokenizer trained on the texts."""
+        """Return an untrained model, with a tokenizer trained on the texts."""
         texts = [text.lower() for text in texts] if self.lowercase else texts
         tokenizer = train_tokenizer(self.tokenizer, texts, self.vocabulary_size)
         encoder = RecurrentEncoder(
@@ -180,7 +180,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def predict_proba(self, X):
-        """Predicts calibrated probabilities.
+        """Predict calibrated probabilities.
 
         Args:
             X: Texts, a sequence of str.
@@ -194,7 +194,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def predict(self, X):
-        """Predicts labels.
+        """Predict labels.
 
         Args:
             X: Texts, a sequence of str.
@@ -223,7 +223,7 @@ def _check_texts(X):
 
 
 def _stratified_rows(targets, fraction, seed):
-    """Draws a fraction of each class, at least one text and never all; a bool mask `(texts,)`."""
+    """Draw a fraction of each class, at least one text and never all; a bool mask `(texts,)`."""
     generator = np.random.default_rng(seed)
     mask = np.zeros(len(targets), bool)
     for target in np.unique(targets):
@@ -234,7 +234,7 @@ def _stratified_rows(targets, fraction, seed):
 
 @contextmanager
 def _keras_seed(seed):
-    """Seeds the layers made inside, and restores the global generator that Keras draws their seeds from."""
+    """Seed the layers made inside, and restore the global generator that Keras draws their seeds from."""
     state = random.getstate()
     random.seed(seed)
     try:

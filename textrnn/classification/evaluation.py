@@ -72,7 +72,7 @@ def _calibration_error(correct, confidence, bins=10):
 
 
 def predict_logits(classifier, texts, batch_size=64, model=None):
-    """Predicts the logits of texts, batching texts of similar length.
+    """Predict the logits of texts, batching texts of similar length.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.
@@ -94,7 +94,7 @@ def predict_logits(classifier, texts, batch_size=64, model=None):
 
 
 def predict_probabilities(classifier, texts, batch_size=64):
-    """Predicts the calibrated probabilities of texts.
+    """Predict the calibrated probabilities of texts.
 
     Args:
         classifier, texts, batch_size: See `predict_logits`.
@@ -106,7 +106,7 @@ def predict_probabilities(classifier, texts, batch_size=64):
 
 
 def tfidf_baseline(texts, targets, seed=0):
-    """Fits logistic regression on the TF-IDF features of words and word pairs.
+    """Fit logistic regression on the TF-IDF features of words and word pairs.
 
     Args:
         texts: Training texts, a list of str.
@@ -134,7 +134,7 @@ def tfidf_baseline(texts, targets, seed=0):
 
 
 def score_tfidf_baseline(train_texts, train_targets, texts, targets, classes):
-    """Fits `tfidf_baseline` and scores it on other texts.
+    """Fit `tfidf_baseline` and score it on other texts.
 
     Args:
         train_texts, train_targets: Training texts and their classes.

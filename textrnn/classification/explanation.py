@@ -39,7 +39,7 @@ class Explanation(NamedTuple):
 
 
 def in_groups(explanations):
-    """Returns pairs of a heading and a list of explanations, from such pairs or from bare explanations."""
+    """Return pairs of a heading and a list of explanations, from such pairs or from bare explanations."""
     explanations = list(explanations)
     if explanations and isinstance(explanations[0], Explanation):
         return [("", explanations)]
@@ -47,7 +47,7 @@ def in_groups(explanations):
 
 
 def select_examples(targets, probabilities, count=8):
-    """Selects texts to explain: confident errors, unconfident predictions, confident correct predictions.
+    """Select texts to explain: confident errors, unconfident predictions, confident correct predictions.
 
     Args:
         targets: True classes, ints `(texts,)`.
@@ -79,7 +79,7 @@ def select_examples(targets, probabilities, count=8):
 
 
 def explainer(signatures):
-    """Returns a function that explains texts with the signatures of a SavedModel or of a task.
+    """Return a function that explains texts with the signatures of a SavedModel or of a task.
 
     Args:
         signatures: A mapping with the functions `explain` and `serving_default` of
@@ -108,7 +108,7 @@ def explainer(signatures):
 
 
 def to_html(explanations, title="Explanations of predictions"):
-    """Returns an HTML page of texts whose words are coloured by their attributions.
+    """Return an HTML page of texts whose words are coloured by their attributions.
 
     Blue words support the predicted label, orange words contradict it. With attention pooling, a bar below a
     word shows its share of the attention.
@@ -121,6 +121,7 @@ def to_html(explanations, title="Explanations of predictions"):
         A self-contained page, a str.
 
     Example:
+
     >>> from textrnn.classification.explanation import Explanation, to_html
     >>> page = to_html([Explanation(["so", "<dull>"], [0.1, 2.0], "negative", 0.93)])
     >>> "&lt;dull&gt;" in page, "negative, 93 %" in page
@@ -138,7 +139,7 @@ def to_html(explanations, title="Explanations of predictions"):
 
 
 def to_terminal(explanation, colours=True):
-    """Returns an explanation as text: the coloured words, then those with the largest weights.
+    """Return an explanation as text: the coloured words, then those with the largest weights.
 
     Args:
         explanation: An `Explanation`.
@@ -148,6 +149,7 @@ def to_terminal(explanation, colours=True):
         A str of several lines.
 
     Example:
+
     >>> from textrnn.classification.explanation import Explanation, to_terminal
     >>> print(to_terminal(Explanation(["so", "dull"], [-0.1, 2.0], "negative", 0.93), colours=False))
     negative, 93 %
@@ -179,7 +181,7 @@ def to_terminal(explanation, colours=True):
 
 
 def _marked_words(explanation):
-    """Returns the words in spans, with a background for the weight and a bar for the attention."""
+    """Return the words in spans, with a background for the weight and a bar for the attention."""
     attention = explanation.attention or [None] * len(explanation.words)
     most = max(explanation.attention or [], default=0) or 1
     spans = []

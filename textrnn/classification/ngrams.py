@@ -63,19 +63,19 @@ class NGramLogits(keras.layers.Layer):
         self.trainable = False
 
     def build(self, token_ids_shape=None, mask_shape=None):
-        """Creates the weights of each bucket and class, the inverse document frequencies and the bias."""
+        """Create the weights of each bucket and class, the inverse document frequencies and the bias."""
         zeros = {"initializer": "zeros", "trainable": False}
         self.kernel = self.add_weight(shape=(self.buckets, self.classes), name="kernel", **zeros)
         self.frequency = self.add_weight(shape=(self.buckets,), name="inverse_document_frequency", **zeros)
         self.bias = self.add_weight(shape=(self.classes,), name="bias", **zeros)
 
     def call(self, token_ids, mask):
-        """Returns the logits; see the class."""
+        """Return the logits; see the class."""
         terms, norm = self._terms(token_ids, mask)
         return sum(ops.sum(of_length, axis=1) for of_length in terms) / norm + self.bias
 
     def of_tokens(self, token_ids, mask):
-        """Returns what each token adds to the logits; the term of an n-gram is split among its tokens.
+        """Return what each token adds to the logits; the term of an n-gram is split among its tokens.
 
         Args:
             token_ids, mask: See the class.
@@ -93,7 +93,7 @@ class NGramLogits(keras.layers.Layer):
         ) / ops.expand_dims(norm, 1)
 
     def _terms(self, token_ids, mask):
-        """Returns the terms `(batch, time, classes)` of the n-grams of each length, and their norm."""
+        """Return the terms `(batch, time, classes)` of the n-grams of each length, and their norm."""
         terms, squares = [], 0.0
         for buckets, inside in self.ngrams(token_ids, mask):
             frequency = ops.where(inside, ops.take(self.frequency, buckets), 0.0)
@@ -102,7 +102,7 @@ class NGramLogits(keras.layers.Layer):
         return terms, ops.maximum(ops.sqrt(squares), 1e-9)
 
     def ngrams(self, token_ids, mask):
-        """Returns the buckets of the n-grams that start at each token.
+        """Return the buckets of the n-grams that start at each token.
 
         Args:
             token_ids, mask: See the class.
@@ -129,7 +129,7 @@ class NGramLogits(keras.layers.Layer):
         return bool(ops.any(self.frequency > 0))
 
     def adapt(self, batches, penalty=0.25):
-        """Fits the weights with scikit-learn's logistic regression.
+        """Fit the weights with scikit-learn's logistic regression.
 
         Classes without a text get weights of 0.
 
@@ -178,7 +178,7 @@ class NGramLogits(keras.layers.Layer):
         self.set_weights([kernel, frequency, all_bias])
 
     def _counted(self, token_ids, padding_mask):
-        """Counts the n-grams of each text: a SciPy matrix `(batch, buckets)`."""
+        """Count the n-grams of each text: a SciPy matrix `(batch, buckets)`."""
         from scipy.sparse import csr_matrix
 
         rows, columns = [], []
@@ -190,16 +190,16 @@ class NGramLogits(keras.layers.Layer):
         return csr_matrix((np.ones(len(where[0])), where), (len(token_ids), self.buckets))
 
     def rescale(self, factor):
-        """Multiplies the logits by `factor` from now on."""
+        """Multiply the logits by `factor` from now on."""
         self.kernel.assign(self.kernel * factor)
         self.bias.assign(self.bias * factor)
 
     def compute_output_shape(self, token_ids_shape, mask_shape=None):
-        """Returns `(batch, classes)`."""
+        """Return `(batch, classes)`."""
         return (token_ids_shape[0], self.classes)
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return super().get_config() | {
             "classes": self.classes,
             "length": self.length,

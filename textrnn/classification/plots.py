@@ -13,7 +13,7 @@ PANEL = 4.2
 
 
 def classification(targets, probabilities, labels, path, *, title=None):
-    """Draws the confusion matrix and the reliability diagram of a classifier.
+    """Draw the confusion matrix and the reliability diagram of a classifier.
 
     The reliability diagram has up to ten bins, each with the same number of texts, at least 20. With two
     classes, the ROC curve and the precision-recall curve of the second class follow.
@@ -130,7 +130,7 @@ def _plain(label):
 
 
 def explanations(explained, path, *, title=None, width=8.0, max_words=150):
-    """Draws texts whose words are coloured by their attributions, as `explanation.to_html` does.
+    """Draw texts whose words are coloured by their attributions, as `explanation.to_html` does.
 
     Blue words support the predicted label, orange words contradict it. With attention pooling, the bar below
     a word shows its share of the attention. Characters without a glyph are drawn as boxes.
@@ -188,7 +188,7 @@ class _Page:
         self.x, self.y = self.margin, self.margin  # y is the upper edge of a line
 
     def line(self, text, size=size, weight="normal", above=0.0):
-        """Adds text on a line of its own, shortened to fit."""
+        """Add text on a line of its own, shortened to fit."""
         self.y += above
         while self._width(text, size, weight) > self.right - self.margin:
             text = text.rstrip("…")[:-1] + "…"
@@ -196,7 +196,7 @@ class _Page:
         self.y += 1.7 * size
 
     def word(self, word, depth=0.0, share=0.0, color="black"):
-        """Adds a word on a coloured background, with a bar below it; starts a new line if needed."""
+        """Add a word on a coloured background, with a bar below it; start a new line if needed."""
         width = self._width(word)
         if width > self.right - self.margin and len(word) > 1:  # such as a URL: break it
             self.word(word[: len(word) // 2], depth, share, color)
@@ -217,7 +217,7 @@ class _Page:
         self.y += self.line_height
 
     def legend(self, attention):
-        """Adds the legend of the colours, and of the bars if there is attention."""
+        """Add the legend of the colours, and of the bars if there is attention."""
         self.word("contradicts the label")
         for step in range(-25, 26):
             colour = BLUE if step > 0 else VERMILION

@@ -12,7 +12,7 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
     """Converts strings to the inputs of `textrnn.TextClassifier`, padded to the longest text of a batch.
 
     Args:
-        tokenizer: one of `textrnn.tokenizers`.
+        tokenizer: One of `textrnn.tokenizers`.
         sequence_length: int. Texts are truncated to this number of tokens.
         lowercase: bool. Whether to lowercase texts.
         **kwargs: `name`, `dtype` and `trainable`.
@@ -21,7 +21,7 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
     `"padding_mask"`, `(batch, time)`, at least one token wide, with the labels and weights if given.
 
     Raises:
-        InputError: for an unknown argument.
+        InputError: For an unknown argument.
 
     Example:
 
@@ -39,10 +39,10 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
         self.lowercase = lowercase
 
     def build(self, input_shape):
-        """Does nothing: sequences are as long as the longest of a batch, so no packer is needed."""
+        """Do nothing: sequences are as long as the longest of a batch, so no packer is needed."""
 
     def call(self, x, y=None, sample_weight=None):
-        """Converts strings to inputs, with labels and weights if given."""
+        """Convert strings to inputs, with labels and weights if given."""
         import tensorflow as tf
 
         x = tf.convert_to_tensor(x)
@@ -66,7 +66,7 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
         return encoded(self.tokens, texts)
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         config = super().get_config() | {"lowercase": self.lowercase}
         del config["truncate"]
         return config

@@ -7,7 +7,7 @@ from textrnn.tasks.registry import python_functions
 
 
 def closing_metrics(classifier, result, score, part_scores, baseline_score):
-    """Collects what a training run writes to `metrics.json`.
+    """Collect what a training run writes to `metrics.json`.
 
     Args:
         classifier: The trained `textrnn.TextClassifier`.
@@ -32,7 +32,7 @@ def closing_metrics(classifier, result, score, part_scores, baseline_score):
 
 
 def save_test_report(folder, classifier, texts, targets, probabilities):
-    """Writes the scores of each class, the plots, and explanations of selected test texts.
+    """Write the scores of each class, the plots, and explanations of selected test texts.
 
     Writes `classification.txt`, `classification.png`, `explanations.html` and `explanations.png`.
 
@@ -69,7 +69,7 @@ def save_test_report(folder, classifier, texts, targets, probabilities):
 
 
 def truncation_warning(origins, tokens, limit):
-    """Returns a warning about texts that may be longer than the model reads, or None.
+    """Return a warning about texts that may be longer than the model reads, or None.
 
     Args:
         origins: Where each text comes from, a list of str.

@@ -11,7 +11,7 @@ texts."""
 
 
 def classification_signatures(classifier):
-    """Returns the serving functions of a `TextClassifier`, as TensorFlow functions of strings.
+    """Return the serving functions of a `TextClassifier`, as TensorFlow functions of strings.
 
     | name | inputs, each `[None]` | outputs |
     |---|---|---|
@@ -104,7 +104,7 @@ def classification_signatures(classifier):
 
 
 def in_groups_of_like_length(function, tokens, width):
-    """Applies a function to groups of texts of similar length, so that short texts need little padding.
+    """Apply a function to groups of texts of similar length, so that short texts need little padding.
 
     The texts are sorted by length. A group grows as long as the next text costs less in it than on its own.
     The grouping is part of the graph, so that servers which batch requests benefit too.

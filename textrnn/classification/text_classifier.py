@@ -22,10 +22,10 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
     `save_to_preset` and `from_preset`. Targets are indices of `labels`.
 
     Args:
-        backbone: a `RecurrentEncoder`.
-        labels: a list of str, the names of the classes.
-        preprocessor: a `TextClassifierPreprocessor`, or None for a model of token ids.
-        pooling: one of `textrnn.layers.pooling.POOLINGS`.
+        backbone: A `RecurrentEncoder`.
+        labels: A list of str, the names of the classes.
+        preprocessor: A `TextClassifierPreprocessor`, or None for a model of token ids.
+        pooling: One of `textrnn.layers.pooling.POOLINGS`.
         dropout: float. Dropout rate of the pooled features.
         temperature: float. Logits are divided by it before the softmax, to calibrate probabilities.
         ngrams: int. Maximum length of the n-grams of the linear classifier that is ensembled with the
@@ -37,7 +37,7 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
     Call arguments: see `RecurrentEncoder`. Returns logits, `(batch, len(labels))`.
 
     Raises:
-        InputError: for fewer than two different labels and for an unknown argument.
+        InputError: For fewer than two different labels and for an unknown argument.
 
     Example:
 
@@ -105,7 +105,7 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
 
         Args:
             hidden: `(batch, time, features)`, the outputs of the backbone.
-            padding_mask: booleans, `(batch, time)`.
+            padding_mask: Booleans, `(batch, time)`.
             training: bool, whether to apply dropout.
 
         Returns:
@@ -119,13 +119,13 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         return ops.softmax(ops.convert_to_tensor(logits) / self.temperature, axis=-1)
 
     def compile(self, optimizer="auto", loss="auto", *, metrics="auto", **kwargs):
-        """Configures training, as `keras_hub.models.TextClassifier.compile` does.
+        """Configure training, as `keras_hub.models.TextClassifier.compile` does.
 
         Args:
             optimizer: `"auto"` is Adam with learning rate 1e-3 and gradients clipped to a global norm of 1.
             loss: `"auto"` is the cross-entropy in nats; `TokenCrossentropy` can smooth labels.
             metrics: `"auto"` is the accuracy.
-            **kwargs: see `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
+            **kwargs: See `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
                 would compile for each length of a batch.
         """
         super().compile(
@@ -136,7 +136,7 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         )
 
     def save_to_preset(self, preset_dir, **kwargs):
-        """Saves the model and its preprocessor; see `keras_hub.models.Task.save_to_preset`."""
+        """Save the model and its preprocessor; see `keras_hub.models.Task.save_to_preset`."""
         # Without the state of the optimizer: a loaded model has a new one, and Keras would warn.
         optimizer = getattr(self, "optimizer", None)
         self.optimizer = keras.optimizers.Adam()
@@ -146,6 +146,6 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
             self.optimizer = optimizer
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         config = stored_arguments(TextClassifier, self) | super().get_config()
         return config | {"pooling": self.pooling.mode}

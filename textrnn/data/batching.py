@@ -25,13 +25,13 @@ def batches_of_like_length(
     into batches and shuffles the batches. Without it, batches are sorted by length.
 
     Args:
-        tokens: token ids of each text, each of shape `(tokens,)`.
-        targets: target of each text, `(texts,)` or `(texts, ...)`.
-        batch_size: texts per batch. The last batch of a pool may be smaller.
-        weights: sample weight of each text, `(texts,)`, or None.
-        shuffle: whether the order is random and different in every epoch.
-        seed: seed of the order.
-        pool: batches per pool.
+        tokens: Token ids of each text, each of shape `(tokens,)`.
+        targets: Target of each text, `(texts,)` or `(texts, ...)`.
+        batch_size: Texts per batch. The last batch of a pool may be smaller.
+        weights: Sample weight of each text, `(texts,)`, or None.
+        shuffle: Whether the order is random and different in every epoch.
+        seed: Seed of the order.
+        pool: Batches per pool.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
@@ -39,6 +39,7 @@ def batches_of_like_length(
         the longest text in the batch, at least 1.
 
     Example:
+
     >>> from textrnn.data.batching import batches_of_like_length
     >>> texts = [np.arange(n) for n in (5, 1, 4, 2)]
     >>> batches = batches_of_like_length(texts, np.zeros(4, "int32"), batch_size=2)
@@ -76,11 +77,11 @@ def pair_batches(
     Pairs are sorted by the length of the target, then by the length of the source.
 
     Args:
-        sources: token ids of each source, each of shape `(tokens,)`.
-        targets: token ids of each target, including the end token.
-        batch_size: pairs per batch. The last batch of a pool may be smaller.
-        start_token_id: first input of the decoder.
-        shuffle, seed, pool: see `batches_of_like_length`.
+        sources: Token ids of each source, each of shape `(tokens,)`.
+        targets: Token ids of each target, including the end token.
+        batch_size: Pairs per batch. The last batch of a pool may be smaller.
+        start_token_id: First input of the decoder.
+        shuffle, seed, pool: See `batches_of_like_length`.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"encoder_token_ids", "encoder_padding_mask",
@@ -88,6 +89,7 @@ def pair_batches(
         decoder's inputs are the targets shifted by one step; weights are 1 for tokens and 0 for padding.
 
     Example:
+
     >>> from textrnn.data.batching import pair_batches
     >>> [(inputs, targets, weights)] = pair_batches([np.array([5, 1])], [np.array([7, 8, 1])], 4, 1)
     >>> inputs["decoder_token_ids"].numpy().tolist(), targets.numpy().tolist()
@@ -122,8 +124,8 @@ class _BatchOrder:
     """The rows of each batch, in a different order in every epoch.
 
     Args:
-        lengths: arrays of shape `(texts,)`. Texts are sorted by the last, then by the one before it.
-        batch_size, shuffle, seed, pool: see `batches_of_like_length`.
+        lengths: Arrays of shape `(texts,)`. Texts are sorted by the last, then by the one before it.
+        batch_size, shuffle, seed, pool: See `batches_of_like_length`.
     """
 
     def __init__(self, lengths, batch_size, shuffle, seed, pool):
@@ -134,7 +136,7 @@ class _BatchOrder:
         return len(self._batches(np.random.default_rng(0)))
 
     def epoch(self):
-        """Returns the batches of the next epoch, each an array of row numbers."""
+        """Return the batches of the next epoch, each an array of row numbers."""
         return self._batches(np.random.default_rng((self.seed, next(self.epochs))))
 
     def _batches(self, random):
@@ -150,7 +152,7 @@ class _BatchOrder:
 
 
 def _padded(tokens, rows):
-    """Returns the token ids and the padding mask of some texts, padded to the longest."""
+    """Return the token ids and the padding mask of some texts, padded to the longest."""
     lengths = np.array([len(tokens[row]) for row in rows])
     token_ids = np.zeros((len(rows), max(lengths.max(), 1)), np.int32)
     mask = np.arange(token_ids.shape[1]) < lengths[:, None]

@@ -26,13 +26,13 @@ class Dataset(Generic[Record]):
     """A loaded public data set.
 
     Attributes:
-        name: its name in `PUBLIC_SETS`.
-        train: the training split, a list of `Document`, `Example` or `Pair`.
-        validation: the validation split, or None.
-        test: the test split, or None.
-        licence: its licence, as stated by its publisher.
-        homepage: where it is described.
-        files: the files that it was read from.
+        name: Its name in `PUBLIC_SETS`.
+        train: The training split, a list of `Document`, `Example` or `Pair`.
+        validation: The validation split, or None.
+        test: The test split, or None.
+        licence: Its licence, as stated by its publisher.
+        homepage: Where it is described.
+        files: The files that it was read from.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Dataset(Generic[Record]):
 
 
 def load_text(name: str) -> Dataset[Document]:
-    """Loads a public set of plain text. Downloads it on first use.
+    """Load a public set of plain text. Download it on first use.
 
     Args:
         name: `"shakespeare"`, `"wikitext-2"` or `"ptb"`.
@@ -55,9 +55,10 @@ def load_text(name: str) -> Dataset[Document]:
         `textrnn.data.documents.split_documents`.
 
     Raises:
-        InputError: if the name is unknown, if a file cannot be downloaded, or if its sha256 differs.
+        InputError: If the name is unknown, if a file cannot be downloaded, or if its sha256 differs.
 
     Example:
+
     >>> from textrnn.data.datasets import load_text
     >>> load_text("shakespear")
     Traceback (most recent call last):
@@ -69,7 +70,7 @@ def load_text(name: str) -> Dataset[Document]:
 
 
 def load_labelled(name: str) -> Dataset[Example]:
-    """Loads a public set of labelled texts. Downloads it on first use.
+    """Load a public set of labelled texts. Download it on first use.
 
     Args:
         name: `"sst2"`, 6,920 sentences of film reviews, with the 872 sentences of its development split as
@@ -79,9 +80,10 @@ def load_labelled(name: str) -> Dataset[Example]:
         A `Dataset` of examples with the labels `negative` and `positive`.
 
     Raises:
-        InputError: if the name is unknown, if a file cannot be downloaded, or if it is not as published.
+        InputError: If the name is unknown, if a file cannot be downloaded, or if it is not as published.
 
     Example:
+
     >>> from textrnn.data.datasets import load_labelled
     >>> load_labelled("sst")
     Traceback (most recent call last):
@@ -92,7 +94,7 @@ def load_labelled(name: str) -> Dataset[Example]:
 
 
 def load_parallel(name: str) -> Dataset[Pair]:
-    """Loads a public set of pairs with English as the source. Downloads it on first use.
+    """Load a public set of pairs with English as the source. Download it on first use.
 
     Args:
         name: `"multi30k-en-de"` or `"multi30k-en-fr"`, image descriptions in 29,000 training pairs, 1,014
@@ -106,9 +108,10 @@ def load_parallel(name: str) -> Dataset[Pair]:
         different downloads differ.
 
     Raises:
-        InputError: if the name is unknown, if a file cannot be downloaded, or if it is not as published.
+        InputError: If the name is unknown, if a file cannot be downloaded, or if it is not as published.
 
     Example:
+
     >>> from textrnn.data.datasets import load_parallel
     >>> load_parallel("multi30k")
     Traceback (most recent call last):
@@ -120,12 +123,13 @@ def load_parallel(name: str) -> Dataset[Pair]:
 
 
 def dataset_names(content: Content) -> list[str]:
-    """Returns the names of the public sets with the given content, sorted.
+    """Return the names of the public sets with the given content, sorted.
 
     Args:
         content: `"text"`, `"labelled"` or `"parallel"`.
 
     Example:
+
     >>> from textrnn.data.datasets import dataset_names
     >>> dataset_names("labelled")
     ['imdb', 'sst2']
@@ -179,7 +183,7 @@ def _not_published(paths: Sequence[Path], reason: str) -> InputError:
 
 
 def _labelled_lines(path: Path) -> list[Example]:
-    """Parses a file with a digit, a separator and a text in each line."""
+    """Parse a file with a digit, a separator and a text in each line."""
     [document] = read_documents(path)
     examples = []
     for number, line in enumerate(document.text.rstrip("\n").split("\n"), start=1):
@@ -194,7 +198,7 @@ def _aligned_files(source: Path, target: Path) -> list[Pair]:
 
 
 def _zipped_table(path: Path) -> list[Pair]:
-    """Parses the only table in a zip archive, which may also contain an `_about.txt`."""
+    """Parse the only table in a zip archive, which may also contain an `_about.txt`."""
     with zipfile.ZipFile(path) as archive:
         tables = [n for n in archive.namelist() if n.endswith(".txt") and not n.endswith("_about.txt")]
         if len(tables) != 1:

@@ -18,22 +18,23 @@ class Document(NamedTuple):
 
 
 def read_documents(path: str | os.PathLike) -> list[Document]:
-    r"""Reads a UTF-8 text file, or all files of a folder.
+    r"""Read a UTF-8 text file, or all files of a folder.
 
     Folders are read recursively in sorted order, files before subfolders. Hidden files and folders are
     skipped. Files that end in `.gz` are decompressed. A byte order mark is removed, and `\r\n` becomes `\n`.
 
     Args:
-        path: a text file, or a folder of text files.
+        path: A text file, or a folder of text files.
 
     Returns:
         One `Document` per file. `origin` is the path.
 
     Raises:
-        InputError: if the path does not exist, if a folder has no files, or if a file is empty, blank,
+        InputError: If the path does not exist, if a folder has no files, or if a file is empty, blank,
             unreadable or not UTF-8 text.
 
     Example:
+
     >>> import pathlib, tempfile
     >>> from textrnn.data.documents import read_documents
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -54,22 +55,23 @@ def read_documents(path: str | os.PathLike) -> list[Document]:
 
 
 def split_documents(documents: list[Document], held_out: float) -> tuple[list[Document], list[Document]]:
-    """Holds out the end of the text.
+    """Hold out the end of the text.
 
     The documents are treated as one text and cut after `int((1 - held_out) * characters)`, which may be
     inside a document. For one file this is the usual split for character-level models.
 
     Args:
-        documents: the documents, in order.
-        held_out: fraction of the characters to hold out, between 0 and 1.
+        documents: The documents, in order.
+        held_out: Fraction of the characters to hold out, between 0 and 1.
 
     Returns:
         The training documents and the held-out documents.
 
     Raises:
-        InputError: if the fraction is out of range, or if one side would be empty.
+        InputError: If the fraction is out of range, or if one side would be empty.
 
     Example:
+
     >>> from textrnn.data.documents import Document, split_documents
     >>> train, held_out = split_documents([Document("a", "abcdef"), Document("b", "ghij")], 0.5)
     >>> [document.text for document in train], [document.text for document in held_out]

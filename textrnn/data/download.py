@@ -27,19 +27,19 @@ PROBLEMS = (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zipfile.B
 
 
 def fetch(public_set: PublicSet) -> dict[str, list[Path]]:
-    """Returns verified local copies of the files of a public set.
+    """Return verified local copies of the files of a public set.
 
     Each file is read from `$TEXTRNN_DATA/<folder>/` if it is there, otherwise from the cache, which is
     `$TEXTRNN_CACHE` or `~/.cache/textrnn`. Missing files are downloaded into the cache.
 
     Args:
-        public_set: the set.
+        public_set: The set.
 
     Returns:
         The paths of the files of each split.
 
     Raises:
-        InputError: if a file cannot be downloaded, or if its sha256 differs.
+        InputError: If a file cannot be downloaded, or if its sha256 differs.
     """
     local = {file: _find(public_set, file) for file in public_set.files}
     for file, path in local.items():
@@ -59,7 +59,7 @@ def _cache(public_set: PublicSet) -> Path:
 
 
 def _find(public_set: PublicSet, file: RemoteFile) -> Path | None:
-    """Returns the path of a local copy, the user's first, or None."""
+    """Return the path of a local copy, the user's first, or None."""
     folders = [_cache(public_set)]
     if data := os.environ.get("TEXTRNN_DATA"):
         folders.insert(0, Path(data, public_set.folder))
@@ -76,7 +76,7 @@ def _verify(public_set: PublicSet, file: RemoteFile, path: Path) -> None:
 
 
 def _download(public_set: PublicSet, files: Sequence[RemoteFile]) -> None:
-    """Downloads a URL, and stores the files that come from it in the cache once all of them are verified.
+    """Download a URL, and store the files that come from it in the cache once all of them are verified.
 
     An archive that the user put into the cache is used instead of a download.
     """
@@ -113,7 +113,7 @@ def _retrieve(url: str, folder: str, name: str) -> Path:
 
 
 def _make(file: RemoteFile, downloaded: Path, folder: Path) -> Path:
-    """Returns the path of a file made from what was downloaded. Raises a ValueError if its sha256 differs."""
+    """Return the path of a file made from what was downloaded. Raise a ValueError if its sha256 differs."""
     path = downloaded
     if file.member:
         with zipfile.ZipFile(downloaded) as archive:
@@ -129,7 +129,7 @@ def _make(file: RemoteFile, downloaded: Path, folder: Path) -> Path:
 
 @contextmanager
 def _without_messages():
-    """Hides the messages that pooch logs about a successful download."""
+    """Hide the messages that pooch logs about a successful download."""
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def imdb_table(archive: Path) -> bytes:
-    """Converts the training split of IMDB's archive to a gzipped table.
+    """Convert the training split of IMDB's archive to a gzipped table.
 
     Args:
         archive: `aclImdb_v1.tar.gz`, with one review per file in `aclImdb/train/neg` and `aclImdb/train/pos`.

@@ -30,7 +30,7 @@ class LabelledTexts(NamedTuple):
 
 
 def read_labelled(path, text_column: str = "text", label_column: str = "label") -> LabelledTexts:
-    r"""Reads labelled texts from a table, or from a folder with one subfolder per class.
+    r"""Read labelled texts from a table, or from a folder with one subfolder per class.
 
     A table is a UTF-8 file, optionally gzipped:
 
@@ -42,19 +42,20 @@ def read_labelled(path, text_column: str = "text", label_column: str = "label") 
     differ only in case or whitespace are kept apart, with a warning.
 
     Args:
-        path: the table or the folder.
-        text_column: column, or JSON key, of the text.
-        label_column: column, or JSON key, of the label.
+        path: The table or the folder.
+        text_column: Column, or JSON key, of the text.
+        label_column: Column, or JSON key, of the label.
 
     Returns:
         A `LabelledTexts`. The `origin` of an example is its file and line.
 
     Raises:
-        InputError: if the path does not exist or is of another kind, if a column is missing, if a row has the
+        InputError: If the path does not exist or is of another kind, if a column is missing, if a row has the
             wrong number of fields or is not a JSON object, if a label is empty, if a file is not UTF-8, or if
             there are no examples. The message names the file and line.
 
     Example:
+
     >>> import pathlib, tempfile
     >>> from textrnn.data.labelled import read_labelled
     >>> table = pathlib.Path(tempfile.mkdtemp(), "reviews.csv")
@@ -81,19 +82,20 @@ def read_labelled(path, text_column: str = "text", label_column: str = "label") 
 
 
 def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[str]:
-    """Checks that there are two classes with enough examples each.
+    """Check that there are two classes with enough examples each.
 
     Args:
-        examples: the labelled texts.
-        min_examples: minimum number of examples per class. Default: one to train on and one to test on.
+        examples: The labelled texts.
+        min_examples: Minimum number of examples per class. Default: one to train on and one to test on.
 
     Returns:
         The classes, sorted.
 
     Raises:
-        InputError: if there is only one class, or if a class has fewer examples.
+        InputError: If there is only one class, or if a class has fewer examples.
 
     Example:
+
     >>> from textrnn.data.labelled import Example, check_classes
     >>> check_classes([Example("a.csv, line 2", "Dull", "bad")])
     Traceback (most recent call last):
@@ -119,16 +121,17 @@ def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[st
 
 
 def check_known(train: Sequence[Example], test: Sequence[Example]) -> None:
-    """Checks that every label of the test set is in the training set.
+    """Check that every label of the test set is in the training set.
 
     Args:
-        train: training examples.
-        test: test examples.
+        train: Training examples.
+        test: Test examples.
 
     Raises:
-        InputError: naming the first label that is not, and its origin.
+        InputError: Naming the first label that is not, and its origin.
 
     Example:
+
     >>> from textrnn.data.labelled import Example, check_known
     >>> check_known([Example("a.csv, line 2", "Dull", "bad")], [Example("b.csv, line 2", "Fine", "good")])
     Traceback (most recent call last):
@@ -147,19 +150,20 @@ def check_known(train: Sequence[Example], test: Sequence[Example]) -> None:
 def split_examples(
     examples: Sequence[Example], held_out: float, seed: int = 0
 ) -> tuple[list[Example], list[Example]]:
-    """Splits examples at random, stratified by class, with every class on both sides.
+    """Split examples at random, stratified by class, with every class on both sides.
 
     (scikit-learn's stratified splits may leave a rare class out of one side.)
 
     Args:
-        examples: at least two examples per class.
-        held_out: fraction to hold out.
-        seed: seed of the split.
+        examples: At least two examples per class.
+        held_out: Fraction to hold out.
+        seed: Seed of the split.
 
     Returns:
         The training examples and the held-out examples, both in their original order.
 
     Example:
+
     >>> from textrnn.data.labelled import Example, split_examples
     >>> examples = [Example(f"a.csv, line {i}", f"text {i}", "good" if i % 4 else "bad") for i in range(40)]
     >>> [sum(e.label == "bad" for e in part) for part in split_examples(examples, 0.2)]
@@ -180,16 +184,17 @@ def split_examples(
 
 
 def repeated_examples(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
-    """Returns a warning if test texts are also in the training data. Whitespace is ignored.
+    """Return a warning if test texts are also in the training data. Whitespace is ignored.
 
     Args:
-        train: training examples.
-        test: test examples.
+        train: Training examples.
+        test: Test examples.
 
     Returns:
         A list of one warning, or an empty list.
 
     Example:
+
     >>> from textrnn.data.labelled import Example, repeated_examples
     >>> train, test = [Example("a.csv, line 2", "Dull", "bad")], [Example("b.csv, line 9", "Dull ", "bad")]
     >>> repeated_examples(train, test)
@@ -205,7 +210,7 @@ def repeated_examples(train: Sequence[Example], test: Sequence[Example]) -> list
 
 
 def _similar_labels(examples):
-    """Returns a warning for each group of labels that differ only in case or whitespace."""
+    """Return a warning for each group of labels that differ only in case or whitespace."""
     counts = collections.Counter(example.label for example in examples)
     first: dict[str, str] = {}
     for example in examples:
@@ -228,7 +233,7 @@ def _count(number, noun):
 
 
 def _listed(items, shown=5):
-    """Joins the first items, and says how many more there are."""
+    """Join the first items, and append the number of the others."""
     rest = f" and {len(items) - shown:,} more" if len(items) > shown else ""
     return "; ".join(items[:shown]) + rest
 
@@ -246,7 +251,7 @@ def _read_folder(folder) -> Iterator[Example]:
 
 
 def _rows(path) -> Iterator[tuple[int, dict]]:
-    """Returns the rows of a table by column, each with the number of its last line."""
+    """Return the rows of a table by column, each with the number of its last line."""
     formats = {".csv": _separated(","), ".tsv": _separated("\t"), ".jsonl": _json_lines}
     suffix = (Path(path.stem).suffix if path.suffix == ".gz" else path.suffix).lower()
     if suffix not in formats:

@@ -34,7 +34,7 @@ class ParallelTexts(NamedTuple):
 
 
 def read_pairs(path) -> ParallelTexts:
-    r"""Reads pairs from a table: one pair per line, source and target separated by a tab.
+    r"""Read pairs from a table: one pair per line, source and target separated by a tab.
 
     The table is UTF-8, optionally gzipped, without column names and without quotes. Further columns are
     ignored, such as the attribution in Tatoeba's tables. Whitespace around a text is removed.
@@ -43,16 +43,17 @@ def read_pairs(path) -> ParallelTexts:
     unusual script are kept, with a warning.
 
     Args:
-        path: the table.
+        path: The table.
 
     Returns:
         A `ParallelTexts`. The `origin` of a pair is its file and line.
 
     Raises:
-        InputError: if the path does not exist or is a folder, if a line has no tab, if the file is not UTF-8,
+        InputError: If the path does not exist or is a folder, if a line has no tab, if the file is not UTF-8,
             or if there are no pairs.
 
     Example:
+
     >>> import pathlib, tempfile
     >>> from textrnn.data.parallel import read_pairs
     >>> table = pathlib.Path(tempfile.mkdtemp(), "phrases.tsv")
@@ -67,19 +68,20 @@ def read_pairs(path) -> ParallelTexts:
 
 
 def parse_pairs(text: str, name: str) -> ParallelTexts:
-    r"""Does what `read_pairs` does, for the content of a table.
+    r"""Do what `read_pairs` does, for the content of a table.
 
     Args:
-        text: lines with a source, a tab and a target.
-        name: name of the table in messages and origins, such as its file.
+        text: Lines with a source, a tab and a target.
+        name: Name of the table in messages and origins, such as its file.
 
     Returns:
         A `ParallelTexts`.
 
     Raises:
-        InputError: if a line has no tab, or if there are no pairs.
+        InputError: If a line has no tab, or if there are no pairs.
 
     Example:
+
     >>> from textrnn.data.parallel import parse_pairs
     >>> parse_pairs("Go.\tVa !\tCC BY 2.0\n", "fra.txt").pairs
     [Pair(origin='fra.txt, line 1', source='Go.', target='Va !')]
@@ -97,23 +99,24 @@ def parse_pairs(text: str, name: str) -> ParallelTexts:
 
 
 def read_aligned(source_path, target_path) -> ParallelTexts:
-    r"""Reads pairs from two line-aligned files: each line translates the same line of the other file.
+    r"""Read pairs from two line-aligned files: each line translates the same line of the other file.
 
     Both files are UTF-8, optionally gzipped. Only `\n` and `\r\n` end a line, so that other line separators
     of Unicode do not break the alignment. Pairs are skipped and warned about as in `read_pairs`.
 
     Args:
-        source_path: file of the sources.
-        target_path: file of the targets.
+        source_path: File of the sources.
+        target_path: File of the targets.
 
     Returns:
         A `ParallelTexts`. The `origin` of a pair is the file and line of its source.
 
     Raises:
-        InputError: if a path does not exist or is a folder, if the numbers of lines differ, if a file is not
+        InputError: If a path does not exist or is a folder, if the numbers of lines differ, if a file is not
             UTF-8, or if there are no pairs.
 
     Example:
+
     >>> import pathlib, tempfile
     >>> from textrnn.data.parallel import read_aligned
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -134,15 +137,16 @@ def read_aligned(source_path, target_path) -> ParallelTexts:
 
 
 def swapped(pairs: Sequence[Pair]) -> list[Pair]:
-    """Swaps source and target, to translate in the other direction.
+    """Swap source and target, to translate in the other direction.
 
     Args:
-        pairs: the pairs.
+        pairs: The pairs.
 
     Returns:
         The swapped pairs, in the same order.
 
     Example:
+
     >>> from textrnn.data.parallel import Pair, swapped
     >>> swapped([Pair("fra.txt, line 1", "Go.", "Va !")])
     [Pair(origin='fra.txt, line 1', source='Va !', target='Go.')]
@@ -153,25 +157,26 @@ def swapped(pairs: Sequence[Pair]) -> list[Pair]:
 def split_pairs(
     pairs: Sequence[Pair], held_out: float, seed: int = 0, max_held_out: int | None = None
 ) -> tuple[list[Pair], list[Pair]]:
-    """Splits pairs at random by source: all translations of a source are on the same side.
+    """Split pairs at random by source: all translations of a source are on the same side.
 
     Sources repeat in sets such as Tatoeba, and a split by pairs would test on sources seen in training.
     Sources that differ only in whitespace are the same.
 
     Args:
-        pairs: pairs with at least two different sources.
-        held_out: fraction of the pairs to hold out, between 0 and 1. Approximate where sources have several
+        pairs: Pairs with at least two different sources.
+        held_out: Fraction of the pairs to hold out, between 0 and 1. Approximate where sources have several
             translations; at least one source is held out.
-        seed: seed of the split.
-        max_held_out: maximum number of pairs to hold out, or None.
+        seed: Seed of the split.
+        max_held_out: Maximum number of pairs to hold out, or None.
 
     Returns:
         The training pairs and the held-out pairs, both in their original order.
 
     Raises:
-        InputError: if an argument is out of range, or if there are fewer than two different sources.
+        InputError: If an argument is out of range, or if there are fewer than two different sources.
 
     Example:
+
     >>> from textrnn.data.parallel import Pair, split_pairs
     >>> pairs = [Pair(f"a.tsv, line {i}", f"source {i // 2}", f"target {i}") for i in range(40)]
     >>> train, held_out = split_pairs(pairs, 0.2)
@@ -205,16 +210,17 @@ def split_pairs(
 
 
 def repeated_pairs(train: Sequence[Pair], test: Sequence[Pair]) -> list[str]:
-    """Returns a warning if test sources are also in the training data. Whitespace is ignored.
+    """Return a warning if test sources are also in the training data. Whitespace is ignored.
 
     Args:
-        train: training pairs.
-        test: test pairs.
+        train: Training pairs.
+        test: Test pairs.
 
     Returns:
         A list of one warning, or an empty list.
 
     Example:
+
     >>> from textrnn.data.parallel import Pair, repeated_pairs
     >>> repeated_pairs([Pair("a.tsv, line 1", "Go.", "Va !")], [Pair("b.tsv, line 9", "Go.", "Allez !")])
     ['1 of 1 test texts is also in the training data: b.tsv, line 9 (= a.tsv, line 1)']
@@ -239,11 +245,11 @@ def _shortened(line: str) -> str:
 
 
 def _checked(rows: list[tuple[str, str]], files: tuple[str, str]) -> ParallelTexts:
-    """Returns the pairs of all lines, with warnings.
+    """Return the pairs of all lines, with warnings.
 
     Args:
-        rows: source and target of each line.
-        files: names of the files of the sources and of the targets.
+        rows: Source and target of each line.
+        files: Names of the files of the sources and of the targets.
     """
     complete = {number: row for number, row in enumerate(rows, start=1) if all(row)}
     both = " and ".join(dict.fromkeys(files))
@@ -268,7 +274,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _lines(numbers: Sequence[int], notes: Sequence[str] = (), shown: int = 5) -> str:
-    """Lists the first line numbers, each followed by its note if there are notes."""
+    """List the first line numbers, each followed by its note if there are notes."""
     words = [str(number) for number in numbers[:shown]]
     if notes:
         words = [f"{word} ({note})" for word, note in zip(words, notes[:shown], strict=True)]
@@ -277,7 +283,7 @@ def _lines(numbers: Sequence[int], notes: Sequence[str] = (), shown: int = 5) ->
 
 
 def _long_texts(texts: dict[int, str], noun: str, file: str) -> list[str]:
-    """Returns a warning about texts too long to be a sentence, often a sign of missing line breaks."""
+    """Return a warning about texts too long to be a sentence, often a sign of missing line breaks."""
     median = statistics.median(map(len, texts.values()))
     long = [number for number, text in texts.items() if len(text) > max(LONG_TEXT_CHARACTERS, 10 * median)]
     if not long:
@@ -287,7 +293,7 @@ def _long_texts(texts: dict[int, str], noun: str, file: str) -> list[str]:
 
 
 def _texts_in_other_scripts(texts: dict[int, str], noun: str, file: str) -> list[str]:
-    """Returns a warning about texts whose main script is not the main script of all texts."""
+    """Return a warning about texts whose main script is not the main script of all texts."""
     counts = _scripts(collections.Counter("".join(texts.values())))
     if len(counts) < 2:
         return []
@@ -307,7 +313,7 @@ def _texts_in_other_scripts(texts: dict[int, str], noun: str, file: str) -> list
 
 
 def _scripts(characters: collections.Counter) -> collections.Counter:
-    """Counts the letters of each script."""
+    """Count the letters of each script."""
     counts: collections.Counter = collections.Counter()
     for character, count in characters.items():
         if script := _script(character):
@@ -317,7 +323,7 @@ def _scripts(characters: collections.Counter) -> collections.Counter:
 
 @functools.cache
 def _script(character: str) -> str | None:
-    """Returns the script of a letter, or None for other characters.
+    """Return the script of a letter, or None for other characters.
 
     The script is the first word of the letter's Unicode name. Compatibility characters (ª, ﬁ, full width)
     count as the letter they stand for. The three scripts that Japanese mixes count as one.

@@ -23,13 +23,13 @@ class RemoteFile:
     """One file of a public set.
 
     Attributes:
-        name: file name in the set's folder.
-        url: where to download it, or the archive that it comes from.
-        sha256: checksum of the file as it is stored, in hexadecimal. None if it is not known, because the
+        name: File name in the set's folder.
+        url: Where to download it, or the archive that it comes from.
+        sha256: Checksum of the file as it is stored, in hexadecimal. None if it is not known, because the
             file is made by a conversion or changes upstream.
-        member: path of the file inside the archive, if `url` is a zip archive.
-        made_by: function that makes the file's content from what is downloaded, if it is converted.
-        mirror: where to download if `url` fails.
+        member: Path of the file inside the archive, if `url` is a zip archive.
+        made_by: Function that makes the file's content from what is downloaded, if it is converted.
+        mirror: Where to download if `url` fails.
     """
 
     name: str
@@ -49,15 +49,15 @@ class PublicSet:
     """A public data set.
 
     Attributes:
-        content: what it holds.
-        format: how the files of a split are parsed.
-        folder: name of its folder in `$TEXTRNN_DATA` and in the cache.
-        splits: files of each split: `"train"` and optionally `"validation"` and `"test"`.
-        licence: its licence, as stated by its publisher.
-        homepage: where it is described.
-        size: number of texts or pairs in all splits. Checked where no sha256 is known.
-        grows: whether `size` is a minimum, because the set grows over time.
-        test_fraction: fraction of the training split to test on, for a set without a test split.
+        content: What it holds.
+        format: How the files of a split are parsed.
+        folder: Name of its folder in `$TEXTRNN_DATA` and in the cache.
+        splits: Files of each split: `"train"` and optionally `"validation"` and `"test"`.
+        licence: Its licence, as stated by its publisher.
+        homepage: Where it is described.
+        size: Number of texts or pairs in all splits. Checked where no sha256 is known.
+        grows: Whether `size` is a minimum, because the set grows over time.
+        test_fraction: Fraction of the training split to test on, for a set without a test split.
     """
 
     content: Content

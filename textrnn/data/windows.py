@@ -9,16 +9,17 @@ from textrnn.errors import InputError
 
 
 def stream(documents: Iterable[np.ndarray], end_token_id: int) -> np.ndarray:
-    """Concatenates documents into one token stream, with an end token before, between and after them.
+    """Concatenate documents into one token stream, with an end token before, between and after them.
 
     Args:
-        documents: token ids of each document, each of shape `(tokens,)`.
-        end_token_id: id of the end-of-text token.
+        documents: Token ids of each document, each of shape `(tokens,)`.
+        end_token_id: Id of the end-of-text token.
 
     Returns:
         An int32 array of shape `(tokens,)`: `[end] first [end] second [end]`.
 
     Example:
+
     >>> from textrnn.data.windows import stream
     >>> stream([np.array([5, 6]), np.array([7])], end_token_id=1)
     array([1, 5, 6, 1, 7, 1], dtype=int32)
@@ -37,19 +38,19 @@ def windows(
     restart_probability: float = 0.0,
     origin: str = "the text",
 ) -> tf.data.Dataset:
-    """Cuts a token stream into windows for training by truncated backpropagation through time.
+    """Cut a token stream into windows for training by truncated backpropagation through time.
 
     The stream is split into `batch_size` contiguous rows, and every batch holds the next window of each row.
     The states at the end of a window are therefore the initial states of the same row in the next batch.
     Tokens at the end of the stream that do not fill a window are dropped.
 
     Args:
-        stream: token ids of shape `(tokens,)`.
-        batch_size: number of rows.
-        sequence_length: number of tokens per window.
-        restart_probability: probability that a row starts a window from zero states. Without restarts a
+        stream: Token ids of shape `(tokens,)`.
+        batch_size: Number of rows.
+        sequence_length: Number of tokens per window.
+        restart_probability: Probability that a row starts a window from zero states. Without restarts a
             model never learns to predict from zero states, which is how every prompt begins.
-        origin: name of the text in error messages, such as its file.
+        origin: Name of the text in error messages, such as its file.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
@@ -57,9 +58,10 @@ def windows(
         `restart` start from zero states, as all rows do in the first window of an epoch.
 
     Raises:
-        InputError: if the stream is too short for one window, or if an argument is out of range.
+        InputError: If the stream is too short for one window, or if an argument is out of range.
 
     Example:
+
     >>> from textrnn.data.windows import windows
     >>> for inputs, targets in windows(np.arange(9), batch_size=2, sequence_length=2):
     ...     print(inputs["token_ids"].numpy().tolist(), targets.numpy().tolist(), inputs["restart"].numpy())
@@ -92,25 +94,26 @@ def windows(
 def evaluation_windows(
     stream: np.ndarray, batch_size: int, sequence_length: int, origin: str = "the text"
 ) -> tf.data.Dataset:
-    """Cuts a token stream into windows that score every token except the first exactly once.
+    """Cut a token stream into windows that score every token except the first exactly once.
 
     Like `windows`, but rows are padded instead of dropping tokens. Each row starts without context, so fewer
     rows give a better score; the literature uses `batch_size=1`. A short stream gets fewer rows.
 
     Args:
-        stream: token ids of shape `(tokens,)`, at least two.
-        batch_size: maximum number of rows.
-        sequence_length: number of tokens per window.
-        origin: name of the text in error messages, such as its file.
+        stream: Token ids of shape `(tokens,)`, at least two.
+        batch_size: Maximum number of rows.
+        sequence_length: Number of tokens per window.
+        origin: Name of the text in error messages, such as its file.
 
     Returns:
         A `tf.data.Dataset` like that of `windows`, with a third component `sample_weight` of shape
         `(batch, time)`, float32: 1 for tokens of the stream, 0 for padding.
 
     Raises:
-        InputError: if the stream has fewer than two tokens, or if a size is less than 1.
+        InputError: If the stream has fewer than two tokens, or if a size is less than 1.
 
     Example:
+
     >>> from textrnn.data.windows import evaluation_windows
     >>> for _, targets, weights in evaluation_windows(np.arange(6), batch_size=2, sequence_length=2):
     ...     print(targets.numpy().tolist(), weights.numpy().tolist())
@@ -128,7 +131,7 @@ def evaluation_windows(
 
 
 def _walk(stream: np.ndarray, rows: int, sequence_length: int) -> tf.data.Dataset:
-    """Returns the windows of the whole stream in `rows` contiguous rows of equal length, the last padded."""
+    """Return the windows of the whole stream in `rows` contiguous rows of equal length, the last padded."""
     targets = len(stream) - 1
     row_length = -(-targets // rows)
     steps = -(-row_length // sequence_length)

@@ -55,7 +55,7 @@ def beam_search(
     best_only=False,
     given=0,
 ):
-    """Searches for the texts with the highest scores, all rows at once, each independently.
+    """Search for the texts with the highest scores, all rows at once, each independently.
 
     A beam holds `num_beams` hypotheses. Each step extends every unfinished hypothesis by every token. Of
     these candidates and the finished hypotheses, it keeps those with the highest
@@ -76,17 +76,17 @@ def beam_search(
             hypotheses of a row are consecutive.
         logits: `(batch, vocabulary)`, the logits of the first token; minus infinity for excluded tokens.
         attention: `(batch, time)`, the attention weights behind those logits, or None.
-        states: the states of the model at that point, a nested structure of tensors `(batch, ...)`.
-        max_beams: the largest of `num_beams`, an int, or on TensorFlow a scalar tensor.
+        states: The states of the model at that point, a nested structure of tensors `(batch, ...)`.
+        max_beams: The largest of `num_beams`, an int, or on TensorFlow a scalar tensor.
         num_beams: int32 `(batch,)` or an int, the number of hypotheses of each row, 1 or more.
         max_new_tokens: int32 `(batch,)` or an int.
-        limit: maximum number of steps, an int, or on TensorFlow a scalar tensor.
-        stop_token_ids: tokens that end a text, a tuple of ints.
+        limit: Maximum number of steps, an int, or on TensorFlow a scalar tensor.
+        stop_token_ids: Tokens that end a text, a tuple of ints.
         length_penalty: float32 `(batch,)` or a number from 0, which compares sums of log-probabilities, to
             `MAX_LENGTH_PENALTY`.
         coverage_penalty: float32 `(batch,)` or a number, 0 or more.
-        memory_mask: booleans `(batch, time)`, the memory steps that count for coverage; None for all.
-        best_only: whether only the best hypothesis is used, so that a row may stop earlier.
+        memory_mask: Booleans `(batch, time)`, the memory steps that count for coverage; None for all.
+        best_only: Whether only the best hypothesis is used, so that a row may stop earlier.
         given: int32 `(batch,)` or an int: how many first tokens belong to the prompt. `logits` and `step`
             leave no other choice there. They are part of the result, but not of lengths in a score, of
             `max_new_tokens` and of loops.
@@ -229,7 +229,7 @@ class _Search:
         return ops.reshape(self.of_parents(self.in_beams(rows), parents), ops.shape(rows))
 
     def select(self, beam, logits):
-        """Selects the best candidates; returns their log-probabilities, parents and tokens."""
+        """Select the best candidates; return their log-probabilities, parents and tokens."""
         logits = ops.cast(self.in_beams(logits), "float32")
         log_p, tokens = ops.top_k(logits, self.candidates)
         log_p = log_p - ops.logsumexp(logits, axis=-1, keepdims=True) + beam["log_p"][..., None]
@@ -269,7 +269,7 @@ class _Search:
         return beam, tokens, attended
 
     def stop_where_best_is_found(self, beam):
-        """Drops the unfinished hypotheses of a row if none of them can become the best."""
+        """Drop the unfinished hypotheses of a row if none of them can become the best."""
         finished = beam["finished"]
         best = ops.max(ops.where(finished, self.score(beam), -float("inf")), axis=1, keepdims=True)
         bound = beam["log_p"] / self.norm(self.max_new_tokens)

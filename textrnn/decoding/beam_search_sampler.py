@@ -24,7 +24,7 @@ class BeamSearchSampler(RowwiseSampler):
             has no effect on models without attention.
 
     Raises:
-        InputError: for a value out of range.
+        InputError: For a value out of range.
 
     Example:
 
@@ -44,13 +44,13 @@ class BeamSearchSampler(RowwiseSampler):
         self.coverage_penalty = coverage_penalty
 
     def search(self, decoder, token_ids, padding_mask, **options):
-        """Continues prompts; returns the n-best list.
+        """Continue prompts; return the n-best list.
 
         Args:
-            decoder: a `textrnn.decoding.Decoder`.
-            token_ids: integers, `(batch, time)`, padded on the right.
-            padding_mask: booleans, `(batch, time)`.
-            **options: see `textrnn.decoding.beam_search`; by default the settings of this sampler.
+            decoder: A `textrnn.decoding.Decoder`.
+            token_ids: Integers, `(batch, time)`, padded on the right.
+            padding_mask: Booleans, `(batch, time)`.
+            **options: See `textrnn.decoding.beam_search`; by default the settings of this sampler.
 
         Returns:
             `textrnn.decoding.Hypotheses`, without the prompts.
@@ -63,7 +63,7 @@ class BeamSearchSampler(RowwiseSampler):
         return {"max_beams": self.num_beams, **self.get_config()}
 
     def decode(self, decoder, token_ids, padding_mask, **options):
-        """Continues prompts with their best hypotheses; see `RowwiseSampler.decode`."""
+        """Continue prompts with their best hypotheses; see `RowwiseSampler.decode`."""
         found = self.search(decoder, token_ids, padding_mask, best_only=True, **options)
         return found.token_ids[:, 0], found.lengths[:, 0]
 
@@ -73,17 +73,17 @@ class BeamSearchSampler(RowwiseSampler):
         self, next, prompt, cache=None, index=0, mask=None, stop_token_ids=None, hidden_states=None,
         model=None,
     ):  # fmt: skip
-        """Completes prompts by KerasHub's interface; see `keras_hub.samplers.Sampler`.
+        """Complete prompts by KerasHub's interface; see `keras_hub.samplers.Sampler`.
 
         Args:
             next: `next(prompt, cache, index) -> logits, hidden states, cache`.
-            prompt: integers, `(batch, max_length)`.
-            cache: a nested structure of tensors `(batch, ...)`, or None.
+            prompt: Integers, `(batch, max_length)`.
+            cache: A nested structure of tensors `(batch, ...)`, or None.
             index: int scalar, the first position to write.
-            mask: booleans, `(batch, max_length)`, True for tokens of the prompts; None for those before
+            mask: Booleans, `(batch, max_length)`, True for tokens of the prompts; None for those before
                 `index`.
-            stop_token_ids: tokens that end a text, or None.
-            hidden_states, model: not used.
+            stop_token_ids: Tokens that end a text, or None.
+            hidden_states, model: Not used.
 
         Returns:
             Integers, `(batch, max_length)`. A text that ended is followed by the first stop token, or by 0
@@ -141,7 +141,7 @@ class BeamSearchSampler(RowwiseSampler):
         return ops.argmax(probabilities, axis=-1)
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {
             "num_beams": self.num_beams,
             "length_penalty": self.length_penalty,

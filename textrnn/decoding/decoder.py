@@ -18,9 +18,9 @@ class Decoder:
             or None for a model without attention.
         step: `step(token_ids, states) -> hidden, attention, states`, of one token per row: `(rows,)`,
             `(rows, features)` and `(rows, memory time)`. There may be several consecutive rows per prompt.
-        project: hidden vectors -> logits.
-        seeds: integers `(batch,)`, the seeds of rows that are given none.
-        memory_mask: booleans `(batch, memory time)`, or None.
+        project: Hidden vectors -> logits.
+        seeds: Integers `(batch,)`, the seeds of rows that are given none.
+        memory_mask: Booleans `(batch, memory time)`, or None.
     """
 
     read: Callable
@@ -30,11 +30,11 @@ class Decoder:
     memory_mask: Tensor | None = None
 
     def start(self, token_ids, padding_mask):
-        """Reads prompts.
+        """Read prompts.
 
         Args:
-            token_ids: integers, `(batch, time)`, padded on the right.
-            padding_mask: booleans, `(batch, time)`, at least one True per row.
+            token_ids: Integers, `(batch, time)`, padded on the right.
+            padding_mask: Booleans, `(batch, time)`, at least one True per row.
 
         Returns:
             `(logits, attention, states)` after the last token of each prompt: `(batch, vocabulary)`,
@@ -46,6 +46,6 @@ class Decoder:
         return self.project(at_end(hidden)), None if attention is None else at_end(attention), states
 
     def next(self, token_ids, states):
-        """Reads one token per row; returns `(logits, attention, states)`."""
+        """Read one token per row; return `(logits, attention, states)`."""
         hidden, attention, states = self.step(token_ids, states)
         return self.project(hidden), attention, states

@@ -5,17 +5,17 @@ from keras import ops
 
 
 def generate(step, choose, logits, states, *, max_new_tokens, limit, stop_token_ids=()):
-    """Generates tokens; the cost of a token does not grow with the length of the text.
+    """Generate tokens; the cost of a token does not grow with the length of the text.
 
     Args:
         step: `step(token_ids, states) -> logits, ..., states`, one step of the model. Anything between
             logits and states is ignored.
         choose: `choose(logits, index) -> token_ids`, where `index` counts the new tokens.
         logits: `(batch, vocabulary)`, the logits of the first new token.
-        states: the states after the prompt, a nested structure of tensors.
+        states: The states after the prompt, a nested structure of tensors.
         max_new_tokens: int32, `(batch,)`. A row of 0 or less gets no token.
-        limit: the largest of `max_new_tokens`: an int, or on TensorFlow a scalar tensor.
-        stop_token_ids: tokens that end a row, a tuple of ints. They are not part of the result.
+        limit: The largest of `max_new_tokens`: an int, or on TensorFlow a scalar tensor.
+        stop_token_ids: Tokens that end a row, a tuple of ints. They are not part of the result.
 
     Returns:
         `token_ids`, int32 `(batch, limit)`, zero after the end of a row, and `lengths`, int32 `(batch,)`.
@@ -57,8 +57,8 @@ def without_padding(token_ids, padding_mask):
     """The columns up to the end of the longest row, at least one. On JAX, where shapes are static, all.
 
     Args:
-        token_ids: integers, `(batch, time)`, padded on the right.
-        padding_mask: booleans, `(batch, time)`.
+        token_ids: Integers, `(batch, time)`, padded on the right.
+        padding_mask: Booleans, `(batch, time)`.
     """
     if keras.backend.backend() != "tensorflow":
         return token_ids, padding_mask
@@ -70,9 +70,9 @@ def appended(token_ids, padding_mask, new, new_lengths):
     """Prompts, each followed by its new tokens.
 
     Args:
-        token_ids: integers, `(batch, max_length)`, padded on the right.
-        padding_mask: booleans of the same shape.
-        new: integers, `(batch, limit)`.
+        token_ids: Integers, `(batch, max_length)`, padded on the right.
+        padding_mask: Booleans of the same shape.
+        new: Integers, `(batch, limit)`.
         new_lengths: int32, `(batch,)`.
 
     Returns:

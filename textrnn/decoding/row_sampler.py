@@ -25,7 +25,7 @@ class RowSampler(RowwiseSampler):
         seed: int, or None to derive the seed of a row from its prompt.
 
     Raises:
-        InputError: for a value out of range.
+        InputError: For a value out of range.
 
     Example:
 
@@ -48,11 +48,11 @@ class RowSampler(RowwiseSampler):
         self, decoder, token_ids, padding_mask, *, max_new_tokens, limit, stop_token_ids=(),
         temperature=None, top_k=None, top_p=None, seed=None,
     ):  # fmt: skip
-        """Continues prompts; see `RowwiseSampler.decode`.
+        """Continue prompts; see `RowwiseSampler.decode`.
 
         Args:
-            decoder, token_ids, padding_mask, max_new_tokens, limit, stop_token_ids: as there.
-            temperature, top_k, top_p, seed: settings of each row, `(batch,)`, instead of the sampler's own.
+            decoder, token_ids, padding_mask, max_new_tokens, limit, stop_token_ids: As there.
+            temperature, top_k, top_p, seed: Settings of each row, `(batch,)`, instead of the sampler's own.
                 The sampler's own are used for None, and for rows with a negative value.
         """
         batch_size = ops.shape(token_ids)[0]
@@ -85,18 +85,18 @@ class RowSampler(RowwiseSampler):
         self, next, prompt, cache=None, index=0, mask=None, stop_token_ids=None, hidden_states=None,
         model=None,
     ):  # fmt: skip
-        """Completes prompts by KerasHub's interface; see `keras_hub.samplers.Sampler`.
+        """Complete prompts by KerasHub's interface; see `keras_hub.samplers.Sampler`.
 
         Args:
             next: `next(prompt, cache, index) -> logits, hidden states, cache`.
-            prompt: integers, `(batch, max_length)`.
-            cache: a nested structure of tensors `(batch, ...)`, or None.
+            prompt: Integers, `(batch, max_length)`.
+            cache: A nested structure of tensors `(batch, ...)`, or None.
             index: int scalar, the first position to write.
-            mask: booleans, `(batch, max_length)`, True for tokens of the prompts; None for those before
+            mask: Booleans, `(batch, max_length)`, True for tokens of the prompts; None for those before
                 `index`. The seed of a row is derived from these.
-            stop_token_ids: tokens that end a text, or None.
-            hidden_states: not used.
-            model: the model that `next` calls.
+            stop_token_ids: Tokens that end a text, or None.
+            hidden_states: Not used.
+            model: The model that `next` calls.
 
         Returns:
             Integers, `(batch, max_length)`. As with KerasHub's samplers, what follows a stop token is noise.
@@ -125,7 +125,7 @@ class RowSampler(RowwiseSampler):
         return distribution(logits, *self._settings(ops.shape(logits)[0]))
 
     def get_next_token(self, probabilities, index=0):
-        """Draws one token per row.
+        """Draw one token per row.
 
         Args:
             probabilities: float32, `(batch, vocabulary)`, as `compute_probabilities` returns them.
@@ -138,7 +138,7 @@ class RowSampler(RowwiseSampler):
         return draw(probabilities, row_uniforms(seeds, index))
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         return {
             "temperature": self.temperature,
             "top_k": self.top_k,

@@ -17,15 +17,15 @@ class RowwiseSampler(Sampler):
     """
 
     def decode(self, decoder, token_ids, padding_mask, *, max_new_tokens, limit, stop_token_ids=()):
-        """Continues prompts.
+        """Continue prompts.
 
         Args:
-            decoder: a `textrnn.decoding.Decoder`.
-            token_ids: integers, `(batch, time)`, padded on the right.
-            padding_mask: booleans, `(batch, time)`.
+            decoder: A `textrnn.decoding.Decoder`.
+            token_ids: Integers, `(batch, time)`, padded on the right.
+            padding_mask: Booleans, `(batch, time)`.
             max_new_tokens: int32, `(batch,)`.
-            limit: the largest of `max_new_tokens` or more; an int, or on TensorFlow a scalar tensor.
-            stop_token_ids: tokens that end a text, a tuple of ints.
+            limit: The largest of `max_new_tokens` or more; an int, or on TensorFlow a scalar tensor.
+            stop_token_ids: Tokens that end a text, a tuple of ints.
 
         Returns:
             New tokens, int32 `(batch, limit)`, zero after the end of a row, and their number, `(batch,)`.
@@ -36,7 +36,7 @@ class RowwiseSampler(Sampler):
         self, decoder, token_ids, padding_mask, *, stop_token_ids=None, max_new_tokens=None, model=None,
         **options,
     ):  # fmt: skip
-        """Completes prompts within the length that they are padded to; see `complete`."""
+        """Complete prompts within the length that they are padded to; see `complete`."""
         max_length = ops.shape(token_ids)[1]
         room = max_length - ops.sum(ops.cast(padding_mask, "int32"), axis=1)
         new, lengths = self.decode(
@@ -64,13 +64,13 @@ class RowwiseSampler(Sampler):
 
 
 def complete(sampler, decoder, token_ids, padding_mask, **options):
-    """Completes prompts with any sampler.
+    """Complete prompts with any sampler.
 
     Args:
-        sampler: a `RowwiseSampler`, or one of `keras_hub.samplers`.
-        decoder: a `textrnn.decoding.Decoder`.
-        token_ids: integers, `(batch, max_length)`, prompts padded on the right.
-        padding_mask: booleans, `(batch, max_length)`.
+        sampler: A `RowwiseSampler`, or one of `keras_hub.samplers`.
+        decoder: A `textrnn.decoding.Decoder`.
+        token_ids: Integers, `(batch, max_length)`, prompts padded on the right.
+        padding_mask: Booleans, `(batch, max_length)`.
         **options: `stop_token_ids`, tokens that end a text, or None; `max_new_tokens`, int32 `(batch,)`, or
             None for as many as fit; `model`, the model that KerasHub's samplers run.
 

@@ -13,8 +13,8 @@ def row_uniforms(seeds, index):
     to the seed and again after adding the counter.
 
     Args:
-        seeds: integers, `(batch,)`; only the low 32 bits are used.
-        index: integer scalar or `(batch,)`, the number of the draw.
+        seeds: Integers, `(batch,)`; only the low 32 bits are used.
+        index: Integer scalar or `(batch,)`, the number of the draw.
 
     Returns:
         float32, `(batch,)`, odd multiples of 2⁻²⁴. It is never 0, which would select a token of almost no
@@ -37,8 +37,8 @@ def row_seeds(token_ids, padding_mask):
     """A seed per row, derived from the tokens of the row: the same prompt gives the same text.
 
     Args:
-        token_ids: integers, `(batch, time)`.
-        padding_mask: booleans, `(batch, time)`, True for valid tokens.
+        token_ids: Integers, `(batch, time)`.
+        padding_mask: Booleans, `(batch, time)`, True for valid tokens.
 
     Returns:
         int32, `(batch,)`. Padding does not change it.
@@ -57,7 +57,7 @@ def _mix(x):
 
 
 def filter_logits(logits, top_k, top_p):
-    """Sets the logits of tokens outside the top k and the nucleus to minus infinity.
+    """Set the logits of tokens outside the top k and the nucleus to minus infinity.
 
     The nucleus is taken among the top k tokens. Ties with the last token kept are kept too.
 
@@ -96,7 +96,7 @@ def distribution(logits, temperature, top_k, top_p):
     Args:
         logits: float32, `(batch, vocabulary)`.
         temperature: float32, `(batch,)`; 0 or less counts as 1.
-        top_k, top_p: see `filter_logits`.
+        top_k, top_p: See `filter_logits`.
 
     Returns:
         float32, `(batch, vocabulary)`.
@@ -107,7 +107,7 @@ def distribution(logits, temperature, top_k, top_p):
 
 
 def draw(probabilities, uniforms):
-    """Draws one token per row by inverting the cumulative distribution.
+    """Draw one token per row by inverting the cumulative distribution.
 
     Args:
         probabilities: float32, `(batch, vocabulary)`.
@@ -124,13 +124,13 @@ def draw(probabilities, uniforms):
 
 
 def sample(logits, uniforms, temperature, top_k, top_p):
-    """Samples one token per row.
+    """Sample one token per row.
 
     Args:
         logits: `(batch, vocabulary)`.
         uniforms: float32, `(batch,)` in (0, 1).
         temperature: float32, `(batch,)`; 0 or less takes the most likely token.
-        top_k, top_p: see `filter_logits`.
+        top_k, top_p: See `filter_logits`.
 
     Returns:
         int32, `(batch,)`.
@@ -146,7 +146,7 @@ def suppressed(logits, token_ids):
 
     Args:
         logits: `(..., vocabulary)`.
-        token_ids: a list or tuple of ints.
+        token_ids: A list or tuple of ints.
     """
     excluded = np.isin(np.arange(logits.shape[-1]), list(token_ids))
     return ops.where(excluded, -float("inf"), ops.cast(logits, "float32"))

@@ -15,7 +15,7 @@ TEXT_OPS = frozenset({"SentencepieceOp", "SentencepieceTokenizeOp", "Sentencepie
 
 
 def graph_ops(path):
-    """Returns the names of all ops in a SavedModel's graph and its functions, a set of str."""
+    """Return the names of all ops in a SavedModel's graph and its functions, a set of str."""
     saved_model = saved_model_pb2.SavedModel()
     saved_model.ParseFromString((Path(path) / "saved_model.pb").read_bytes())
     graph = saved_model.meta_graphs[0].graph_def
@@ -25,7 +25,7 @@ def graph_ops(path):
 
 
 def refuse_unservable_ops(path):
-    """Raises an error if a SavedModel holds an op that a stock `tensorflow_model_server` lacks.
+    """Raise an error if a SavedModel holds an op that a stock `tensorflow_model_server` lacks.
 
     Args:
         path: The SavedModel's folder.
@@ -64,7 +64,7 @@ assert all(len(values) == 2 for values in answer.values()), answer
 
 
 def check_in_fresh_process(path):
-    """Loads and runs a SavedModel in a new Python process without Keras and textrnn.
+    """Load and run a SavedModel in a new Python process without Keras and textrnn.
 
     Args:
         path: The SavedModel's folder.

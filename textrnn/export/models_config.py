@@ -7,7 +7,7 @@ from textrnn.files import replacing
 
 
 def write_models_config(base, server_base="/models"):
-    """Writes `<base>/models.config`, TF Serving's list of the models in a base folder.
+    """Write `<base>/models.config`, TF Serving's list of the models in a base folder.
 
     Args:
         base: The folder with one folder per model.

@@ -8,7 +8,7 @@ from textrnn.export.saved_model import export
 
 
 def publish(task, folder, result, ask, **options):
-    """Exports a trained task, lists it for TF Serving, and prints where the files are.
+    """Export a trained task, list it for TF Serving, and print where the files are.
 
     Args:
         task: See `export`.

@@ -19,7 +19,7 @@ from textrnn.tasks.registry import kind_of, signatures_of
 
 
 def export(task, folder, warmup_prompts=("",), **options):
-    """Writes the next version of a model for TF Serving.
+    """Write the next version of a model for TF Serving.
 
     Args:
         task: A task with a preprocessor, of a registered kind.
@@ -59,7 +59,7 @@ def export(task, folder, warmup_prompts=("",), **options):
 
 
 def _set_method_names(path, methods):
-    """Sets the method names that TF Serving's classification API, for one, looks for in a signature."""
+    """Set the method names that TF Serving's classification API, for one, looks for in a signature."""
     file = path / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for name, signature in saved_model.meta_graphs[0].signature_def.items():

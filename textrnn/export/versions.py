@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def versions(folder):
-    """Returns the version numbers in a model's folder, ascending.
+    """Return the version numbers in a model's folder, ascending.
 
     Example:
 
@@ -21,7 +21,7 @@ def versions(folder):
 
 
 def next_version(folder):
-    """Returns the number after the highest version in a model's folder, 1 for the first.
+    """Return the number after the highest version in a model's folder, 1 for the first.
 
     Example:
 
@@ -33,7 +33,7 @@ def next_version(folder):
 
 
 def rename_to_next_version(unfinished, folder):
-    """Renames a finished SavedModel to the next version of a model.
+    """Rename a finished SavedModel to the next version of a model.
 
     Args:
         unfinished: The SavedModel's folder, on the same file system.

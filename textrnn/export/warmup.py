@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def write_warmup_requests(path, model_name, prompts):
-    """Writes `assets.extra/tf_serving_warmup_requests`, which a server replays while loading a model.
+    """Write `assets.extra/tf_serving_warmup_requests`, which a server replays while loading a model.
 
     Args:
         path: The SavedModel's folder.

@@ -62,6 +62,7 @@ class ActivationRegularization(_Penalty):
         InputError: If the rate is no number, or is below 0.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.layers import ActivationRegularization
     >>> layer = ActivationRegularization(2.0)
@@ -90,6 +91,7 @@ class TemporalActivationRegularization(_Penalty):
     Call arguments, result and errors are those of `ActivationRegularization`.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.layers import TemporalActivationRegularization
     >>> layer = TemporalActivationRegularization(1.0)

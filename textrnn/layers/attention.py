@@ -41,6 +41,7 @@ class GlobalAttention(keras.layers.Layer):
         InputError: If the score is unknown, or is a dot product of vectors of different widths.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.layers import GlobalAttention
     >>> query, memory = np.array([[[9.0, 0.0]]]), np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])

@@ -19,6 +19,7 @@ def check_rate(name: str, rate: float) -> float:
         InputError: If it is not a Python or NumPy number in [0, 1).
 
     Example:
+
     >>> from textrnn.layers.dropout import check_rate
     >>> check_rate("dropout", 0.5)
     0.5
@@ -113,6 +114,7 @@ class EmbeddingDropout(keras.layers.Layer):
         InputError: If the rate is not in [0, 1), or `vocabulary_size` is below 1.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.layers import EmbeddingDropout
     >>> token_ids = np.array([[3, 1, 3, 3, 0]])

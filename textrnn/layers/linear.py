@@ -34,6 +34,7 @@ def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = Fa
         `(time, batch, n)`.
 
     Example:
+
     >>> from keras import ops
     >>> from textrnn.layers.linear import linear_recurrence
     >>> c = linear_recurrence(ops.full((3, 1, 1), 0.5), ops.ones((3, 1, 1)), ops.zeros((1, 1)))

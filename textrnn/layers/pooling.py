@@ -34,6 +34,7 @@ class SequencePooling(keras.layers.Layer):
         InputError: If the mode is unknown.
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.layers import SequencePooling
     >>> x = np.array([[[1.0], [3.0], [9.0]]])

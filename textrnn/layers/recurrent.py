@@ -66,6 +66,7 @@ class Recurrent(keras.layers.RNN):
             `build`), or sequences have no steps.
 
     Example:
+
     >>> import numpy as np, textrnn
     >>> layer = textrnn.Recurrent(textrnn.GatedCell(8, "gru"), return_sequences=True)
     >>> layer(np.ones((2, 5, 3))).shape == (2, 5, 8)

@@ -40,6 +40,7 @@ class RecurrentStack(keras.layers.Layer):
         InputError: If there are no cells, or `Recurrent` raises it.
 
     Example:
+
     >>> import numpy as np, textrnn
     >>> stack = textrnn.RecurrentStack([textrnn.GatedCell(8, "lstm"), textrnn.GatedCell(4, "gru")])
     >>> outputs, states = stack(np.ones((2, 5, 3)))
@@ -201,6 +202,7 @@ class BidirectionalStack(keras.layers.Layer):
         InputError: If there are no cells, or `Recurrent` raises it.
 
     Example:
+
     >>> import numpy as np, textrnn
     >>> from textrnn.layers import BidirectionalStack
     >>> outputs, states = BidirectionalStack([textrnn.GatedCell(8, "lstm")])(np.ones((2, 5, 3)))

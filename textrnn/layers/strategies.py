@@ -113,6 +113,7 @@ def strategies_of(kind: str) -> tuple[str, ...]:
     """The strategies that can run a cell of this kind.
 
     Example:
+
     >>> from textrnn.layers.strategies import strategies_of
     >>> strategies_of("S"), strategies_of("P")
     (('loop', 'recompute'), ('loop', 'recompute', 'scan'))
@@ -135,6 +136,7 @@ def resolve(strategy: str, kind: str = "S", training: bool = True) -> str:
         InputError: If the strategy is unknown, or is `scan` and the cell is not linear.
 
     Example:
+
     >>> from textrnn.layers.strategies import resolve
     >>> resolve("auto"), resolve("auto", training=False), resolve("auto", kind="P")
     ('recompute', 'loop', 'scan')

@@ -23,6 +23,7 @@ def check_zoneout(zoneout: float | Sequence[float] | np.ndarray) -> float | list
         InputError: If a rate is not a number in [0, 1).
 
     Example:
+
     >>> from textrnn.layers.zoneout import check_zoneout
     >>> check_zoneout(0), check_zoneout((0.05, 0.5)), check_zoneout(np.array([0.25, 0.5]))
     (0.0, [0.05, 0.5], [0.25, 0.5])
@@ -48,6 +49,7 @@ def zoneout_rates(zoneout: float | Sequence[float], groups: Sequence[int | None]
         InputError: If the number of rates is not the number of groups.
 
     Example: the states of an LSTM are h and c, in this order.
+
     >>> from textrnn.layers.zoneout import zoneout_rates
     >>> zoneout_rates(0.1, [0, 1]), zoneout_rates([0.05, 0.5], [0, 1]), zoneout_rates([0.0, 0.5], [0, 1])
     ({0: 0.1, 1: 0.1}, {0: 0.05, 1: 0.5}, {1: 0.5})

@@ -7,7 +7,7 @@ from textrnn.startup import load_tensorflow, native_messages_hidden
 
 
 def load_functions(model, signature, output, failing, cell=None):
-    """Loads the signatures of a SavedModel or of a preset as functions with keyword arguments.
+    """Load the signatures of a SavedModel or of a preset as functions with keyword arguments.
 
     Args:
         model: The folder of a model, of one of its versions, or of a preset.

@@ -8,7 +8,7 @@ from textrnn.tasks.registry import task_kinds
 
 
 def load_preset(path, task=None, **options):
-    """Loads a task from a preset.
+    """Load a task from a preset.
 
     Args:
         path: A preset, or the folder of a model that has one.
@@ -33,7 +33,7 @@ def load_preset(path, task=None, **options):
 
 
 def find_preset(path):
-    """Returns the preset at `path` or in the model's folder `path`, a `pathlib.Path`.
+    """Return the preset at `path` or in the model's folder `path`, a `pathlib.Path`.
 
     Raises:
         InputError: If there is none.

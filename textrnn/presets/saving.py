@@ -8,7 +8,7 @@ from textrnn.files import set_aside
 
 
 def save_preset(task, folder):
-    """Saves a task to `<folder>/preset`; an earlier preset there is renamed to `preset-1`, `preset-2`, ...
+    """Save a task to `<folder>/preset`; an earlier preset there is renamed to `preset-1`, `preset-2`, ...
 
     Args:
         task: A KerasHub task.

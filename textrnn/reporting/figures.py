@@ -10,7 +10,7 @@ BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#555555"
 
 
 def make_figure(width, height, **options):
-    """Returns a figure without a display and without matplotlib's global state.
+    """Return a figure without a display and without matplotlib's global state.
 
     Args:
         width, height: In inches, at 120 pixels per inch.
@@ -22,7 +22,7 @@ def make_figure(width, height, **options):
 
 
 def save_figure(figure, path):
-    """Writes a figure to a PNG file; characters without a glyph are drawn as boxes, without warnings."""
+    """Write a figure to a PNG file; characters without a glyph are drawn as boxes, without warnings."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(path, format="png")

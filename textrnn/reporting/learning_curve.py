@@ -9,7 +9,7 @@ from textrnn.reporting.figures import BLUE, GREY, VERMILION, make_figure, save_f
 
 
 def learning_curve(history, path, *, x="epoch", title=None):
-    """Draws the training and validation loss, and marks the lowest validation loss.
+    """Draw the training and validation loss, and mark the lowest validation loss.
 
     Bits per character, if any, get a panel of their own.
 
@@ -68,7 +68,7 @@ def learning_curve(history, path, *, x="epoch", title=None):
 
 
 def _line(axis, x, y, *, marker, **style):
-    """Draws a line through the finite values."""
+    """Draw a line through the finite values."""
     points = [(position, value) for position, value in zip(x, y, strict=False) if math.isfinite(value)]
     if points:
         few = len(points) <= 40  # more markers would hide the curve
@@ -103,7 +103,7 @@ def _finish(axis, x, x_name):
 
 
 def _numbers(column):
-    """Returns the column as floats, NaN where it is None or not finite; empty if all are."""
+    """Return the column as floats, NaN where it is None or not finite; empty if all are."""
     values = [math.nan if value is None else float(value) for value in column]
     values = [value if math.isfinite(value) else math.nan for value in values]
     return [] if all(math.isnan(value) for value in values) else values

@@ -25,7 +25,7 @@ from textrnn.files import replacing
 
 
 def save_report(folder, *, options, metrics, history, seed=None):
-    """Writes the report of a training run.
+    """Write the report of a training run.
 
     A history without a finite loss, such as that of a run that failed in its first epoch, has no learning
     curve.
@@ -62,7 +62,7 @@ def save_report(folder, *, options, metrics, history, seed=None):
 
 
 def save_config(path, options):
-    """Writes options as YAML for a recipe's `--config`.
+    """Write options as YAML for a recipe's `--config`.
 
     Args:
         path: The file to write.
@@ -99,7 +99,7 @@ def save_config(path, options):
 
 
 def save_metrics(path, metrics, seed=None):
-    """Writes metrics with the seed, versions and platform as JSON.
+    """Write metrics with the seed, versions and platform as JSON.
 
     NaN and infinity, which JSON lacks, become null.
 
@@ -124,7 +124,7 @@ def save_metrics(path, metrics, seed=None):
 
 
 def save_history(path, history):
-    """Writes the history as CSV; None becomes an empty field.
+    """Write the history as CSV; None becomes an empty field.
 
     Args:
         path: The file to write.
@@ -153,7 +153,7 @@ def save_history(path, history):
 
 
 def save_curve(path, history):
-    """Draws the learning curve, unless the history has no finite loss; see `learning_curve`.
+    """Draw the learning curve, unless the history has no finite loss; see `learning_curve`.
 
     Args:
         path: The PNG file to write. If there is nothing to draw, an older file is removed.
@@ -180,7 +180,7 @@ def save_curve(path, history):
 
 
 def versions():
-    """Returns the versions of the software that results depend on; None if it is not installed.
+    """Return the versions of the software that results depend on; None if it is not installed.
 
     Example:
 
@@ -203,7 +203,7 @@ def _write(path, text):
 
 
 def _plain(value):
-    """Converts a value to types that YAML and JSON can represent."""
+    """Convert a value to types that YAML and JSON can represent."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -218,7 +218,7 @@ def _plain(value):
 
 
 def _finite(value):
-    """Replaces NaN and infinity by None."""
+    """Replace NaN and infinity by None."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -227,7 +227,7 @@ def _finite(value):
 
 
 def _version(package):
-    """Returns a module's `__version__` if it is loaded: its distribution may have another name."""
+    """Return a module's `__version__` if it is loaded: its distribution may have another name."""
     if package in sys.modules:
         return getattr(sys.modules[package], "__version__", None)
     try:

@@ -10,7 +10,7 @@ import tensorflow as tf
 def classified(
     serving_default: Callable, lines: Iterable[bytes], batch_size: int = 8192, batch_bytes: int = 2**20
 ) -> Iterator[tuple[str, float, int]]:
-    r"""Classifies lines in batches, and yields the results in order.
+    r"""Classify lines in batches, and yield the results in order.
 
     Large batches are fast, since a textrnn classifier runs the texts of a batch in groups of similar length.
     Two batches run at a time, which keeps all processors busy, while the next one is read.

@@ -8,7 +8,7 @@ from textrnn.startup import native_messages_hidden
 
 
 def find_saved_model(path):
-    """Returns the SavedModel that a server would load: the highest version.
+    """Return the SavedModel that a server would load: the highest version.
 
     Args:
         path: A model's folder, whose numbered children are versions, or one version.
@@ -27,7 +27,7 @@ def find_saved_model(path):
 
 
 def load_signatures(path):
-    """Loads the signatures of a SavedModel.
+    """Load the signatures of a SavedModel.
 
     Args:
         path: See `find_saved_model`.
@@ -55,7 +55,7 @@ def load_signatures(path):
 
 
 def load_text_ops():
-    """Registers TensorFlow Text's SentencePiece ops without its Python package, which imports Keras."""
+    """Register TensorFlow Text's SentencePiece ops without its Python package, which imports Keras."""
     import tensorflow as tf
 
     for library in private.sentencepiece_libraries():

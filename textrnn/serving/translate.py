@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 
 def lines_of(stream: IO[bytes], name: str = "") -> Iterator[str]:
-    """Yields the lines of a UTF-8 file as str, without line ends and without a byte order mark.
+    """Yield the lines of a UTF-8 file as str, without line ends and without a byte order mark.
 
     Args:
         stream: A binary file. Invalid bytes are replaced by U+FFFD.
@@ -56,7 +56,7 @@ def translated(
     length_penalty: float = -1.0,
     max_new_tokens: int = -1,
 ) -> Iterator[Answer]:
-    """Translates texts in batches of similar length, and yields the results in order.
+    """Translate texts in batches of similar length, and yield the results in order.
 
     Args:
         translate: The signature `translate` of a translation model.
@@ -89,7 +89,7 @@ def translated(
 
 
 def _answer(text: str, found: dict[str, np.ndarray]) -> Answer:
-    """Returns the `Answer` for one row of a signature's outputs."""
+    """Return the `Answer` for one row of a signature's outputs."""
     n_best = [
         (made.decode("utf-8"), float(score))
         for made, score in zip(found["text"], found["scores"], strict=True)

@@ -16,7 +16,7 @@ class KnownArguments:
     It stands before the Keras class among the bases.
 
     Raises:
-        InputError: for an argument that no constructor of the class and its bases has. It is a `ValueError`,
+        InputError: For an argument that no constructor of the class and its bases has. It is a `ValueError`,
             as for the unknown arguments of Keras layers.
 
     Example:
@@ -46,8 +46,8 @@ def stored_arguments(cls, instance) -> dict[str, Any]:
     """The arguments of a constructor and their values, for `get_config`.
 
     Args:
-        cls: a class whose constructor stores each argument under its name, apart from `dtype`.
-        instance: an instance of that class or of a subclass.
+        cls: A class whose constructor stores each argument under its name, apart from `dtype`.
+        instance: An instance of that class or of a subclass.
     """
     return {name: getattr(instance, name) for name in arguments(cls) if name != "dtype"}
 

@@ -23,7 +23,7 @@ def token_embedding(vocabulary_size, embedding_dim, **kwargs):
     Args:
         vocabulary_size: int.
         embedding_dim: int.
-        **kwargs: of `keras.layers.ReversibleEmbedding`.
+        **kwargs: Of `keras.layers.ReversibleEmbedding`.
     """
     layer = keras.layers.ReversibleEmbedding(
         vocabulary_size,
@@ -40,8 +40,8 @@ def embed(embedding, token_ids):
     """Token vectors times the root of their width (Vaswani et al. 2017), so that features have unit variance.
 
     Args:
-        embedding: as `token_embedding` returns it.
-        token_ids: integers, `(...)`.
+        embedding: As `token_embedding` returns it.
+        token_ids: Integers, `(...)`.
 
     Returns:
         `(..., embedding_dim)`.

@@ -16,9 +16,9 @@ class GenerativeTask(RecurrentTask):
     A subclass sets `default_sampler` and implements `decoder`.
 
     Attributes:
-        prompt_prefix: prefix of the inputs that hold prompts.
-        embedding_name: the attribute of the backbone that projects to logits.
-        tokenizer_name: the attribute of the preprocessor that detokenises.
+        prompt_prefix: Prefix of the inputs that hold prompts.
+        embedding_name: The attribute of the backbone that projects to logits.
+        tokenizer_name: The attribute of the preprocessor that detokenises.
     """
 
     prompt_prefix = ""
@@ -27,15 +27,15 @@ class GenerativeTask(RecurrentTask):
     generate_function = None
 
     def compile(self, optimizer="auto", loss="auto", *, weighted_metrics=None, sampler="auto", **kwargs):
-        """Configures training and generation, as `keras_hub.models.CausalLM.compile` does.
+        """Configure training and generation, as `keras_hub.models.CausalLM.compile` does.
 
         Args:
             optimizer: `"auto"` is Adam with learning rate 1e-3 and gradients clipped to a global norm of 1,
                 without which recurrent networks diverge (Pascanu et al. 2013).
             loss: `"auto"` is the cross-entropy in nats per unmasked token.
             weighted_metrics: list of metrics; none by default, since each costs a pass over the logits.
-            sampler: a KerasHub sampler or its name; `"auto"` is the sampler saved with the model.
-            **kwargs: see `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
+            sampler: A KerasHub sampler or its name; `"auto"` is the sampler saved with the model.
+            **kwargs: See `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
                 would compile for each length of a batch.
         """
         if loss == "auto":
@@ -49,14 +49,14 @@ class GenerativeTask(RecurrentTask):
         )
 
     def has_task_weights(self):
-        """Returns False: all weights to save belong to the backbone."""
+        """Return False: all weights to save belong to the backbone."""
         return False
 
     def decoder(self, inputs):
         """The parts of the model that decoding calls.
 
         Args:
-            inputs: a dict of the inputs of a batch.
+            inputs: A dict of the inputs of a batch.
 
         Returns:
             A `textrnn.decoding.Decoder`.
@@ -77,11 +77,11 @@ class GenerativeTask(RecurrentTask):
         return suppressed(logits, getattr(tokenizer, "suppressed_token_ids", ()))
 
     def generate_step(self, inputs, stop_token_ids=None):
-        """Completes a batch of prompts up to the length that they are padded to; `generate` calls this.
+        """Complete a batch of prompts up to the length that they are padded to; `generate` calls this.
 
         Args:
-            inputs: a dict of inputs, as the preprocessor's `generate_preprocess` returns them.
-            stop_token_ids: tokens that end a text, or None.
+            inputs: A dict of inputs, as the preprocessor's `generate_preprocess` returns them.
+            stop_token_ids: Tokens that end a text, or None.
 
         Returns:
             A dict of the token ids and the padding mask of the prompts followed by the new tokens.
@@ -101,7 +101,7 @@ class GenerativeTask(RecurrentTask):
         return dict(zip(names, made, strict=True))
 
     def make_generate_function(self):
-        """Compiles `generate_step`, without XLA, which would compile for each length."""
+        """Compile `generate_step`, without XLA, which would compile for each length."""
         if (
             self.generate_function is None
             and keras.backend.backend() == "tensorflow"
@@ -113,7 +113,7 @@ class GenerativeTask(RecurrentTask):
         return super().make_generate_function()
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         config = super().get_config()
         config["sampler"] = keras.saving.serialize_keras_object(self.default_sampler)
         return config

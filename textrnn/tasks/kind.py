@@ -11,10 +11,10 @@ class TaskKind:
     """A kind of task, with references to its parts, each `"module:attribute"`.
 
     Attributes:
-        name: the name of its recipe.
-        task: the KerasHub task.
-        signatures: the function that makes the serving functions: name -> `(function, input specs)`.
-        commands: subcommands of `textrnn`.
+        name: The name of its recipe.
+        task: The KerasHub task.
+        signatures: The function that makes the serving functions: name -> `(function, input specs)`.
+        commands: Subcommands of `textrnn`.
         methods: TF Serving method names, by signature, of signatures for its classify API and the like.
 
     Example:
@@ -54,7 +54,7 @@ class TaskKind:
 
 
 def load(reference: str) -> Any:
-    """Imports the object that `"module:attribute"` refers to.
+    """Import the object that `"module:attribute"` refers to.
 
     Example:
 

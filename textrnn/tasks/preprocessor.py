@@ -12,19 +12,19 @@ class RecurrentPreprocessor(KnownArguments):
 
     @classmethod
     def from_config(cls, config):
-        """Creates a preprocessor from the result of `get_config`."""
+        """Create a preprocessor from the result of `get_config`."""
         import textrnn.tokenizers  # noqa: F401, registers their classes in a process that loads a preset
 
         return super().from_config(config)
 
 
 def padded(tokens, prefix=""):
-    """Pads ragged tokens on the right, to at least one column.
+    """Pad ragged tokens on the right, to at least one column.
 
     Recurrent layers need one step to have a last one, also for a batch without any text.
 
     Args:
-        tokens: a `tf.RaggedTensor`, `(batch, (time))`.
+        tokens: A `tf.RaggedTensor`, `(batch, (time))`.
         prefix: str, put before the names of the result.
 
     Returns:
@@ -44,7 +44,7 @@ def encoded(tokenize, texts):
 
     Args:
         tokenize: list of str -> `tf.RaggedTensor`, `(batch, (time))`.
-        texts: a list of str.
+        texts: A list of str.
     """
     tokens = []
     for start in range(0, len(texts), 256):  # bounds the memory of the strings that tokenizers split
@@ -57,9 +57,9 @@ def detokenized(tokenizer, token_ids, padding_mask):
     """Padded tokens as a list of str; invalid UTF-8, which models of bytes can write, becomes U+FFFD.
 
     Args:
-        tokenizer: one of `textrnn.tokenizers`.
-        token_ids: integers, `(batch, time)`.
-        padding_mask: booleans, `(batch, time)`.
+        tokenizer: One of `textrnn.tokenizers`.
+        token_ids: Integers, `(batch, time)`.
+        padding_mask: Booleans, `(batch, time)`.
     """
     import tensorflow as tf
 

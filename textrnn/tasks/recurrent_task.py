@@ -10,20 +10,20 @@ class RecurrentTask(KnownArguments):
     """Mixin of tasks; it stands before KerasHub's task among the bases.
 
     Attributes:
-        token_key: the key of a batch by which it is known to be tokenised.
+        token_key: The key of a batch by which it is known to be tokenised.
     """
 
     token_key = "token_ids"
 
     def compile(self, optimizer="auto", *, jit_compile="auto", **kwargs):
-        """Configures training; see `keras.Model.compile`.
+        """Configure training; see `keras.Model.compile`.
 
         Args:
             optimizer: `"auto"` is Adam with learning rate 1e-3 and gradients clipped to a global norm of 1,
                 without which recurrent networks diverge (Pascanu et al. 2013).
             jit_compile: bool. Whether to compile with XLA; `"auto"` does not on TensorFlow, where XLA would
                 compile for each length of a batch.
-            **kwargs: see `keras.Model.compile`.
+            **kwargs: See `keras.Model.compile`.
         """
         if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
             jit_compile = False
@@ -32,13 +32,13 @@ class RecurrentTask(KnownArguments):
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
-        """Passes strings to the preprocessor; tokenised batches are returned unchanged."""
+        """Pass strings to the preprocessor; tokenised batches are returned unchanged."""
         if isinstance(x, dict) and self.token_key in x:
             return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         return super().preprocess_samples(x, y=y, sample_weight=sample_weight)
 
     def fit(self, x=None, *args, **kwargs):
-        """Trains on strings or on tokenised batches; see `keras.Model.fit`."""
+        """Train on strings or on tokenised batches; see `keras.Model.fit`."""
         # KerasHub passes a dataset to Keras, which warns that it cannot shuffle it.
         kwargs.setdefault("shuffle", False)
         return super().fit(x, *args, **kwargs)

@@ -31,7 +31,7 @@ def kind_of(task) -> TaskKind:
     """The kind of a task.
 
     Raises:
-        InputError: for an object that is no registered task.
+        InputError: For an object that is no registered task.
     """
     for kind in task_kinds():
         if kind.describes(task):
@@ -44,11 +44,11 @@ def signatures_of(task, **options) -> dict[str, tuple[Callable, list]]:
     """The serving functions of a task: name -> `(function, input specs)`.
 
     Args:
-        task: a task with a preprocessor.
-        **options: passed to the function that makes the signatures.
+        task: A task with a preprocessor.
+        **options: Passed to the function that makes the signatures.
 
     Raises:
-        InputError: for an object that is no registered task.
+        InputError: For an object that is no registered task.
     """
     return kind_of(task).load_signatures()(task, **options)
 
@@ -57,8 +57,8 @@ def python_functions(task, **options) -> dict[str, Callable[..., dict[str, Any]]
     """The signatures of a task as functions of keyword arguments, like those of a SavedModel.
 
     Args:
-        task: a task with a preprocessor.
-        **options: passed to the function that makes the signatures.
+        task: A task with a preprocessor.
+        **options: Passed to the function that makes the signatures.
     """
     import tensorflow as tf
 

@@ -20,7 +20,7 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
 
     Args:
         vocabulary_size: int. Size of the token vocabulary.
-        cell: the name of a cell, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`,
+        cell: The name of a cell, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`,
             or a cell layer, which is copied for each recurrent layer.
         units: int. Width of each recurrent layer; ignored if `cell` is a layer.
         num_layers: int. Number of recurrent layers.
@@ -49,7 +49,7 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
     same shape, True for valid tokens. Returns `(batch, time, embedding_dim)`.
 
     Raises:
-        InputError: for an unknown argument.
+        InputError: For an unknown argument.
 
     Example:
 
@@ -148,16 +148,16 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
         return x if self.output_projection is None else self.output_projection(x)
 
     def get_initial_states(self, batch_size):
-        """Returns the states before the first token: per layer, a list of tensors `(batch, n)`."""
+        """Return the states before the first token: per layer, a list of tensors `(batch, n)`."""
         return self.stack.get_initial_states(batch_size)
 
     def run(self, token_ids, states, padding_mask=None, training=False):
-        """Reads tokens from given states, as `call` does from the initial ones.
+        """Read tokens from given states, as `call` does from the initial ones.
 
         Args:
-            token_ids: integers, `(batch, time)`.
-            states: as `get_initial_states` returns them.
-            padding_mask: booleans, `(batch, time)`. Padding leaves the states unchanged and repeats the
+            token_ids: Integers, `(batch, time)`.
+            states: As `get_initial_states` returns them.
+            padding_mask: Booleans, `(batch, time)`. Padding leaves the states unchanged and repeats the
                 output of the last valid step.
             training: bool, whether to apply dropout, zoneout and penalties.
 
@@ -169,7 +169,7 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
         return self._write(x, mask=padding_mask, training=training), states
 
     def stepper(self):
-        """Returns `step(token_ids, states) -> outputs, states`, which reads one token per row.
+        """Return `step(token_ids, states) -> outputs, states`, which reads one token per row.
 
         Tokens are `(batch,)` and outputs `(batch, embedding_dim)`. The function holds the weights that it has
         read, so call `stepper` before a loop over tokens, not inside.
@@ -183,6 +183,6 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
         return step
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         config = super().get_config() | stored_arguments(RecurrentBackbone, self)
         return config | {"cell": cell_config(self.cell, self.stack.cells[0])}

@@ -11,7 +11,7 @@ class CarriedStates(keras.layers.Layer):
     They belong to a pass over a stream, not to the model, so they are neither saved nor loaded.
 
     Args:
-        initial_states: a nested structure of tensors `(batch, n)`, the states at a restart.
+        initial_states: A nested structure of tensors `(batch, n)`, the states at a restart.
     """
 
     def __init__(self, initial_states, **kwargs):
@@ -32,7 +32,7 @@ class CarriedStates(keras.layers.Layer):
         self.built = True
 
     def read(self, restart):
-        """Returns the carried states, or the initial ones in rows where `restart`, `(batch,)`, is True."""
+        """Return the carried states, or the initial ones in rows where `restart`, `(batch,)`, is True."""
         restart = ops.reshape(restart, (-1, 1))
         states = [
             ops.where(restart, initial, ops.convert_to_tensor(carried))
@@ -41,12 +41,12 @@ class CarriedStates(keras.layers.Layer):
         return keras.tree.pack_sequence_as(self.structure, states)
 
     def write(self, states):
-        """Stores the states for the next batch."""
+        """Store the states for the next batch."""
         for carried, state in zip(self.carried, keras.tree.flatten(states), strict=True):
             carried.assign(state)
 
     def save_own_variables(self, store):
-        """Saves nothing."""
+        """Save nothing."""
 
     def load_own_variables(self, store):
-        """Loads nothing."""
+        """Load nothing."""

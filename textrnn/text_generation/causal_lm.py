@@ -25,15 +25,15 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     Generation reads the prompt once, and then runs one step of the cells per token.
 
     Args:
-        backbone: a `RecurrentBackbone`.
-        preprocessor: a `CausalLMPreprocessor`, or None for a model of token ids.
-        sampler: the default sampler, saved with the model; `textrnn.RowSampler()` by default.
+        backbone: A `RecurrentBackbone`.
+        preprocessor: A `CausalLMPreprocessor`, or None for a model of token ids.
+        sampler: The default sampler, saved with the model; `textrnn.RowSampler()` by default.
         **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
     Call arguments: see `RecurrentBackbone`. Returns logits, `(batch, time, vocabulary_size)`.
 
     Raises:
-        InputError: for an unknown argument.
+        InputError: For an unknown argument.
 
     Example:
 
@@ -61,26 +61,26 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     # === Training ===
 
     def fit(self, x=None, *args, **kwargs):
-        """Trains on strings, tokenised batches or windows of a stream; see `keras.Model.fit`."""
+        """Train on strings, tokenised batches or windows of a stream; see `keras.Model.fit`."""
         self._carry_states_for(x, "training_states")
         if kwargs.get("validation_data") is not None:
             self._carry_states_for(kwargs["validation_data"], "evaluation_states")
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        """Evaluates on strings, tokenised batches or windows of a stream; see `keras.Model.evaluate`."""
+        """Evaluate on strings, tokenised batches or windows of a stream; see `keras.Model.evaluate`."""
         self._carry_states_for(x, "evaluation_states")
         return super().evaluate(x, *args, **kwargs)
 
     def _carry_states_for(self, dataset, name):
-        """Creates variables for the states of the rows if a dataset consists of windows."""
+        """Create variables for the states of the rows if a dataset consists of windows."""
         spec = getattr(dataset, "element_spec", None)
         inputs = spec[0] if isinstance(spec, tuple) else spec
         if isinstance(inputs, dict) and "restart" in inputs:
             self.carry_states(inputs["restart"].shape[0], name)
 
     def carry_states(self, batch_size, name="training_states"):
-        """Creates variables for the states of windows; `fit` and `evaluate` do so for a `tf.data.Dataset`.
+        """Create variables for the states of windows; `fit` and `evaluate` do so for a `tf.data.Dataset`.
 
         Args:
             batch_size: int, the number of rows of the windows that follow.
@@ -96,7 +96,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         setattr(self, name, CarriedStates(self.backbone.get_initial_states(batch_size), name=name))
 
     def call(self, inputs, training=None, mask=None):
-        """Returns logits of every token; windows of a stream start from the states of the previous ones."""
+        """Return logits of every token; windows of a stream start from the states of the previous ones."""
         if "restart" not in inputs:
             return super().call(inputs, training=training, mask=mask)
         # Keras calls a model once before training, not in training mode: then it may have one kind only.
@@ -114,7 +114,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         """The parts of the model that decoding calls.
 
         Args:
-            inputs: a dict of `"token_ids"` and `"padding_mask"`, from which row seeds are derived.
+            inputs: A dict of `"token_ids"` and `"padding_mask"`, from which row seeds are derived.
 
         Returns:
             A `textrnn.decoding.Decoder`.
@@ -134,11 +134,11 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         return Decoder(read, step, self.project, seeds)
 
     def start(self, token_ids, padding_mask):
-        """Reads prompts.
+        """Read prompts.
 
         Args:
-            token_ids: integers, `(batch, time)`, padded on the right.
-            padding_mask: booleans, `(batch, time)`, at least one True per row.
+            token_ids: Integers, `(batch, time)`, padded on the right.
+            padding_mask: Booleans, `(batch, time)`, at least one True per row.
 
         Returns:
             Logits of the token after each prompt, float32 `(batch, vocabulary_size)`, and the states.
@@ -148,7 +148,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         return logits, states
 
     def step(self, token_ids, states):
-        """Reads one more token per row, `(batch,)`; returns the logits of the next one and the new states."""
+        """Read one more token per row, `(batch,)`; return the logits of the next one and the new states."""
         hidden, states = self.backbone.stepper()(token_ids, states)
         return self.project(hidden), states
 
@@ -156,18 +156,18 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         self, token_ids, padding_mask, *, max_new_tokens, limit, temperature, top_k, top_p, seed=None,
         stop_token_ids=(),
     ):  # fmt: skip
-        """Samples continuations of prompts, row by row; a row does not depend on the others.
+        """Sample continuations of prompts, row by row; a row does not depend on the others.
 
         Args:
-            token_ids: integers, `(batch, time)`, padded on the right.
-            padding_mask: booleans, `(batch, time)`.
+            token_ids: Integers, `(batch, time)`, padded on the right.
+            padding_mask: Booleans, `(batch, time)`.
             max_new_tokens: int32, `(batch,)`.
-            limit: the largest of `max_new_tokens`; an int, or on TensorFlow a scalar tensor.
+            limit: The largest of `max_new_tokens`; an int, or on TensorFlow a scalar tensor.
             temperature: float32, `(batch,)`.
             top_k: int32, `(batch,)`.
             top_p: float32, `(batch,)`.
-            seed: integers, `(batch,)`; None derives them from the prompts.
-            stop_token_ids: tokens that end a text, a tuple of ints.
+            seed: Integers, `(batch,)`; None derives them from the prompts.
+            stop_token_ids: Tokens that end a text, a tuple of ints.
 
         Returns:
             New tokens, int32 `(batch, limit)`, zero after the end of a row, and their number, `(batch,)`.

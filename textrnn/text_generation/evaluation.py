@@ -68,7 +68,7 @@ class LanguageModelEvaluator:
         self._states = None
 
     def prepare(self, dataset):
-        """Creates the variables in which a model carries states, if the dataset consists of windows.
+        """Create the variables in which a model carries states, if the dataset consists of windows.
 
         A call does this too. Call `prepare` before `fit` traces the training step, since it adds variables to
         the model.
@@ -113,12 +113,12 @@ class LanguageModelEvaluator:
 
 
 def validation_metrics(model, dataset, characters):
-    """Returns a function that scores a model, for `textrnn.training.Evaluate`.
+    """Return a function that scores a model, for `textrnn.training.Evaluate`.
 
     Call this before `fit` traces the training step, since it may add variables to the model.
 
     Args:
-        model, dataset, characters: as for `language_model`.
+        model, dataset, characters: As for `language_model`.
 
     Returns:
         A function without arguments that returns a dict with `val_loss`, `val_perplexity` and
@@ -139,7 +139,7 @@ def validation_metrics(model, dataset, characters):
 
 
 def _compile_batch_sums(model):
-    """Returns a compiled `(x, targets, weights) -> nats, tokens` of one batch.
+    """Return a compiled `(x, targets, weights) -> nats, tokens` of one batch.
 
     It is not an attribute of the model, since TensorFlow would then write it into every SavedModel.
     """
@@ -157,7 +157,7 @@ def _compile_batch_sums(model):
 
 
 def _as_tensors(x, targets, weights):
-    """Converts a batch to tensors, since a graph is traced again for each NumPy array."""
+    """Convert a batch to tensors, since a graph is traced again for each NumPy array."""
     x = tf.nest.map_structure(tf.convert_to_tensor, x)
     targets = tf.cast(targets, tf.int32)
     weights = tf.ones(tf.shape(targets), tf.float64) if weights is None else tf.cast(weights, tf.float64)

@@ -16,7 +16,7 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
     prompt is the beginning of a document, and an empty prompt is that token alone.
 
     Args:
-        tokenizer: one of `textrnn.tokenizers`.
+        tokenizer: One of `textrnn.tokenizers`.
         sequence_length: int. `fit` truncates and pads texts to this number of tokens; it is the default
             `max_length` of `generate`.
         add_start_token: bool. Whether to begin each text with the start token.
@@ -24,7 +24,7 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
         **kwargs: `name`, `dtype` and `trainable`.
 
     Raises:
-        InputError: for an unknown argument.
+        InputError: For an unknown argument.
 
     Example:
 
@@ -38,17 +38,17 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
     backbone_cls = RecurrentBackbone
 
     def generate_preprocess(self, x, sequence_length=None):
-        """Converts prompts to padded tokens.
+        """Convert prompts to padded tokens.
 
         Args:
-            x: a string tensor or list of prompts.
+            x: A string tensor or list of prompts.
             sequence_length: int. Number of tokens to pad to.
 
         Returns:
             A dict of `"token_ids"` and `"padding_mask"`, `(batch, sequence_length)`.
 
         Raises:
-            InputError: for a prompt that, with its start token, leaves no room for a new token.
+            InputError: For a prompt that, with its start token, leaves no room for a new token.
         """
         limit = sequence_length or self.sequence_length
         import tensorflow as tf
@@ -66,10 +66,10 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
         return super().generate_preprocess(x, sequence_length=sequence_length)
 
     def generate_postprocess(self, x):
-        """Converts generated tokens to strings.
+        """Convert generated tokens to strings.
 
         Args:
-            x: a dict of `"token_ids"` and `"padding_mask"`, `(batch, time)`.
+            x: A dict of `"token_ids"` and `"padding_mask"`, `(batch, time)`.
 
         Returns:
             A list of str. Invalid UTF-8, which a model of bytes can write, becomes U+FFFD.

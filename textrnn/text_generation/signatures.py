@@ -29,7 +29,7 @@ def text_signatures(lm, max_new_tokens=100):
     states, and detokenise all tokens so far, since a character may take several.
 
     Args:
-        lm: a `textrnn.CausalLM` with a preprocessor.
+        lm: A `textrnn.CausalLM` with a preprocessor.
         max_new_tokens: int, maximum number of tokens that `serving_default` adds.
 
     Returns:
@@ -120,7 +120,7 @@ def text_completer(lm):
     """The `generate` signature of a `CausalLM` as a Python function of one prompt.
 
     Args:
-        lm: a `textrnn.CausalLM` with a preprocessor.
+        lm: A `textrnn.CausalLM` with a preprocessor.
 
     Returns:
         A function of `(prompt, max_new_tokens, temperature, top_k, top_p, seed)` that returns the prompt

@@ -26,9 +26,9 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         pad_token_id: 0.
         start_token_id: 1, the same as `end_token_id`.
         end_token_id: 1.
-        suppressed_token_ids: ids that must never be generated.
-        special_token_ids: ids that do not represent text.
-        tokens_are_words: whether each token is a whole word, so that no token contains a space.
+        suppressed_token_ids: Ids that must never be generated.
+        special_token_ids: Ids that do not represent text.
+        tokens_are_words: Whether each token is a whole word, so that no token contains a space.
     """
 
     pad_token_id = 0
@@ -52,17 +52,17 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         return [self.id_to_token(id) for id in self.special_token_ids]
 
     def tokenize(self, inputs):
-        """Converts strings to token ids. No start or end token is added.
+        """Convert strings to token ids. No start or end token is added.
 
         Args:
-            inputs: one string, or strings of shape `(batch,)`.
+            inputs: One string, or strings of shape `(batch,)`.
 
         Returns:
             int32 ids: a `tf.Tensor` of shape `(tokens,)` for one string, otherwise a `tf.RaggedTensor` of
             shape `(batch, (tokens))`.
 
         Raises:
-            InputError: if the tokenizer has no vocabulary, or if the strings have another shape.
+            InputError: If the tokenizer has no vocabulary, or if the strings have another shape.
         """
         self._check_vocabulary()
         strings = tf.convert_to_tensor(inputs, tf.string)
@@ -75,16 +75,16 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         )
 
     def detokenize(self, inputs):
-        """Converts token ids to strings. Padding and end tokens are removed.
+        """Convert token ids to strings. Padding and end tokens are removed.
 
         Args:
-            inputs: ids of shape `(tokens,)` or `(batch, tokens)`, dense or ragged.
+            inputs: Ids of shape `(tokens,)` or `(batch, tokens)`, dense or ragged.
 
         Returns:
             A string `tf.Tensor` of shape `()` or `(batch,)`.
 
         Raises:
-            InputError: if the tokenizer has no vocabulary, or if the ids have another shape.
+            InputError: If the tokenizer has no vocabulary, or if the ids have another shape.
         """
         self._check_vocabulary()
         if isinstance(inputs, (list, tuple)):
@@ -110,23 +110,23 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         raise NotImplementedError
 
     def vocabulary_size(self) -> int:
-        """Returns the number of ids."""
+        """Return the number of ids."""
         self._check_vocabulary()
         return len(self._tokens)
 
     def get_vocabulary(self) -> list[str]:
-        """Returns the tokens in the order of their ids."""
+        """Return the tokens in the order of their ids."""
         self._check_vocabulary()
         return self._tokens.tolist()
 
     def id_to_token(self, id: int) -> str:
-        """Returns the token with the given id. Raises an InputError if there is none."""
+        """Return the token with the given id. Raise an InputError if there is none."""
         if not 0 <= id < self.vocabulary_size():
             raise InputError(f"there is no token {id}: ids range from 0 to {self.vocabulary_size() - 1}")
         return self._tokens[id]
 
     def token_to_id(self, token: str) -> int:
-        """Returns the id of a token.
+        """Return the id of a token.
 
         For a token that is not in the vocabulary, returns the id of `<unk>`, or raises an InputError if the
         tokenizer has no `<unk>`.
@@ -151,10 +151,10 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
             )
 
     def save_assets(self, dir_path) -> None:
-        """Writes the vocabulary to a folder. This class has none to write."""
+        """Write the vocabulary to a folder. This class has none to write."""
 
     def load_assets(self, dir_path) -> None:
-        """Reads the vocabulary that `save_assets` wrote."""
+        """Read the vocabulary that `save_assets` wrote."""
 
     def load_preset_assets(self, preset) -> None:
         if self.file_assets:
@@ -162,18 +162,18 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
 
     @classmethod
     def from_preset(cls, preset, config_file="tokenizer.json", **kwargs):
-        """Loads a tokenizer from a preset.
+        """Load a tokenizer from a preset.
 
         Args:
-            preset: a folder, or a handle that KerasHub understands.
-            config_file: name of the tokenizer's config in the preset.
-            **kwargs: config values to override.
+            preset: A folder, or a handle that KerasHub understands.
+            config_file: Name of the tokenizer's config in the preset.
+            **kwargs: Config values to override.
 
         Returns:
             A tokenizer of the class that was saved.
 
         Raises:
-            InputError: if it is not an instance of the class that this method is called on.
+            InputError: If it is not an instance of the class that this method is called on.
         """
         # KerasHub infers the class from the tokenizer's only backbone, but these tokenizers work with any.
         config = load_preset_json(preset, config_file)

@@ -22,6 +22,7 @@ class ByteTokenizer(Tokenizer):
     Generated ids may decode to invalid UTF-8; see `valid_utf8`.
 
     Example:
+
     >>> from textrnn.tokenizers import ByteTokenizer
     >>> ByteTokenizer()(["hi", ""]).to_list()
     [[106, 107], []]
@@ -33,14 +34,14 @@ class ByteTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, documents: Iterable[Document | str] = (), vocabulary_size: int | None = None):
-        """Returns the tokenizer, which is the same for all texts.
+        """Return the tokenizer, which is the same for all texts.
 
         Args:
-            documents: ignored.
+            documents: Ignored.
             vocabulary_size: None or 258.
 
         Raises:
-            InputError: if `vocabulary_size` is another number.
+            InputError: If `vocabulary_size` is another number.
         """
         if vocabulary_size not in (None, VOCABULARY_SIZE):
             raise InputError(

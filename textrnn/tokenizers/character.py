@@ -12,6 +12,7 @@ class CharacterTokenizer(SentencePieceTokenizer):
     The same as `SentencePieceTokenizer` otherwise. `vocabulary_size` keeps the most frequent characters.
 
     Example:
+
     >>> from textrnn.tokenizers import CharacterTokenizer
     >>> tokenizer = CharacterTokenizer.train(["to be or not to be"])
     >>> [tokenizer.id_to_token(id) for id in tokenizer("not é").numpy()]

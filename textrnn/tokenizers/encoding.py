@@ -16,19 +16,20 @@ BATCH_CHUNKS = 256
 
 
 def encode_documents(tokenizer: Tokenizer, documents: Iterable[Document | str]) -> list[np.ndarray]:
-    """Tokenizes documents of any length in batches.
+    """Tokenize documents of any length in batches.
 
     Long documents are split at newlines, which does not change the ids that the tokenizers of this package
     produce. Lines of more than 16,384 characters are split at spaces, which may change the ids at the split.
 
     Args:
-        tokenizer: the tokenizer.
-        documents: the texts.
+        tokenizer: The tokenizer.
+        documents: The texts.
 
     Returns:
         One int32 array of shape `(tokens,)` per document.
 
     Example:
+
     >>> from textrnn.tokenizers import ByteTokenizer, encode_documents
     >>> encode_documents(ByteTokenizer(), ["hi", "!"])
     [array([106, 107], dtype=int32), array([35], dtype=int32)]

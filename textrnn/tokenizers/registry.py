@@ -25,20 +25,21 @@ TOKENIZERS: Mapping[str, type[Tokenizer]] = MappingProxyType(
 def train_tokenizer(
     kind: str, documents: Iterable[Document | str], vocabulary_size: int | None = None
 ) -> Tokenizer:
-    """Trains a tokenizer of the given kind.
+    """Train a tokenizer of the given kind.
 
     Args:
         kind: `"sentencepiece"`, `"character"`, `"byte"` or `"word"`.
-        documents: training texts.
-        vocabulary_size: number of ids. Default: chosen by the kind, see its `train` method.
+        documents: Training texts.
+        vocabulary_size: Number of ids. Default: chosen by the kind, see its `train` method.
 
     Returns:
         The tokenizer.
 
     Raises:
-        InputError: if the kind is unknown, or if `vocabulary_size` does not fit the kind or the text.
+        InputError: If the kind is unknown, or if `vocabulary_size` does not fit the kind or the text.
 
     Example:
+
     >>> from textrnn.tokenizers import train_tokenizer
     >>> train_tokenizer("word", ["to be or not to be"], vocabulary_size=5).get_vocabulary()
     ['<pad>', '</s>', '<unk>', 'be', 'to']

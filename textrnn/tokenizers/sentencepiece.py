@@ -48,9 +48,10 @@ class SentencePieceTokenizer(Tokenizer):
     bytes, then the subwords.
 
     Args:
-        proto: a trained SentencePiece model, as bytes. None if `load_assets` is called later.
+        proto: A trained SentencePiece model, as bytes. None if `load_assets` is called later.
 
     Example:
+
     >>> from textrnn.tokenizers import SentencePieceTokenizer
     >>> tokenizer = SentencePieceTokenizer.train(["the cat sat\n on the mat\n"] * 9)
     >>> ids = tokenizer(["the cat", "  a naïve mat\n"])
@@ -70,24 +71,24 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, documents: Iterable[Document | str], vocabulary_size: int | None = None):
-        """Trains a tokenizer. Deterministic; texts of more than ten million characters are sampled evenly.
+        """Train a tokenizer. Deterministic; texts of more than ten million characters are sampled evenly.
 
         Args:
-            documents: training texts.
-            vocabulary_size: number of ids. Default: one per 250 characters of text, between 1000 and 8000,
+            documents: Training texts.
+            vocabulary_size: Number of ids. Default: one per 250 characters of text, between 1000 and 8000,
                 more for a large alphabet, and fewer if the text does not have that many frequent subwords.
 
         Returns:
             The tokenizer.
 
         Raises:
-            InputError: if there is no text, or if `vocabulary_size` does not fit it. The message says which
+            InputError: If there is no text, or if `vocabulary_size` does not fit it. The message says which
                 size fits.
         """
         return cls(_train_sentencepiece(documents, cls._model_type, cls._character_coverage, vocabulary_size))
 
     def set_proto(self, proto: bytes | None) -> None:
-        """Sets the SentencePiece model. None leaves the tokenizer without a vocabulary."""
+        """Set the SentencePiece model. None leaves the tokenizer without a vocabulary."""
         self.proto = proto or b""
         if not proto:
             return
@@ -107,12 +108,12 @@ class SentencePieceTokenizer(Tokenizer):
         return strings
 
     def save_assets(self, dir_path):
-        """Writes the SentencePiece model as `vocabulary.spm`."""
+        """Write the SentencePiece model as `vocabulary.spm`."""
         self._check_vocabulary()
         Path(dir_path, self.file_assets[0]).write_bytes(self.proto)
 
     def load_assets(self, dir_path):
-        """Reads the model that `save_assets` wrote."""
+        """Read the model that `save_assets` wrote."""
         self.set_proto(Path(dir_path, self.file_assets[0]).read_bytes())
 
 
@@ -148,7 +149,7 @@ class _SentencePieceModel(tf.saved_model.experimental.TrackableResource):
 
 
 def _train_sentencepiece(documents, model_type, character_coverage, vocabulary_size) -> bytes:
-    """Returns a trained SentencePiece model as bytes."""
+    """Return a trained SentencePiece model as bytes."""
     parts = [part for document in documents for part in chunks(text_of(document), TRAINING_CHUNK_CHARACTERS)]
     every = -(-sum(map(len, parts)) // MAX_TRAINING_CHARACTERS) or 1
     model = io.BytesIO()
@@ -194,7 +195,7 @@ def _default_vocabulary_size(texts: list[str]) -> int:
 
 
 def _training_error(message: str, vocabulary_size: int) -> InputError:
-    """Translates an error of SentencePiece's trainer."""
+    """Translate an error of SentencePiece's trainer."""
     if "sentences_.empty()" in message:
         return InputError("there is no text to train a tokenizer on: give documents that contain text")
     if match := re.search(r"value <= (\d+)", message):

@@ -15,23 +15,24 @@ class Document(Protocol):
 
 
 def text_of(document: Document | str) -> str:
-    """Returns the text of a document, or the string itself."""
+    """Return the text of a document, or the string itself."""
     return document if isinstance(document, str) else document.text
 
 
 def chunks(text: str, size: int) -> Iterator[str]:
-    r"""Splits a text into chunks of at most `size` characters.
+    r"""Split a text into chunks of at most `size` characters.
 
     Splits after a newline where possible, otherwise at a space, otherwise anywhere.
 
     Args:
-        text: the text.
-        size: maximum number of characters per chunk.
+        text: The text.
+        size: Maximum number of characters per chunk.
 
     Yields:
         Chunks that concatenate to the text.
 
     Example:
+
     >>> from textrnn.tokenizers.text import chunks
     >>> list(chunks("one two\nthree four\nfive", 12))
     ['one two\n', 'three four\n', 'five']
@@ -47,15 +48,16 @@ def chunks(text: str, size: int) -> Iterator[str]:
 
 
 def valid_utf8(strings) -> tf.Tensor:
-    r"""Replaces invalid UTF-8 by U+FFFD, so that strings can be encoded as JSON.
+    r"""Replace invalid UTF-8 by U+FFFD, so that strings can be encoded as JSON.
 
     Args:
-        strings: strings of any shape.
+        strings: Strings of any shape.
 
     Returns:
         A string tensor of the same shape. Valid strings are unchanged.
 
     Example:
+
     >>> from textrnn.tokenizers import valid_utf8
     >>> valid_utf8([b"caf\xc3", b"ok"]).numpy()[0].decode()
     'caf\ufffd'

@@ -29,10 +29,11 @@ class WordTokenizer(Tokenizer):
     newlines, so a completion has no leading space.
 
     Args:
-        vocabulary: the tokens in the order of their ids, starting with `<pad>`, `</s>` and `<unk>`. None if
+        vocabulary: The tokens in the order of their ids, starting with `<pad>`, `</s>` and `<unk>`. None if
             `load_assets` is called later.
 
     Example:
+
     >>> from textrnn.tokenizers import WordTokenizer
     >>> tokenizer = WordTokenizer.train(["the cat sat \n the <unk> sat \n"])
     >>> tokenizer.get_vocabulary()
@@ -52,17 +53,17 @@ class WordTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, documents: Iterable[Document | str], vocabulary_size: int | None = None):
-        """Collects the words, sorted by descending frequency and then alphabetically.
+        """Collect the words, sorted by descending frequency and then alphabetically.
 
         Args:
-            documents: training texts.
-            vocabulary_size: maximum number of ids, including special tokens. None keeps all words.
+            documents: Training texts.
+            vocabulary_size: Maximum number of ids, including special tokens. None keeps all words.
 
         Returns:
             The tokenizer.
 
         Raises:
-            InputError: if `vocabulary_size` leaves no room for words.
+            InputError: If `vocabulary_size` leaves no room for words.
         """
         if vocabulary_size is not None and vocabulary_size <= len(SPECIAL_TOKENS):
             raise InputError(
@@ -80,7 +81,7 @@ class WordTokenizer(Tokenizer):
         return cls([*SPECIAL_TOKENS, *words][:vocabulary_size])
 
     def set_vocabulary(self, vocabulary: Iterable[str] | None) -> None:
-        """Sets the tokens, in the order of their ids. None leaves the tokenizer without a vocabulary."""
+        """Set the tokens, in the order of their ids. None leaves the tokenizer without a vocabulary."""
         if vocabulary is None:
             return
         tokens = list(vocabulary)
@@ -105,10 +106,10 @@ class WordTokenizer(Tokenizer):
         return tf.strings.regex_replace(joined, " ?\n ?", "\n")
 
     def save_assets(self, dir_path):
-        """Writes the vocabulary as `vocabulary.json`."""
+        """Write the vocabulary as `vocabulary.json`."""
         text = json.dumps(self.get_vocabulary(), ensure_ascii=False, indent=0)
         Path(dir_path, self.file_assets[0]).write_text(text, encoding="utf-8")
 
     def load_assets(self, dir_path):
-        """Reads the vocabulary that `save_assets` wrote."""
+        """Read the vocabulary that `save_assets` wrote."""
         self.set_vocabulary(json.loads(Path(dir_path, self.file_assets[0]).read_text(encoding="utf-8")))

@@ -28,6 +28,7 @@ class TokenCrossentropy(keras.losses.Loss):
         InputError: If `label_smoothing` is not in [0, 1).
 
     Example:
+
     >>> import numpy as np
     >>> from textrnn.training.losses import TokenCrossentropy
     >>> loss = TokenCrossentropy()(np.array([[1, 2]]), np.zeros((1, 2, 8)))

@@ -27,6 +27,7 @@ def format_metrics(logs):
     """The training loss and the validation metrics on one line.
 
     Example:
+
     >>> from textrnn.training.messages import format_metrics
     >>> format_metrics({"loss": 2.0, "accuracy": 0.4, "val_loss": 2.25, "val_accuracy": 0.5})
     'loss 2.0000  validation loss 2.2500  accuracy 0.500'
@@ -48,6 +49,7 @@ def format_count(number):
     """A number with three digits and a unit prefix.
 
     Example:
+
     >>> from textrnn.training.messages import format_count
     >>> format_count(18_234)
     '18.2k'

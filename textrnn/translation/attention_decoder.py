@@ -22,24 +22,24 @@ class AttentionDecoder(keras.layers.Layer):
     `input_feeding` each step also reads the previous h̃, and everything runs step by step.
 
     Args:
-        cells: a list of cells, from the first layer to the last.
+        cells: A list of cells, from the first layer to the last.
         output_dim: int. Width of h̃.
-        attention: one of `textrnn.layers.attention.SCORES`. For dot products of different widths, the memory
+        attention: One of `textrnn.layers.attention.SCORES`. For dot products of different widths, the memory
             is projected to the width of the queries.
         input_feeding: bool. Whether a step also reads the previous h̃.
         dropout: float. Dropout rate between layers, one mask per sequence.
-        recurrent_dropout, weight_drop, zoneout: see `RecurrentStack`; not with `input_feeding`.
-        **kwargs: see `keras.layers.Layer`.
+        recurrent_dropout, weight_drop, zoneout: See `RecurrentStack`; not with `input_feeding`.
+        **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
         sequences: `(batch, steps, features)`.
         memory: `(batch, time, memory_features)`.
-        encoder_states: the last states of each encoder layer, a list of lists of `(batch, n)`. Learned linear
+        encoder_states: The last states of each encoder layer, a list of lists of `(batch, n)`. Learned linear
             maps of the states of an encoder layer give the initial states of the decoder layer of the same
             index. States that a cell does not initialise with zeros keep their initial values.
-        initial_states: initial states, as an earlier call returned them, instead of `encoder_states`.
-        memory_mask: booleans, `(batch, time)`, True for valid steps of the memory.
-        mask: booleans, `(batch, steps)`, True for valid steps of `sequences`.
+        initial_states: Initial states, as an earlier call returned them, instead of `encoder_states`.
+        memory_mask: Booleans, `(batch, time)`, True for valid steps of the memory.
+        mask: Booleans, `(batch, steps)`, True for valid steps of `sequences`.
         training: bool. Whether to apply dropout and zoneout.
 
     Returns:
@@ -47,10 +47,11 @@ class AttentionDecoder(keras.layers.Layer):
         and the last states.
 
     Raises:
-        InputError: for `input_feeding` with recurrent dropout, weight drop or zoneout, and as
+        InputError: For `input_feeding` with recurrent dropout, weight drop or zoneout, and as
             `RecurrentStack` and `GlobalAttention` do.
 
     Example:
+
     >>> import numpy as np, textrnn
     >>> from textrnn.translation.attention_decoder import AttentionDecoder
     >>> decoder = AttentionDecoder([textrnn.GatedCell(8, "gru")], output_dim=6)
@@ -89,7 +90,7 @@ class AttentionDecoder(keras.layers.Layer):
         self.bridge: list[list] = []
 
     def build(self, sequences_shape, memory_shape, encoder_states_shape=None, initial_states_shape=None):
-        """Creates the weights, and those of the bridge from the encoder if there is one."""
+        """Create the weights, and those of the bridge from the encoder if there is one."""
         batch, steps, features = sequences_shape
         self.stack.build((batch, steps, features + self.output_dim * self.input_feeding))
         self.stack.built = True
@@ -125,11 +126,11 @@ class AttentionDecoder(keras.layers.Layer):
         return bridge
 
     def get_initial_states(self, batch_size, encoder_states=None):
-        """Returns initial states.
+        """Return initial states.
 
         Args:
             batch_size: int, the number of sequences.
-            encoder_states: as for a call, or None for the initial states of the cells.
+            encoder_states: As for a call, or None for the initial states of the cells.
         """
         states = self.stack.get_initial_states(batch_size)
         if encoder_states is not None:
@@ -146,7 +147,7 @@ class AttentionDecoder(keras.layers.Layer):
         return states
 
     def read_memory(self, memory):
-        """Returns the values and keys of a memory, to be computed once."""
+        """Return the values and keys of a memory, to be computed once."""
         values = memory if self.memory_projection is None else self.memory_projection(memory)
         return values, self.attention.keys(values)
 
@@ -160,7 +161,7 @@ class AttentionDecoder(keras.layers.Layer):
         mask=None,
         training=False,
     ):
-        """Runs over whole sequences."""
+        """Run over whole sequences."""
         if initial_states is None:
             initial_states = self.get_initial_states(ops.shape(sequences)[0], encoder_states)
         values, keys = self.read_memory(memory)
@@ -174,7 +175,7 @@ class AttentionDecoder(keras.layers.Layer):
         return self.combine(ops.concatenate([outputs, context], axis=-1)), weights
 
     def _feed(self, sequences, values, keys, initial_states, memory_mask, mask, training):
-        """Runs step by step, with input feeding."""
+        """Run step by step, with input feeding."""
         layers = self.stack.recurrent_layers
         steppers = [layer.stepper() for layer in layers]
         noise = [
@@ -209,11 +210,11 @@ class AttentionDecoder(keras.layers.Layer):
         return outputs, weights, keras.tree.pack_sequence_as(initial_states, last)
 
     def stepper(self, memory, memory_mask=None):
-        """Returns one step in inference mode, for a decoding loop.
+        """Return one step in inference mode, for a decoding loop.
 
         Args:
             memory: `(batch, time, memory_features)`.
-            memory_mask: booleans, `(batch, time)`, or None.
+            memory_mask: Booleans, `(batch, time)`, or None.
 
         Returns:
             A function `(inputs, states) -> (outputs, weights, states)` that holds the weights and the memory.
@@ -239,11 +240,11 @@ class AttentionDecoder(keras.layers.Layer):
         return step
 
     def compute_mask(self, *_, **__):
-        """Returns None: the caller applies masks."""
+        """Return None: the caller applies masks."""
         return None
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         stack = self.stack.get_config()
         return super().get_config() | {
             "output_dim": self.output_dim,
@@ -257,7 +258,7 @@ class AttentionDecoder(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Creates a decoder from the result of `get_config`."""
+        """Create a decoder from the result of `get_config`."""
         cells = [
             keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects)
             for cell in config["cells"]

@@ -24,20 +24,20 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         vocabulary_size: int. Size of the source vocabulary.
         target_vocabulary_size: int. Size of the target vocabulary; None if both sides share the vocabulary,
             and with it the embedding.
-        cell: recurrent cell of both sides, as for `textrnn.RecurrentBackbone`.
-        decoder_cell: recurrent cell of the decoder; None for `cell`.
+        cell: Recurrent cell of both sides, as for `textrnn.RecurrentBackbone`.
+        decoder_cell: Recurrent cell of the decoder; None for `cell`.
         units: int. Width of each direction of the encoder layers.
         decoder_units: int. Width of the decoder layers; None for `units`.
         num_layers: int. Number of recurrent layers of each side.
         embedding_dim: int. Width of the token vectors; None for that of the decoder layers.
-        attention: one of `textrnn.layers.attention.SCORES`: additive, dot, general, scaled_dot or
+        attention: One of `textrnn.layers.attention.SCORES`: additive, dot, general, scaled_dot or
             scaled_general.
         input_feeding: bool. Whether the decoder reads its previous output with the next token (Luong et al.
             2015, section 3.3). It then runs step by step, which is slower.
         tie_embeddings: bool. Whether the output projection is the transposed target embedding.
         dropout: float. Dropout rate of token vectors, between layers, and of outputs. The memory has no
             dropout, which would make attention hard.
-        recurrent_dropout, weight_drop, zoneout: as for `textrnn.RecurrentBackbone`, on both sides.
+        recurrent_dropout, weight_drop, zoneout: As for `textrnn.RecurrentBackbone`, on both sides.
         embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch and side.
         dtype: dtype or dtype policy of the computation and the weights.
         **kwargs: `name` and `trainable`.
@@ -47,7 +47,7 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
     True for valid tokens. Returns `(batch, steps, embedding_dim)`.
 
     Raises:
-        InputError: for an unknown argument.
+        InputError: For an unknown argument.
 
     Example:
 
@@ -149,11 +149,11 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         return self.target_dropout(x, training=training)
 
     def encode(self, token_ids, padding_mask, training=None):
-        """Reads sources.
+        """Read sources.
 
         Args:
-            token_ids: integers, `(batch, time)`.
-            padding_mask: booleans, `(batch, time)`.
+            token_ids: Integers, `(batch, time)`.
+            padding_mask: Booleans, `(batch, time)`.
             training: bool, whether to apply dropout and zoneout.
 
         Returns:
@@ -165,14 +165,14 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         return self.encoder(x, mask=padding_mask, training=training)
 
     def run(self, token_ids, states, memory, memory_mask, padding_mask=None):
-        """Reads target tokens from given states, in inference mode.
+        """Read target tokens from given states, in inference mode.
 
         Args:
-            token_ids: integers, `(batch, steps)`.
-            states: as `get_initial_states` returns them.
-            memory: as `encode` returns it.
-            memory_mask: booleans, `(batch, time)`.
-            padding_mask: booleans, `(batch, steps)`. Padding leaves the states unchanged.
+            token_ids: Integers, `(batch, steps)`.
+            states: As `get_initial_states` returns them.
+            memory: As `encode` returns it.
+            memory_mask: Booleans, `(batch, time)`.
+            padding_mask: Booleans, `(batch, steps)`. Padding leaves the states unchanged.
 
         Returns:
             `(outputs, attention, states)`: `(batch, steps, embedding_dim)`, attention weights
@@ -187,16 +187,16 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         )
 
     def get_initial_states(self, encoder_states):
-        """Returns the initial states of the decoder.
+        """Return the initial states of the decoder.
 
         Args:
-            encoder_states: the last states of the encoder, as `encode` returns them.
+            encoder_states: The last states of the encoder, as `encode` returns them.
         """
         batch_size = ops.shape(encoder_states[0][0])[0]
         return self.decoder.get_initial_states(batch_size, encoder_states)
 
     def stepper(self, memory, memory_mask):
-        """Returns `step(token_ids, states) -> outputs, attention, states`, which reads one token per row.
+        """Return `step(token_ids, states) -> outputs, attention, states`, which reads one token per row.
 
         Tokens are `(rows,)`, outputs `(rows, embedding_dim)` and attention weights `(rows, time)`. There may
         be several consecutive rows per row of the memory. The function holds the weights that it has read,
@@ -210,7 +210,7 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         return step
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         config = super().get_config() | stored_arguments(RecurrentSeq2Seq, self)
         config["cell"] = cell_config(self.cell, self.encoder.cells[0])
         if self.decoder_cell is not None:

@@ -12,12 +12,12 @@ class TranslationScore:
     """Scores of translations against references.
 
     Attributes:
-        bleu: corpus BLEU, 0 to 100 (Papineni et al. 2002), cased and detokenised.
-        chrf: corpus chrF, 0 to 100 (Popović 2015).
-        exact_match: the fraction of translations that equal their reference.
-        length_ratio: words of the translations divided by words of the references.
-        sentences: number of sentences.
-        bleu_signature, chrf_signature: sacrebleu's signatures, which make scores comparable (Post 2018).
+        bleu: Corpus BLEU, 0 to 100 (Papineni et al. 2002), cased and detokenised.
+        chrf: Corpus chrF, 0 to 100 (Popović 2015).
+        exact_match: The fraction of translations that equal their reference.
+        length_ratio: Words of the translations divided by words of the references.
+        sentences: Number of sentences.
+        bleu_signature, chrf_signature: Sacrebleu's signatures, which make scores comparable (Post 2018).
 
     Example:
 
@@ -49,14 +49,14 @@ def translation(translations, references):
     script without spaces.
 
     Args:
-        translations: a list of str.
-        references: a list of str, one reference per translation.
+        translations: A list of str.
+        references: A list of str, one reference per translation.
 
     Returns:
         A `TranslationScore`.
 
     Raises:
-        InputError: for lists of different lengths, or empty ones.
+        InputError: For lists of different lengths, or empty ones.
     """
     from sacrebleu.metrics import BLEU, CHRF
 
@@ -85,7 +85,7 @@ def sentence_chrf(translations, references):
     """The chrF of each translation, which finds the worst ones.
 
     Args:
-        translations, references: as for `translation`.
+        translations, references: As for `translation`.
 
     Returns:
         Floats from 0 to 100, `(sentences,)`.

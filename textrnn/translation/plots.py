@@ -4,7 +4,7 @@ from textrnn.reporting.figures import BLUE, GREY, make_figure, save_figure
 
 
 def attention_maps(maps, path, *, columns=3):
-    """Draws the attention weights of translations, one heat map per translation.
+    """Draw the attention weights of translations, one heat map per translation.
 
     The colour scale is the square root of a weight, so that small weights are visible.
 
@@ -51,11 +51,11 @@ def _shown(token):
 
 
 def quality_by_length(lengths, quality, path, *, bins=6):
-    """Draws a box plot of the quality of translations by the length of the source.
+    """Draw a box plot of the quality of translations by the length of the source.
 
     Args:
         lengths: Number of words of each source, ints `(texts,)`.
-        quality: chrF of each translation, 0 to 100, `(texts,)`.
+        quality: ChrF of each translation, 0 to 100, `(texts,)`.
         path: The PNG file to write.
         bins: Number of boxes, with about the same number of texts each.
 

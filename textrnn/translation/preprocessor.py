@@ -15,8 +15,8 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
     and predicts these tokens and the end token.
 
     Args:
-        tokenizer: one of `textrnn.tokenizers`, for sources.
-        target_tokenizer: one of `textrnn.tokenizers`, for targets; None if both sides share one.
+        tokenizer: One of `textrnn.tokenizers`, for sources.
+        target_tokenizer: One of `textrnn.tokenizers`, for targets; None if both sides share one.
         encoder_sequence_length: int. Sources are truncated to this number of tokens.
         decoder_sequence_length: int. Targets are truncated to this number of tokens; it is the default
             `max_length` of `generate`.
@@ -27,7 +27,7 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
     of the same shape.
 
     Raises:
-        InputError: for an unknown argument.
+        InputError: For an unknown argument.
 
     Example:
 
@@ -66,11 +66,11 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         return [each for each in (self.tokenizer, self.own_target_tokenizer) if each is not None]
 
     def build(self, input_shape):
-        """Does nothing: sequences are as long as the longest of a batch, so no packer is needed."""
+        """Do nothing: sequences are as long as the longest of a batch, so no packer is needed."""
         self.built = True
 
     def call(self, x, y=None, sample_weight=None, **lengths):
-        """Converts strings to inputs, targets and weights."""
+        """Convert strings to inputs, targets and weights."""
         import tensorflow as tf
 
         source, target = (tf.convert_to_tensor(x[f"{side}_text"]) for side in ("encoder", "decoder"))
@@ -102,7 +102,7 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         """The tokens of targets, strings `(batch,)`, each with the end token, as a ragged tensor.
 
         Args:
-            texts: strings, `(batch,)`.
+            texts: Strings, `(batch,)`.
             max_length: int, maximum number of tokens; `decoder_sequence_length` by default.
         """
         return _with_end(self.target_tokenizer, texts, max_length or self.decoder_sequence_length)
@@ -116,10 +116,10 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         return encoded(self.source_tokens, sources), encoded(self.target_tokens, targets)
 
     def generate_preprocess(self, x, sequence_length=None, **lengths):
-        """Converts sources, and the beginnings of their targets if given, to padded tokens.
+        """Convert sources, and the beginnings of their targets if given, to padded tokens.
 
         Args:
-            x: strings, or a dict of `"encoder_text"` and `"decoder_text"`.
+            x: Strings, or a dict of `"encoder_text"` and `"decoder_text"`.
             sequence_length: int. Number of tokens to pad targets to.
 
         Returns:
@@ -139,15 +139,15 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         }
 
     def generate_postprocess(self, x):
-        """Converts generated tokens to a list of str.
+        """Convert generated tokens to a list of str.
 
         Args:
-            x: a dict of `"decoder_token_ids"` and `"decoder_padding_mask"`, `(batch, steps)`.
+            x: A dict of `"decoder_token_ids"` and `"decoder_padding_mask"`, `(batch, steps)`.
         """
         return detokenized(self.target_tokenizer, x["decoder_token_ids"], x["decoder_padding_mask"])
 
     def get_config(self):
-        """Returns the arguments of the constructor."""
+        """Return the arguments of the constructor."""
         config = super().get_config()
         if self.own_target_tokenizer is not None:
             config["target_tokenizer"] = keras.saving.serialize_keras_object(self.own_target_tokenizer)

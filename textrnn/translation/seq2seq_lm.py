@@ -20,15 +20,15 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
     `generate` with any sampler, `save_to_preset` and `from_preset`.
 
     Args:
-        backbone: a `RecurrentSeq2Seq`.
-        preprocessor: a `Seq2SeqLMPreprocessor`, or None for a model of token ids.
-        sampler: the default sampler, saved with the model; `textrnn.BeamSearchSampler()` by default.
+        backbone: A `RecurrentSeq2Seq`.
+        preprocessor: A `Seq2SeqLMPreprocessor`, or None for a model of token ids.
+        sampler: The default sampler, saved with the model; `textrnn.BeamSearchSampler()` by default.
         **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
     Call arguments: see `RecurrentSeq2Seq`. Returns logits, `(batch, steps, target_vocabulary_size)`.
 
     Raises:
-        InputError: for an unknown argument.
+        InputError: For an unknown argument.
 
     Example:
 
@@ -56,10 +56,10 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
     def decoder(self, inputs):
-        """Reads sources; returns the parts of the model that decoding calls.
+        """Read sources; return the parts of the model that decoding calls.
 
         Args:
-            inputs: a dict of `"encoder_token_ids"` and `"encoder_padding_mask"`, `(batch, time)`, from which
+            inputs: A dict of `"encoder_token_ids"` and `"encoder_padding_mask"`, `(batch, time)`, from which
                 row seeds are derived.
 
         Returns:
@@ -93,12 +93,12 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         """Beam search for the n best targets; a row does not depend on the others.
 
         Args:
-            encoder_token_ids: integers, `(batch, time)`, padded on the right.
-            encoder_padding_mask: booleans, `(batch, time)`.
-            prompt: integers, `(batch, steps)`, the beginnings of targets, padded on the right; None for the
+            encoder_token_ids: Integers, `(batch, time)`, padded on the right.
+            encoder_padding_mask: Booleans, `(batch, time)`.
+            prompt: Integers, `(batch, steps)`, the beginnings of targets, padded on the right; None for the
                 start token alone.
-            prompt_mask: booleans, `(batch, steps)`, at least one True per row.
-            **options: of `textrnn.decoding.beam_search`, such as `max_beams`, `num_beams`,
+            prompt_mask: Booleans, `(batch, steps)`, at least one True per row.
+            **options: Of `textrnn.decoding.beam_search`, such as `max_beams`, `num_beams`,
                 `max_new_tokens`, `limit` and `stop_token_ids`.
 
         Returns:

@@ -33,7 +33,7 @@ def translation_signatures(lm):
     blank text is empty.
 
     Args:
-        lm: a `textrnn.Seq2SeqLM` with a preprocessor.
+        lm: A `textrnn.Seq2SeqLM` with a preprocessor.
 
     Returns:
         A dict of name -> `(function, input specs)`. Each function returns a dict of named tensors.

@@ -13,12 +13,12 @@ class Translations:
     """The translations of texts, in their order.
 
     Attributes:
-        best: the best translation of each text.
-        scores: its score, float32 `(texts,)`.
-        source_tokens, tokens: the tokens of each text and of its translation.
-        attention: the attention weights of each translation, `(tokens, source tokens)`.
-        warnings: warnings about each translation.
-        seconds: duration of the search, without compilation.
+        best: The best translation of each text.
+        scores: Its score, float32 `(texts,)`.
+        source_tokens, tokens: The tokens of each text and of its translation.
+        attention: The attention weights of each translation, `(tokens, source tokens)`.
+        warnings: Warnings about each translation.
+        seconds: Duration of the search, without compilation.
     """
 
     best: list[str]
@@ -31,12 +31,12 @@ class Translations:
 
 
 def translate(lm, texts, num_beams=-1, length_penalty=-1.0, max_new_tokens=-1, batch_size=64):
-    """Translates texts, in batches of similar length.
+    """Translate texts, in batches of similar length.
 
     Args:
-        lm: a `textrnn.Seq2SeqLM` with a preprocessor, or its signatures.
-        texts: a list of str.
-        num_beams, length_penalty, max_new_tokens: see `translation_signatures`; negative values stand for
+        lm: A `textrnn.Seq2SeqLM` with a preprocessor, or its signatures.
+        texts: A list of str.
+        num_beams, length_penalty, max_new_tokens: See `translation_signatures`; negative values stand for
             the model's own.
         batch_size: int, number of texts per batch.
 

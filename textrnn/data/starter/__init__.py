@@ -11,7 +11,7 @@ __all__ = ["starter_phrases", "starter_reviews", "starter_text"]
 
 
 def starter_text() -> list[Document]:
-    """Returns the starter corpus of text generation: the reference text that ships with Python.
+    """Return the starter corpus of text generation: the reference text that ships with Python.
 
     About half a million characters of English prose with tables and code, which `help("...")` shows by topic.
     The text differs slightly between versions of Python, and so do results measured on it.
@@ -20,6 +20,7 @@ def starter_text() -> list[Document]:
         One `Document` per topic, sorted by topic.
 
     Example:
+
     >>> from textrnn.data.starter import starter_text
     >>> starter_text()[0].origin
     'pydoc_data.topics/assert'
@@ -28,7 +29,7 @@ def starter_text() -> list[Document]:
 
 
 def starter_reviews() -> tuple[list[Example], list[Example]]:
-    """Returns the starter corpus of sentiment analysis: 1,620 short reviews written for this project.
+    """Return the starter corpus of sentiment analysis: 1,620 short reviews written for this project.
 
     Reviews of films, meals, trips, services and products, half positive and half negative, of 5 to 54 words.
     Many use negation, contrast, irony or understatement.
@@ -37,6 +38,7 @@ def starter_reviews() -> tuple[list[Example], list[Example]]:
         The 1,296 training examples and the 324 test examples. The split is fixed.
 
     Example:
+
     >>> from textrnn.data.starter import starter_reviews
     >>> train, test = starter_reviews()
     >>> len(train), len(test), sorted({example.label for example in test})

@@ -52,15 +52,16 @@ TRAIN_SIZE, TEST_SIZE = 3_000, 250
 
 
 def number_in_english(n: int) -> str:
-    """Returns a number in English words, with "and" before tens and units as in British English.
+    """Return a number in English words, with "and" before tens and units as in British English.
 
     Args:
-        n: an integer from 0 to 999,999.
+        n: An integer from 0 to 999,999.
 
     Raises:
-        InputError: if the number is out of range.
+        InputError: If the number is out of range.
 
     Example:
+
     >>> from textrnn.data.starter.phrases import number_in_english
     >>> number_in_english(80_101)
     'eighty thousand one hundred and one'
@@ -79,15 +80,16 @@ def number_in_english(n: int) -> str:
 
 
 def number_in_french(n: int) -> str:
-    """Returns a number in French words, in the traditional spelling that the module's docstring describes.
+    """Return a number in French words, in the traditional spelling that the module's docstring describes.
 
     Args:
-        n: an integer from 0 to 999,999.
+        n: An integer from 0 to 999,999.
 
     Raises:
-        InputError: if the number is out of range.
+        InputError: If the number is out of range.
 
     Example:
+
     >>> from textrnn.data.starter.phrases import number_in_french
     >>> [number_in_french(n) for n in (71, 80, 81, 200, 201)]
     ['soixante et onze', 'quatre-vingts', 'quatre-vingt-un', 'deux cents', 'deux cent un']
@@ -110,19 +112,20 @@ def number_in_french(n: int) -> str:
 
 
 def starter_phrases(seed: int = 0) -> tuple[list[Pair], list[Pair]]:
-    """Returns the starter corpus of translation: 13,000 short phrases in English and French.
+    """Return the starter corpus of translation: 13,000 short phrases in English and French.
 
     A quarter each are numbers, dates, times of day and prices, all in words. Most of them can be expressed in
     several ways in English, but each English phrase has exactly one translation and occurs once. A model
     that has learned the rules translates all of them correctly.
 
     Args:
-        seed: seed of the phrases and of the split.
+        seed: Seed of the phrases and of the split.
 
     Returns:
         The 12,000 training pairs and the 1,000 test pairs, with equal shares of each kind, in random order.
 
     Example:
+
     >>> from textrnn.data.starter import starter_phrases
     >>> train, test = starter_phrases()
     >>> len(train), len(test)
@@ -228,7 +231,7 @@ def _time_by_digits(random: Random, hour: int, minute: int) -> tuple[str, str]:
 
 
 def _hour_in_english(hour: int, by_digits: bool = False) -> tuple[str, str]:
-    """Returns the hour on a twelve-hour clock, and the part of the day."""
+    """Return the hour on a twelve-hour clock, and the part of the day."""
     if hour in (0, 12) and not by_digits:
         return "noon" if hour else "midnight", ""
     ends = {1: "at night", 12: "in the morning", 18: "in the afternoon", 22: "in the evening", 24: "at night"}
@@ -266,7 +269,7 @@ _KINDS: dict[str, Callable[[Random], tuple[str, str]]] = {
 
 
 def _any_number(random: Random, digits: int) -> int:
-    """Returns a positive number of at most `digits` digits, all lengths equally likely, one in four round."""
+    """Return a positive number of at most `digits` digits, all lengths equally likely, one in four round."""
     digits = random.randint(1, digits)
     n = random.randrange(10 ** (digits - 1), 10**digits)
     if random.random() < 0.25:
@@ -275,7 +278,7 @@ def _any_number(random: Random, digits: int) -> int:
 
 
 def _spoken(random: Random, n: int) -> str:
-    """Returns one of the ways to say a number: with or without "and", "one hundred" or "a hundred"."""
+    """Return one of the ways to say a number: with or without "and", "one hundred" or "a hundred"."""
     words = number_in_english(n)
     if random.random() < 0.25:
         words = words.replace(" and ", " ")
@@ -285,7 +288,7 @@ def _spoken(random: Random, n: int) -> str:
 
 
 def _year_in_english(random: Random, year: int) -> str:
-    """Returns a year in two halves, or as a number."""
+    """Return a year in two halves, or as a number."""
     century, rest = divmod(year, 100)
     if century == 20 and (rest < 10 or random.random() < 0.5):
         return number_in_english(year)
@@ -302,7 +305,7 @@ def _year_in_french(year: int) -> str:
 
 
 def _parts(n: int) -> tuple[int, int, int]:
-    """Returns the thousands, the hundreds, and the tens and units together."""
+    """Return the thousands, the hundreds, and the tens and units together."""
     if not 0 <= n <= MAX_NUMBER:
         raise InputError(f"{n} cannot be written in words: give an integer from 0 to {MAX_NUMBER:,}")
     return n // 1000, n % 1000 // 100, n % 100
@@ -329,10 +332,10 @@ def _small_in_french(n: int) -> str:
 
 
 def _invariable(words: str) -> str:
-    """Removes the plural s of a French number, as before "mille" and in years."""
+    """Remove the plural s of a French number, as before "mille" and in years."""
     return words.removesuffix("s") if words.endswith(("cents", "vingts")) else words
 
 
 def _feminine(words: str) -> str:
-    """Returns the feminine form of a French number, for minutes."""
+    """Return the feminine form of a French number, for minutes."""
     return words + "e" if words.endswith("un") else words
