@@ -42,6 +42,23 @@ def option(default: Any, help: str, group: str | None = None) -> Any:
     return field(default=default, metadata={"help": help, "group": group})
 
 
+def check_cell_name(cell: str):
+    """Refuse an unknown name of a cell, without importing Keras; a MODULE:ATTRIBUTE is not looked up.
+
+    Raises:
+        InputError: If there is no such cell. The message suggests names.
+
+    Example:
+
+    >>> from textrnn.cli.options import check_cell_name
+    >>> check_cell_name("lstm")
+    """
+    from textrnn.cells.registry import look_up
+
+    if ":" not in cell:
+        look_up(cell)
+
+
 class OptionGroup:
     """Base class of options. Subclasses check relations between options in `__post_init__`."""
 
@@ -87,11 +104,7 @@ class ModelOptions(OptionGroup):
 
     def __post_init__(self):
         super().__post_init__()
-        from textrnn.cells.registry import look_up
-
-        for name in (self.cell, getattr(self, "decoder_cell", None)):
-            if name is not None and ":" not in name:  # another module may be slow to import
-                look_up(name)
+        check_cell_name(self.cell)
 
     def check(self):
         """Find the preset, or build a small layer with the cell and its regularization.
