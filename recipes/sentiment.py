@@ -19,7 +19,7 @@ from typing import Literal
 from textrnn.cli.options import DataOptions, ModelOptions, OutputOptions, TrainingOptions, option
 from textrnn.cli.recipes import run_recipe
 from textrnn.errors import warn
-from textrnn.types import Fraction, ModelName, NonNegativeInt, PositiveInt, PositiveNumber
+from textrnn.types import Fraction, HeldOutFraction, ModelName, NonNegativeInt, PositiveInt, PositiveNumber
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
         None, "Your texts: a .csv, .tsv or .jsonl file, or a folder with one per class"
     )
     dataset: Literal["sst2", "imdb"] | None = option(None, "Public texts instead of --data")
+    held_out: HeldOutFraction = option(0.1, "Fraction for validation, and for the test if there is none")
     test_data: Path | None = option(None, "Texts of the test set, as --data (default: from --data)", "Data")
     text_column: str = option("text", "Column with the texts", "Data")
     label_column: str = option("label", "Column with the labels", "Data")

@@ -56,9 +56,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     input_feeding: bool = option(False, "Feed the attention output into the next step; slower", "Model")
     num_beams: Beams = option(5, "Number of beams; 1 is greedy", "Model")
     length_penalty: LengthPenalty = option(1.0, "Length penalty; higher favours longer translations", "Model")
-    coverage_penalty: NonNegativeNumber = option(
-        0.0, "Penalty for leaving parts of the source unattended", "Model"
-    )
+    coverage_penalty: NonNegativeNumber = option(0.0, "Penalty for source tokens without attention", "Model")
     batch_size: PositiveInt = 64
     epochs: PositiveInt = option(12, "Maximum number of epochs")
     learning_rate: PositiveNumber = 4e-3
@@ -153,7 +151,7 @@ def main(options: Options):
     greedy = translations.translate(lm, texts, num_beams=1)
     found = translations.translate(lm, texts, num_beams=options.num_beams)
     greedy_score, score = (evaluation.translation(each.best, references) for each in (greedy, found))
-    print(f"greedy:     {greedy_score}\n{options.num_beams:>2} beams:   {score}")
+    print(f"{'greedy:':12}{greedy_score}\n{f'{options.num_beams} beams:':12}{score}")
     for warning in report.translation_warnings(found):
         warn(warning)
     save_report(
