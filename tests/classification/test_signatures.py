@@ -16,6 +16,7 @@ from textrnn.classification.signatures import (
 )
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.serving.saved_model import load_signatures
+from textrnn.tasks.registry import python_functions
 from textrnn.tokenizers import train_tokenizer
 
 LABELS = ["mixed", "negative", "überaus positiv"]
@@ -64,11 +65,13 @@ def test_explain_and_serving_default_return_the_same_label():
     classifier.ngram_logits.adapt([(inputs, np.array([1, 0] * 4))])
     # A network that slightly prefers one class, and then the other.
     kernel, bias = classifier.output_dense.get_weights()
+    functions = python_functions(classifier)
     answers = {}
     for sign in (1, -1):
         classifier.output_dense.set_weights([0 * kernel, bias + sign * np.array([0.1, -0.1])])
-        functions = {name: made for name, (made, _) in classification_signatures(classifier).items()}
-        default, explained = (functions[name](tf.constant(texts)) for name in ("serving_default", "explain"))
+        default, explained = (
+            functions[name](text=tf.constant(texts)) for name in ("serving_default", "explain")
+        )
         answers[sign] = explained["label"].numpy().tolist()
         assert answers[sign] == default["label"].numpy().tolist()
         assert (explained["total"].numpy() > 0).all()
@@ -151,8 +154,9 @@ def test_attention_is_summed_over_the_tokens_of_words(classifier, served):
 
 def test_other_poolings_return_no_attention(classifier):
     other = TextClassifier(classifier.backbone, LABELS, classifier.preprocessor, pooling="max")
-    explain, _ = classification_signatures(other)["explain"]
-    assert set(explain(tf.constant(["so bad"]))) == {"label", "words", "weights", "total"}
+    explain, specs = classification_signatures(other)["explain"]
+    traced = tf.function(explain, specs, autograph=False).get_concrete_function()
+    assert set(traced.structured_outputs) == {"label", "words", "weights", "total"}
 
 
 @pytest.mark.parametrize("lengths", [[3] * 700, [0, 500, 2, 7, 7, 0, 90, 1], [400] * 100, [1], []])

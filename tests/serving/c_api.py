@@ -1,9 +1,9 @@
-"""Asks a SavedModel a question through TensorFlow's C API, without Python's TensorFlow and without Keras.
+"""Runs a SavedModel through TensorFlow's C API, without Python's TensorFlow and without Keras.
 
     python tests/serving/c_api.py saved_models/demo/1 "The for statement"
 
-`TF_LoadSessionFromSavedModel` is the code that loads models in a C++ server: a model that answers here needs
-nothing but its own folder, TensorFlow's runtime and the one library of TensorFlow Text.
+`TF_LoadSessionFromSavedModel` is the code that loads models in a C++ server. A model that runs here needs
+only its own folder, TensorFlow's runtime and one library of TensorFlow Text.
 """
 
 import ctypes
@@ -47,11 +47,11 @@ RESULTS = {
     "TF_TensorData": Handle,
     "TF_TensorElementCount": c_int64,
 }
-"""The functions that return anything but an int or nothing."""
+"""Result types of the functions that return neither an int nor nothing."""
 
 
 def library_path(package, *path):
-    """Where a library of an installed package lies, found without importing the package."""
+    """Returns the path of a library of an installed package, without importing the package."""
     spec = importlib.util.find_spec(package)
     for folder in spec.submodule_search_locations if spec else ():
         if (file := Path(folder, *path)).is_file():
@@ -60,14 +60,14 @@ def library_path(package, *path):
 
 
 class SavedModel:
-    """A SavedModel in a session of the C API. Nothing is freed: the process ends soon.
+    """A SavedModel in a session of the C API. Nothing is freed, since the process is short-lived.
 
     Args:
         folder: The SavedModel's folder.
     """
 
     def __init__(self, folder):
-        # This library brings libtensorflow_framework along, which has the rest of the C API.
+        # This library loads libtensorflow_framework, which has the rest of the C API.
         self.api = ctypes.CDLL(library_path("tensorflow", "libtensorflow_cc.so.2"))
         for name, result in RESULTS.items():
             getattr(self.api, name).restype = result
@@ -82,16 +82,17 @@ class SavedModel:
         )
         self.meta_graph = ctypes.string_at(meta_graph.data, meta_graph.length)
 
-    def ask(self, prompt):
-        """Runs `serving_default`, from one string to one string, on a batch of one; bytes to bytes."""
+    def answer(self, text):
+        """Runs `serving_default` on a batch of one; returns its output `text` or `label`, bytes."""
         # meta_graph.proto, MetaGraphDef: map<string, SignatureDef> signature_def = 5;
         # SignatureDef: map<string, TensorInfo> inputs = 1, outputs = 2; TensorInfo: string name = 1
         signatures = dict(entries(self.meta_graph, 5))
-        (feed,), (fetch,) = (
-            [self._place(fields(info, 1)[0]) for _, info in entries(signatures[b"serving_default"], number)]
-            for number in (1, 2)
+        inputs, outputs = (dict(entries(signatures[b"serving_default"], number)) for number in (1, 2))
+        feed, fetch = (
+            self._place(fields(info, 1)[0])
+            for info in (inputs[b"text"], outputs.get(b"text") or outputs[b"label"])
         )
-        question, answer = self._string_tensor(prompt), Handle()
+        question, answer = self._string_tensor(text), Handle()
         self._checked(
             "TF_SessionRun",
             *(self.session, None, byref(feed), byref(question), 1, byref(fetch), byref(answer), 1),
@@ -99,24 +100,24 @@ class SavedModel:
         )
         kind, count = self.api.TF_TensorType(answer), self.api.TF_TensorElementCount(answer)
         if (kind, count) != (TF_STRING, 1):
-            raise RuntimeError(f"expected one string for one prompt, got {count} values of type {kind}")
+            raise RuntimeError(f"expected one string, got {count} values of type {kind}")
         string = self.api.TF_TensorData(answer)
         return ctypes.string_at(self.api.TF_StringGetDataPointer(string), self.api.TF_StringGetSize(string))
 
     def _checked(self, name, *arguments):
-        """Calls a function whose last argument is the status, and raises what the status says."""
+        """Calls a function whose last argument is the status, and raises an error if the status is one."""
         result = getattr(self.api, name)(*arguments, self.status)
         if self.api.TF_GetCode(self.status):
             raise RuntimeError(f"{name}: {self.api.TF_Message(self.status).decode()}")
         return result
 
     def _place(self, name):
-        """The tensor of the graph that is called `operation:index`."""
+        """Returns the tensor named `operation:index`."""
         operation, _, index = name.partition(b":")
         return Output(self.api.TF_GraphOperationByName(self.graph, operation), int(index))
 
     def _string_tensor(self, text):
-        """A tensor `(1,)` of one string."""
+        """Returns a tensor `(1,)` of one string."""
         tensor = self.api.TF_AllocateTensor(TF_STRING, byref(c_int64(1)), 1, c_size_t(SIZE_OF_STRING))
         string = self.api.TF_TensorData(tensor)
         self.api.TF_StringInit(string)
@@ -124,21 +125,21 @@ class SavedModel:
         return tensor
 
 
-# === Protocol buffers, as far as a signature needs them: their Python classes are part of TensorFlow ===
+# === The part of protocol buffers that signatures need, since the Python classes belong to TensorFlow ===
 
 
 def entries(message, number):
-    """The keys and values of a map field, pairs of bytes."""
+    """Returns the keys and values of a map field, pairs of bytes."""
     return [(fields(entry, 1)[0], fields(entry, 2)[0]) for entry in fields(message, number)]
 
 
 def fields(message, number):
-    """The values of a field of strings or messages (protobuf.dev/programming-guides/encoding), as bytes."""
+    """Returns the values of a field of strings or messages (protobuf.dev/programming-guides/encoding)."""
     values, rest = [], message
     while rest:
         tag, rest = varint(rest)
         size, rest = varint(rest)
-        if tag & 7 == 2:  # length-delimited; elsewhere in these messages are only varints, read by now
+        if tag & 7 == 2:  # length-delimited; all other fields of these messages are varints, read by now
             if tag >> 3 == number:
                 values.append(rest[:size])
             rest = rest[size:]
@@ -146,11 +147,13 @@ def fields(message, number):
 
 
 def varint(message):
-    """The variable-length integer that a message starts with, and what follows it."""
+    """Returns the variable-length integer at the start of a message, and the rest."""
     size = next(i for i, byte in enumerate(message, 1) if byte < 128)
     return sum((byte & 127) << 7 * i for i, byte in enumerate(message[:size])), message[size:]
 
 
 if __name__ == "__main__":
-    _, folder, prompt = sys.argv
-    sys.stdout.buffer.write(SavedModel(folder).ask(os.fsencode(prompt)))
+    _, folder, *texts = sys.argv
+    model = SavedModel(folder)
+    # 0xFF separates the answers, since it is no part of UTF-8.
+    sys.stdout.buffer.write(b"\xff".join(model.answer(os.fsencode(text)) for text in texts))

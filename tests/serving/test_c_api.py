@@ -1,4 +1,4 @@
-"""Exported models answer through TensorFlow's C API, with no Python TensorFlow and no Keras."""
+"""Exported models run through TensorFlow's C API, without Python's TensorFlow and Keras."""
 
 import os
 import subprocess
@@ -7,36 +7,43 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from builders.exporting import export_unchecked
 
 import textrnn
-from textrnn.export import export
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tokenizers import ByteTokenizer, SentencePieceTokenizer
 
 SCRIPT = Path(__file__).with_name("c_api.py")
 LIBRARY = Path(tf.__file__).with_name("libtensorflow_cc.so.2")
 SENTENCES = ["The cat sat on the mat.\n", "The dog lay on the rug.\n", "A naïve café owner sat by the sea.\n"]
-TOKENIZERS = {"sentencepiece": lambda: SentencePieceTokenizer.train(SENTENCES * 5), "byte": ByteTokenizer}
+PROMPTS = ["The cat", "naïve 🙂\n", ""]
 
 pytestmark = pytest.mark.skipif(
-    not LIBRARY.is_file(), reason=f"this TensorFlow has no {LIBRARY.name}: its wheels for Linux do"
+    not LIBRARY.is_file(), reason=f"this TensorFlow has no {LIBRARY.name}, unlike its wheels for Linux"
 )
 
 
-@pytest.fixture(scope="module", params=TOKENIZERS)
-def saved_model(request, tmp_path_factory):
-    """The folder of an untrained model's SavedModel."""
-    tokenizer = TOKENIZERS[request.param]()
+def language_model(tokenizer):
     backbone = textrnn.RecurrentBackbone(tokenizer.vocabulary_size(), units=8)
-    lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer))
-    return export(lm, tmp_path_factory.mktemp("models") / request.param, max_new_tokens=20)
+    return textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer))
 
 
-def ask_c_api(folder, prompt):
-    """The answer of a fresh process, bytes, and the top-level packages that it imported."""
-    # -I: no current folder and no PYTHONPATH. -X importtime: the interpreter itself lists every import.
+def classifier(tokenizer):
+    encoder = textrnn.RecurrentEncoder(tokenizer.vocabulary_size(), units=8)
+    preprocessor = textrnn.TextClassifierPreprocessor(tokenizer)
+    return textrnn.TextClassifier(encoder, ["bad", "good"], preprocessor, ngrams=2)
+
+
+def translator(tokenizer):
+    backbone = textrnn.RecurrentSeq2Seq(tokenizer.vocabulary_size(), units=8)
+    return textrnn.Seq2SeqLM(backbone, textrnn.Seq2SeqLMPreprocessor(tokenizer))
+
+
+def run_c_api(folder, texts):
+    """Returns the answers of a fresh process, bytes, and the top-level packages that it imported."""
+    # -I: no current folder and no PYTHONPATH. -X importtime: the interpreter lists every import on stderr.
     done = subprocess.run(
-        [sys.executable, "-I", "-X", "importtime", SCRIPT, folder, prompt],
+        [sys.executable, "-I", "-X", "importtime", SCRIPT, folder, *texts],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,
         check=False,
@@ -44,15 +51,28 @@ def ask_c_api(folder, prompt):
     messages = done.stderr.decode()
     assert done.returncode == 0, messages[-2000:]
     listed = [line.rpartition("|")[2].strip() for line in messages.splitlines() if "import time:" in line]
-    return done.stdout, {name.split(".")[0] for name in listed}
+    return done.stdout.split(b"\xff"), {name.split(".")[0] for name in listed}
 
 
-@pytest.mark.parametrize("prompt", ["The cat", "naïve 🙂\n", ""])
-def test_the_c_api_gives_the_answer_of_python(saved_model, prompt):
-    answer, imported = ask_c_api(saved_model, prompt)
+@pytest.mark.parametrize(
+    ("make", "tokenizer", "options"),
+    [
+        (language_model, "sentencepiece", {"max_new_tokens": 20}),
+        (language_model, "byte", {"max_new_tokens": 20}),
+        (classifier, "sentencepiece", {}),
+        (translator, "sentencepiece", {}),
+    ],
+)
+def test_the_c_api_gives_the_answers_of_python(make, tokenizer, options, tmp_path):
+    tokenizer = ByteTokenizer() if tokenizer == "byte" else SentencePieceTokenizer.train(SENTENCES * 5)
+    folder = export_unchecked(make(tokenizer), tmp_path / "model", **options)
+    answers, imported = run_c_api(folder, PROMPTS)
 
-    assert "ctypes" in imported  # the list is what it is taken for
+    assert "ctypes" in imported  # the list of imports is complete
     assert not imported & {"tensorflow", "tensorflow_text", "keras", "keras_hub", "textrnn", "numpy"}
-    expected = load_signatures(saved_model)["serving_default"](text=tf.constant([prompt]))["text"]
-    assert answer == expected.numpy()[0]
-    assert len(answer) > len(prompt.encode())
+    outputs = load_signatures(folder)["serving_default"](text=tf.constant(PROMPTS))
+    assert answers == outputs["text" if "text" in outputs else "label"].numpy().tolist()
+    if make is language_model:
+        assert all(
+            len(answer) > len(prompt.encode()) for answer, prompt in zip(answers, PROMPTS, strict=True)
+        )

@@ -1,6 +1,6 @@
 """Figures of translations: attention maps, and quality by length."""
 
-from textrnn.reporting.figures import BLUE, GREY, make_figure, save_figure
+from textrnn.reporting.figures import BLUE, GREY, VERMILION, make_figure, save_figure
 
 
 def attention_maps(maps, path, *, columns=3):
@@ -34,19 +34,22 @@ def attention_maps(maps, path, *, columns=3):
         axis.set_axis_off()
     for axis, (source, tokens, weights) in zip(axes, maps, strict=False):
         axis.imshow(weights**0.5, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axis.set_xticks(range(len(source)), [_shown(token) for token in source], rotation=90, fontsize=8)
-        axis.set_yticks(range(len(tokens)), [_shown(token) for token in tokens], fontsize=8)
+        axis.set_xticks(range(len(source)), [_plain(token) for token in source], rotation=90, fontsize=8)
+        axis.set_yticks(range(len(tokens)), [_plain(token) for token in tokens], fontsize=8)
         axis.xaxis.tick_top()
+        axis.xaxis.set_label_position("top")
+        axis.set_xlabel("source", color=GREY)
+        axis.set_ylabel("translation", color=GREY)
         axis.tick_params(length=0)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    title = "Attention weights (square root): rows are tokens of the translation, columns of the source"
-    figure.suptitle(title if maps else "no translation has a token", fontsize=10)
+    if not maps:
+        figure.suptitle("no translation has any tokens", fontsize=10)
     save_figure(figure, path)
 
 
-def _shown(token):
-    # matplotlib reads a dollar sign as the start of a formula.
+def _plain(token):
+    """The token without what matplotlib reads as a formula, and shortened."""
     return (token if len(token) <= 12 else token[:11] + "…").replace("$", r"\$")
 
 
@@ -83,9 +86,12 @@ def quality_by_length(lengths, quality, path, *, bins=6):
     ]
     figure = make_figure(7.2, 4.2)
     axis = figure.subplots()
-    axis.boxplot(
+    drawn = axis.boxplot(
         groups, tick_labels=names, showmeans=True, patch_artist=True, boxprops={"facecolor": "#dce9f5"},
-        medianprops={"color": BLUE}, flierprops={"markersize": 3, "markeredgecolor": GREY},
+        medianprops={"color": BLUE, "linewidth": 2}, flierprops={"markersize": 3, "markeredgecolor": GREY},
+        meanprops={"marker": "D", "markersize": 5, "markerfacecolor": VERMILION, "markeredgecolor": "white"},
     )  # fmt: skip
+    axis.legend([drawn["medians"][0], drawn["means"][0]], ["median", "mean"], frameon=False, loc="lower left")
     axis.set(xlabel="words in the source", ylabel="sentence chrF", ylim=(0, 102))
+    axis.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path)
