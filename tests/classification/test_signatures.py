@@ -29,7 +29,7 @@ def classifier():
     encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=8, num_layers=2)
     for weight in encoder.trainable_variables:
         weight.assign(weight * 2)  # so that the scores of an untrained model differ
-    preprocessor = TextClassifierPreprocessor(tokenizer, sequence_length=40, lowercase=True)
+    preprocessor = TextClassifierPreprocessor(tokenizer, sequence_length=24, lowercase=True)
     return TextClassifier(encoder, LABELS, preprocessor, pooling="attention", temperature=1.5)
 
 
