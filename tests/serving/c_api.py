@@ -1,4 +1,4 @@
-"""Runs a SavedModel through TensorFlow's C API, without Python's TensorFlow and without Keras.
+"""Run a SavedModel through TensorFlow's C API, without Python's TensorFlow and without Keras.
 
     python tests/serving/c_api.py saved_models/demo/1 "The for statement"
 
@@ -51,7 +51,7 @@ RESULTS = {
 
 
 def library_path(package, *path):
-    """Returns the path of a library of an installed package, without importing the package."""
+    """Return the path of a library of an installed package, without importing the package."""
     spec = importlib.util.find_spec(package)
     for folder in spec.submodule_search_locations if spec else ():
         if (file := Path(folder, *path)).is_file():
@@ -83,7 +83,7 @@ class SavedModel:
         self.meta_graph = ctypes.string_at(meta_graph.data, meta_graph.length)
 
     def answer(self, text):
-        """Runs `serving_default` on a batch of one; returns its output `text` or `label`, bytes."""
+        """Run `serving_default` on a batch of one; return its output `text` or `label`, bytes."""
         # meta_graph.proto, MetaGraphDef: map<string, SignatureDef> signature_def = 5;
         # SignatureDef: map<string, TensorInfo> inputs = 1, outputs = 2; TensorInfo: string name = 1
         signatures = dict(entries(self.meta_graph, 5))
@@ -105,19 +105,19 @@ class SavedModel:
         return ctypes.string_at(self.api.TF_StringGetDataPointer(string), self.api.TF_StringGetSize(string))
 
     def _checked(self, name, *arguments):
-        """Calls a function whose last argument is the status, and raises an error if the status is one."""
+        """Call a function whose last argument is the status, and raise an error if the status is one."""
         result = getattr(self.api, name)(*arguments, self.status)
         if self.api.TF_GetCode(self.status):
             raise RuntimeError(f"{name}: {self.api.TF_Message(self.status).decode()}")
         return result
 
     def _place(self, name):
-        """Returns the tensor named `operation:index`."""
+        """Return the tensor named `operation:index`."""
         operation, _, index = name.partition(b":")
         return Output(self.api.TF_GraphOperationByName(self.graph, operation), int(index))
 
     def _string_tensor(self, text):
-        """Returns a tensor `(1,)` of one string."""
+        """Return a tensor `(1,)` of one string."""
         tensor = self.api.TF_AllocateTensor(TF_STRING, byref(c_int64(1)), 1, c_size_t(SIZE_OF_STRING))
         string = self.api.TF_TensorData(tensor)
         self.api.TF_StringInit(string)
@@ -129,12 +129,12 @@ class SavedModel:
 
 
 def entries(message, number):
-    """Returns the keys and values of a map field, pairs of bytes."""
+    """Return the keys and values of a map field, pairs of bytes."""
     return [(fields(entry, 1)[0], fields(entry, 2)[0]) for entry in fields(message, number)]
 
 
 def fields(message, number):
-    """Returns the values of a field of strings or messages (protobuf.dev/programming-guides/encoding)."""
+    """Return the values of a field of strings or messages (protobuf.dev/programming-guides/encoding)."""
     values, rest = [], message
     while rest:
         tag, rest = varint(rest)
@@ -147,7 +147,7 @@ def fields(message, number):
 
 
 def varint(message):
-    """Returns the variable-length integer at the start of a message, and the rest."""
+    """Return the variable-length integer at the start of a message, and the rest."""
     size = next(i for i, byte in enumerate(message, 1) if byte < 128)
     return sum((byte & 127) << 7 * i for i, byte in enumerate(message[:size])), message[size:]
 

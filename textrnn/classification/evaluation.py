@@ -41,7 +41,7 @@ class ClassificationScore:
 
 
 def classification_score(targets, probabilities):
-    """Scores predicted probabilities against the true classes.
+    """Score predicted probabilities against the true classes.
 
     Args:
         targets: True classes, ints `(texts,)`.

@@ -125,7 +125,7 @@ def _precision_recall_curve(axis, targets, scores, name):
 
 
 def _plain(label):
-    """The label without what matplotlib reads as a formula, and shortened."""
+    """Return a label as a tick label: shortened, with dollar signs escaped."""
     return (label if len(label) <= 24 else label[:23] + "…").replace("$", r"\$")
 
 
@@ -175,7 +175,7 @@ def explanations(explained, path, *, title=None, width=8.0, max_words=150):
 
 
 class _Page:
-    """Lays out words in lines on a figure as high as they need; lengths are in points."""
+    """Lay out words in lines on a figure as high as they need; lengths are in points."""
 
     margin, size, space, line_height = 18.0, 11.0, 4.5, 21.0
 

@@ -49,7 +49,7 @@ def attention_maps(maps, path, *, columns=3):
 
 
 def _plain(token):
-    """The token without what matplotlib reads as a formula, and shortened."""
+    """Return a token as a tick label: shortened, with dollar signs escaped."""
     return (token if len(token) <= 12 else token[:11] + "…").replace("$", r"\$")
 
 
