@@ -131,7 +131,7 @@ def make_batches(work, seed, padded=False):
     tokens = [random.integers(1, work.vocabulary_size, length, np.int32) for length in lengths]
     targets = random.integers(0, 2, work.texts, np.int32)
     batches = []
-    for inputs, of_batch in batching.batches_of_like_length(tokens, targets, work.batch_size, seed=seed):
+    for inputs, of_batch in batching.text_batches(tokens, targets, work.batch_size, seed=seed):
         wider = work.longest - inputs["token_ids"].shape[1] if padded else 0
         arrays = {name: np.pad(values, ((0, 0), (0, wider))) for name, values in inputs.items()}
         batches.append((arrays, of_batch.numpy()))

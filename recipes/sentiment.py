@@ -103,12 +103,8 @@ def main(options: Options):
     weights = None
     if options.class_weights == "balanced":
         weights = compute_sample_weight("balanced", train_targets).astype("float32")
-    batches = batching.batches_of_like_length(
-        tokens, train_targets, options.batch_size, weights, seed=options.seed
-    )
-    validation_batches = batching.batches_of_like_length(
-        validation_tokens, validation_targets, 64, shuffle=False
-    )
+    batches = batching.text_batches(tokens, train_targets, options.batch_size, weights, seed=options.seed)
+    validation_batches = batching.text_batches(validation_tokens, validation_targets, 64, shuffle=False)
     print(
         f"vocabulary of {preprocessor.tokenizer.vocabulary_size():,}; {np.mean([*map(len, tokens)]):.0f} "
         f"tokens per text; {classifier.backbone.count_params():,} weights in the encoder",

@@ -149,7 +149,7 @@ def finish(axis):
 
 
 def label_points(axis, points):
-    """Write a name beside each point without covering other points and names.
+    """Write a name next to each point without covering other points and names.
 
     A line connects a distant name to its point. Names are placed greedily in the nearest free place, starting
     with the most crowded point.

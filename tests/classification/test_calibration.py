@@ -7,7 +7,7 @@ from textrnn.classification.evaluation import classification_score, predict_logi
 from textrnn.classification.ngrams import NGramLogits
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
-from textrnn.data.batching import batches_of_like_length
+from textrnn.data.batching import text_batches
 from textrnn.tokenizers import train_tokenizer
 
 
@@ -61,7 +61,7 @@ def untrained(ngrams=2):
     classifier = TextClassifier(
         encoder, ["bad", "good"], TextClassifierPreprocessor(tokenizer), ngrams=ngrams, ngram_buckets=1024
     )
-    return classifier, batches_of_like_length(classifier.preprocessor.encode(TEXTS), TARGETS, 2)
+    return classifier, text_batches(classifier.preprocessor.encode(TEXTS), TARGETS, 2)
 
 
 def log_loss(classifier):
@@ -101,7 +101,7 @@ def test_parts_have_the_temperature_that_fits_each_alone():
 def untrained_again(classifier):
     """The same classifier, its n-grams unfitted."""
     classifier.ngram_logits.set_weights([0 * weight for weight in classifier.ngram_logits.get_weights()])
-    return classifier, batches_of_like_length(classifier.preprocessor.encode(TEXTS), TARGETS, 2)
+    return classifier, text_batches(classifier.preprocessor.encode(TEXTS), TARGETS, 2)
 
 
 def test_a_classifier_without_ngrams_gets_a_temperature():

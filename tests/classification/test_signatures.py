@@ -12,7 +12,7 @@ from textrnn.classification.signatures import (
     GROUP_TEXTS,
     GROUP_TOKENS,
     classification_signatures,
-    in_groups_of_like_length,
+    in_groups_of_similar_length,
 )
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.serving.saved_model import load_signatures
@@ -172,7 +172,7 @@ def test_groups_have_similar_lengths_and_change_no_answer(lengths):
         return tf.cast(tf.reduce_sum(inputs["token_ids"], axis=1, keepdims=True), tf.float32)
 
     spec = [tf.RaggedTensorSpec([None, None], tf.int32)]
-    answers = tf.function(lambda tokens: in_groups_of_like_length(sums, tokens, 1), spec)(tokens)
+    answers = tf.function(lambda tokens: in_groups_of_similar_length(sums, tokens, 1), spec)(tokens)
     assert answers[:, 0].numpy().tolist() == [sum(text) for text in tokens.to_list()]
 
     def cost(texts, longest):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
-from textrnn.data.batching import batches_of_like_length
+from textrnn.data.batching import text_batches
 from textrnn.errors import InputError
 from textrnn.layers.pooling import POOLINGS
 from textrnn.tokenizers import ByteTokenizer, train_tokenizer
@@ -55,7 +55,7 @@ def test_the_logits_of_ngrams_are_added_to_those_of_the_network(tmp_path):
     classifier = make_classifier(tokenizer, ngrams=2)
     network = classifier.predict(TEXTS, verbose=0)
     tokens = classifier.preprocessor.encode(TEXTS)
-    classifier.ngram_logits.adapt(batches_of_like_length(tokens, TARGETS, 2, shuffle=False))
+    classifier.ngram_logits.adapt(text_batches(tokens, TARGETS, 2, shuffle=False))
     inputs = classifier.preprocessor(TEXTS)
     of_ngrams = classifier.ngram_logits(inputs["token_ids"], inputs["padding_mask"])
     together = classifier.predict(TEXTS, verbose=0)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textrnn.data.batching import batches_of_like_length
+from textrnn.data.batching import text_batches
 
 
 def texts_of(lengths):
@@ -19,7 +19,7 @@ def texts_of(lengths):
 )
 def test_every_epoch_has_every_text_once_with_its_target(lengths, batch_size, shuffle, pool):
     targets = np.arange(len(lengths)) * 10
-    data = batches_of_like_length(
+    data = text_batches(
         texts_of(lengths), targets, batch_size, weights=targets / 2, shuffle=shuffle, pool=pool
     )
     for _ in range(2):
@@ -39,7 +39,7 @@ def test_every_epoch_has_every_text_once_with_its_target(lengths, batch_size, sh
 
 def test_epochs_differ_in_order_and_are_determined_by_the_seed():
     def epochs(seed):
-        data = batches_of_like_length(texts_of(range(40)), np.arange(40), 4, seed=seed)
+        data = text_batches(texts_of(range(40)), np.arange(40), 4, seed=seed)
         return [[y.tolist() for _, y in data.as_numpy_iterator()] for _ in range(2)]
 
     first, second = epochs(0)
@@ -49,6 +49,6 @@ def test_epochs_differ_in_order_and_are_determined_by_the_seed():
 
 def test_batches_have_little_padding():
     lengths = np.random.default_rng(0).integers(1, 400, 2000)
-    data = batches_of_like_length(texts_of(lengths), np.zeros(2000, "int32"), 20)
+    data = text_batches(texts_of(lengths), np.zeros(2000, "int32"), 20)
     steps = sum(x["token_ids"].size for x, _ in data.as_numpy_iterator())
     assert steps < 1.1 * lengths.sum()  # without sorting, padding doubles the number of steps

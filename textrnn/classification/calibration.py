@@ -51,7 +51,7 @@ def calibrate(classifier, batches, texts, targets, sample_weight=None):
 
     Args:
         classifier: A trained `textrnn.TextClassifier` with a preprocessor.
-        batches: The training batches of `textrnn.data.batching.batches_of_like_length`.
+        batches: The training batches of `textrnn.data.batching.text_batches`.
         texts: Validation texts, a list of str.
         targets: True classes of the validation texts, ints `(texts,)`.
         sample_weight: Weights of the validation texts `(texts,)`, or None.
@@ -63,7 +63,7 @@ def calibrate(classifier, batches, texts, targets, sample_weight=None):
 
     >>> import textrnn
     >>> from textrnn.classification.calibration import calibrate
-    >>> from textrnn.data.batching import batches_of_like_length
+    >>> from textrnn.data.batching import text_batches
     >>> from textrnn.tokenizers import ByteTokenizer
     >>> classifier = textrnn.TextClassifier(
     ...     textrnn.RecurrentEncoder(258, units=4), ["bad", "good"],
@@ -71,7 +71,7 @@ def calibrate(classifier, batches, texts, targets, sample_weight=None):
     ... )
     >>> texts, targets = ["dull", "a joy", "so dull", "what joy"], np.array([0, 1, 0, 1])
 
-    >>> batches = batches_of_like_length(classifier.preprocessor.encode(texts), targets, batch_size=2)
+    >>> batches = text_batches(classifier.preprocessor.encode(texts), targets, batch_size=2)
     >>> _ = classifier.fit(batches, verbose=0)
     >>> calibration = calibrate(classifier, batches, ["dull it is", "joy"], [0, 1])
 

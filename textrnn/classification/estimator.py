@@ -16,7 +16,7 @@ from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.calibration import calibrate
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
-from textrnn.data.batching import batches_of_like_length
+from textrnn.data.batching import text_batches
 from textrnn.errors import InputError
 from textrnn.tokenizers import train_tokenizer
 
@@ -138,14 +138,14 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         )
         self.model_ = self._make_model(train_texts)
         encode = self.model_.preprocessor.encode
-        batches = batches_of_like_length(
+        batches = text_batches(
             encode(train_texts), targets[train], self.batch_size, weights[train], seed=seed
         )
         schedule = training.warmup_cosine(self.learning_rate, steps=len(batches) * self.epochs)
         self.model_.compile(keras.optimizers.Adam(schedule, global_clipnorm=1.0), metrics=[])
         validation_batches = None
         if validation_texts:
-            validation_batches = batches_of_like_length(
+            validation_batches = text_batches(
                 encode(validation_texts), targets[validation], 64, weights[validation], shuffle=False
             )
         self.model_.fit(

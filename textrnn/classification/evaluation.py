@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textrnn.data.batching import batches_of_like_length
+from textrnn.data.batching import text_batches
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def predict_logits(classifier, texts, batch_size=64, model=None):
     logits = np.zeros((len(tokens), len(classifier.labels)), "float32")
     if not tokens:
         return logits
-    for inputs, places in batches_of_like_length(tokens, rows, batch_size, shuffle=False):
+    for inputs, places in text_batches(tokens, rows, batch_size, shuffle=False):
         logits[places.numpy()] = (model or classifier).predict_on_batch(inputs)
     return logits
 

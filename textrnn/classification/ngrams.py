@@ -135,7 +135,7 @@ class NGramLogits(keras.layers.Layer):
 
         Args:
             batches: An iterable of `({"token_ids", "padding_mask"}, targets)`, optionally with sample
-                weights, such as those of `textrnn.data.batching.batches_of_like_length`.
+                weights, such as those of `textrnn.data.batching.text_batches`.
             penalty: float. Strength of the L2 penalty: `penalty / 2` times the sum of the squared weights is
                 added to the log loss, summed over the texts.
 

@@ -46,7 +46,7 @@ def classification(targets, probabilities, labels, path, *, title=None):
     width, height = side + room, side + room * vertical
     others = ["reliability"] + ["roc", "precision"] * has_curves
     figure = make_figure(width + PANEL * len(others), height)
-    # Beside a large matrix, the other panels keep their size.
+    # The other panels keep their size next to a large matrix.
     axes = figure.subplot_mosaic(
         [["matrix", *others], ["matrix", *("." * len(others))]] if height > PANEL else [["matrix", *others]],
         width_ratios=[width] + [PANEL] * len(others),

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from textrnn.classification.attribution import as_written, token_attributions, words_of
-from textrnn.classification.preprocessor import padded
+from textrnn.tasks.preprocessor import padded
 
 GROUP_TEXTS, GROUP_TOKENS, FIXED_COST = 256, 2**15, 64
 """Maximum number of texts and of tokens, padding included, in a group; and the fixed cost of a time step, in
@@ -56,7 +56,9 @@ def classification_signatures(classifier):
 
     def serving_default(text):
         tokens = classifier.preprocessor.tokens(text)
-        scores = classifier.probabilities(in_groups_of_like_length(logits_of, tokens, len(classifier.labels)))
+        scores = classifier.probabilities(
+            in_groups_of_similar_length(logits_of, tokens, len(classifier.labels))
+        )
         return {
             "label": tf.gather(names, tf.argmax(scores, axis=1)),
             "scores": scores,
@@ -103,7 +105,7 @@ def classification_signatures(classifier):
     }
 
 
-def in_groups_of_like_length(function, tokens, width):
+def in_groups_of_similar_length(function, tokens, width):
     """Apply a function to groups of texts of similar length, so that short texts need little padding.
 
     The texts are sorted by length. A group grows as long as the next text costs less in it than on its own.
@@ -121,12 +123,12 @@ def in_groups_of_like_length(function, tokens, width):
     Example:
 
     >>> import tensorflow as tf
-    >>> from textrnn.classification.signatures import in_groups_of_like_length
+    >>> from textrnn.classification.signatures import in_groups_of_similar_length
     >>> def widths(tokens):
     ...     width = tf.cast(tokens.bounding_shape()[1], tf.float32)
     ...     return tf.fill([tokens.nrows(), 1], width)
     >>> tokens = tf.RaggedTensor.from_row_lengths(tf.zeros([507], tf.int32), [3] * 100 + [200, 3] + [2] * 2)
-    >>> sorted(set(in_groups_of_like_length(widths, tokens, 1).numpy()[:, 0].tolist()))
+    >>> sorted(set(in_groups_of_similar_length(widths, tokens, 1).numpy()[:, 0].tolist()))
     [3.0, 200.0]
     """
     lengths = tf.maximum(tf.cast(tokens.row_lengths(), tf.int32), 1)

@@ -10,7 +10,7 @@ TOKEN_IDS = tf.TensorSpec([None, None], tf.int32)
 PADDING_MASK = tf.TensorSpec([None, None], tf.bool)
 
 
-def batches_of_like_length(
+def text_batches(
     tokens: Sequence[np.ndarray],
     targets: np.ndarray,
     batch_size: int,
@@ -40,9 +40,9 @@ def batches_of_like_length(
 
     Example:
 
-    >>> from textrnn.data.batching import batches_of_like_length
+    >>> from textrnn.data.batching import text_batches
     >>> texts = [np.arange(n) for n in (5, 1, 4, 2)]
-    >>> batches = batches_of_like_length(texts, np.zeros(4, "int32"), batch_size=2)
+    >>> batches = text_batches(texts, np.zeros(4, "int32"), batch_size=2)
     >>> sorted(x["token_ids"].shape[1] for x, y in batches)
     [2, 5]
     """
@@ -81,7 +81,7 @@ def pair_batches(
         targets: Token ids of each target, including the end token.
         batch_size: Pairs per batch. The last batch of a pool may be smaller.
         start_token_id: First input of the decoder.
-        shuffle, seed, pool: See `batches_of_like_length`.
+        shuffle, seed, pool: See `text_batches`.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"encoder_token_ids", "encoder_padding_mask",
@@ -125,7 +125,7 @@ class _BatchOrder:
 
     Args:
         lengths: Arrays of shape `(texts,)`. Texts are sorted by the last, then by the one before it.
-        batch_size, shuffle, seed, pool: See `batches_of_like_length`.
+        batch_size, shuffle, seed, pool: See `text_batches`.
     """
 
     def __init__(self, lengths, batch_size, shuffle, seed, pool):

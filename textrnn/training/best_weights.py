@@ -1,4 +1,4 @@
-"""The best weights of a training."""
+"""The best weights of a training run."""
 
 import math
 

@@ -278,7 +278,7 @@ def _any_number(random: Random, digits: int) -> int:
 
 
 def _spoken(random: Random, n: int) -> str:
-    """Return one of the ways to say a number: with or without "and", "one hundred" or "a hundred"."""
+    """Return one of the forms of a number: with or without "and", "one hundred" or "a hundred"."""
     words = number_in_english(n)
     if random.random() < 0.25:
         words = words.replace(" and ", " ")
