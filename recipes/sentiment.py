@@ -135,9 +135,9 @@ def main(options: Options):
 
     # === Evaluation and report ===
     probabilities = evaluation.predict_probabilities(classifier, test)
-    score = evaluation.classification_score(test_targets, probabilities)
+    score = evaluation.score_predictions(test_targets, probabilities)
     parts = {
-        name: evaluation.classification_score(test_targets, predicted)
+        name: evaluation.score_predictions(test_targets, predicted)
         for name, predicted in calibration.part_probabilities(classifier, test).items()
     }
     for name, part_score in parts.items():

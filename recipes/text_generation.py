@@ -122,7 +122,7 @@ def main(options: Options):
     save_preset(lm, folder)  # before anything else can fail
 
     # === Evaluation and report, with the best weights ===
-    score = evaluation.language_model(lm, validation, characters)
+    score = evaluation.score_language_model(lm, validation, characters)
     print(f"validation: {score}")
     save_report(
         folder / "report",

@@ -150,7 +150,7 @@ def main(options: Options):
     texts, references = [pair.source for pair in pairs.test], [pair.target for pair in pairs.test]
     greedy = translations.translate(lm, texts, num_beams=1)
     found = translations.translate(lm, texts, num_beams=options.num_beams)
-    greedy_score, score = (evaluation.translation(each.best, references) for each in (greedy, found))
+    greedy_score, score = (evaluation.score_translations(each.best, references) for each in (greedy, found))
     print(f"{'greedy:':12}{greedy_score}\n{f'{options.num_beams} beams:':12}{score}")
     for warning in report.translation_warnings(found):
         warn(warning)

@@ -45,7 +45,7 @@ def train_text(run, settings):
     lm.compile(optimizer(run.learning_rate, len(batches) * settings.text_passes))
     lm.fit(batches, epochs=settings.text_passes, verbose=0, callbacks=[stop_when_not_finite()])
     scored = evaluation_windows(test, settings.batch_size, settings.sequence_length)
-    return evaluation.language_model(lm, scored, characters=len(test) - 1).bits_per_character
+    return evaluation.score_language_model(lm, scored, characters=len(test) - 1).bits_per_character
 
 
 @functools.cache

@@ -3,7 +3,7 @@ import pytest
 
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.calibration import calibrate, fit_scales, predict_part_logits
-from textrnn.classification.evaluation import classification_score, predict_logits, predict_probabilities
+from textrnn.classification.evaluation import predict_logits, predict_probabilities, score_predictions
 from textrnn.classification.ngrams import NGramLogits
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
@@ -26,8 +26,8 @@ def sample(texts=20_000, classes=3):
 def test_temperature_scaling_undoes_overconfidence():
     logits, probabilities, targets, _ = sample()
     overconfident = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
-    assert classification_score(targets, probabilities).calibration_error < 0.02
-    assert classification_score(targets, overconfident).calibration_error > 0.1
+    assert score_predictions(targets, probabilities).calibration_error < 0.02
+    assert score_predictions(targets, overconfident).calibration_error > 0.1
     assert fit_scales([3 * logits], targets) == pytest.approx([1 / 3], rel=0.05)
 
 
@@ -66,7 +66,7 @@ def untrained(ngrams=2):
 
 def log_loss(classifier):
     texts, targets = VALIDATION
-    return classification_score(targets, predict_probabilities(classifier, texts)).log_loss
+    return score_predictions(targets, predict_probabilities(classifier, texts)).log_loss
 
 
 def test_calibration_fits_ngrams_and_lowers_the_validation_loss():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from textrnn.classification.evaluation import classification_score, score_tfidf_baseline
+from textrnn.classification.evaluation import score_predictions, score_tfidf_baseline
 
 
 def test_scores_match_their_definitions():
@@ -9,7 +9,7 @@ def test_scores_match_their_definitions():
     logits = random.normal(size=(200, 3)) * 2
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     targets = random.integers(0, 3, len(probabilities))
-    score, predicted = classification_score(targets, probabilities), probabilities.argmax(axis=1)
+    score, predicted = score_predictions(targets, probabilities), probabilities.argmax(axis=1)
     f1 = []
     for label in range(3):
         hits = ((predicted == label) & (targets == label)).sum()
@@ -22,9 +22,9 @@ def test_scores_match_their_definitions():
 
 
 def test_macro_f1_ignores_classes_that_are_neither_true_nor_predicted():
-    score = classification_score([0, 0], np.array([[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]))
+    score = score_predictions([0, 0], np.array([[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]))
     assert (score.accuracy, score.macro_f1) == (1, 1)
-    score = classification_score([0, 0], np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]]))
+    score = score_predictions([0, 0], np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]]))
     assert score.macro_f1 == pytest.approx((2 / 3 + 0) / 2)  # the first and the second class, by hand
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import textrnn
 from textrnn.data.windows import evaluation_windows, windows
-from textrnn.text_generation.evaluation import language_model
+from textrnn.text_generation.evaluation import score_language_model
 from textrnn.tokenizers import ByteTokenizer
 
 VOCABULARY_SIZE = 258
@@ -73,7 +73,7 @@ def test_evaluation_is_exact_and_leaves_the_training_states_alone():
     lm.carry_states(2)
     lm({"token_ids": token_batch(), "restart": np.array([True, True])}, training=True)
     before = [np.array(v) for v in lm.training_states.carried]
-    score = language_model(lm, evaluation_windows(stream, 1, 16), characters=99)
+    score = score_language_model(lm, evaluation_windows(stream, 1, 16), characters=99)
     for variable, value in zip(lm.training_states.carried, before, strict=True):
         np.testing.assert_array_equal(variable, value)
     x = {"token_ids": stream[None, :-1], "padding_mask": np.ones((1, 99), "bool")}
@@ -86,7 +86,7 @@ def test_a_fresh_model_evaluates_windows():
     lm = make_lm()
     stream = token_batch(1, 100)[0]
     data = evaluation_windows(stream, 2, 16)
-    assert language_model(lm, data, characters=99).tokens == 99
+    assert score_language_model(lm, data, characters=99).tokens == 99
     assert np.isfinite(make_lm().evaluate(data, verbose=0))
 
 
@@ -141,8 +141,8 @@ def test_a_regularized_model_learns_from_windows_and_is_scored_without_noise_and
     losses = lm.fit(windows(stream, 4, 8), epochs=4, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     held_out = evaluation_windows(stream, 2, 16)
-    score = language_model(lm, held_out, characters=100)
-    assert language_model(lm, held_out, characters=100) == score
+    score = score_language_model(lm, held_out, characters=100)
+    assert score_language_model(lm, held_out, characters=100) == score
     assert lm.evaluate(held_out, verbose=0) == pytest.approx(score.loss, rel=0.05)  # a mean of batch means
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from textrnn.errors import InputError
-from textrnn.text_generation.evaluation import LanguageModelEvaluator, language_model
+from textrnn.text_generation.evaluation import LanguageModelEvaluator, score_language_model
 
 VOCABULARY = 7
 
@@ -48,7 +48,7 @@ def numpy_nats_and_tokens(model, batches):
 def test_a_score_is_the_exact_weighted_mean_over_the_whole_text(model):
     batches = [windows(3, 8, seed=1), windows(3, 8, padded=6, seed=2), windows(1, 5, seed=3)]
     nats, tokens = numpy_nats_and_tokens(model, batches)
-    score = language_model(model, batches, characters=100)
+    score = score_language_model(model, batches, characters=100)
     assert score.tokens == tokens
     assert score.loss == pytest.approx(nats / tokens, rel=1e-6)
     assert score.perplexity == pytest.approx(math.exp(nats / tokens), rel=1e-6)
@@ -59,19 +59,19 @@ def test_a_score_is_the_exact_weighted_mean_over_the_whole_text(model):
 def test_padding_counts_for_nothing_whatever_it_holds(model, padding_id):
     batch = windows(2, 6, padded=2, padding_id=padding_id)
     nats, tokens = numpy_nats_and_tokens(model, [batch])
-    assert language_model(model, [batch], characters=10).loss == pytest.approx(nats / tokens, rel=1e-6)
+    assert score_language_model(model, [batch], characters=10).loss == pytest.approx(nats / tokens, rel=1e-6)
 
 
 def test_weights_may_be_left_out(model):
     x, targets, weights = windows(2, 6)
-    without = language_model(model, [(x, targets)], characters=10)
-    assert without == language_model(model, [(x, targets, weights)], characters=10)
+    without = score_language_model(model, [(x, targets)], characters=10)
+    assert without == score_language_model(model, [(x, targets, weights)], characters=10)
 
 
 def test_a_tf_dataset_scores_as_its_batches_do(model):
     batch = windows(4, 6, padded=1)
     dataset = tf.data.Dataset.from_tensor_slices(batch).batch(2)
-    whole, split = language_model(model, [batch], 10), language_model(model, dataset, 10)
+    whole, split = score_language_model(model, [batch], 10), score_language_model(model, dataset, 10)
     assert split.tokens == whole.tokens
     assert split.loss == pytest.approx(whole.loss, rel=1e-6)
 
@@ -91,7 +91,9 @@ def test_half_precision_logits_are_scored_in_single_precision():
     logits = keras.layers.Embedding(2, 2, embeddings_initializer="zeros", dtype="float16")
     model = keras.Sequential([keras.Input((None,), dtype="int32"), logits])
     token_ids = np.zeros((1, 4), "int32")
-    assert language_model(model, [(token_ids, token_ids)], 4).bits_per_character == pytest.approx(1, abs=1e-6)
+    assert score_language_model(model, [(token_ids, token_ids)], 4).bits_per_character == pytest.approx(
+        1, abs=1e-6
+    )
 
 
 class Counter(keras.Model):
@@ -142,15 +144,15 @@ def test_a_hopeless_model_has_infinite_perplexity():
         [keras.Input((None,), dtype="int32"), keras.layers.Embedding(2, 2, embeddings_initializer=table)]
     )
     token_ids = np.zeros((1, 4), "int32")
-    score = language_model(model, [(token_ids, token_ids)], 4)
+    score = score_language_model(model, [(token_ids, token_ids)], 4)
     assert (score.loss, score.perplexity) == (2000.0, math.inf)
 
 
 def test_a_text_without_tokens_or_characters_is_refused(model):
     x, targets, weights = windows(2, 6)
     with pytest.raises(InputError, match="no token"):
-        language_model(model, [(x, targets, 0 * weights)], characters=10)
+        score_language_model(model, [(x, targets, 0 * weights)], characters=10)
     with pytest.raises(InputError, match="no token"):
-        language_model(model, [], characters=10)
+        score_language_model(model, [], characters=10)
     with pytest.raises(InputError, match="characters is 0"):
-        language_model(model, [(x, targets, weights)], characters=0)
+        score_language_model(model, [(x, targets, weights)], characters=0)

@@ -9,7 +9,7 @@ from builders.training import QUIET, VOCABULARY, language_model_of_bigrams, wind
 
 from textrnn import training
 from textrnn.errors import InputError
-from textrnn.text_generation.evaluation import language_model, validation_metrics
+from textrnn.text_generation.evaluation import score_language_model, validation_metrics
 from textrnn.training import Evaluate
 
 
@@ -19,7 +19,7 @@ def test_metrics_of_every_epoch_are_in_the_history():
     history = model.fit(windows(4), epochs=2, verbose=0, shuffle=False, callbacks=[evaluate]).history
     assert set(history) == {"loss", "val_loss", "val_perplexity", "val_bits_per_character"}
     assert all(len(column) == 2 for column in history.values())
-    score = language_model(model, validation, characters=30)
+    score = score_language_model(model, validation, characters=30)
     last = {name: column[-1] for name, column in history.items()}
     assert last["val_loss"] == pytest.approx(score.loss)
     assert last["val_perplexity"] == pytest.approx(score.perplexity)
@@ -46,7 +46,7 @@ def test_the_best_weights_may_be_from_the_middle_of_an_epoch():
     evaluate = Evaluate(validation_metrics(model, validation, 40), every=10)
     result = training.fit(model, good.concatenate(bad), epochs=1, callbacks=[evaluate], **QUIET)
     assert result.best_epoch == 0.5
-    assert language_model(model, validation, 40).loss == evaluate.scores[0][1]["val_loss"]
+    assert score_language_model(model, validation, 40).loss == evaluate.scores[0][1]["val_loss"]
 
 
 def test_evaluation_within_epochs_needs_a_known_length():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from textrnn.errors import InputError
-from textrnn.translation.evaluation import sentence_chrf, translation
+from textrnn.translation.evaluation import score_translations, sentence_chrf
 
 
 def test_translations_are_scored_as_sacrebleu_scores_them():
@@ -10,7 +10,7 @@ def test_translations_are_scored_as_sacrebleu_scores_them():
 
     made = ["Der Hund läuft schnell über die Wiese.", "Eine Frau liest ein Buch.", "Ja."]
     references = ["Der Hund rennt schnell über die Wiese.", "Eine Frau liest ein Buch.", "Nein."]
-    score = translation(made, references)
+    score = score_translations(made, references)
     np.testing.assert_allclose(score.bleu, sacrebleu.corpus_bleu(made, [references]).score)
     np.testing.assert_allclose(score.chrf, sacrebleu.corpus_chrf(made, [references]).score)
     assert score.exact_match == 1 / 3
@@ -29,7 +29,7 @@ def test_characters_are_the_words_of_texts_without_spaces():
         "两个女孩在公园里的草地上一边吃苹果一边看书。",
     ]
     made = ["一个男人在街上骑着一辆自行车，旁边有一只狗。", "两个女孩在草地上吃苹果。"]
-    score = translation(made, references)
+    score = score_translations(made, references)
     expected = sacrebleu.corpus_bleu(made, [references], tokenize="char").score
     np.testing.assert_allclose(score.bleu, expected)
     assert score.bleu > 20
@@ -38,4 +38,4 @@ def test_characters_are_the_words_of_texts_without_spaces():
 
 def test_as_many_translations_as_references_are_expected():
     with pytest.raises(InputError, match="2 translations and 1 references"):
-        translation(["a", "b"], ["a"])
+        score_translations(["a", "b"], ["a"])

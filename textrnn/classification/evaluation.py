@@ -22,8 +22,8 @@ class ClassificationScore:
 
     Example:
 
-    >>> from textrnn.classification.evaluation import classification_score
-    >>> print(classification_score(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])))
+    >>> from textrnn.classification.evaluation import score_predictions
+    >>> print(score_predictions(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])))
     accuracy 0.667, macro F1 0.667, log loss 0.511, calibration error 0.333 over 3 texts
     """
 
@@ -40,7 +40,7 @@ class ClassificationScore:
         )
 
 
-def classification_score(targets, probabilities):
+def score_predictions(targets, probabilities):
     """Score predicted probabilities against the true classes.
 
     Args:
@@ -147,4 +147,4 @@ def score_tfidf_baseline(train_texts, train_targets, texts, targets, classes):
     baseline = tfidf_baseline(train_texts, train_targets)
     probabilities = np.zeros((len(texts), classes))
     probabilities[:, baseline.classes_] = baseline.predict_proba(texts)
-    return classification_score(targets, probabilities)
+    return score_predictions(targets, probabilities)

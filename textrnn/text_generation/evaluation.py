@@ -9,7 +9,7 @@ from textrnn.errors import InputError
 from textrnn.text_generation.score import LanguageModelScore
 
 
-def language_model(model, dataset, characters):
+def score_language_model(model, dataset, characters):
     """Scores a language model on a validation text. To score it repeatedly, use `LanguageModelEvaluator`.
 
     Args:
@@ -31,7 +31,7 @@ def language_model(model, dataset, characters):
     >>> model = keras.Sequential([keras.Input((None,), dtype="int32"),
     ...                           keras.layers.Embedding(8, 8, embeddings_initializer="zeros")])
     >>> token_ids = np.zeros((2, 5), "int32")
-    >>> score = evaluation.language_model(model, [(token_ids, token_ids)], characters=10)
+    >>> score = evaluation.score_language_model(model, [(token_ids, token_ids)], characters=10)
     >>> round(score.perplexity, 3), round(score.bits_per_character, 3), score.tokens
     (8.0, 3.0, 10.0)
     """
@@ -48,7 +48,7 @@ class LanguageModelEvaluator:
     Args:
         model: A Keras model that maps `x` to logits `(batch, time, vocabulary)`.
 
-    Call arguments, results and errors are those of `language_model` without `model`.
+    Call arguments, results and errors are those of `score_language_model` without `model`.
 
     Example:
 
@@ -118,7 +118,7 @@ def validation_metrics(model, dataset, characters):
     Call this before `fit` traces the training step, since it may add variables to the model.
 
     Args:
-        model, dataset, characters: As for `language_model`.
+        model, dataset, characters: As for `score_language_model`.
 
     Returns:
         A function without arguments that returns a dict with `val_loss`, `val_perplexity` and

@@ -21,8 +21,8 @@ class TranslationScore:
 
     Example:
 
-    >>> from textrnn.translation.evaluation import translation
-    >>> score = translation(["Ein Hund läuft schnell .", "Ja"], ["Ein Hund läuft schnell .", "Nein"])
+    >>> from textrnn.translation.evaluation import score_translations
+    >>> score = score_translations(["Ein Hund läuft schnell .", "Ja"], ["Ein Hund läuft schnell .", "Nein"])
     >>> round(score.exact_match, 2), score.sentences
     (0.5, 2)
     """
@@ -42,7 +42,7 @@ class TranslationScore:
         )
 
 
-def translation(translations, references):
+def score_translations(translations, references):
     """Scores translations with sacrebleu.
 
     BLEU is computed on words (`tok:13a` in the signature), or on characters (`tok:char`) for references in a
@@ -85,7 +85,7 @@ def sentence_chrf(translations, references):
     """The chrF of each translation, which finds the worst ones.
 
     Args:
-        translations, references: As for `translation`.
+        translations, references: As for `score_translations`.
 
     Returns:
         Floats from 0 to 100, `(sentences,)`.
