@@ -90,7 +90,8 @@ def test_a_stock_model_with_a_cache_generates_each_row_alone(name):
     def generate(rows):
         inputs = {"token_ids": token_ids[rows], "padding_mask": mask[rows]}
         made = stock.generate(inputs, stop_token_ids=[1, 2])
-        return [ids[inside].tolist() for ids, inside in zip(*made.values(), strict=True)]
+        texts = zip(made["token_ids"], made["padding_mask"], strict=True)
+        return [ids[inside].tolist() for ids, inside in texts]
 
     together = generate(slice(None))
     assert together == [generate(slice(row, row + 1))[0] for row in range(3)]

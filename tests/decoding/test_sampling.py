@@ -1,4 +1,4 @@
-"""Sampling is right, and a row's tokens depend on nothing else in the batch."""
+"""Sampling follows the distribution, and a row does not depend on the others."""
 
 import numpy as np
 import pytest
@@ -23,17 +23,17 @@ def test_uniforms_are_uniform_and_uncorrelated():
         assert stats.kstest(numbers, "uniform").pvalue > 0.01
         assert abs(np.corrcoef(numbers[1:], numbers[:-1])[0, 1]) < 0.03
     assert by_row.min() > 0 and by_row.max() < 1
-    assert 0.01 < as_numpy(sampling.row_uniforms([0], 0))[0] < 0.99  # 0 is a seed as good as any
+    assert 0.01 < as_numpy(sampling.row_uniforms([0], 0))[0] < 0.99  # also for seed 0
 
 
-def test_uniforms_depend_on_the_rows_own_seed_and_the_index_alone():
+def test_uniforms_depend_on_the_seed_of_the_row_and_the_index_only():
     alone = as_numpy(sampling.row_uniforms([11], 5))[0]
     assert alone == as_numpy(sampling.row_uniforms([1, 2, 11, 4], 5))[2]
     assert alone != as_numpy(sampling.row_uniforms([11], 6))[0]
     assert alone != as_numpy(sampling.row_uniforms([12], 5))[0]
 
 
-def test_seeds_ignore_padding_and_see_every_token_and_its_place():
+def test_seeds_depend_on_every_token_and_its_position_but_not_on_padding():
     def seed(ids, length):
         return int(sampling.row_seeds(np.array([ids]), np.arange(len(ids))[None] < length)[0])
 
@@ -42,7 +42,7 @@ def test_seeds_ignore_padding_and_see_every_token_and_its_place():
 
 
 def reference_filter(logits, top_k, top_p):
-    """Written with a loop over the tokens from the likeliest on."""
+    """The same filter as a loop over tokens, the most likely first."""
     kept = np.full(logits.shape, -np.inf)
     order = np.argsort(-logits, kind="stable")
     order = order[:top_k] if top_k > 0 else order
@@ -62,13 +62,13 @@ def reference_filter(logits, top_k, top_p):
     st.integers(0, 14),
     st.sampled_from([0.05, 0.3, 0.77, 0.95, 1.0]),
 )
-def test_filter_keeps_what_top_k_and_nucleus_sampling_keep(levels, top_k, top_p):
+def test_filter_keeps_the_top_k_and_the_nucleus(levels, top_k, top_p):
     logits = np.array(levels, "float32") / 10
     got = as_numpy(sampling.filter_logits(logits[None], np.array([top_k]), np.array([top_p], "float32")))[0]
     np.testing.assert_array_equal(np.isfinite(got), np.isfinite(reference_filter(logits, top_k, top_p)))
 
 
-def test_a_row_without_limits_keeps_its_token_when_another_row_has_them():
+def test_an_unfiltered_row_does_not_depend_on_a_filtered_one():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(2, 50)).astype("float32")
     uniforms = np.array([0.61, 0.2], "float32")
@@ -92,7 +92,7 @@ def test_samples_follow_the_distribution():
     assert stats.chisquare(counts, n * probabilities).pvalue > 0.01
 
 
-def test_temperature_zero_takes_the_likeliest_token_and_suppressed_tokens_never_come():
+def test_temperature_zero_is_greedy_and_suppressed_tokens_are_never_drawn():
     logits = np.array([[0.0, 5.0, 1.0], [-np.inf, 0.0, -np.inf]], "float32")
     for u in (0.0, 0.5, 0.999999):
         uniforms = np.full(2, u, "float32")
@@ -102,7 +102,7 @@ def test_temperature_zero_takes_the_likeliest_token_and_suppressed_tokens_never_
 
 
 @pytest.mark.parametrize("temperature", [1e-40, 1e-9, np.inf, np.nan])
-def test_wild_temperatures_still_give_tokens_that_are_possible(temperature):
+def test_extreme_temperatures_draw_possible_tokens(temperature):
     logits = np.array([[-np.inf, 0.0, 1.0, -np.inf]] * 8, "float32")
     drawn = sampling.sample(
         logits,
@@ -135,14 +135,14 @@ def spell(ids):
     return "".join(VOCABULARY[i] for i in as_numpy(ids))
 
 
-def test_generate_spells_what_the_model_says_and_stops_each_row_at_its_own_limit():
+def test_generate_stops_each_row_at_its_own_limit():
     logits, states, step = spelling_step("decade")
     ids, lengths = loop.generate(step, greedy, logits, states, max_new_tokens=[2, 5], limit=5)
     assert as_numpy(lengths).tolist() == [2, 5]
     assert spell(ids[0][:2]) == "de" and spell(ids[1]) == "decad"
 
 
-def test_generate_stops_at_a_stop_token_and_leaves_it_out():
+def test_generate_stops_at_a_stop_token_and_omits_it():
     logits, states, step = spelling_step("dad ")
     stop = (VOCABULARY.index(" "), VOCABULARY.index("h"))
     ids, lengths = loop.generate(
@@ -153,7 +153,7 @@ def test_generate_stops_at_a_stop_token_and_leaves_it_out():
     assert not as_numpy(ids)[:, 3:].any()
 
 
-def test_generate_of_nothing_is_empty():
+def test_generate_without_new_tokens_is_empty():
     logits, states, step = spelling_step("dad")
     ids, lengths = loop.generate(step, greedy, logits, states, max_new_tokens=[0, -3], limit=0)
     assert as_numpy(ids).shape == (2, 0) and as_numpy(lengths).tolist() == [0, 0]

@@ -1,4 +1,4 @@
-"""The model of tokens: one mathematics, whether it reads a text whole, in windows or token by token."""
+"""A backbone has the same outputs for whole texts, for windows and token by token."""
 
 import json
 
@@ -53,7 +53,7 @@ def test_tied_embeddings_share_one_matrix_and_untied_do_not():
     tied, untied = make_lm(tie_embeddings=True), make_lm(tie_embeddings=False)
     matrix = VOCABULARY_SIZE * 12
     assert untied.count_params() - tied.count_params() == matrix
-    # Doubling the embedding doubles logits where it is tied: it is the projection too.
+    # A tied embedding is the projection to logits too.
     x = {"token_ids": token_batch(), "padding_mask": np.ones((2, 7), "bool")}
     hidden = tied.backbone(x)
     np.testing.assert_allclose(
@@ -61,7 +61,7 @@ def test_tied_embeddings_share_one_matrix_and_untied_do_not():
     )
 
 
-def test_a_spec_of_ones_own_and_a_cell_layer_are_copied_for_each_layer():
+def test_a_spec_and_a_cell_layer_are_copied_for_each_layer():
     spec = textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")
     by_spec = textrnn.RecurrentBackbone(20, cell=spec, units=5, num_layers=2)
     by_layer = textrnn.RecurrentBackbone(20, cell=textrnn.GatedCell(5, spec), units=5, num_layers=2)
@@ -73,8 +73,8 @@ def test_a_spec_of_ones_own_and_a_cell_layer_are_copied_for_each_layer():
         assert again.stack.cells[0] is not again.stack.cells[1]
 
 
-def test_states_travel_from_window_to_window_and_restart_each_pass():
-    """Reading a stream in windows of 4 is reading it whole; the first window of a pass starts afresh."""
+def test_states_are_carried_between_windows_and_reset_for_each_pass():
+    """A stream in windows of 4 has the outputs of the whole stream; the first window resets the states."""
     lm = make_lm()
     token_ids = token_batch(2, 12)
     lm.carry_states(2)
@@ -99,7 +99,7 @@ def test_a_row_can_restart_alone():
 
 
 def mean_squares(h, mask):
-    """The mean squares of valid outputs, and of their changes from one valid step to the next."""
+    """The mean squares of valid outputs, and of their changes between valid steps."""
     changes = np.diff(h, axis=1)[mask[:, 1:] & mask[:, :-1]]
     return np.mean(np.square(h[mask])), np.mean(np.square(changes))
 
@@ -120,7 +120,7 @@ def test_training_adds_the_penalties_on_outputs_and_inference_does_not():
 
 
 @pytest.mark.parametrize("option", REGULARIZATION)
-def test_each_regularization_is_noise_or_a_loss_in_training_alone(option):
+def test_each_regularization_is_noise_or_a_loss_in_training_only(option):
     lm = make_lm(**{option: REGULARIZATION[option]})
     x = {"token_ids": token_batch(), "padding_mask": np.ones((2, 7), "bool")}
     inference = np.array(lm(x))
@@ -132,17 +132,17 @@ def test_each_regularization_is_noise_or_a_loss_in_training_alone(option):
     assert len(lm.losses) == (not noisy)
 
 
-def test_embedding_dropout_takes_a_word_out_wherever_it_is():
+def test_embedding_dropout_zeroes_all_occurrences_of_a_word():
     lm = make_lm(num_layers=1, embedding_dropout=0.5)
     token_ids = np.full((8, 2), 3, "int32")
-    for _ in range(3):  # all rows are one word: they stay the same, whatever is drawn
+    for _ in range(3):  # all tokens are the same word, so all rows stay equal
         outputs = np.array(
             lm.backbone({"token_ids": token_ids, "padding_mask": token_ids > 0}, training=True)
         )
         np.testing.assert_allclose(outputs, np.broadcast_to(outputs[:1], outputs.shape), rtol=1e-5)
 
 
-def test_config_restores_every_regularization_and_an_older_one_has_none():
+def test_config_restores_regularization_and_older_configs_load():
     backbone = make_lm(**REGULARIZATION | {"zoneout": [0.1, 0.5]}).backbone
     config = keras.saving.serialize_keras_object(backbone)
     again = keras.saving.deserialize_keras_object(config)
@@ -166,7 +166,7 @@ def test_a_saved_model_needs_no_registered_name():
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_backbone_with_any_cell_is_its_config_and_its_weights(name):
+def test_config_and_weights_restore_a_backbone_with_any_cell(name):
     backbone = make_lm(name).backbone
     copy = textrnn.RecurrentBackbone.from_config(json.loads(json.dumps(backbone.get_config())))
     copy.set_weights(backbone.get_weights())
@@ -191,14 +191,14 @@ class NotRegistered(textrnn.GatedCell):
         ("__main__", "register_keras_serializable and define it before"),
     ],
 )
-def test_a_saved_class_that_is_not_known_here_is_named_with_what_to_do(module, advice, monkeypatch):
+def test_an_unregistered_class_is_named_with_advice(module, advice, monkeypatch):
     monkeypatch.setattr(NotRegistered, "__module__", module)
     config = textrnn.RecurrentBackbone(10, cell=NotRegistered(4), units=4).get_config()
     with pytest.raises(InputError, match=f"the class NotRegistered, which is not registered: .*{advice}"):
         textrnn.RecurrentBackbone.from_config(config)
 
 
-def test_a_name_that_a_user_registered_is_saved_as_what_it_stands_for(monkeypatch):
+def test_a_registered_name_is_saved_as_its_spec(monkeypatch):
     monkeypatch.setattr(textrnn.cells.registry, "_CELLS", dict(textrnn.cells.registry._CELLS))
     textrnn.register_cell("mine", textrnn.GateSpec(name="mine", forget=0.9, input=0.1))
     config = make_lm("mine").backbone.get_config()

@@ -67,7 +67,7 @@ def test_carried_states_remember_earlier_windows():
     assert lm.evaluate(forgetful, verbose=0) > 1.5 * np.log(4) / 8
 
 
-def test_evaluation_is_exact_and_leaves_the_training_states_alone():
+def test_evaluation_is_exact_and_keeps_the_states_of_training():
     lm = make_lm()
     stream = token_batch(1, 100)[0]
     lm.carry_states(2)
@@ -90,7 +90,7 @@ def test_a_fresh_model_evaluates_windows():
     assert np.isfinite(make_lm().evaluate(data, verbose=0))
 
 
-def test_another_batch_size_can_follow():
+def test_the_batch_size_can_change():
     lm = make_lm()
     stream = token_batch(1, 200)[0]
     for batch_size in (4, 2, 4):
@@ -134,7 +134,7 @@ REGULARIZATION = {
 }
 
 
-def test_a_regularized_model_learns_from_windows_and_is_scored_without_noise_and_penalties():
+def test_a_regularized_model_learns_and_is_scored_without_noise_and_penalties():
     lm = make_lm(**REGULARIZATION)
     stream = np.tile(np.arange(2, 10, dtype="int32"), 40)
     lm.compile(optimizer=keras.optimizers.Adam(0.01, global_clipnorm=1.0))
@@ -146,7 +146,7 @@ def test_a_regularized_model_learns_from_windows_and_is_scored_without_noise_and
     assert lm.evaluate(held_out, verbose=0) == pytest.approx(score.loss, rel=0.05)  # a mean of batch means
 
 
-def test_a_regularized_model_generates_as_it_reads_and_after_a_preset_too(tmp_path):
+def test_a_regularized_model_generates_without_noise_and_from_a_preset_too(tmp_path):
     lm = make_lm(**REGULARIZATION, sampler=textrnn.RowSampler(temperature=0))
     tokens = [1, *(byte + 2 for byte in b"abc")]
     for _ in range(5):
@@ -246,7 +246,7 @@ def test_a_prompt_without_room_is_refused():
         lm.generate("abcde", max_length=5)
 
 
-def test_prompts_are_preprocessed_alone_in_lists_and_in_datasets():
+def test_prompts_are_preprocessed_one_by_one_in_lists_and_in_datasets():
     preprocessor = make_lm().preprocessor
     alone = preprocessor.generate_preprocess("abc", sequence_length=6)["token_ids"]
     listed = preprocessor.generate_preprocess(["abc"], sequence_length=6)["token_ids"]

@@ -13,7 +13,7 @@ VOCABULARY = 7
 
 @pytest.fixture
 def model():
-    """The signature of a language model; the logits of a token are its row of a table."""
+    """A bigram model with the inputs and outputs of a language model."""
     keras.utils.set_random_seed(1)
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     restart = keras.Input((), dtype="bool", name="restart")
@@ -56,19 +56,19 @@ def test_a_score_is_the_exact_weighted_mean_over_the_whole_text(model):
 
 
 @pytest.mark.parametrize("padding_id", [-1, 0, VOCABULARY + 3])
-def test_padding_counts_for_nothing_whatever_it_holds(model, padding_id):
+def test_padding_does_not_count_whatever_its_ids(model, padding_id):
     batch = windows(2, 6, padded=2, padding_id=padding_id)
     nats, tokens = numpy_nats_and_tokens(model, [batch])
     assert score_language_model(model, [batch], characters=10).loss == pytest.approx(nats / tokens, rel=1e-6)
 
 
-def test_weights_may_be_left_out(model):
+def test_weights_are_optional(model):
     x, targets, weights = windows(2, 6)
     without = score_language_model(model, [(x, targets)], characters=10)
     assert without == score_language_model(model, [(x, targets, weights)], characters=10)
 
 
-def test_a_tf_dataset_scores_as_its_batches_do(model):
+def test_a_tf_dataset_has_the_score_of_its_batches(model):
     batch = windows(4, 6, padded=1)
     dataset = tf.data.Dataset.from_tensor_slices(batch).batch(2)
     whole, split = score_language_model(model, [batch], 10), score_language_model(model, dataset, 10)
@@ -76,7 +76,7 @@ def test_a_tf_dataset_scores_as_its_batches_do(model):
     assert split.loss == pytest.approx(whole.loss, rel=1e-6)
 
 
-def test_scores_follow_the_weights_without_tracing_again(model):
+def test_new_weights_need_no_new_trace(model):
     evaluate = LanguageModelEvaluator(model)
     batches = [windows(2, 6)]
     first = evaluate(batches, 10)
@@ -97,7 +97,7 @@ def test_half_precision_logits_are_scored_in_single_precision():
 
 
 class Counter(keras.Model):
-    """A model that carries a state of its own rows from window to window, as a language model does."""
+    """A model that carries a state per row from window to window, as a language model does."""
 
     def __init__(self):
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
@@ -114,14 +114,14 @@ class Counter(keras.Model):
     def call(self, inputs, training=None):
         states = self.evaluation_states
         states.assign(tf.where(inputs["restart"], 0.0, states.value) + 1.0)
-        self.training_state.assign_add(tf.ones(3))  # what a careless model might do
+        self.training_state.assign_add(tf.ones(3))  # a side effect that scoring must undo
         steps = tf.shape(inputs["token_ids"])[1]
         logits = tf.stack([states.value, tf.zeros_like(states.value)], axis=-1)
         return tf.repeat(logits[:, None], steps, axis=1)
 
 
 @pytest.mark.parametrize("rows", [2, 4])
-def test_states_travel_between_the_windows_of_one_evaluation_only(rows):
+def test_states_are_carried_within_an_evaluation_only(rows):
     model = Counter()
     evaluate = LanguageModelEvaluator(model)
 
@@ -138,7 +138,7 @@ def test_states_travel_between_the_windows_of_one_evaluation_only(rows):
     np.testing.assert_array_equal(model.training_state.numpy(), 0.0)
 
 
-def test_a_hopeless_model_has_infinite_perplexity():
+def test_perplexity_overflows_to_infinity():
     table = keras.initializers.Constant(np.array([[-2000.0, 0.0]] * 2))
     model = keras.Sequential(
         [keras.Input((None,), dtype="int32"), keras.layers.Embedding(2, 2, embeddings_initializer=table)]

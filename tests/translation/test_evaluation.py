@@ -21,7 +21,7 @@ def test_translations_are_scored_as_sacrebleu_scores_them():
     assert of_sentences[1] == 100
 
 
-def test_characters_are_the_words_of_texts_without_spaces():
+def test_texts_without_spaces_are_scored_by_character():
     import sacrebleu
 
     references = [
@@ -36,6 +36,6 @@ def test_characters_are_the_words_of_texts_without_spaces():
     assert "tok:char" in score.bleu_signature
 
 
-def test_as_many_translations_as_references_are_expected():
+def test_translations_and_references_must_be_of_equal_number():
     with pytest.raises(InputError, match="2 translations and 1 references"):
         score_translations(["a", "b"], ["a"])

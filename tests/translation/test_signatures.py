@@ -1,4 +1,4 @@
-"""What a translator answers when it is served: the same as in Python, row by row."""
+"""An exported translator answers as in Python, row by row."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def lm():
     sizes = [tokenizer.vocabulary_size() for tokenizer in tokenizers]
     backbone = textrnn.RecurrentSeq2Seq(*sizes, cell="lstm", units=12, num_layers=2)
     for weight in backbone.trainable_variables:
-        weight.assign(weight * 1.5)  # an untrained model with opinions
+        weight.assign(weight * 1.5)  # so that logits differ
     preprocessor = textrnn.Seq2SeqLMPreprocessor(*tokenizers, encoder_sequence_length=30)
     return textrnn.Seq2SeqLM(backbone, preprocessor, textrnn.BeamSearchSampler(3, 0.7))
 
@@ -41,13 +41,13 @@ def translate(served, texts, num_beams=-1, length_penalty=-1.0, max_new_tokens=8
     return {name: value.numpy() for name, value in found.items()}
 
 
-def test_the_default_answer_is_the_best_of_translate(lm, served):
+def test_serving_default_returns_the_best_text_of_translate(lm, served):
     texts = served["serving_default"](text=tf.constant(TEXTS))["text"].numpy()
     best = translate(served, TEXTS, max_new_tokens=-1)["text"][:, 0]
     assert texts.tolist() == best.tolist()
     lm.compile()
     best = translate(served, TEXTS[:3], max_new_tokens=20)["text"][:, 0]
-    # In Python the length counts the token that the decoder starts from.
+    # In Python the length includes the start token.
     assert [text.decode() for text in best] == lm.generate(TEXTS[:3], max_length=21)
 
 
@@ -67,7 +67,7 @@ def test_a_row_does_not_depend_on_the_texts_and_parameters_of_other_rows(served)
         assert (together["text"][row, beams:] == b"").all()
 
 
-def test_tokens_and_attention_belong_together(lm, served):
+def test_tokens_and_attention_weights_are_aligned(lm, served):
     found = translate(served, TEXTS[:3], num_beams=3)
     for row in range(3):
         source = [token for token in found["source_tokens"][row].tolist() if token]
@@ -88,37 +88,37 @@ def test_blank_texts_have_blank_translations(served):
     assert served["serving_default"](text=tf.constant(["", " \n\t"]))["text"].numpy().tolist() == [b"", b""]
 
 
-def test_no_texts_are_no_translations(served):
+def test_an_empty_batch_has_an_empty_answer(served):
     assert served["serving_default"](text=tf.constant([], tf.string))["text"].shape == (0,)
     assert translate(served, [])["text"].shape[0] == 0
 
 
-def test_what_is_longer_than_the_model_reads_is_said_to_be(served):
+def test_truncated_texts_are_reported(served):
     assert translate(served, [*TEXTS[:2], "day " * 200])["truncated"].tolist() == [False, False, True]
 
 
-def test_what_is_as_long_as_allowed_is_said_to_be_unfinished(served):
+def test_translations_of_maximum_length_are_reported_as_unfinished(served):
     found = translate(served, [*TEXTS, "a good day"], num_beams=2, max_new_tokens=[1, 2, 30, 5, 5, 0])
     lengths = (found["tokens"] != b"").sum(axis=2)
     limits = np.array([[1], [2], [30], [5], [5], [0]])
-    blank = np.array([[False], [False], [False], [True], [True], [True]])  # or nothing was allowed
+    blank = np.array([[False], [False], [False], [True], [True], [True]])  # or no token was allowed
     expected = (lengths == limits) & (found["scores"] > -1e9) & ~blank
     assert found["unfinished"].tolist() == expected.tolist()
     assert found["unfinished"][0, 0]
 
 
-def test_no_length_penalty_makes_scores_that_are_no_numbers(served):
+def test_scores_are_finite_for_any_length_penalty(served):
     found = translate(served, TEXTS, num_beams=4, length_penalty=1e6, max_new_tokens=200)
     assert np.isfinite(found["scores"]).all()
 
 
-def test_no_request_gets_more_than_the_limits(served):
+def test_requests_are_limited(served):
     found = translate(served, ["a good day"], num_beams=1000, max_new_tokens=10**6)
     assert found["text"].shape == (1, 32)
     assert found["tokens"].shape[2] <= MAX_NEW_TOKENS
 
 
-def test_a_model_that_samples_answers_the_same_question_in_the_same_way(lm):
+def test_a_model_that_samples_is_deterministic_per_row(lm):
     sampling = textrnn.Seq2SeqLM(lm.backbone, lm.preprocessor, textrnn.RowSampler(temperature=0.9))
     from textrnn.tasks.registry import python_functions
 
