@@ -5,7 +5,7 @@ from keras import ops
 
 from textrnn.decoding.beam_search import MAX_LENGTH_PENALTY, beam_search
 from textrnn.decoding.loop import appended
-from textrnn.decoding.samplers import RowwiseSampler
+from textrnn.decoding.samplers import RowwiseSampler, prompt_mask
 from textrnn.errors import InputError
 
 
@@ -75,25 +75,14 @@ class BeamSearchSampler(RowwiseSampler):
     ):  # fmt: skip
         """Complete prompts by KerasHub's interface; see `keras_hub.samplers.Sampler`.
 
-        Args:
-            next: `next(prompt, cache, index) -> logits, hidden states, cache`.
-            prompt: Integers, `(batch, max_length)`.
-            cache: A nested structure of tensors `(batch, ...)`, or None.
-            index: int scalar, the first position to write.
-            mask: Booleans, `(batch, max_length)`, True for tokens of the prompts; None for those before
-                `index`.
-            stop_token_ids: Tokens that end a text, or None.
-            hidden_states, model: Not used.
-
-        Returns:
-            Integers, `(batch, max_length)`. A text that ended is followed by the first stop token, or by 0
-            if there is none.
+        The prompts are the tokens where `mask` is True, or those before `index` if it is None. A text that
+        has ended is followed by the first stop token, or by 0 if there is none.
         """
         batch_size, max_length = ops.shape(prompt)
         index = ops.cast(index, "int32")
         position = ops.arange(max_length, dtype="int32")[None]
-        before = ops.broadcast_to(position < index, (batch_size, max_length))
-        mask = before if mask is None else ops.cast(mask, "bool")
+        before = prompt_mask(prompt, index)
+        mask = prompt_mask(prompt, index, mask)
         lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
 
         def within_prompts(logits, prompt, mask, index):

@@ -5,7 +5,7 @@ from keras import ops
 from keras_hub.samplers import GreedySampler
 
 from textrnn.decoding.loop import generate
-from textrnn.decoding.samplers import RowwiseSampler
+from textrnn.decoding.samplers import RowwiseSampler, prompt_mask
 from textrnn.decoding.sampling import distribution, draw, row_seeds, row_uniforms, sample
 from textrnn.errors import InputError
 
@@ -87,23 +87,11 @@ class RowSampler(RowwiseSampler):
     ):  # fmt: skip
         """Complete prompts by KerasHub's interface; see `keras_hub.samplers.Sampler`.
 
-        Args:
-            next: `next(prompt, cache, index) -> logits, hidden states, cache`.
-            prompt: Integers, `(batch, max_length)`.
-            cache: A nested structure of tensors `(batch, ...)`, or None.
-            index: int scalar, the first position to write.
-            mask: Booleans, `(batch, max_length)`, True for tokens of the prompts; None for those before
-                `index`. The seed of a row is derived from these.
-            stop_token_ids: Tokens that end a text, or None.
-            hidden_states: Not used.
-            model: The model that `next` calls.
-
-        Returns:
-            Integers, `(batch, max_length)`. As with KerasHub's samplers, what follows a stop token is noise.
+        The seeds of rows are derived from their prompts: the tokens where `mask` is True, or those before
+        `index` if it is None.
         """
-        batch_size, max_length = ops.shape(prompt)
-        if mask is None:
-            mask = ops.broadcast_to(ops.arange(max_length) < index, (batch_size, max_length))
+        batch_size = ops.shape(prompt)[0]
+        mask = prompt_mask(prompt, index, mask)
         lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
         seeds = self._of_rows(row_seeds(prompt, mask) if self.seed is None else self.seed, None, "int32",
                               batch_size)  # fmt: skip

@@ -63,6 +63,20 @@ class RowwiseSampler(Sampler):
         return cls(**{name: value for name, value in sampler.get_config().items() if name in names})
 
 
+def prompt_mask(prompt, index, mask=None):
+    """Return which tokens are prompts in KerasHub's interface, booleans `(batch, max_length)`.
+
+    Args:
+        prompt: Integers, `(batch, max_length)`.
+        index: Int scalar, the first position to write.
+        mask: Booleans, `(batch, max_length)`; None for the positions before `index`.
+    """
+    if mask is not None:
+        return ops.cast(mask, "bool")
+    position = ops.arange(ops.shape(prompt)[1], dtype="int32")
+    return ops.broadcast_to(position < index, ops.shape(prompt))
+
+
 def complete(sampler, decoder, token_ids, padding_mask, **options):
     """Complete prompts with any sampler.
 
@@ -93,7 +107,7 @@ def _complete_in_step(
     position = ops.arange(max_length, dtype="int32")[None]
     prompt_lengths = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
     index = ops.min(prompt_lengths)
-    hidden, _, states = decoder.read(token_ids, ops.broadcast_to(position < index - 1, ops.shape(token_ids)))
+    hidden, _, states = decoder.read(token_ids, prompt_mask(token_ids, index - 1))
 
     def next_logits(prompt, cache, index):
         hidden, _, cache = decoder.step(ops.take(prompt, index - 1, axis=1), cache)
