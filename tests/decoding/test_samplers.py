@@ -129,7 +129,7 @@ def test_probabilities_include_the_settings(settings, expected):
 
 def test_the_next_token_of_a_beam_is_the_most_probable():
     probabilities = np.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]])
-    assert textrnn.BeamSearchSampler().get_next_token(probabilities).numpy().tolist() == [1, 0]
+    np.testing.assert_array_equal(textrnn.BeamSearchSampler().get_next_token(probabilities), [1, 0])
 
 
 def test_a_sampler_takes_the_settings_that_it_shares_with_another():
