@@ -59,7 +59,7 @@ def export(task, folder, warmup_prompts=("",), **options):
 
 
 def _set_method_names(path, methods):
-    """Set the method names of signatures, by which TF Serving's classification API finds them."""
+    """Set the method names that some of TF Serving's APIs look for in a signature."""
     file = path / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for name, signature in saved_model.meta_graphs[0].signature_def.items():

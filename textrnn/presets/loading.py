@@ -12,7 +12,7 @@ def load_preset(path, task=None, **options):
 
     Args:
         path: A preset, or the folder of a model that has one.
-        task: The class that the preset must be of, such as `textrnn.CausalLM`; None for any registered task.
+        task: The class that the preset must be of; None for any registered task.
         **options: Arguments of the task's constructor that replace the saved ones, such as `sampler`.
 
     Returns:
