@@ -76,7 +76,8 @@ def main(options: Options):
     sampling = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
         lm = load_preset(options.from_preset, textrnn.CausalLM)
-        lm.default_sampler = textrnn.RowSampler(**lm.default_sampler.get_config() | sampling)
+        saved = textrnn.RowSampler.like(lm.default_sampler).get_config()
+        lm.default_sampler = textrnn.RowSampler(**saved | sampling)
     else:
         lm = new_model(options, texts.train, textrnn.RowSampler(**{"temperature": 0.8} | sampling))
     tokenizer = lm.preprocessor.tokenizer
