@@ -1,6 +1,8 @@
 """Settings of all tests: no TensorFlow messages, seeded random numbers, hypothesis profiles."""
 
 import os
+import signal
+import threading
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -13,6 +15,10 @@ from references.gradients import interpreted
 examples = 12 if keras.backend.backend() == "tensorflow" else 3
 settings.register_profile("textrnn", deadline=None, derandomize=True, max_examples=examples)
 settings.load_profile("textrnn")
+
+# Some tests press Ctrl-C, and a shell ignores it in whatever it starts in the background.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
