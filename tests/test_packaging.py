@@ -23,13 +23,15 @@ def test_the_wheel_installs_in_an_empty_environment_with_its_command_and_recipes
     recipes = sorted(path.stem for path in (ROOT / "recipes").glob("*.py"))
     assert {f"textrnn/recipes/{name}.py" for name in recipes} <= packaged
 
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
     subprocess.run(
-        [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", wheel], check=True
+        [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", wheel],
+        env=clean,
+        check=True,
     )
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
     def command(*arguments):
         done = subprocess.run(
