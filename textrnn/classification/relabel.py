@@ -35,6 +35,7 @@ def relabel(classifier, labels):
         classifier.dropout,
         ngrams=classifier.ngrams,
         ngram_buckets=classifier.ngram_buckets,
+        name=classifier.name,
     )
     renewed.pooling.set_weights(classifier.pooling.get_weights())
     return renewed
