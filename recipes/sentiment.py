@@ -34,6 +34,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     test_data: Path | None = option(None, "Texts of the test set, as --data (default: from --data)", "Data")
     text_column: str = option("text", "Column with the texts", "Data")
     label_column: str = option("label", "Column with the labels", "Data")
+    include: str | None = option(None, "Names of the files to read in a folder, such as '*.txt'", "Data")
     lowercase: bool = option(True, "Ignore case", "Model")
     max_tokens: PositiveInt = option(512, "Maximum number of tokens of a text; the rest is cut", "Model")
     units: PositiveInt = option(64, "Units of each direction of a recurrent layer")
@@ -74,6 +75,7 @@ def main(options: Options):
     examples = sources.load_labelled_texts(
         options.data, options.dataset, options.held_out, test_data=options.test_data,
         text_column=options.text_column, label_column=options.label_column, seed=options.seed,
+        encoding=options.encoding, include=options.include,
     )  # fmt: skip
     sources.describe(examples)
     labels = labelled.check_classes(examples.train)

@@ -34,8 +34,9 @@ from textrnn.types import (
 class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     """Options of this recipe, in addition to those that all recipes share."""
 
-    data: Path | None = option(None, "Your text: a UTF-8 file, or a folder with one document per file")
+    data: Path | None = option(None, "Your text: a file, or a folder with one document per file")
     dataset: Literal["shakespeare", "wikitext-2", "ptb"] | None = option(None, "Public text instead")
+    include: str | None = option(None, "Names of the files to read in a folder, such as '*.txt'", "Data")
     held_out: SplitFraction = option(0.1, "Fraction for validation, from the end of the text")
     ar: NonNegativeNumber = option(0.0, "Activation regularization; 2 in AWD-LSTM (alpha)", "Model")
     tar: NonNegativeNumber = option(0.0, "Temporal activation regularization; 1 in AWD-LSTM (beta)", "Model")
@@ -70,7 +71,9 @@ def main(options: Options):
     folder = options.folder
 
     # === Data and model ===
-    texts = sources.load_texts(options.data, options.dataset, options.held_out)
+    texts = sources.load_texts(
+        options.data, options.dataset, options.held_out, encoding=options.encoding, include=options.include
+    )
     sources.describe(texts)
     given = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in given.items() if value is not None}

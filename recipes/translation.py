@@ -107,6 +107,7 @@ def main(options: Options):
     pairs = sources.load_pairs(
         options.data, options.dataset, options.held_out,
         source=options.source, target=options.target, reverse=options.reverse, seed=options.seed,
+        encoding=options.encoding,
     )  # fmt: skip
     sources.describe(pairs)
     sampler = textrnn.BeamSearchSampler(options.num_beams, options.length_penalty, options.coverage_penalty)

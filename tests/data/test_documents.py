@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textrnn import InputError
-from textrnn.data.documents import Document, read_documents, split_documents
+from textrnn.data.documents import Document, find_documents, read_documents, split_documents
 
 
 def test_a_file_is_one_document(tmp_path):
@@ -34,26 +34,64 @@ def test_a_folder_is_read_in_order_without_hidden_files(tmp_path):
     assert documents[-1].origin == str(tmp_path / "sub" / "c.txt")
 
 
+WITHOUT_TEXT = {
+    "__init__.py": (b"", "empty"),
+    "mark.txt": (b"\xef\xbb\xbf", "empty"),
+    "blank.txt": (b" \n\t\r\n", "blank"),
+    "cache.pyc": (b"\xcb\r\r\n\0\0\0\0\xe4\x91\xe9f\xff\0\0\0\xe3" + bytes(20), "binary"),
+    "nul.txt": (b"abc\0def\xff", "binary"),
+    "Thumbs.db": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + b"\xff" * 40, "binary"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_TEXT)
+def test_a_file_without_text_is_refused(name, tmp_path):
+    content, why = WITHOUT_TEXT[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name} .*{why}"):
+        read_documents(tmp_path / name)
+
+
+def test_files_without_text_are_left_out_of_a_folder_with_a_warning(tmp_path, capsys):
+    for name, (content, _) in WITHOUT_TEXT.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"the folder .* has no text: .*Thumbs\.db \(binary\)"):
+        read_documents(tmp_path)
+    (tmp_path / "good.txt").write_text("good")
+    documents, [warning] = find_documents(tmp_path)
+    assert [document.text for document in documents] == ["good"]
+    assert warning.startswith(f"left out 6 files without text: {tmp_path / 'Thumbs.db'} (binary); ")
+    assert warning.endswith(" and 1 more")
+    assert read_documents(tmp_path) == documents
+    assert capsys.readouterr().err == f"warning: {warning}\n"
+    assert find_documents(tmp_path, include="*.txt").warnings != [] != find_documents(tmp_path).warnings
+    assert find_documents(tmp_path, include="good*") == (documents, [])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty"),
-        (b"\xef\xbb\xbf", "is empty"),
-        (b" \n\t\r\n", "only whitespace"),
-        (b"abc\0def\xff", r"byte 0x00 at offset 3\b.*iconv -f latin1 -t utf-8"),
-        (b"caf\xe9\0", r"byte 0xe9 at offset 3\b.*iconv -f latin1 -t utf-8"),
+        ("It’s".encode("cp1252"), r"byte 0x92 at offset 2\b.*--encoding cp1252"),
         (b"\xef\xbb\xbfcaf\xe9", r"byte 0xe9 at offset 6\b"),
         (b"ends in half a character \xe2\x82", r"byte 0xe2 at offset 25\b"),
-        ("text".encode("utf-16"), r"byte 0xff at offset 0\b.*iconv -f utf-16 -t utf-8"),
+        ("a line of text\n".encode("utf-16-le") * 9, r"byte 0x00 at offset 1\b.*--encoding utf_16_le"),
     ],
 )
 @pytest.mark.parametrize("inside_a_folder", [False, True])
-def test_errors_name_the_file(tmp_path, content, message, inside_a_folder):
+def test_another_encoding_is_an_error_that_names_the_file(tmp_path, content, message, inside_a_folder):
     (tmp_path / "good.txt").write_text("good")
     path = tmp_path / "poor.txt"
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"poor\.txt .*{message}"):
         read_documents(tmp_path if inside_a_folder else path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_files_in_other_encodings_are_read(encoding, tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_bytes("It’s\r\nfine".encode(encoding))
+    documents = read_documents(tmp_path, None if encoding == "utf-16" else encoding)
+    assert [document.text for document in documents] == ["It’s\nfine"] * 2
 
 
 def test_a_path_that_does_not_exist(tmp_path):

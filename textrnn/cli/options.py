@@ -18,6 +18,7 @@ from textrnn.types import (
     PositiveNumber,
     Seed,
 )
+from textrnn.unicode import encoding_of
 
 
 def option(default: Any, help: str, group: str | None = None) -> Any:
@@ -72,11 +73,15 @@ class DataOptions(OptionGroup):
 
     data: Path | None = option(None, "Your data")
     dataset: str | None = option(None, "Public data set instead of --data")
+    encoding: str | None = option(
+        None, "Encoding of your files, such as cp1252 (default: UTF-8, or as marked)"
+    )
     held_out: HeldOutFraction = option(0.1, "Fraction of the data for validation")
 
     def __post_init__(self):
         super().__post_init__()
         expect(not (self.data and self.dataset), "--data and --dataset: give one of them")
+        encoding_of(b"", self.encoding)  # refuses an unknown name
 
 
 @dataclass(frozen=True, kw_only=True)

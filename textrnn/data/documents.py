@@ -1,13 +1,13 @@
 """Plain text: files and folders to documents."""
 
-import gzip
 import os
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from textrnn.errors import InputError
+from textrnn.data.records import count, listed
+from textrnn.data.text_files import files_in, read_bytes, read_text
+from textrnn.errors import InputError, warn
+from textrnn.unicode import decode, guess_encoding
 
 
 class Document(NamedTuple):
@@ -17,21 +17,17 @@ class Document(NamedTuple):
     text: str
 
 
-def read_documents(path: str | os.PathLike) -> list[Document]:
-    r"""Read a UTF-8 text file, or all files of a folder.
+class PlainTexts(NamedTuple):
+    """Documents, and warnings about them for the user."""
 
-    Folders are read recursively in sorted order, files before subfolders. Hidden files and folders are
-    skipped. Files that end in `.gz` are decompressed. A byte order mark is removed, and `\r\n` becomes `\n`.
+    documents: list[Document]
+    warnings: list[str]
 
-    Args:
-        path: A text file, or a folder of text files.
 
-    Returns:
-        One `Document` per file. `origin` is the path.
-
-    Raises:
-        InputError: If the path does not exist, if a folder has no files, or if a file is empty, blank,
-            unreadable or not UTF-8 text.
+def read_documents(
+    path: str | os.PathLike, encoding: str | None = None, include: str | None = None
+) -> list[Document]:
+    r"""Do what `find_documents` does, and print its warnings on stderr.
 
     Example:
 
@@ -43,15 +39,72 @@ def read_documents(path: str | os.PathLike) -> list[Document]:
     >>> document.text
     'one line\nanother\n'
     """
+    documents, warnings = find_documents(path, encoding, include)
+    for warning in warnings:
+        warn(warning)
+    return documents
+
+
+def find_documents(
+    path: str | os.PathLike, encoding: str | None = None, include: str | None = None
+) -> PlainTexts:
+    r"""Read a text file, or all text files of a folder.
+
+    Folders are read recursively in sorted order, files before subfolders. Hidden files and folders are
+    skipped. Empty, blank and binary files of a folder are left out with a warning. Files that end in `.gz`,
+    `.bz2`, `.xz`, `.zst` or `.zip` are decompressed. A byte order mark is removed, and `\r\n` becomes `\n`.
+
+    Args:
+        path: A text file, or a folder of text files.
+        encoding: Name of the encoding. Default: that of a file's byte order mark, or UTF-8.
+        include: Pattern of the names of files to read in a folder, such as `"*.txt"`. Default: all.
+
+    Returns:
+        A `PlainTexts`, with one `Document` per file. `origin` is the path.
+
+    Raises:
+        InputError: If the path does not exist, if a folder has no texts, if a file is unreadable or text in
+            another encoding, or if a file that is not in a folder is empty, blank or binary.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from textrnn.data.documents import find_documents
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "poem.txt").write_text("one line")
+    >>> _ = (folder / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\0\0")
+    >>> documents, warnings = find_documents(folder)
+    >>> len(documents), warnings
+    (1, ['left out 1 file without text: ...Thumbs.db (binary)'])
+    """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: give a text file or a folder of text files")
     if not path.is_dir():
-        return [_read(path)]
-    documents = [_read(file) for file in _files_in(path)]
+        text = read_text(path, encoding)
+        if why := _without_text(text):
+            raise InputError(f"{path} is {why}: give a file that contains text")
+        return PlainTexts([Document(str(path), text)], [])
+    documents, left_out = [], []
+    for file in files_in(path, include):
+        content = read_bytes(file)
+        try:
+            text = decode(content, str(file), encoding)
+            why = _without_text(text)
+        except InputError:
+            if guess_encoding(content):  # an error, since all the files may be written in that encoding
+                raise
+            why = "binary"
+        if why:
+            left_out.append(f"{file} ({why})")
+        else:
+            documents.append(Document(str(file), text))
     if not documents:
-        raise InputError(f"the folder {path} has no files except hidden ones: put UTF-8 text files in it")
-    return documents
+        raise InputError(f"the folder {path} has no text: {listed(left_out)}. Put text files in it")
+    warnings = (
+        [f"left out {count(len(left_out), 'file')} without text: {listed(left_out)}"] if left_out else []
+    )
+    return PlainTexts(documents, warnings)
 
 
 def split_documents(documents: list[Document], held_out: float) -> tuple[list[Document], list[Document]]:
@@ -98,43 +151,6 @@ def split_documents(documents: list[Document], held_out: float) -> tuple[list[Do
     return train, rest
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    def refuse(error):
-        raise InputError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
-
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _read(path: Path) -> Document:
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    text = _decode(content, path)
-    if not text:
-        raise InputError(f"{path} is empty: give a file that contains text")
-    if text.isspace():
-        raise InputError(f"{path} contains only whitespace: give a file that contains text")
-    return Document(str(path), text)
-
-
-def _decode(content: bytes, path: Path) -> str:
-    nul = content.find(b"\0")
-    try:
-        text = content.decode("utf-8")
-        offset = nul
-    except UnicodeDecodeError as error:
-        offset = error.start if nul < 0 else min(error.start, nul)
-    if offset >= 0:
-        line = content.count(b"\n", 0, offset) + 1
-        encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
-        raise InputError(
-            f"{path} is not UTF-8 text: byte 0x{content[offset]:02x} at offset {offset} in line {line}. If "
-            "it is text in another encoding, convert it, for example with "
-            f"iconv -f {encoding} -t utf-8 FILE > NEW_FILE"
-        )
-    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+def _without_text(text: str) -> str:
+    """Say why a text has nothing to learn from, or return an empty str."""
+    return "" if text.strip() else "blank" if text else "empty"

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textrnn.data.documents import read_documents
+from textrnn.data.documents import find_documents
+from textrnn.data.text_files import read_text
 from textrnn.errors import InputError
 
 
@@ -29,10 +30,17 @@ class LabelledTexts(NamedTuple):
     warnings: list[str]
 
 
-def read_labelled(path, text_column: str = "text", label_column: str = "label") -> LabelledTexts:
+def read_labelled(
+    path,
+    text_column: str = "text",
+    label_column: str = "label",
+    *,
+    encoding: str | None = None,
+    include: str | None = None,
+) -> LabelledTexts:
     r"""Read labelled texts from a table, or from a folder with one subfolder per class.
 
-    A table is a UTF-8 file, optionally gzipped:
+    A table is a file, optionally compressed:
 
     - `.csv` or `.tsv`, with column names in the first row and fields quoted as in RFC 4180;
     - `.jsonl`, with one JSON object per line.
@@ -45,14 +53,16 @@ def read_labelled(path, text_column: str = "text", label_column: str = "label") 
         path: The table or the folder.
         text_column: Column, or JSON key, of the text.
         label_column: Column, or JSON key, of the label.
+        encoding: Encoding of the files. Default: that of the byte order mark, or UTF-8.
+        include: Pattern of the names of files to read in a folder, such as `"*.txt"`.
 
     Returns:
         A `LabelledTexts`. The `origin` of an example is its file and line.
 
     Raises:
         InputError: If the path does not exist or is of another kind, if a column is missing, if a row has the
-            wrong number of fields or is not a JSON object, if a label is empty, if a file is not UTF-8, or if
-            there are no examples. The message names the file and line.
+            wrong number of fields or is not a JSON object, if a label is empty, if a file is in another
+            encoding, or if there are no examples. The message names the file and line.
 
     Example:
 
@@ -67,15 +77,15 @@ def read_labelled(path, text_column: str = "text", label_column: str = "label") 
     ['skipped 1 blank text: ...reviews.csv, line 3']
     """
     path = Path(path)
+    warnings: list[str] = []
     if path.is_dir():
-        examples = list(_read_folder(path))
+        examples, warnings = _read_folder(path, encoding, include)
     else:
-        examples = list(_read_table(path, _rows(path), text_column, label_column))
+        examples = list(_read_table(path, _rows(path, encoding), text_column, label_column))
     blank = [example for example in examples if not example.text.strip()]
     examples = [example for example in examples if example.text.strip()]
     if not examples:
         raise InputError(f"{path} has no labelled texts: give at least two classes with two texts each")
-    warnings = []
     if blank:
         warnings.append(f"skipped {_count(len(blank), 'blank text')}: {_listed([e.origin for e in blank])}")
     return LabelledTexts(examples, warnings + _similar_labels(examples))
@@ -238,19 +248,22 @@ def _listed(items, shown=5):
     return "; ".join(items[:shown]) + rest
 
 
-def _read_folder(folder) -> Iterator[Example]:
+def _read_folder(folder, encoding, include) -> LabelledTexts:
     classes = sorted(child for child in folder.iterdir() if child.is_dir() and child.name[0] != ".")
     if not classes:
         raise InputError(
             f"the folder {folder} has no subfolders: expected one for each class, with one text per file. "
             "Or give a .csv, .tsv or .jsonl file"
         )
+    examples, warnings = [], []
     for child in classes:
-        for document in read_documents(child):
-            yield Example(document.origin, document.text, child.name)
+        documents, more = find_documents(child, encoding, include)
+        warnings += more
+        examples += [Example(document.origin, document.text, child.name) for document in documents]
+    return LabelledTexts(examples, warnings)
 
 
-def _rows(path) -> Iterator[tuple[int, dict]]:
+def _rows(path, encoding) -> Iterator[tuple[int, dict]]:
     """Return the rows of a table by column, each with the number of its last line."""
     formats = {".csv": _separated(","), ".tsv": _separated("\t"), ".jsonl": _json_lines}
     suffix = (Path(path.stem).suffix if path.suffix == ".gz" else path.suffix).lower()
@@ -259,8 +272,7 @@ def _rows(path) -> Iterator[tuple[int, dict]]:
             f"{path}: expected a .csv, .tsv or .jsonl file, optionally gzipped, or a folder with one "
             "subfolder per class"
         )
-    [document] = read_documents(path)
-    return formats[suffix](path, document.text)
+    return formats[suffix](path, read_text(path, encoding))
 
 
 def _read_table(path, rows, text_column, label_column) -> Iterator[Example]:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textrnn.data.documents import read_documents
 from textrnn.data.labelled import Example, repeated_examples
+from textrnn.data.text_files import read_text
 from textrnn.errors import InputError
 
 LONG_TEXT_CHARACTERS = 1000
@@ -33,10 +33,10 @@ class ParallelTexts(NamedTuple):
     warnings: list[str]
 
 
-def read_pairs(path) -> ParallelTexts:
+def read_pairs(path, encoding: str | None = None) -> ParallelTexts:
     r"""Read pairs from a table: one pair per line, source and target separated by a tab.
 
-    The table is UTF-8, optionally gzipped, without column names and without quotes. Further columns are
+    The table may be compressed. It is without column names and without quotes. Further columns are
     ignored, such as the attribution in Tatoeba's tables. Whitespace around a text is removed.
 
     Pairs with an empty side are skipped, with a warning. Identical sides, very long texts and texts in an
@@ -44,13 +44,14 @@ def read_pairs(path) -> ParallelTexts:
 
     Args:
         path: The table.
+        encoding: Encoding of the file. Default: that of the byte order mark, or UTF-8.
 
     Returns:
         A `ParallelTexts`. The `origin` of a pair is its file and line.
 
     Raises:
-        InputError: If the path does not exist or is a folder, if a line has no tab, if the file is not UTF-8,
-            or if there are no pairs.
+        InputError: If the path does not exist or is a folder, if a line has no tab, if the file is in
+            another encoding, or if there are no pairs.
 
     Example:
 
@@ -64,7 +65,7 @@ def read_pairs(path) -> ParallelTexts:
     >>> warnings
     ['skipped 1 pair with an empty side: ...phrases.tsv, line 2']
     """
-    return parse_pairs(_read(path), str(path))
+    return parse_pairs(_read(path, encoding), str(path))
 
 
 def parse_pairs(text: str, name: str) -> ParallelTexts:
@@ -98,22 +99,23 @@ def parse_pairs(text: str, name: str) -> ParallelTexts:
     return _checked(rows, (name, name))
 
 
-def read_aligned(source_path, target_path) -> ParallelTexts:
+def read_aligned(source_path, target_path, encoding: str | None = None) -> ParallelTexts:
     r"""Read pairs from two line-aligned files: each line translates the same line of the other file.
 
-    Both files are UTF-8, optionally gzipped. Only `\n` and `\r\n` end a line, so that other line separators
+    Both files may be compressed. Only `\n` and `\r\n` end a line, so that other line separators
     of Unicode do not break the alignment. Pairs are skipped and warned about as in `read_pairs`.
 
     Args:
         source_path: File of the sources.
         target_path: File of the targets.
+        encoding: Encoding of the files. Default: that of the byte order mark, or UTF-8.
 
     Returns:
         A `ParallelTexts`. The `origin` of a pair is the file and line of its source.
 
     Raises:
-        InputError: If a path does not exist or is a folder, if the numbers of lines differ, if a file is not
-            UTF-8, or if there are no pairs.
+        InputError: If a path does not exist or is a folder, if the numbers of lines differ, if a file is in
+            another encoding, or if there are no pairs.
 
     Example:
 
@@ -126,7 +128,7 @@ def read_aligned(source_path, target_path) -> ParallelTexts:
     ['Ein Hund rennt.', 'Ein Mann schläft.']
     """
     paths = source_path, target_path
-    sides = [[line.strip() for line in _lines_of(_read(path))] for path in paths]
+    sides = [[line.strip() for line in _lines_of(_read(path, encoding))] for path in paths]
     if len(sides[0]) != len(sides[1]):
         raise InputError(
             f"{source_path} has {len(sides[0]):,} lines, but {target_path} has {len(sides[1]):,}: each line "
@@ -229,11 +231,10 @@ def repeated_pairs(train: Sequence[Pair], test: Sequence[Pair]) -> list[str]:
     return repeated_examples(*sources)
 
 
-def _read(path) -> str:
+def _read(path, encoding) -> str:
     if Path(path).is_dir():
         raise InputError(f"{path} is a folder: give a .tsv file, or two line-aligned files")
-    [document] = read_documents(path)
-    return document.text
+    return read_text(path, encoding)
 
 
 def _lines_of(text: str) -> list[str]:

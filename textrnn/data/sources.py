@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from textrnn.data import datasets, labelled, parallel, starter
-from textrnn.data.documents import Document, read_documents, split_documents
+from textrnn.data.documents import Document, find_documents, split_documents
 from textrnn.data.labelled import Example
 from textrnn.data.parallel import Pair
 from textrnn.errors import warn
@@ -33,14 +33,16 @@ class Splits(Generic[Item]):
     warnings: list[str] = field(default_factory=list)
 
 
-def load_texts(data=None, dataset=None, held_out=0.1) -> Splits[Document]:
+def load_texts(data=None, dataset=None, held_out=0.1, *, encoding=None, include=None) -> Splits[Document]:
     """Load running text in two splits.
 
     Args:
-        data: A UTF-8 file, or a folder with one document per file.
+        data: A text file, or a folder with one document per file.
         dataset: A public set instead: a name of `textrnn.data.datasets`. With neither, the starter corpus is
             the reference text inside Python.
         held_out: Fraction of the characters for validation, the last ones; unused if the set has that split.
+        encoding: Encoding of the files. Default: that of the byte order mark, or UTF-8.
+        include: Pattern of the names of files to read in a folder, such as `"*.txt"`.
 
     Returns:
         `Splits` of `Document`.
@@ -55,8 +57,10 @@ def load_texts(data=None, dataset=None, held_out=0.1) -> Splits[Document]:
     >>> texts.name, sum(len(d.text) for d in texts.train) > 8 * sum(len(d.text) for d in texts.validation)
     ('the starter corpus', True)
     """
+    warnings: list[str] = []
     if data:
-        name, description, train, validation = str(data), "", read_documents(data), None
+        name, description, validation = str(data), "", None
+        train, warnings = find_documents(data, encoding, include)
     elif dataset:
         found = datasets.load_text(dataset)
         name, description, train, validation = dataset, _described(found), found.train, found.validation
@@ -65,7 +69,7 @@ def load_texts(data=None, dataset=None, held_out=0.1) -> Splits[Document]:
         train, validation = starter.starter_text(), None
     if validation is None:
         train, validation = split_documents(train, held_out)
-    return Splits(train, validation, name=name, description=description)
+    return Splits(train, validation, name=name, description=description, warnings=warnings)
 
 
 def load_labelled_texts(
@@ -76,6 +80,8 @@ def load_labelled_texts(
     test_data=None,
     text_column="text",
     label_column="label",
+    encoding=None,
+    include=None,
     seed=0,
 ) -> Splits[Example]:
     """Load labelled texts in three splits, with every class in each.
@@ -87,6 +93,7 @@ def load_labelled_texts(
         held_out: Fraction for validation, and as much for the test if there is no split for it.
         test_data: The test split, in the form of `data`.
         text_column, label_column: The columns of a table.
+        encoding, include: As for `load_texts`.
         seed: Seed of random splits.
 
     Returns:
@@ -106,10 +113,11 @@ def load_labelled_texts(
     test = None
     if data:
         name, description = str(data), ""
-        train, warnings = labelled.read_labelled(data, text_column, label_column)
+        options = {"encoding": encoding, "include": include}
+        train, warnings = labelled.read_labelled(data, text_column, label_column, **options)
         labelled.check_classes(train, min_examples=2 if test_data else 3)
         if test_data:
-            test, more = labelled.read_labelled(test_data, text_column, label_column)
+            test, more = labelled.read_labelled(test_data, text_column, label_column, **options)
             warnings = warnings + more
             labelled.check_known(train, test)
     elif dataset:
@@ -132,6 +140,7 @@ def load_pairs(
     *,
     source=None,
     target=None,
+    encoding=None,
     reverse=False,
     seed=0,
     max_held_out=2000,
@@ -144,6 +153,7 @@ def load_pairs(
             corpus is dates, times, numbers and prices.
         held_out: Fraction for validation, and as much for the test; unused where the set has such splits.
         source, target: Instead of `data`, two line-aligned files.
+        encoding: As for `load_texts`.
         reverse: Whether to swap source and target.
         seed: Seed of random splits.
         max_held_out: Maximum number of pairs in a random split.
@@ -165,7 +175,10 @@ def load_pairs(
     validation = test = None
     if data or source:
         name, description = str(data or source), ""
-        train, warnings = parallel.read_pairs(data) if data else parallel.read_aligned(source, target)
+        if data:
+            train, warnings = parallel.read_pairs(data, encoding)
+        else:
+            train, warnings = parallel.read_aligned(source, target, encoding)
     elif dataset:
         found = datasets.load_parallel(dataset)
         name, description = dataset, _described(found)

@@ -1,0 +1,93 @@
+"""Bytes to text: encodings that are found, named and suggested; and strings that are no valid Unicode."""
+
+import codecs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrnn.errors import InputError
+from textrnn.unicode import decode, encoding_of, guess_encoding, well_formed
+
+ENGLISH = "It’s a “quoted” line – really… € 5.\n" * 30
+GERMAN = "Das Frühstück war köstlich, die Betten groß und die Leute sehr nett. Schöne Grüße!\n" * 9
+RUSSIAN = "Номер был чистый, завтрак вкусный, а персонал очень приветливый.\n" * 9
+JAPANESE = "部屋はとても清潔で、朝食もおいしかったです。また泊まりたいと思います。\n" * 9
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (ENGLISH, "cp1252"),
+        (GERMAN, "cp1252"),
+        ("It’s\n", "cp1252"),
+        ("café\n", "cp1252"),
+        (RUSSIAN, "cp1251"),
+        (JAPANESE, "shift_jis"),
+        (ENGLISH, "utf-16-le"),
+        (ENGLISH, "utf-16-be"),
+        (ENGLISH, "utf-32-le"),
+        ("It is a line of text, and more.\n", "utf-16-le"),
+    ],
+)
+def test_the_encoding_that_is_suggested_reads_the_file(text, encoding):
+    content = ("plain\n" * 20).encode(encoding) + text.encode(encoding)
+    guess = guess_encoding(content)
+    assert content.decode(guess) == content.decode(encoding)
+    with pytest.raises(InputError, match=f"a.txt is not UTF-8 text: .*give --encoding {guess}"):
+        decode(content, "a.txt")
+    assert decode(content, "a.txt", guess) == content.decode(encoding)
+
+
+def test_the_usual_encoding_of_windows_is_suggested_rather_than_its_relatives():
+    assert guess_encoding("It’s\n".encode("cp1252")) == "cp1252"
+    assert guess_encoding("the café\n".encode("latin1")) == "cp1252"
+
+
+@pytest.mark.parametrize(
+    "content", [bytes(range(256)), b"MZ\x90\0\x03\0\0\0\x04\0\0\xff\xff" * 9, b"text\0text"]
+)
+def test_binary_content_has_no_encoding(content):
+    assert guess_encoding(content) is None
+    with pytest.raises(InputError, match="It looks like a binary file"):
+        decode(content, "a.bin")
+
+
+def test_the_message_quotes_the_line_as_it_would_be_read():
+    content = "one\nIt’s a “quoted” line – really…\nthree\n".encode("cp1252")
+    with pytest.raises(
+        InputError,
+        match=r"a\.txt is not UTF-8 text: byte 0x92 at offset 6 in line 2\. It looks like cp1252, "
+        "in which this line is 'It’s a “quoted” line – really…': give --encoding cp1252",
+    ):
+        decode(content, "a.txt")
+
+
+def test_a_wrong_encoding_is_refused_by_its_name():
+    with pytest.raises(InputError, match=r"is not ASCII text: byte 0xc3|is not ascii text: byte 0xc3"):
+        decode("é".encode(), "a.txt", "ascii")
+    with pytest.raises(InputError, match="unknown encoding 'utf-9'"):
+        decode(b"a", "a.txt", "utf-9")
+
+
+def test_marks_are_removed_and_inner_ones_are_not():
+    for encoding in ("utf-8-sig", "utf-16", "utf-32"):
+        assert decode("one \ufeff".encode(encoding), "a.txt") == "one \ufeff"
+    assert decode(codecs.BOM_UTF16_LE + "a".encode("utf-16-le"), "a.txt", "utf-16-le") == "a"
+    assert encoding_of(codecs.BOM_UTF16_BE) == "utf-16"
+
+
+@given(st.text(st.characters(exclude_categories=[]), max_size=20))
+def test_well_formed_strings_can_be_encoded(text):
+    cleaned = well_formed(text)
+    cleaned.encode("utf-8")
+    assert well_formed(cleaned) == cleaned
+    whole = text.encode("utf-16-le", "surrogatepass")
+    assert cleaned == whole.decode("utf-16-le", "replace")
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        assert cleaned == text
+
+
+def test_half_surrogates_are_replaced_one_by_one():
+    assert well_formed("cut \ud83d") == "cut \ufffd"
+    assert well_formed("\udcff\udcfe a \ud83d\ude00") == "\ufffd\ufffd a 😀"

@@ -1,0 +1,51 @@
+"""What the readers of plain, labelled and parallel texts share: words of messages, and splits by row."""
+
+from collections.abc import Collection, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Example:
+
+    >>> from textrnn.data.records import count
+    >>> count(1, "pair"), count(1200, "pair")
+    ('1 pair', '1,200 pairs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(items: Sequence[str], separator: str = "; ", shown: int = 5) -> str:
+    """Join the first items, and append the number of the others.
+
+    Example:
+
+    >>> from textrnn.data.records import listed
+    >>> listed(["line 2", "line 3", "line 9"], shown=2)
+    'line 2; line 3 and 1 more'
+    """
+    rest = f" and {len(items) - shown:,} more" if len(items) > shown else ""
+    return separator.join(items[:shown]) + rest
+
+
+def partition(items: Sequence[Item], held_out: Collection[int]) -> tuple[list[Item], list[Item]]:
+    """Split items into those to train on and those held out, both in their original order.
+
+    Args:
+        items: The items.
+        held_out: Positions of the items to hold out.
+
+    Example:
+
+    >>> from textrnn.data.records import partition
+    >>> partition(["a", "b", "c"], {1})
+    (['a', 'c'], ['b'])
+    """
+    rows = set(held_out)
+    return (
+        [item for row, item in enumerate(items) if row not in rows],
+        [item for row, item in enumerate(items) if row in rows],
+    )

@@ -1,0 +1,175 @@
+"""Text from bytes in any encoding, and valid Unicode from any string."""
+
+import codecs
+
+from textrnn.errors import InputError
+
+MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it starts with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Encodings by byte order mark."""
+
+WIDE = ("utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be")
+WINDOWS = ("cp1252", "cp1251", "cp1250")
+"""The usual encodings of Windows, preferred to others that fit as well."""
+TOLERANCE = 0.03
+"""Difference of charset-normalizer's coherence, from 0 to 1, up to which encodings fit as well."""
+SAMPLE = 2**16
+"""Bytes from which an encoding is guessed."""
+
+
+def decode(content: bytes, name: str, encoding: str | None = None) -> str:
+    r"""Decode a file's content. The byte order mark is removed, and `\r\n` becomes `\n`.
+
+    Args:
+        content: The bytes.
+        name: Name of the file in error messages.
+        encoding: Name of the encoding. Default: that of the byte order mark, or UTF-8.
+
+    Returns:
+        The text.
+
+    Raises:
+        InputError: If the encoding is unknown, if the bytes are invalid in it, or if they contain NUL
+            characters, as binary files do. The message names the line, and the encoding that
+            charset-normalizer finds.
+
+    Example:
+
+    >>> from textrnn.unicode import decode
+    >>> decode("It’s\r\n".encode("utf-16"), "note.txt"), decode(b"It\x92s", "note.txt", "cp1252")
+    ('It’s\n', 'It’s')
+    >>> decode("It’s the café’s “best” – really".encode("cp1252"), "note.txt")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: note.txt is not UTF-8 text: byte 0x92 at offset 2 in line 1. It looks like
+    cp1252, in which this line is 'It’s the café’s “best” – really': give --encoding cp1252
+    """
+    codec = encoding_of(content, encoding)
+    try:
+        text = content.decode(codec)
+    except UnicodeDecodeError as error:
+        raise InputError(_problem(content, name, codec, error.start)) from None
+    if "\0" in text:
+        raise InputError(_problem(content, name, codec, content.index(b"\0")))
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def encoding_of(start: bytes, encoding: str | None = None) -> str:
+    """Return the encoding of a file: the given one, that of its byte order mark, or UTF-8.
+
+    Args:
+        start: The first bytes of the file.
+        encoding: Name of an encoding, or None.
+
+    Raises:
+        InputError: If there is no such encoding.
+
+    Example:
+
+    >>> from textrnn.unicode import encoding_of
+    >>> encoding_of("a".encode("utf-16")), encoding_of(b"a"), encoding_of(b"a", "cp1252")
+    ('utf-16', 'utf-8', 'cp1252')
+    """
+    if encoding:
+        try:
+            b"abcd".decode(encoding, "replace")
+        except LookupError:
+            raise InputError(
+                f"unknown encoding {encoding!r}: give a name such as utf-8, utf-16, cp1252 or shift_jis"
+            ) from None
+        return encoding
+    return next((name for mark, name in MARKS.items() if start.startswith(mark)), "utf-8")
+
+
+def guess_encoding(content: bytes) -> str | None:
+    """Guess the encoding of text that is not UTF-8, with charset-normalizer.
+
+    The encodings of Windows win where they are as likely as others, since most such files are written there.
+
+    Args:
+        content: The bytes.
+
+    Returns:
+        The name of an encoding in which all the bytes are valid, or None, as for binary files.
+
+    Example:
+
+    >>> from textrnn.unicode import guess_encoding
+    >>> guess_encoding("Das Frühstück war köstlich, 5 € für alle.".encode("cp1252"))
+    'cp1252'
+    >>> guess_encoding(bytes(range(256)))
+    """
+    from charset_normalizer import from_bytes
+
+    if b"\0" in content:  # only wide encodings have NUL bytes, and then many
+        sample, allowed = content[:SAMPLE], list(WIDE)
+        if sample.count(b"\0") < 0.2 * len(sample):
+            return None
+    else:
+        lines = [line for line in content.split(b"\n") if not line.isascii()]
+        sample, allowed = b"\n".join(lines)[:SAMPLE], None
+    matches = list(from_bytes(sample, cp_isolation=allowed))
+    if matches and not allowed:  # a multi-byte encoding that fits keeps others from being tried
+        tried = list(from_bytes(sample, cp_isolation=list(WINDOWS)))
+        matches += sorted(tried, key=lambda match: WINDOWS.index(match.encoding))
+    if not matches:
+        return None
+    chaos, coherence = matches[0].chaos, matches[0].coherence
+    alike = [
+        name
+        for match in matches
+        if match.chaos <= chaos and match.coherence > coherence - TOLERANCE
+        for name in match.could_be_from_charset
+    ]
+    names = [*(name for name in WINDOWS if name in alike), *alike]
+    return next((name for name in names if _is_valid(content, name)), None)
+
+
+def well_formed(text: str) -> str:
+    r"""Replace half surrogate pairs by U+FFFD, so that a string can be encoded.
+
+    They come from cut JSON escapes and, as Python's surrogate escapes, from bytes of the command line that
+    are not UTF-8. The halves of a whole pair are joined.
+
+    Args:
+        text: Any str.
+
+    Returns:
+        A str that UTF-8 can encode. Valid strings are unchanged.
+
+    Example:
+
+    >>> from textrnn.unicode import well_formed
+    >>> well_formed("cut \ud83d") == "cut \ufffd", well_formed("\ud83d\ude00"), well_formed("whole")
+    (True, '😀', 'whole')
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _is_valid(content: bytes, encoding: str) -> bool:
+    try:
+        return "\0" not in content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+
+
+def _problem(content: bytes, name: str, codec: str, offset: int) -> str:
+    """Describe an invalid byte."""
+    before = content.count(b"\n", 0, offset)
+    place = f"byte 0x{content[offset]:02x} at offset {offset} in line {before + 1}"
+    problem = f"{name} is not {codec.upper() if codec.startswith('utf') else codec} text: {place}. "
+    guess = guess_encoding(content)
+    if guess is None or guess == codec:
+        return problem + "It looks like a binary file: give a text file, or its encoding with --encoding NAME"
+    line = content.decode(guess).split("\n")[before].strip("\r\ufeff")
+    shown = line if len(line) <= 60 else line[:60] + "..."
+    return problem + f"It looks like {guess}, in which this line is {shown!r}: give --encoding {guess}"
