@@ -37,7 +37,12 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     data: Path | None = option(None, "Your text: a file, or a folder with one document per file")
     dataset: Literal["shakespeare", "wikitext-2", "ptb"] | None = option(None, "Public text instead")
     include: str | None = option(None, "Names of the files to read in a folder, such as '*.txt'", "Data")
-    held_out: SplitFraction = option(0.1, "Fraction for validation, from the end of the text")
+    document: Literal["file", "line", "blank_line"] = option(
+        "file", "A text is a file, a line (names, messages), or a part between blank lines", "Data"
+    )
+    held_out: SplitFraction = option(
+        0.1, "Fraction for validation: the end of the text, or some documents of ten or more"
+    )
     ar: NonNegativeNumber = option(0.0, "Activation regularization; 2 in AWD-LSTM (alpha)", "Model")
     tar: NonNegativeNumber = option(0.0, "Temporal activation regularization; 1 in AWD-LSTM (beta)", "Model")
     temperature: NonNegativeNumber | None = option(None, "Temperature (default: 0.8, or as saved)", "Model")
@@ -64,6 +69,7 @@ def main(options: Options):
     from textrnn.presets import load_preset, save_preset
     from textrnn.reporting.report import save_report
     from textrnn.text_generation import evaluation, report, signatures
+    from textrnn.text_generation.prompts import sample_prompt
     from textrnn.tokenizers import encode_documents
 
     options.check()
@@ -72,7 +78,13 @@ def main(options: Options):
 
     # === Data and model ===
     texts = sources.load_texts(
-        options.data, options.dataset, options.held_out, encoding=options.encoding, include=options.include
+        options.data,
+        options.dataset,
+        options.held_out,
+        document=options.document,
+        seed=options.seed,
+        encoding=options.encoding,
+        include=options.include,
     )
     sources.describe(texts)
     given = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p")}
@@ -89,7 +101,14 @@ def main(options: Options):
         for part in (texts.train, texts.validation)
     )
     train = windows(
-        train_stream, options.batch_size, options.sequence_length, options.restart_probability, texts.name
+        train_stream,
+        options.batch_size,
+        options.sequence_length,
+        options.restart_probability,
+        start_token_id=tokenizer.start_token_id,
+        boundary_token_ids=tokenizer.boundary_token_ids,
+        seed=options.seed,
+        origin=texts.name,
     )
     validation = evaluation_windows(validation_stream, batch_size=8, sequence_length=256, origin=texts.name)
     characters = sum(len(document.text) for document in texts.validation)
@@ -103,8 +122,8 @@ def main(options: Options):
     schedule = training.warmup_cosine(options.learning_rate, steps=len(train) * options.epochs)
     lm.compile(keras.optimizers.Adam(schedule, global_clipnorm=options.clipnorm))
     prompt = options.sample_prompt
-    if prompt is None:  # the first words of a line of the validation text
-        prompt = " ".join(texts.validation[0].text.partition("\n")[2].split()[:4])
+    if prompt is None:
+        prompt = sample_prompt(texts.validation)
     complete = signatures.text_completer(lm)
 
     def sample(epoch=0):

@@ -47,10 +47,80 @@ def test_samples_differ_and_seeds_repeat(model, capsys):
     )
 
 
+def test_several_prompts_and_temperatures_are_answered_in_one_start(model, capsys, tmp_path):
+    (tmp_path / "prompts.txt").write_text("three\n\nfour\n")
+    status, text, _ = textrnn_command(
+        capsys, "generate", model, "--prompt", "one", "two", "--prompt", "2.5",
+        "--file", tmp_path / "prompts.txt", "--temperature", 0, 1.5, "--samples", 2, "--max_new_tokens", 0,
+    )  # fmt: skip
+    assert status == 0
+    prompts = ["one", "two", "2.5", "three", "four"]
+    assert text == "".join(
+        f"--- prompt {prompt!r}, temperature {temperature}, {number} of 2\n{prompt}\n"
+        for prompt in prompts for temperature in (0.0, 1.5) for number in (1, 2)
+    )  # fmt: skip
+
+
+def test_a_continuation_ends_before_a_stop_text(model, capsys):
+    options = ("--prompt", "a b", "--temperature", 2, "--max_new_tokens", 60)
+    full = textrnn_command(capsys, "generate", model, *options)[1].removesuffix("\n")
+    letter, digit = full[10], full[20]
+    status, text, _ = textrnn_command(
+        capsys, "generate", model, *options, "--stop", letter, digit, "--stop", "b"
+    )
+    end = min(found for stop in (letter, digit, "b") if (found := full.find(stop, 3)) >= 0)
+    assert status == 0 and text == full[:end] + "\n"
+
+
+def ask(monkeypatch, capsys, model, typed, *options):
+    """What the interactive command prints for what a person types."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    status, out, err = textrnn_command(capsys, "generate", model, "--interactive", *options)
+    assert status == 0
+    return out, err
+
+
 def test_interactive_answers_line_by_line_and_empty_lines_too(model, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("first\n\nlast"))
-    status, text, _ = textrnn_command(capsys, "generate", model, "--interactive", "--max_new_tokens", 0)
-    assert status == 0 and text == "first\n\nlast\n"
+    assert ask(monkeypatch, capsys, model, "first\n\nlast", "--max_new_tokens", 0)[0] == "first\n\nlast\n"
+
+
+def test_interactive_reads_prompts_of_several_lines(model, capsys, monkeypatch):
+    typed = "one\\\ntwo\\\n\nthree\n//four\nfive\\"
+    out, _ = ask(monkeypatch, capsys, model, typed, "--max_new_tokens", 0)
+    assert out == "one\ntwo\n\nthree\n/four\nfive\n"
+
+
+def test_interactive_gives_every_answer_a_new_seed(model, capsys, monkeypatch):
+    options = ("--seed", 4, "--max_new_tokens", 30)
+    out, _ = ask(monkeypatch, capsys, model, "a\n/again\n/seed 4\na\n", *options)
+    first, second, third = out[:-1].split("\na")
+    assert "a" + second != first and "a" + third == first
+    single = textrnn_command(capsys, "generate", model, "--prompt", "a", *options)[1]
+    assert single == first + "\n"
+
+
+def test_interactive_settings_are_changed_by_commands(model, capsys, monkeypatch):
+    typed = "/max_new_tokens 0\n/samples 2\nhi\n/samples\n/temperature 0.5\n/stop \\n\n/settings\n"
+    out, err = ask(monkeypatch, capsys, model, typed, "--seed", 1)
+    assert out == (
+        "--- 1 of 2\nhi\n--- 2 of 2\nhi\n/samples 1\n/max_new_tokens 0\n/temperature 0.5\n"
+        "/top_k (the model's)\n/top_p (the model's)\n/stop ('\\n',)\n/seed 3\n"
+    )
+    assert "/help" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("/temprature 1", "/temprature: there is no such command; /help lists them"),
+        ("/temperature hot", "/temperature hot: expected a number of at least 0"),
+        ("/top_p 0", "/top_p 0: expected a number above 0 and at most 1"),
+        ("/again", "/again: there is no prompt yet"),
+    ],
+)
+def test_interactive_says_what_is_wrong_with_a_command(typed, message, model, capsys, monkeypatch):
+    out, err = ask(monkeypatch, capsys, model, typed)
+    assert message in err and not out
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,43 @@ def test_rows_restart_at_random_with_the_given_probability():
         windows(np.arange(100), 2, 2, restart_probability=1)
 
 
+TEXT = np.array([1, 5, 6, 7, 3, 8, 9, 3, 5, 5, 6, 6, 7, 3, 8, 1] * 40)
+"""Lines that end with 3 in documents that end with 1."""
+
+
+@given(
+    st.integers(1, 6), st.integers(1, 7), st.floats(0, 0.9), st.integers(0, 5), st.lists(st.integers(0, 9))
+)
+@settings(max_examples=30, deadline=None)
+def test_rows_restart_like_prompts(batch_size, sequence_length, probability, seed, boundaries):
+    stream = np.concatenate([TEXT, boundaries])
+    options = {"start_token_id": 1, "boundary_token_ids": (1, 3), "seed": seed}
+    data = windows(stream, batch_size, sequence_length, probability, **options)
+    again = windows(stream, batch_size, sequence_length, probability, **options)
+    begins = {tuple(stream[i + 1 : i + 1 + sequence_length]) for i in np.flatnonzero(np.isin(stream, [1, 3]))}
+    reach = min(4 * sequence_length, len(data) * sequence_length // 2)
+    previous = None
+    for (inputs, targets), (same, _) in zip(data, again, strict=True):
+        token_ids, restart = inputs["token_ids"].numpy(), inputs["restart"].numpy()
+        np.testing.assert_array_equal(token_ids, same["token_ids"], err_msg="the seed decides")
+        np.testing.assert_array_equal(token_ids[:, 1:], targets[:, :-1])
+        assert (token_ids[restart, 0] == 1).all()
+        if reach >= 6:  # lines have at most six tokens
+            assert all(tuple(row) in begins for row in targets.numpy()[restart])
+        if previous is None:
+            assert restart.all()
+        else:
+            np.testing.assert_array_equal(token_ids[~restart, 0], previous[~restart])
+        previous = targets.numpy()[:, -1]
+
+
+def test_a_boundary_out_of_reach_is_not_used():
+    """Otherwise all rows of a text without line breaks would restart at its beginning."""
+    stream = np.concatenate([[1], np.arange(100, 1100)])
+    [*_, (_, targets)] = windows(stream, 2, 10, 0.2, start_token_id=1, boundary_token_ids=(1,))
+    assert (targets.numpy()[:, 0] > 200).all()
+
+
 def test_a_stream_has_the_end_token_around_every_document():
     np.testing.assert_array_equal(
         stream([np.array([5, 6]), np.array([], int), [7]], 1), [1, 5, 6, 1, 1, 7, 1]

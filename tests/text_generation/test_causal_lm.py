@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 import textrnn
-from textrnn.data.windows import evaluation_windows, windows
+from textrnn.data.windows import evaluation_windows, stream, windows
 from textrnn.text_generation.evaluation import score_language_model
-from textrnn.tokenizers import ByteTokenizer
+from textrnn.tokenizers import ByteTokenizer, encode_documents
 
 VOCABULARY_SIZE = 258
 
@@ -56,8 +56,8 @@ def test_carried_states_remember_earlier_windows():
     """A letter is repeated six tokens later, often in the next window, where only a state predicts it."""
     rng = np.random.default_rng(0)
     blocks = [[letter, *[9] * 5, letter, 8] for letter in rng.integers(2, 6, 400)]
-    stream = np.array([1, *np.concatenate(blocks)], "int32")
-    data = windows(stream, batch_size=8, sequence_length=7)
+    tokens = np.array([1, *np.concatenate(blocks)], "int32")
+    data = windows(tokens, batch_size=8, sequence_length=7)
     lm = textrnn.CausalLM(textrnn.RecurrentBackbone(10, cell="gru", units=24))
     lm.compile(optimizer=keras.optimizers.Adam(0.02, global_clipnorm=1.0))
     lm.fit(data, epochs=25, verbose=0)
@@ -67,34 +67,74 @@ def test_carried_states_remember_earlier_windows():
     assert lm.evaluate(forgetful, verbose=0) > 1.5 * np.log(4) / 8
 
 
+def test_a_model_of_one_document_knows_how_a_text_begins():
+    """Every prompt begins with the start token, which a stream of one document has twice."""
+    rng = np.random.default_rng(0)
+    lines = ["x" + "".join(rng.choice(list("abcd"), rng.integers(2, 9))) for _ in range(400)]
+    tokenizer = ByteTokenizer()
+    tokens = stream(encode_documents(tokenizer, ["\n".join(lines)]), tokenizer.end_token_id)
+    options = {"start_token_id": 1, "boundary_token_ids": tokenizer.boundary_token_ids}
+    data = windows(tokens, 8, 16, restart_probability=0.05, **options)
+    lm = textrnn.CausalLM(
+        textrnn.RecurrentBackbone(258, units=24), textrnn.CausalLMPreprocessor(tokenizer), "greedy"
+    )
+    lm.compile(keras.optimizers.Adam(0.01, global_clipnorm=1.0))
+    lm.fit(data, epochs=8, verbose=0)
+    start = {"token_ids": np.array([[1]]), "padding_mask": np.array([[True]])}
+    probabilities = np.asarray(keras.ops.softmax(lm.start(**start)[0]))[0]
+    assert probabilities[tokenizer("x").numpy()].sum() > 0.9
+    assert lm.generate("", max_length=3).startswith("x")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_stop_texts_end_a_continuation_but_not_a_prompt(several):
+    lm = make_lm()
+    lm.compile(sampler=textrnn.RowSampler(temperature=3.0))
+    prompts = ["a\nb", "", "b\n\n"]
+    full = lm.generate(prompts, max_length=60)
+    stop = [full[0][8], full[2][10], "zz"] if several else full[0][8]
+    cut = lm.generate(prompts, max_length=60, stop=stop)
+    alone = lm.generate(prompts, max_length=60, stop=stop, strip_prompt=True)
+    assert any(len(a) < len(b) for a, b in zip(cut, full, strict=True))
+    for prompt, whole, text, completion in zip(prompts, full, cut, alone, strict=True):
+        assert text == prompt + completion and whole.startswith(text)
+        assert not any(s in completion for s in stop)
+        assert text == whole or any(whole[len(text) :].startswith(s) for s in stop)
+    assert lm.generate(prompts[0], max_length=60, stop=stop) == cut[0]
+    batches = tf.data.Dataset.from_tensor_slices(prompts).batch(3)
+    assert lm.generate(batches, max_length=60, stop=stop) == cut
+    with pytest.raises(textrnn.InputError, match="a stop text is empty"):
+        lm.generate("a", max_length=9, stop="")
+
+
 def test_evaluation_is_exact_and_keeps_the_states_of_training():
     lm = make_lm()
-    stream = token_batch(1, 100)[0]
+    tokens = token_batch(1, 100)[0]
     lm.carry_states(2)
     lm({"token_ids": token_batch(), "restart": np.array([True, True])}, training=True)
     before = [np.array(v) for v in lm.training_states.carried]
-    score = score_language_model(lm, evaluation_windows(stream, 1, 16), characters=99)
+    score = score_language_model(lm, evaluation_windows(tokens, 1, 16), characters=99)
     for variable, value in zip(lm.training_states.carried, before, strict=True):
         np.testing.assert_array_equal(variable, value)
-    x = {"token_ids": stream[None, :-1], "padding_mask": np.ones((1, 99), "bool")}
+    x = {"token_ids": tokens[None, :-1], "padding_mask": np.ones((1, 99), "bool")}
     log_probs = np.asarray(keras.ops.log_softmax(lm(x)))[0]
-    assert score.loss == pytest.approx(-np.mean(log_probs[np.arange(99), stream[1:]]), rel=1e-4)
+    assert score.loss == pytest.approx(-np.mean(log_probs[np.arange(99), tokens[1:]]), rel=1e-4)
     assert score.tokens == 99
 
 
 def test_a_fresh_model_evaluates_windows():
     lm = make_lm()
-    stream = token_batch(1, 100)[0]
-    data = evaluation_windows(stream, 2, 16)
+    tokens = token_batch(1, 100)[0]
+    data = evaluation_windows(tokens, 2, 16)
     assert score_language_model(lm, data, characters=99).tokens == 99
     assert np.isfinite(make_lm().evaluate(data, verbose=0))
 
 
 def test_the_batch_size_can_change():
     lm = make_lm()
-    stream = token_batch(1, 200)[0]
+    tokens = token_batch(1, 200)[0]
     for batch_size in (4, 2, 4):
-        lm.fit(windows(stream, batch_size, 8), verbose=0)
+        lm.fit(windows(tokens, batch_size, 8), verbose=0)
     assert lm.training_states.batch_size == 4
 
 
@@ -136,11 +176,11 @@ REGULARIZATION = {
 
 def test_a_regularized_model_learns_and_is_scored_without_noise_and_penalties():
     lm = make_lm(**REGULARIZATION)
-    stream = np.tile(np.arange(2, 10, dtype="int32"), 40)
+    tokens = np.tile(np.arange(2, 10, dtype="int32"), 40)
     lm.compile(optimizer=keras.optimizers.Adam(0.01, global_clipnorm=1.0))
-    losses = lm.fit(windows(stream, 4, 8), epochs=4, verbose=0).history["loss"]
+    losses = lm.fit(windows(tokens, 4, 8), epochs=4, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
-    held_out = evaluation_windows(stream, 2, 16)
+    held_out = evaluation_windows(tokens, 2, 16)
     score = score_language_model(lm, held_out, characters=100)
     assert score_language_model(lm, held_out, characters=100) == score
     assert lm.evaluate(held_out, verbose=0) == pytest.approx(score.loss, rel=0.05)  # a mean of batch means

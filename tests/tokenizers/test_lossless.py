@@ -2,8 +2,10 @@
 
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from textrnn.tokenizers import SentencePieceTokenizer, train_tokenizer
 
 LOSSLESS = ["byte", "character", "sentencepiece"]
 AWKWARD = [
@@ -37,3 +39,38 @@ def test_a_completion_keeps_its_leading_space(trained, kind):
     prompt, completion = tokenizer.tokenize("the rose"), tokenizer.tokenize(" is  red")
     assert tokenizer.detokenize(completion).numpy() == b" is  red"
     assert tokenizer.detokenize(tf.concat([prompt, completion], 0)).numpy() == b"the rose is  red"
+
+
+RARE = " \n\t▁\x10▅0é你"
+"""Characters that a training text may lack, or have once in thousands."""
+
+
+@pytest.mark.parametrize("kind", ["character", "sentencepiece"])
+@settings(max_examples=25, deadline=None)
+@given(
+    alphabet=st.text("ab好▁ \x101\n", min_size=1, max_size=4).filter(lambda text: text.strip(" \n▁\x10")),
+    rare=st.sampled_from([*RARE, ""]),
+    text=st.text(f"{RARE}ab好1", max_size=12),
+)
+@example("abcab\n", "", "a b")
+@example("你好", " ", "你 好 b")
+def test_no_character_of_the_training_text_is_needed(kind, alphabet, rare, text):
+    corpus = alphabet * 300 + rare + alphabet * 300
+    tokenizer = train_tokenizer(kind, [corpus])
+    restored = tokenizer.detokenize(tokenizer.tokenize([text, corpus])).numpy()
+    assert [string.decode() for string in restored] == [text, corpus]
+
+
+@pytest.mark.parametrize("kind", ["character", "sentencepiece"])
+def test_a_space_is_one_token_even_if_the_training_text_has_none(kind):
+    tokenizer = train_tokenizer(kind, ["abcab\n" * 50])
+    assert [tokenizer.id_to_token(id) for id in tokenizer("a b").numpy()] == ["a", "▁", "b"]
+
+
+def test_a_space_outside_the_vocabulary_is_kept():
+    """Models trained before the space was required, or with few characters, encode it as bytes."""
+    alphabet = "".join(chr(ord("a") + i) for i in range(20))
+    tokenizer = train_tokenizer("character", [alphabet * 50 + " "], vocabulary_size=270)
+    assert "▁" not in tokenizer.get_vocabulary()
+    assert tokenizer.detokenize(tokenizer("a b ▁")).numpy().decode() == "a b ▁"
+    assert isinstance(tokenizer, SentencePieceTokenizer)

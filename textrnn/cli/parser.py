@@ -81,13 +81,15 @@ def in_words(message: str, parser: ArgumentParser) -> str:
         flags = [flag for action in parser._actions for flag in action.option_strings]
         nearest = difflib.get_close_matches(flag, flags, n=1)
         return f"{flag}: there is no such option" + "".join(f"; did you mean {name}?" for name in nearest)
-    found = re.match(r'Parser key "(?:\w+\.)*(\w+)":\s+(.*)', message, re.DOTALL)
+    found = re.match(r"argument --(\w+): (invalid \w+ value: '.*)", message) or re.match(
+        r'Parser key "(?:\w+\.)*(\w+)"(?: element \d+)?:\s+(.*)', message, re.DOTALL
+    )
     if found is None:
         return re.sub(r"(required: )\w+\.", r"\1", message)  # without the name of the command
     key, problem = found.groups()
     action = next(action for action in parser._actions if action.dest == key)
     name = action.option_strings[0] if action.option_strings else key
-    annotation = getattr(action, "_typehint", None)
+    annotation = getattr(action, "_typehint", None) or action.type
     if annotation is None:
         return f"{name}: {problem}"
     patterns = (r"(?:Got|Given) value: (.*)", r": (\S*) does not (?:conform|match)", r": '(.*)'\Z")
@@ -101,13 +103,18 @@ def add_option(container, name, annotation, default, text, positional=False, nar
     Args:
         container: A parser or one of its groups.
         name: The option's name, without dashes.
-        annotation: Its type.
+        annotation: Its type. A flag of type `list[...]` takes several values and can be repeated.
         default: Its default. None is not printed: the text says what it means.
         text: One clause for `--help`.
         positional: Whether it has no flag.
         nargs: As for `argparse.ArgumentParser.add_argument`.
     """
-    options: dict[str, Any] = {"type": annotation, "metavar": name if positional else metavar(annotation)}
+    kind = without_none(annotation)
+    options: dict[str, Any] = {}
+    if get_origin(kind) is list:
+        [annotation] = get_args(kind)
+        nargs, options["action"] = "+", "extend"
+    options |= {"type": annotation, "metavar": name if positional else metavar(annotation)}
     if annotation is bool:
         nargs, options["const"] = "?", True  # `--reverse` as well as `--reverse true`
     if nargs is not None:

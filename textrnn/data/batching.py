@@ -60,7 +60,7 @@ def text_batches(
         {"token_ids": TOKEN_IDS, "padding_mask": PADDING_MASK},
         *(tf.TensorSpec([None, *values.shape[1:]], values.dtype) for values in arrays),
     )
-    return _dataset(generate, signature, len(order))
+    return generated_dataset(generate, signature, len(order))
 
 
 def pair_batches(
@@ -117,7 +117,7 @@ def pair_batches(
         for name, spec in (("token_ids", TOKEN_IDS), ("padding_mask", PADDING_MASK))
     }
     signature = (inputs, TOKEN_IDS, tf.TensorSpec([None, None], tf.float32))
-    return _dataset(generate, signature, len(order))
+    return generated_dataset(generate, signature, len(order))
 
 
 class _BatchOrder:
@@ -160,6 +160,20 @@ def _padded(tokens, rows):
     return token_ids, mask
 
 
-def _dataset(generate, signature, batches):
+def generated_dataset(generate, signature, batches: int) -> tf.data.Dataset:
+    """Make a dataset of known length from a generator, with two batches made ahead.
+
+    Args:
+        generate: A function that returns an iterator of batches; each epoch calls it anew.
+        signature: The `tf.TensorSpec`s of a batch.
+        batches: Batches per epoch.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from textrnn.data.batching import generated_dataset
+    >>> len(generated_dataset(lambda: iter([1, 2]), tf.TensorSpec([], tf.int32), 2))
+    2
+    """
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)

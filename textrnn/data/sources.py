@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from textrnn.data import datasets, labelled, parallel, starter
-from textrnn.data.documents import Document, find_documents, split_documents
+from textrnn.data.documents import Document, find_documents
 from textrnn.data.labelled import Example
 from textrnn.data.parallel import Pair
+from textrnn.data.splitting import Unit, hold_out, split_at, unit_hint
 from textrnn.errors import warn
 
 Item = TypeVar("Item")
@@ -33,14 +34,20 @@ class Splits(Generic[Item]):
     warnings: list[str] = field(default_factory=list)
 
 
-def load_texts(data=None, dataset=None, held_out=0.1, *, encoding=None, include=None) -> Splits[Document]:
+def load_texts(
+    data=None, dataset=None, held_out=0.1, *, document: Unit = "file", seed=0, encoding=None, include=None
+) -> Splits[Document]:
     """Load running text in two splits.
 
     Args:
         data: A text file, or a folder with one document per file.
         dataset: A public set instead: a name of `textrnn.data.datasets`. With neither, the starter corpus is
             the reference text inside Python.
-        held_out: Fraction of the characters for validation, the last ones; unused if the set has that split.
+        held_out: Fraction of the characters for validation: whole documents at random, or the last
+            characters of fewer than ten documents. Unused if the public set has that split.
+        document: What a document of `data` is: a `"file"`, a `"line"`, or what stands between
+            `"blank_line"`s.
+        seed: Seed of a random split.
         encoding: Encoding of the files. Default: that of the byte order mark, or UTF-8.
         include: Pattern of the names of files to read in a folder, such as `"*.txt"`.
 
@@ -61,6 +68,9 @@ def load_texts(data=None, dataset=None, held_out=0.1, *, encoding=None, include=
     if data:
         name, description, validation = str(data), "", None
         train, warnings = find_documents(data, encoding, include)
+        if document == "file":
+            warnings = warnings + unit_hint(train)
+        train = split_at(train, document)
     elif dataset:
         found = datasets.load_text(dataset)
         name, description, train, validation = dataset, _described(found), found.train, found.validation
@@ -68,7 +78,7 @@ def load_texts(data=None, dataset=None, held_out=0.1, *, encoding=None, include=
         name, description = _starter("the reference text inside Python", "your own text")
         train, validation = starter.starter_text(), None
     if validation is None:
-        train, validation = split_documents(train, held_out)
+        train, validation = hold_out(train, held_out, seed)
     return Splits(train, validation, name=name, description=description, warnings=warnings)
 
 

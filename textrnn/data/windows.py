@@ -1,10 +1,12 @@
 """Windows of a token stream, for training and evaluating language models."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from textrnn.data.batching import generated_dataset
 from textrnn.errors import InputError
 
 
@@ -36,6 +38,9 @@ def windows(
     batch_size: int,
     sequence_length: int,
     restart_probability: float = 0.0,
+    start_token_id: int | None = None,
+    boundary_token_ids: Sequence[int] = (),
+    seed: int = 0,
     origin: str = "the text",
 ) -> tf.data.Dataset:
     """Cut a token stream into windows for training by truncated backpropagation through time.
@@ -44,12 +49,19 @@ def windows(
     The states at the end of a window are therefore the initial states of the same row in the next batch.
     Tokens at the end of the stream that do not fill a window are dropped.
 
+    A prompt begins with zero states and the start token, at the beginning of a text or of a line. A stream of
+    one document has a single place like that, so rows can be made to restart like a prompt: with zero states,
+    from the nearest boundary, and with the start token in place of the token there.
+
     Args:
         stream: Token ids of shape `(tokens,)`.
         batch_size: Number of rows.
         sequence_length: Number of tokens per window.
-        restart_probability: Probability that a row starts a window from zero states. Without restarts a
-            model never learns to predict from zero states, which is how every prompt begins.
+        restart_probability: Probability that a row starts a window from zero states.
+        start_token_id: First input of a row that restarts. None leaves the token of the stream.
+        boundary_token_ids: Tokens after which a text or a line begins. A row that restarts moves to the
+            nearest one within four windows, and within half the distance of two rows.
+        seed: Seed of the restarts, which differ in every epoch.
         origin: Name of the text in error messages, such as its file.
 
     Returns:
@@ -72,23 +84,38 @@ def windows(
     if not 0 <= restart_probability < 1:
         raise InputError(f"restart_probability is {restart_probability}: give at least 0 and less than 1")
     window = batch_size * sequence_length
-    used = (len(stream) - 1) // window * window
-    if used <= 0:
+    steps = (len(stream) - 1) // window
+    if steps <= 0:
         raise InputError(
             f"{origin} is too short: it has {len(stream)} tokens, but batch_size={batch_size} and "
             f"sequence_length={sequence_length} need at least {window + 1}. Reduce one of them or give more "
             "text"
         )
-    dataset = _walk(stream[: used + 1], batch_size, sequence_length)
+    tokens = np.asarray(stream, np.int32)
+    row_length = steps * sequence_length
+    last_start = len(tokens) - 1 - sequence_length
+    boundaries = np.flatnonzero(np.isin(tokens[: last_start + 1], list(boundary_token_ids)))
+    reach = min(4 * sequence_length, row_length // 2)
+    times = np.arange(sequence_length)
+    epochs = itertools.count()
 
-    def with_random_restarts(window, seed):
-        inputs, targets, _ = window
-        restarts = tf.random.stateless_uniform([batch_size], [seed, 0]) < restart_probability
-        return {**inputs, "restart": inputs["restart"] | restarts}, targets
+    def generate():
+        random = np.random.default_rng((seed, next(epochs)))
+        positions = np.arange(batch_size) * row_length
+        for step in range(steps):
+            restart = (random.random(batch_size) < restart_probability) | (step == 0)
+            over = positions > last_start  # of rows that restarted at later boundaries
+            restart |= over
+            positions = np.where(over, 0, positions)
+            positions = np.where(restart, _nearest(boundaries, positions, reach), positions)
+            indices = positions[:, None] + times
+            inputs, targets = tokens[indices], tokens[indices + 1]
+            if start_token_id is not None:
+                inputs[restart, 0] = start_token_id
+            yield {"token_ids": inputs, "restart": restart}, targets
+            positions = positions + sequence_length
 
-    # Seeds from a dataset differ in every epoch; random ops inside `map` would repeat their numbers.
-    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True)
-    return tf.data.Dataset.zip((dataset, seeds)).map(with_random_restarts).prefetch(tf.data.AUTOTUNE)
+    return generated_dataset(generate, _signature(batch_size, sequence_length), steps)
 
 
 def evaluation_windows(
@@ -126,33 +153,43 @@ def evaluation_windows(
             f"{origin} is too short: it has {len(stream)} tokens, but evaluation needs at least 2. Give more "
             "text"
         )
-    rows = min(batch_size, -(-(len(stream) - 1) // sequence_length))
-    return _walk(stream, rows, sequence_length).prefetch(tf.data.AUTOTUNE)
-
-
-def _walk(stream: np.ndarray, rows: int, sequence_length: int) -> tf.data.Dataset:
-    """Return the windows of the whole stream in `rows` contiguous rows of equal length, the last padded."""
     targets = len(stream) - 1
+    rows = min(batch_size, -(-targets // sequence_length))
     row_length = -(-targets // rows)
     steps = -(-row_length // sequence_length)
+    tokens = np.asarray(stream, np.int32)
     row_starts = np.arange(rows)[:, None] * row_length
-    times = np.arange(sequence_length)
-    # The stream is stored once, and each window gathers its tokens on demand.
-    with tf.device("CPU"):
-        tokens = tf.convert_to_tensor(np.asarray(stream, np.int32))
 
-    def window(step):
-        offsets = step * sequence_length + times  # (time,)
-        positions = row_starts + offsets  # (rows, time)
-        real = (offsets < row_length) & (positions < targets)
-        positions = tf.where(real, positions, 0)
-        inputs = {
-            "token_ids": tf.where(real, tf.gather(tokens, positions), 0),
-            "restart": tf.fill([rows], tf.equal(step, 0)),
-        }
-        return inputs, tf.where(real, tf.gather(tokens, positions + 1), 0), tf.cast(real, tf.float32)
+    def generate():
+        for step in range(steps):
+            offsets = step * sequence_length + np.arange(sequence_length)  # (time,)
+            positions = row_starts + offsets  # (rows, time)
+            real = (offsets < row_length) & (positions < targets)
+            positions = np.where(real, positions, 0)
+            inputs = {
+                "token_ids": np.where(real, tokens[positions], 0),
+                "restart": np.full(rows, step == 0),
+            }
+            yield inputs, np.where(real, tokens[positions + 1], 0), real.astype(np.float32)
 
-    return tf.data.Dataset.range(steps).map(window)
+    signature = (*_signature(rows, sequence_length), tf.TensorSpec([rows, sequence_length], tf.float32))
+    return generated_dataset(generate, signature, steps)
+
+
+def _nearest(boundaries: np.ndarray, positions: np.ndarray, reach: int) -> np.ndarray:
+    """Return the boundary nearest to each position, or the position itself if none is within reach."""
+    if not len(boundaries):
+        return positions
+    after = np.searchsorted(boundaries, positions)
+    before = boundaries[np.maximum(after - 1, 0)]
+    after = boundaries[np.minimum(after, len(boundaries) - 1)]
+    nearest = np.where(np.abs(positions - before) < np.abs(after - positions), before, after)
+    return np.where(np.abs(nearest - positions) <= reach, nearest, positions)
+
+
+def _signature(rows: int, sequence_length: int):
+    token_ids = tf.TensorSpec([rows, sequence_length], tf.int32)
+    return {"token_ids": token_ids, "restart": tf.TensorSpec([rows], tf.bool)}, token_ids
 
 
 def _check_sizes(batch_size: int, sequence_length: int) -> None:

@@ -7,10 +7,12 @@ from keras import ops
 from textrnn.decoding.decoder import Decoder
 from textrnn.decoding.row_sampler import RowSampler
 from textrnn.decoding.sampling import row_seeds
+from textrnn.errors import expect
 from textrnn.tasks.generative import GenerativeTask
 from textrnn.text_generation.backbone import RecurrentBackbone
 from textrnn.text_generation.carried_states import CarriedStates
 from textrnn.text_generation.preprocessor import CausalLMPreprocessor
+from textrnn.text_generation.prompts import cut_at
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -109,6 +111,55 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         return self.backbone.token_embedding(hidden, reverse=True)
 
     # === Generation ===
+
+    def generate(self, inputs, max_length=None, stop_token_ids="auto", strip_prompt=False, stop=()):
+        r"""Complete prompts; see `keras_hub.models.CausalLM.generate`.
+
+        Args:
+            inputs: A prompt, or a list, tensor or `tf.data.Dataset` of prompts.
+            max_length: Maximum number of tokens, prompt included. Default: the preprocessor's.
+            stop_token_ids: Tokens that end a text; `"auto"` is the end token.
+            strip_prompt: Whether to return the continuations alone.
+            stop: A text, or several, before which a continuation ends, such as a line break.
+
+        Returns:
+            A str, or a list of str.
+
+        Raises:
+            InputError: If `stop` is given and the model has no preprocessor, or if a stop text is empty.
+
+        Example:
+
+        >>> from textrnn.tokenizers import ByteTokenizer
+        >>> backbone = textrnn.RecurrentBackbone(vocabulary_size=258, units=8)
+        >>> lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(ByteTokenizer()))
+        >>> lm.generate("one line", max_length=20, stop="\n").count("\n")
+        0
+        """
+        texts = super().generate(inputs, max_length, stop_token_ids, strip_prompt)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        if not stops:
+            return texts
+        expect(
+            self.preprocessor is not None,
+            f"generate got stop={stop!r}, but the model has no preprocessor: pass stop_token_ids instead",
+        )
+        if isinstance(texts, str):
+            return cut_at(texts, stops, 0 if strip_prompt else self._read_back([inputs])[0])
+        starts = [0] * len(texts) if strip_prompt else self._read_back(inputs)
+        return [cut_at(text, stops, start) for text, start in zip(texts, starts, strict=True)]
+
+    def _read_back(self, prompts):
+        """The numbers of characters of prompts as the tokenizer reads them."""
+        import tensorflow as tf
+
+        batches = prompts if isinstance(prompts, tf.data.Dataset) else [prompts]
+        tokenizer = self.preprocessor.tokenizer
+        return [
+            len(text.decode("utf-8", "replace"))
+            for batch in batches
+            for text in tokenizer.detokenize(tokenizer(tf.reshape(batch, [-1]))).numpy()
+        ]
 
     def decoder(self, inputs):
         """The parts of the model that decoding calls.

@@ -1,6 +1,6 @@
 """The command `textrnn generate`."""
 
-import sys
+import itertools
 from pathlib import Path
 
 from textrnn.types import LongSeed, NonNegativeInt, NonNegativeNumber, PositiveInt, Probability
@@ -8,61 +8,65 @@ from textrnn.types import LongSeed, NonNegativeInt, NonNegativeNumber, PositiveI
 
 def generate(
     model: Path,
-    prompt: str = "",
+    prompt: list[str] | None = None,
+    file: Path | None = None,
     interactive: bool = False,
     samples: PositiveInt = 1,
     max_new_tokens: NonNegativeInt | None = None,
-    temperature: NonNegativeNumber | None = None,
+    temperature: list[NonNegativeNumber] | None = None,
     top_k: NonNegativeInt | None = None,
     top_p: Probability | None = None,
+    stop: list[str] | None = None,
     seed: LongSeed | None = None,
     cell: str | None = None,
 ):
-    """Continue a prompt.
+    r"""Continue prompts.
 
     Args:
         model: Folder of a model (saved_models/NAME), of one version, or of a preset
-        prompt: Text to continue
-        interactive: Read prompts until Ctrl-D
+        prompt: Text to continue, or several
+        file: Text file with a prompt on each line
+        interactive: Read prompts until Ctrl-D; /help lists the commands there
         samples: Number of different continuations
         max_new_tokens: Maximum number of new tokens, up to 4096 (default: the model's)
-        temperature: Sampling temperature; 0 is greedy (default: the model's)
+        temperature: Sampling temperature, or several; 0 is greedy (default: the model's)
         top_k: Sample from this many tokens; 0 for all (default: the model's)
         top_p: Nucleus sampling probability; 1 for all tokens (default: the model's)
-        seed: Seed of the samples (default: derived from the prompt)
+        stop: Text before which a continuation ends, or several; \n is a line break
+        seed: Seed of the samples (default: derived from the prompt, random if interactive)
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
+    from textrnn.data.documents import read_documents
     from textrnn.presets.functions import load_functions
+    from textrnn.text_generation.interactive import Conversation
+    from textrnn.text_generation.sampling import Settings, make_sampler
 
+    prompts = list(prompt or [])
+    if file is not None:
+        prompts += [line for document in read_documents(file) for line in document.text.splitlines() if line]
     function = load_functions(model, "generate", "text", "does not generate text", cell)["generate"]
-
-    import tensorflow as tf
-
-    def answer(prompt):
-        seeds = [-1 if seed is None and i == 0 else (seed or 0) + i for i in range(samples)]
-        repeat = lambda value, dtype: tf.fill([samples], tf.constant(-1 if value is None else value, dtype))  # noqa: E731
-        texts = function(
-            text=repeat(prompt, tf.string),
-            max_new_tokens=repeat(max_new_tokens, tf.int32),
-            temperature=repeat(temperature, tf.float32),
-            top_k=repeat(top_k, tf.int32),
-            top_p=repeat(top_p, tf.float32),
-            seed=tf.constant(seeds, tf.int64),
-        )["text"]
-        for i, text in enumerate(texts.numpy()):
-            if samples > 1:
-                print(f"--- {i + 1} of {samples}")
-            print(text.decode("utf-8"))
-
-    if not interactive:
-        answer(prompt)
-        return
-    print("Type a prompt, Enter for an answer, Ctrl-D to end.", file=sys.stderr)
-    if prompt:
-        answer(prompt)
-    while True:
-        try:
-            line = input("> " if sys.stdin.isatty() else "")
-        except EOFError:
-            return
-        answer(line)
+    sample = make_sampler(function)
+    settings = Settings(
+        samples,
+        max_new_tokens,
+        None,
+        top_k,
+        top_p,
+        tuple(text.replace("\\n", "\n") for text in stop or ()),
+        seed,
+    )
+    temperatures: list[float | None] = [*temperature] if temperature else [None]
+    if prompts or not interactive:
+        for text, value in itertools.product(prompts or [""], temperatures):
+            answers = sample(text, settings._replace(temperature=value))
+            for number, answer in enumerate(answers, start=1):
+                parts = {
+                    f"prompt {text!r}": len(prompts) > 1,
+                    f"temperature {value}": len(temperatures) > 1,
+                    f"{number} of {samples}": samples > 1,
+                }
+                if heading := ", ".join(part for part, varies in parts.items() if varies):
+                    print(f"--- {heading}")
+                print(answer, flush=True)
+    if interactive:
+        Conversation(sample, settings._replace(temperature=temperatures[0])).run()

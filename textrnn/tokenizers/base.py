@@ -51,6 +51,12 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
     def special_tokens(self) -> list[str]:
         return [self.id_to_token(id) for id in self.special_token_ids]
 
+    @property
+    def boundary_token_ids(self) -> list[int]:
+        """Ids after which a text or a line begins: the end token, and the newline if it is a token."""
+        newline = self.tokenize("\n").numpy().tolist()
+        return sorted({self.end_token_id, *(id for id in newline if id not in self.special_token_ids)})
+
     def tokenize(self, inputs):
         """Convert strings to token ids. No start or end token is added.
 

@@ -16,11 +16,14 @@ from textrnn.startup import native_messages_hidden
 from textrnn.tokenizers.base import Tokenizer
 from textrnn.tokenizers.text import Document, chunks, text_of
 
-ESCAPES = (("\x10", "\x100"), ("▁", "\x101"))
+SPACE = "▁"
+"""How SentencePiece writes a space."""
+
+ESCAPES = (("\x10", "\x100"), (SPACE, "\x101"))
 """Replacements before encoding, undone after decoding.
 
-SentencePiece writes a space as "▁" and cannot tell it from a literal "▁". A literal "▁" is therefore escaped
-with a control character that text does not use (data link escape), and so is that character itself.
+SentencePiece cannot tell a literal "▁" from a space. It is therefore escaped with a control character that
+text does not use (data link escape), and so is that character itself.
 """
 
 RESERVED_BY_TRAINER = "▅"
@@ -102,7 +105,8 @@ class SentencePieceTokenizer(Tokenizer):
         return self._model.tokenize(strings)
 
     def _decode(self, ids):
-        strings = self._model.detokenize(ids)
+        # Where the vocabulary lacks the space, its sign is encoded as bytes, and SentencePiece leaves it.
+        strings = tf.strings.regex_replace(self._model.detokenize(ids), SPACE, " ")
         for plain, escaped in reversed(ESCAPES):
             strings = tf.strings.regex_replace(strings, escaped, plain)
         return strings
@@ -162,6 +166,7 @@ def _train_sentencepiece(documents, model_type, character_coverage, vocabulary_s
             vocab_size=size,
             hard_vocab_limit=vocabulary_size is not None,
             character_coverage=character_coverage,
+            required_chars=SPACE,  # even if the text has few or none, since prompts have
             normalization_rule_name="identity",
             add_dummy_prefix=False,
             remove_extra_whitespaces=False,

@@ -1,0 +1,118 @@
+"""Running text: what counts as one document, and which part is held out."""
+
+import re
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from textrnn.data.documents import Document, split_documents
+
+Unit = Literal["file", "line", "blank_line"]
+"""What a document is: a file, a line, or what stands between blank lines."""
+
+FEW_DOCUMENTS = 10
+"""With fewer documents, a part is cut off at the end, since whole documents would be too coarse."""
+
+SHORT_LINE_CHARACTERS = 30
+"""The lines of a list of names or messages are shorter, most lines of prose and verse are longer."""
+
+
+def split_at(documents: Sequence[Document], unit: Unit) -> list[Document]:
+    r"""Split documents at lines or at blank lines, without those breaks. Blank documents are left out.
+
+    Args:
+        documents: The documents, each a file.
+        unit: What a document shall be.
+
+    Returns:
+        The documents; the origin of each has the number of its first line.
+
+    Example:
+
+    >>> from textrnn.data.documents import Document
+    >>> from textrnn.data.splitting import split_at
+    >>> poems = Document("poems.txt", "Roses\nare red\n\nViolets\nare blue\n")
+    >>> [document.text for document in split_at([poems], "blank_line")]
+    ['Roses\nare red', 'Violets\nare blue']
+    >>> split_at([poems], "line")[2]
+    Document(origin='poems.txt, line 4', text='Violets')
+    """
+    if unit == "file":
+        return list(documents)
+    pattern = re.compile(r".+" if unit == "line" else r"(?:.*\S.*(?:\n|\Z))+")
+    parts = []
+    for origin, text in documents:
+        line, end = 1, 0
+        for found in pattern.finditer(text):
+            line, end = line + text.count("\n", end, found.start()), found.start()
+            if part := found[0].removesuffix("\n"):
+                parts.append(Document(f"{origin}, line {line}", part))
+    return [part for part in parts if not part.text.isspace()]
+
+
+def hold_out(
+    documents: Sequence[Document], fraction: float, seed: int = 0
+) -> tuple[list[Document], list[Document]]:
+    """Hold out whole documents at random, or the end of the text if there are fewer than ten documents.
+
+    The order of many documents is often that of a list, such as names in alphabetical order, whose end is
+    unlike the rest.
+
+    Args:
+        documents: The documents.
+        fraction: Fraction of the characters to hold out, between 0 and 1; approximate for whole documents.
+        seed: Seed of the choice.
+
+    Returns:
+        The training documents and the held-out documents, both in their original order.
+
+    Raises:
+        InputError: If the fraction is out of range, or if one side would be empty.
+
+    Example:
+
+    >>> from textrnn.data.documents import Document
+    >>> from textrnn.data.splitting import hold_out
+    >>> names = [Document("names.txt", letter * 5) for letter in "abcdefghijklmnopqrst"]
+    >>> train, rest = hold_out(names, 0.2)
+    >>> len(train), len(rest), rest == names[-4:]
+    (16, 4, False)
+    """
+    if len(documents) < FEW_DOCUMENTS or not 0 < fraction < 1:
+        return split_documents(list(documents), fraction)
+    order = np.random.default_rng(seed).permutation(len(documents))
+    ends = np.cumsum([len(documents[row].text) for row in order])
+    count = int(np.searchsorted(ends, fraction * ends[-1], side="right"))
+    chosen = set(order[: min(max(count, 1), len(documents) - 1)].tolist())
+    return (
+        [document for row, document in enumerate(documents) if row not in chosen],
+        [document for row, document in enumerate(documents) if row in chosen],
+    )
+
+
+def unit_hint(documents: Sequence[Document]) -> list[str]:
+    r"""Return a warning if the lines of a text are so short that each may be a document.
+
+    Example:
+
+    >>> from textrnn.data.documents import Document
+    >>> from textrnn.data.splitting import unit_hint
+    >>> [warning] = unit_hint([Document("names.txt", "Ada\nGrace\nEdsger\n" * 20)])
+    >>> warning
+    'most lines are short (median 5 characters). If each is a text of its own, such as a name ...'
+    >>> unit_hint([Document("essay.txt", "A line of prose is a good deal longer than a name is.\n" * 20)])
+    []
+    """
+    lengths = [len(line) for document in documents for line in document.text.split("\n") if line.strip()]
+    if len(documents) >= FEW_DOCUMENTS or len(lengths) < 20:
+        return []
+    median = statistics.median_low(lengths)
+    if median > SHORT_LINE_CHARACTERS:
+        return []
+    hint = (
+        f"most lines are short (median {median} characters). If each is a text of its own, such as a name or "
+        "a message, add --document line; if blank lines separate texts, add --document blank_line"
+    )
+    return [hint]

@@ -1,0 +1,63 @@
+"""The two ends of a sample: its prompt, and the texts that stop it."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from textrnn.errors import InputError
+
+
+def sample_prompt(documents: Sequence) -> str:
+    r"""Return the first words of a line, for samples during training.
+
+    Args:
+        documents: Validation documents, objects with a `text`. The first line of a text is passed over, since
+            a split may have cut it.
+
+    Returns:
+        At most four words and at most half of the line, with its own spaces; "" if there is no text.
+
+    Example:
+
+    >>> from textrnn.data.documents import Document
+    >>> from textrnn.text_generation.prompts import sample_prompt
+    >>> sample_prompt([Document("a", "s end.\n\n  The  cat sat on the mat, and the dog beside it.\n")])
+    '  The  cat sat on'
+    >>> sample_prompt([Document("names.txt, line 7", "Isabella")])
+    'Isab'
+    """
+    lines = [line for document in documents[:1] for line in document.text.split("\n") if line.strip()]
+    if not lines:
+        return ""
+    line = lines[1] if len(lines) > 1 else lines[0]
+    half = line[: -(-len(line) // 2)]
+    words = re.match(r"\s*(?:\S+\s+){0,3}\S+(?!\S)", half)
+    return words[0] if words and words.end() < len(half) else half
+
+
+def cut_at(text: str, stops: Iterable[str], start: int = 0) -> str:
+    r"""Cut a text before the first of the stop texts.
+
+    Args:
+        text: A prompt and its continuation.
+        stops: Texts, none of them empty.
+        start: Where the continuation begins. What stands before is never cut.
+
+    Returns:
+        The text up to the first stop text, or all of it.
+
+    Raises:
+        InputError: If a stop text is empty.
+
+    Example:
+
+    >>> from textrnn.text_generation.prompts import cut_at
+    >>> cut_at("Q: why?\nA: because.\nQ: what?", ["\n", "Q:"], start=len("Q: why?\nA:"))
+    'Q: why?\nA: because.'
+    """
+    ends = []
+    for stop in stops:
+        if not stop:
+            raise InputError("a stop text is empty: give the text before which samples shall end")
+        if (found := text.find(stop, start)) >= 0:
+            ends.append(found)
+    return text[: min(ends)] if ends else text
