@@ -129,6 +129,7 @@ def main(options: Options):
         validation_data=validation_batches,
         callbacks=[keras.callbacks.EarlyStopping(patience=options.patience)],
         progress=training.ProgressBar("text", options.batch_size),
+        evaluate_first=options.from_preset is not None,
     )
 
     # === N-grams and calibration ===

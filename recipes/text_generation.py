@@ -141,6 +141,7 @@ def main(options: Options):
             training.SampleText(sample, folder / "report" / "samples.txt"),
         ],
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
+        evaluate_first=options.from_preset is not None,
     )
     save_preset(lm, folder)  # before anything else can fail
 

@@ -143,6 +143,7 @@ def main(options: Options):
         validation_data=validation_batches,
         callbacks=[keras.callbacks.EarlyStopping(patience=options.patience), average],
         progress=training.ProgressBar("pair", options.batch_size),
+        evaluate_first=options.from_preset is not None,
     )
     averaged = average.apply(lambda: lm.evaluate(validation_batches, verbose=0))
     save_preset(lm, folder)  # before anything else can fail

@@ -83,3 +83,22 @@ def test_other_errors_are_raised_and_close_the_bar():
     with pytest.raises(RuntimeError, match="full disk"):
         training.fit(model, data, epochs=1, callbacks=[At(0, 5, fail)], progress=bar)
     assert bar._bar is None
+
+
+@pytest.mark.parametrize("with_validation_data", [False, True])
+def test_a_first_evaluation_is_epoch_0_and_the_initial_weights_can_be_best(with_validation_data, capsys):
+    model, data = line()
+    before = weight(model)
+    if with_validation_data:
+        # The line through these points is the initial model, so that training only makes it worse.
+        x = np.ones((2, 1), "float32")
+        options = {"validation_data": (x, model.predict(x, verbose=0))}
+    else:
+        scores = iter([1.0, 3.0, 2.0])
+        options = {"callbacks": [Evaluate(lambda: {"val_loss": next(scores)})]}
+    result = training.fit(model, data, epochs=2, evaluate_first=True, **options)
+    assert result.history["epoch"] == [0, 1, 2]
+    assert result.history["loss"][0] is None
+    assert result.history["val_loss"][0] == min(result.history["val_loss"])
+    assert (result.best_epoch, weight(model)) == (0, before)
+    assert f"before training  validation loss {result.history['val_loss'][0]:.4f}" in capsys.readouterr().err

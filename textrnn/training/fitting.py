@@ -35,7 +35,7 @@ class TrainingResult:
     items_per_second: float | None
 
 
-def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **options):
+def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate_first=False, **options):
     """Train a model and leave the best weights in it, however training ends.
 
     Ctrl-C stops training without an error. The best weights so far are restored and the result is returned,
@@ -50,6 +50,8 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **option
             first, and `SampleText` is always called last.
         best: A `BestWeights`. The default monitors `val_loss`.
         progress: A `ProgressBar`. The default counts batches.
+        evaluate_first: Whether to evaluate before training, too, as epoch 0. If training does not improve a
+            trained model, it keeps its weights.
         **options: Other arguments of the model's `fit`, such as `validation_data`.
 
     Returns:
@@ -73,6 +75,8 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **option
     samples = [callback for callback in callbacks if isinstance(callback, SampleText)]
     others = [callback for callback in callbacks if callback not in samples]
     callbacks = [*others, best, record, progress, *samples]
+    if evaluate_first:
+        callbacks.append(_FirstEvaluation(callbacks, options.get("validation_data")))
     for callback in others:
         if isinstance(callback, Evaluate):
             callback.listeners = callbacks
@@ -98,6 +102,32 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, **option
         seconds=time.perf_counter() - start,
         items_per_second=progress.items_per_second,
     )
+
+
+class _FirstEvaluation(keras.callbacks.Callback):
+    """Evaluates before training, after the other callbacks have begun."""
+
+    def __init__(self, listeners, validation_data):
+        super().__init__()
+        self.listeners, self.validation_data = list(listeners), validation_data
+
+    def on_train_begin(self, logs=None):
+        start = time.perf_counter()
+        metrics: dict[str, float] = {}
+        for callback in self.listeners:
+            if isinstance(callback, Evaluate):
+                metrics |= callback.evaluate()
+        if self.validation_data is not None:
+            data = self.validation_data  # a dataset, or arrays as in `fit`
+            x, y, weights = (
+                keras.utils.unpack_x_y_sample_weight(data) if isinstance(data, tuple) else (data, None, None)
+            )
+            found = self.model.evaluate(x, y, sample_weight=weights, verbose=0, return_dict=True)
+            metrics |= {f"val_{name}": value for name, value in found.items()}
+        seconds = time.perf_counter() - start
+        for listener in self.listeners:
+            if metrics and hasattr(listener, "on_evaluation"):
+                listener.on_evaluation(0, metrics, seconds)
 
 
 class _Record(keras.callbacks.Callback):

@@ -99,10 +99,13 @@ class ProgressBar(keras.callbacks.Callback):
         """Print the metrics of an evaluation within the epoch, and exclude its duration from the speed.
 
         Args:
-            epoch: Number of epochs trained, 2.5 in the middle of the third.
+            epoch: Number of epochs trained, 2.5 in the middle of the third, 0 before training.
             logs: The metrics.
             seconds: Duration of the evaluation.
         """
+        if epoch == 0:
+            self._print(f"before training  {format_metrics(logs)}")
+            return
         (first, since), (done, until, loss) = self._mark, self._done
         self._mark, self._done = (first, since + seconds), (done, until + seconds, loss)
         self._print(f"epoch {epoch:.2f}/{self.params['epochs']}  {format_metrics(logs)}")
