@@ -27,13 +27,17 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     """Options of this recipe, in addition to those that all recipes share."""
 
     data: Path | None = option(
-        None, "Your texts: a .csv, .tsv or .jsonl file, or a folder with one per class"
+        None, "Your texts: a table, such as reviews.csv, or a folder with one per class"
     )
     dataset: Literal["sst2", "imdb"] | None = option(None, "Public texts instead of --data")
     held_out: HeldOutFraction = option(0.1, "Fraction for validation, and for the test if there is none")
     test_data: Path | None = option(None, "Texts of the test set, as --data (default: from --data)", "Data")
-    text_column: str = option("text", "Column with the texts", "Data")
+    text_column: str = option("text", "Column with the texts: its name, or its number from 1", "Data")
     label_column: str = option("label", "Column with the labels", "Data")
+    no_header: bool = option(False, "The first row of the table has no names of columns", "Data")
+    document: Literal["file", "line", "blank_line"] = option(
+        "file", "What one text of a folder is: a file, a line, or what stands between blank lines", "Data"
+    )
     include: str | None = option(None, "Names of the files to read in a folder, such as '*.txt'", "Data")
     lowercase: bool = option(True, "Ignore case", "Model")
     max_tokens: PositiveInt = option(512, "Maximum number of tokens of a text; the rest is cut", "Model")
@@ -75,10 +79,11 @@ def main(options: Options):
     examples = sources.load_labelled_texts(
         options.data, options.dataset, options.held_out, test_data=options.test_data,
         text_column=options.text_column, label_column=options.label_column, seed=options.seed,
-        encoding=options.encoding, include=options.include,
+        encoding=options.encoding, include=options.include, no_header=options.no_header,
+        document=options.document,
     )  # fmt: skip
     sources.describe(examples)
-    labels = labelled.check_classes(examples.train)
+    labels = labelled.check_classes(examples.train, min_examples=1)
     if options.from_preset:
         classifier = load_model(options, labels)
     else:

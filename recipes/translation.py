@@ -39,9 +39,20 @@ Score = Literal["scaled_general", "general", "scaled_dot", "dot", "additive"]
 class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     """Options of this recipe, in addition to those that all recipes share."""
 
-    data: Path | None = option(None, "Your pairs: a .tsv file with a source, a tab and a target per line")
+    data: Path | None = option(
+        None, "Your pairs: a file with a source, a tab and a target per line, or another table"
+    )
     source: Path | None = option(None, "File with one source per line, instead of --data", "Data")
     target: Path | None = option(None, "File with the translation of each line of --source", "Data")
+    source_column: str | None = option(
+        None,
+        "Column with the sources: its name, or its number from 1 (default: source, or the first)",
+        "Data",
+    )
+    target_column: str | None = option(
+        None, "Column with the targets (default: target, or the second)", "Data"
+    )
+    no_header: bool = option(False, "The first row of the table has no names of columns", "Data")
     dataset: Dataset | None = option(None, "Public pairs instead of --data")
     reverse: bool = option(False, "Swap source and target", "Data")
     held_out: HeldOutFraction = option(0.05, "Fraction for validation, and for the test; at most 2,000 pairs")
@@ -107,7 +118,8 @@ def main(options: Options):
     pairs = sources.load_pairs(
         options.data, options.dataset, options.held_out,
         source=options.source, target=options.target, reverse=options.reverse, seed=options.seed,
-        encoding=options.encoding,
+        source_column=options.source_column, target_column=options.target_column,
+        encoding=options.encoding, no_header=options.no_header,
     )  # fmt: skip
     sources.describe(pairs)
     sampler = textrnn.BeamSearchSampler(options.num_beams, options.length_penalty, options.coverage_penalty)

@@ -90,6 +90,8 @@ def test_a_set_of_pairs_loads(publish, folders):
         (["1 good", "good"], {}, "line 2 does not start with one of the labels 0, 1"),
         (["1 good"], {"size": 2}, "found 1 texts, expected 2"),
         (["1 good"] * 3, {"size": 2}, "found 3 texts, expected 2"),
+        (["1 good"] * 3, {"size": 3}, "found no text with the label 'negative'"),
+        (["0 bad"] * 3, {}, "found no text with the label 'positive'"),
     ],
 )
 def test_other_labelled_texts_are_refused(publish, lines, options, message):

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from textrnn.data.labelled import Example, check_classes, read_labelled, repeated_examples
+from textrnn.data.sources import load_labelled_texts
 from textrnn.errors import InputError
 
 ROWS = [
@@ -73,7 +74,7 @@ def test_blank_texts_are_skipped_with_a_warning(tmp_path):
     path = write(tmp_path / "reviews.csv", "text,label\nGood,a\n   ,a\n,b\nBad,b\n")
     examples, warnings = read_labelled(path)
     assert [e.text for e in examples] == ["Good", "Bad"]
-    assert warnings == [f"skipped 2 blank texts: {path}, line 3; {path}, line 4"]
+    assert warnings == [f"left out 2 rows whose text is empty: {path}, line 3; {path}, line 4"]
 
 
 def test_similar_labels_are_kept_with_a_warning(tmp_path):
@@ -90,17 +91,27 @@ def test_similar_labels_are_kept_with_a_warning(tmp_path):
         (
             "a.csv",
             "review,stars\nGood,5\n",
-            r"line 2: there is no 'text' and no 'label' .*'review', 'stars'",
+            r"a\.csv: there is no 'text' and no 'label' among the columns 'review', 'stars'",
         ),
         ("a.csv", "text,label\nGood, really,a\n", "line 2: found 3 fields, expected 2"),
         ("a.csv", 'text,label\n"Good,a\n', "line 2: .*quotes"),
-        ("a.csv", "text,label\nGood,\n", "line 2: label is empty"),
+        (
+            "a.csv",
+            "text,label\nGood,\n",
+            "no labelled texts: .*left out 1 row whose label is empty: .* line 2",
+        ),
         ("a.csv", "text,label\n", "has no labelled texts"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', "line 2: invalid JSON"),
-        ("a.jsonl", '{"text": "a", "label": null}\n', "line 1: label is empty"),
+        ("a.jsonl", '{"text": "a", "label": null}\n', "left out 1 row whose label is empty: .* line 1"),
+        ("a.jsonl", '{"text": "a", "label": ["x"]}\n', r"line 1: label is \['x'\], expected a string or a n"),
+        ("a.jsonl", '{"text": "a", "label": 1, "text": "b"}\n', "line 1: 2 values are called 'text'"),
+        ("a.csv", "text,label,text\na,x,b\n", "the columns 1 and 3 are both called 'text': rename one"),
         ("a.jsonl", '{"text": 7, "label": 1}\n', "line 1: text is 7, expected a string"),
         ("a.jsonl", "[1]\n", "line 1: expected a JSON object"),
-        ("a.txt", "Good", "expected a .csv, .tsv or .jsonl file"),
+        ("a.txt", "Good", "expected a label, a tab and a text per line, .* such as a .csv file"),
+        ("a.txt", "Good\ta\nBad\tb\tc\n", "line 2: found 3 fields, expected 2"),
+        ("a.txt", "1\tGood\ta\n", "no 'text' and no 'label' among its 3 columns, which have no names"),
+        ("a.csv", "a,Good\nb,Bad\n", "there is no 'text' and no 'label' .* or give --no_header"),
     ],
 )
 def test_errors_name_the_line(name, content, message, tmp_path):
@@ -126,8 +137,22 @@ def test_two_classes_with_two_examples_each_are_required():
     assert check_classes([good, bad, good, bad]) == ["bad", "good"]
     with pytest.raises(InputError, match=r"only one class, 'good' \(2 texts\)"):
         check_classes([good, good])
-    with pytest.raises(InputError, match=r"'bad' has 1 example \(a\.csv, line 3\), .* at least 2"):
+    with pytest.raises(InputError, match=r"'bad' has 1 text \(a\.csv, line 3\), .* at least 2 texts"):
         check_classes([good, good, bad])
+
+
+def test_every_class_needs_a_text_for_each_split(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(5)))
+    with pytest.raises(
+        InputError, match=r"'1' has 2 texts .* the splits need at least 3 texts of each class"
+    ):
+        load_labelled_texts(path)
+    splits = load_labelled_texts(path, test_data=path)
+    assert {e.label for e in splits.train} == {e.label for e in splits.validation} == {"0", "1"}
+    three = write(tmp_path / "b.csv", "text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(6)))
+    splits = load_labelled_texts(three, held_out=0.4)
+    parts = (splits.train, splits.validation, splits.test)
+    assert [sorted(e.label for e in part) for part in parts] == [["0", "1"]] * 3
 
 
 def test_test_texts_in_the_training_data_give_a_warning():
@@ -139,3 +164,131 @@ def test_test_texts_in_the_training_data_give_a_warning():
     )
     assert warning.endswith("and 1 more")
     assert repeated_examples(train, [Example("", "text 99", "a")]) == []
+
+
+def test_equal_numbers_are_one_label_and_words_of_missing_values_are_none(tmp_path):
+    rows = [
+        ("a", 1),
+        ("b", 1.0),
+        ("c", "1"),
+        ("d", float("nan")),
+        ("e", None),
+        ("f", "None"),
+        ("g", "N/A"),
+        ("h", 2.5),
+    ]
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps({"text": t, "label": y}) + "\n" for t, y in rows))
+    examples, warnings = read_labelled(path)
+    assert [e.label for e in examples] == ["1", "1", "1", "None", "2.5"]
+    assert warnings == [
+        f"left out 3 rows whose label is empty or 'N/A': {path}, line 4; {path}, line 5; {path}, line 7"
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz"])
+def test_missing_labels_and_texts_are_left_out_with_a_count(name, tmp_path):
+    separator = "\t" if "tsv" in name else ","
+    rows = [["text", "label", "stars"], ["a", "x", ""], ["b", "", "1"], ["c", "null", "2"], ["NaN", "x", "3"]]
+    rows += [["", "", ""], ["d", "None", "N/A"]]
+    path = write(tmp_path / name, "".join(separator.join(row) + "\n" for row in rows))
+    examples, warnings = read_labelled(path)
+    assert [(e.text, e.label) for e in examples] == [("a", "x"), ("d", "None")]
+    assert warnings == [
+        f"left out 2 rows whose text is empty or 'NaN': {path}, line 5; {path}, line 6",
+        f"left out 2 rows whose label is empty or 'null': {path}, line 3; {path}, line 4",
+    ]
+
+
+def test_a_header_that_repeats_is_no_class(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\na,x\ntext,label\nb,y\ntext,label\n")
+    examples, warnings = read_labelled(path)
+    assert [(e.text, e.label, e.origin) for e in examples] == [
+        ("a", "x", f"{path}, line 2"), ("b", "y", f"{path}, line 4")
+    ]  # fmt: skip
+    assert warnings == [f"left out 2 repeated headers: {path}, line 3; {path}, line 5"]
+
+
+def test_ratings_are_sorted_as_numbers(tmp_path):
+    path = write(
+        tmp_path / "a.csv", "text,label\n" + "".join(f"t{k},{i}\n" for i in (10, 2, 1) for k in "ab")
+    )
+    assert check_classes(read_labelled(path).examples) == ["1", "2", "10"]
+    other = [Example("", "t", label) for label in ("10", "2", "1.0", "-3", "1e1")] * 2
+    assert check_classes(other) == ["-3", "1.0", "2", "10", "1e1"]
+    words = [Example("", "t", label) for label in ("10", "2", "best")] * 2
+    assert check_classes(words) == ["10", "2", "best"]
+
+
+def test_numbers_that_are_spelled_differently_give_a_warning(tmp_path):
+    [warning] = read_labelled(write(tmp_path / "a.csv", "text,label\na,1\nb,1.0\n")).warnings
+    assert "'1' (1 text, first " in warning and "'1.0' (1 text" in warning
+
+
+@pytest.mark.parametrize("columns", [("2", "1"), ("review", "1"), ("2", "stars")])
+def test_columns_are_chosen_by_number(columns, tmp_path):
+    path = write(tmp_path / "a.csv", "stars,review,9\n5,Good,a\n1,Bad,b\n")
+    assert [(e.text, e.label) for e in read_labelled(path, *columns).examples] == [
+        ("Good", "5"),
+        ("Bad", "1"),
+    ]
+    assert read_labelled(path, "review", "9").examples[0].label == "a"  # a name wins
+    without = write(tmp_path / "b.csv", "5,Good,a\n1,Bad,b\n")
+    assert [e.label for e in read_labelled(without, "2", "1", no_header=True).examples] == ["5", "1"]
+
+
+SMS = [("ham", f"Are you there, {i}?") for i in range(4)] + [("spam", f'Win "{i}"') for i in range(3)]
+
+
+@pytest.mark.parametrize("name", ["sms.txt", "SMSSpamCollection", "sms.txt.gz", "sms.tsv"])
+@pytest.mark.parametrize("label_first", [True, False])
+def test_lines_of_a_label_and_a_text_are_found_by_looking(name, label_first, tmp_path):
+    lines = ["\t".join(row if label_first else row[::-1]) for row in SMS]
+    path = write(tmp_path / name, "\n".join(lines))
+    examples, warnings = read_labelled(path, no_header=name.endswith("tsv"))
+    assert [(e.label, e.text) for e in examples] == SMS
+    columns = (1, 2) if label_first else (2, 1)
+    named = sorted([f"column {columns[0]} as the label", f"column {columns[1]} as the text"])
+    assert warnings == [f"{path} has no header: {' and '.join(named)}"]
+
+
+def test_lines_with_the_usual_header_are_read_by_it(tmp_path):
+    path = write(tmp_path / "a.txt", "label\ttext\nx\tone\ny\ttwo\n")
+    examples, warnings = read_labelled(path)
+    assert ([(e.text, e.label) for e in examples], warnings) == ([("one", "x"), ("two", "y")], [])
+
+
+def test_the_files_of_a_folder_may_hold_a_text_per_line(tmp_path):
+    for name, text in {
+        "pos.txt": "a\n\nb\n",
+        "neg.txt.gz": "c\n",
+        "mixed/1.txt": "d\ne\n",
+        "x.pyc": "\0\xff",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / name, text)
+    examples, [warning] = read_labelled(tmp_path, document="line")
+    assert [(e.text, e.label) for e in examples] == [
+        ("c", "neg"), ("a", "pos"), ("b", "pos"), ("d", "mixed"), ("e", "mixed")
+    ]  # fmt: skip
+    assert examples[2].origin == f"{tmp_path / 'pos.txt'}, line 3"
+    assert "x.pyc (binary)" in warning
+    assert [e.text for e in read_labelled(tmp_path).examples] == ["d\ne\n"]
+    assert {e.label for e in read_labelled(tmp_path, document="line", include="p*").examples} == {"pos"}
+
+
+def test_half_a_surrogate_pair_is_replaced_with_a_warning(tmp_path):
+    lines = [r'{"text":"cut \ud83d","label":1}', r'{"text":"\ud83d\ude00","label":"\udc00"}']
+    path = write(tmp_path / "a.jsonl", "\n".join(lines))
+    examples, warnings = read_labelled(path)
+    assert [(e.text, e.label) for e in examples] == [("cut \ufffd", "1"), ("\U0001f600", "\ufffd")]
+    assert warnings == [f"half of a surrogate pair was replaced by \ufffd: {path}, line 1, 2"]
+
+
+def test_tables_in_other_encodings_are_read(tmp_path):
+    text = "text,label\nIt’s fine,a\nnaïve,b\n"
+    for name, encoding in (("a.csv", "utf-16"), ("b.csv", "cp1252")):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        examples = read_labelled(tmp_path / name, encoding=None if name == "a.csv" else encoding).examples
+        assert [e.text for e in examples] == ["It’s fine", "naïve"]
+    with pytest.raises(InputError, match="give --encoding cp1252"):
+        read_labelled(tmp_path / "b.csv")

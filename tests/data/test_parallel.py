@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from textrnn.data.parallel import Pair, read_aligned, read_pairs, repeated_pairs, split_pairs, swapped
+from textrnn.data.table_formats import write_table
 from textrnn.errors import InputError
 
 PAIRS = [("Go.", "Va !"), ('She said "no"', "Elle a dit « non »"), ("naïve, \u2028 really", "à\x85b")]
@@ -99,7 +100,7 @@ def test_pairs_with_an_empty_side_are_skipped_with_a_warning(tmp_path):
     pairs, warnings = read_pairs(path)
     assert sides(pairs) == [("Go.", "Va !"), ("Wait.", "Attends.")]
     assert pairs[1].origin == f"{path}, line 11"
-    assert warnings == [f"skipped 9 pairs with an empty side: {path}, lines 2, 3, 4, 5, 6 and 4 more"]
+    assert warnings == [f"skipped 6 pairs with an empty side: {path}, lines 2, 3, 5, 6, 8 and 1 more"]
 
 
 def test_the_warning_about_aligned_files_names_both(tmp_path):
@@ -210,3 +211,60 @@ def test_test_sources_in_the_training_data_give_a_warning():
     [warning] = repeated_pairs(train, test)
     assert warning == ("1 of 2 test texts is also in the training data: b.tsv, line 1 (= a.tsv, line 2)")
     assert repeated_pairs(train, test[1:]) == []
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.xlsx", "a.csv.gz"])
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [(["source", "id", "target"], ()), (["en", "id", "fr"], ("en", "fr")), (["en", "id", "fr"], ("1", "3"))],
+)
+def test_tables_with_columns_are_read(name, columns, chosen, tmp_path):
+    if name.endswith("xlsx"):
+        pytest.importorskip("openpyxl")
+    rows = [[source, "7", target] for source, target in PAIRS]
+    plain = tmp_path / name.removesuffix(".gz")
+    write_table(plain, columns, rows)
+    path = write(tmp_path / name, plain.read_text("utf-8")) if name.endswith("gz") else plain
+    if chosen == ("1", "3") and name == "a.tsv":  # whose first line is a pair unless it names columns
+        assert sides(read_pairs(path, *chosen).pairs) == [("en", "fr"), *PAIRS]
+        return
+    assert sides(read_pairs(path, *chosen).pairs) == PAIRS
+    assert [name for name in read_pairs(path, *chosen).warnings if "sides" in name] == []
+
+
+def test_a_table_of_two_columns_needs_no_names(tmp_path):
+    write_table(tmp_path / "a.csv", ["English", "French"], PAIRS)
+    assert sides(read_pairs(tmp_path / "a.csv").pairs) == PAIRS
+    assert sides(read_pairs(tmp_path / "a.csv", no_header=True).pairs) == [("English", "French"), *PAIRS]
+
+
+def test_a_tsv_that_a_program_wrote_with_quotes_is_read(tmp_path):
+    write_table(tmp_path / "a.tsv", *[["Go.", "Va !"], PAIRS])
+    assert sides(read_pairs(tmp_path / "a.tsv").pairs) == [("Go.", "Va !"), *PAIRS]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("en,id,fr\na,1,b\n", "there is no 'source' and no 'target' among the columns 'en', 'id', 'fr'"),
+        ("source,target\n,\n", "no line has both a source and a target"),
+    ],
+)
+def test_tables_without_the_columns_are_refused(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_pairs(write(tmp_path / "a.csv", text))
+
+
+def test_pairs_of_json_must_be_texts(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"source": "a", "target": null}\n{"source": "b", "target": 3}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl, line 2: target is 3, expected a string"):
+        read_pairs(path)
+
+
+def test_pairs_in_other_encodings_are_read(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_bytes("It’s\tC’est\n".encode("cp1252"))
+    assert sides(read_pairs(path, encoding="cp1252").pairs) == [("It’s", "C’est")]
+    assert sides(read_aligned(path, path, "cp1252").pairs) == [("It’s\tC’est", "It’s\tC’est")]
+    path.write_bytes("It’s\tC’est\n".encode("utf-16"))
+    assert sides(read_pairs(path).pairs) == [("It’s", "C’est")]

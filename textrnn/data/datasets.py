@@ -1,7 +1,6 @@
 """Loaders of public data sets by name."""
 
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from textrnn.data.download import fetch
 from textrnn.data.labelled import Example, split_examples
 from textrnn.data.parallel import Pair, parse_pairs, read_aligned
 from textrnn.data.public_sets import PUBLIC_SETS, Content, Format, PublicSet, RemoteFile
+from textrnn.data.text_files import DAMAGED
 from textrnn.errors import InputError
 
 LABELS = {"0": "negative", "1": "positive"}
@@ -146,6 +146,7 @@ def _load(name: str, content: Content) -> Dataset:
     paths = fetch(public_set)
     splits = {split: _parse(public_set, files) for split, files in paths.items()}
     _check_size(public_set, splits, paths)
+    _check_labels(public_set, splits, paths)
     if public_set.test_fraction:
         splits["train"], splits["test"] = split_examples(splits["train"], public_set.test_fraction)
     return Dataset(
@@ -162,7 +163,7 @@ def _load(name: str, content: Content) -> Dataset:
 def _parse(public_set: PublicSet, paths: list[Path]) -> list:
     try:
         return PARSERS[public_set.format](*paths)
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (*DAMAGED, ValueError, LookupError) as error:
         raise _not_published(paths, str(error)) from error
 
 
@@ -175,6 +176,12 @@ def _check_size(public_set: PublicSet, splits: Mapping[str, Sequence], paths: Ma
         noun = "pairs" if public_set.content == "parallel" else "texts"
         files = [path for of_split in paths.values() for path in of_split]
         raise _not_published(files, f"found {found:,} {noun}, expected {expected}")
+
+
+def _check_labels(public_set: PublicSet, splits: Mapping[str, Sequence], paths: Mapping[str, list[Path]]):
+    for split, examples in splits.items() if public_set.content == "labelled" else ():
+        for label in sorted(set(LABELS.values()) - {example.label for example in examples}):
+            raise _not_published(paths[split], f"found no text with the label {label!r}")
 
 
 def _not_published(paths: Sequence[Path], reason: str) -> InputError:

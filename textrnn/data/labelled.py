@@ -1,17 +1,18 @@
 """Labelled text: tables and folders to examples, with checks and stratified splits."""
 
 import collections
-import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from textrnn.data.documents import find_documents
-from textrnn.data.text_files import read_text
+from textrnn.data.records import count, listed, partition
+from textrnn.data.splitting import Unit, split_at
+from textrnn.data.tables import is_table, left_out, read_table
+from textrnn.data.text_files import plain_name
+from textrnn.data.values import in_order, is_missing, spelled
 from textrnn.errors import InputError
 
 
@@ -37,32 +38,39 @@ def read_labelled(
     *,
     encoding: str | None = None,
     include: str | None = None,
+    no_header: bool = False,
+    document: Unit = "file",
 ) -> LabelledTexts:
     r"""Read labelled texts from a table, or from a folder with one subfolder per class.
 
-    A table is a file, optionally compressed:
+    Tables are read by `textrnn.data.tables.read_table`: CSV, TSV, JSON lines, Excel or Parquet, optionally
+    compressed. Other files, such as `.txt`, have a label, a tab and a text per line, or a text, a tab and a
+    label. Which is which is found by looking: labels repeat.
 
-    - `.csv` or `.tsv`, with column names in the first row and fields quoted as in RFC 4180;
-    - `.jsonl`, with one JSON object per line.
+    Rows without a text or a label are left out with a warning: empty cells, `NaN`, `N/A`, `null`. Whitespace
+    around labels is removed, and numbers that are equal are the same label. Labels that differ only in case,
+    in whitespace or in the spelling of a number are kept apart, with a warning.
 
-    In a folder, every file below `<class>/` is one text of that class; hidden files are skipped. Whitespace
-    around labels is removed. Texts are unchanged, and blank texts are skipped with a warning. Labels that
-    differ only in case or whitespace are kept apart, with a warning.
+    In a folder, every file below `<class>/` is one text of that class; hidden files are skipped. With
+    `document="line"`, every line is one text, and a class may also be a single file, `<class>.txt`.
 
     Args:
         path: The table or the folder.
-        text_column: Column, or JSON key, of the text.
+        text_column: Column, or JSON key, of the text: its name, or its number from 1.
         label_column: Column, or JSON key, of the label.
         encoding: Encoding of the files. Default: that of the byte order mark, or UTF-8.
         include: Pattern of the names of files to read in a folder, such as `"*.txt"`.
+        no_header: Whether the first row of a table has no names. Columns are then chosen by number; if there
+            are two, the default is found by looking.
+        document: What one text of a folder is; see `textrnn.data.splitting.split_at`.
 
     Returns:
         A `LabelledTexts`. The `origin` of an example is its file and line.
 
     Raises:
-        InputError: If the path does not exist or is of another kind, if a column is missing, if a row has the
-            wrong number of fields or is not a JSON object, if a label is empty, if a file is in another
-            encoding, or if there are no examples. The message names the file and line.
+        InputError: If the path cannot be read, if a column is missing or ambiguous, if a row has the wrong
+            number of fields, if a label is a list or a text is a number in JSON, or if there are no examples.
+            The message names the file and line.
 
     Example:
 
@@ -74,20 +82,19 @@ def read_labelled(
     >>> [(example.text, example.label) for example in examples]
     [('Good, really', 'positive'), ('Dull', 'negative')]
     >>> warnings
-    ['skipped 1 blank text: ...reviews.csv, line 3']
+    ['left out 1 row whose text is empty: ...reviews.csv, line 3']
     """
     path = Path(path)
-    warnings: list[str] = []
     if path.is_dir():
-        examples, warnings = _read_folder(path, encoding, include)
+        examples, warnings = _read_folder(path, encoding, include, document)
     else:
-        examples = list(_read_table(path, _rows(path, encoding), text_column, label_column))
-    blank = [example for example in examples if not example.text.strip()]
-    examples = [example for example in examples if example.text.strip()]
+        examples, warnings = _read_table(path, text_column, label_column, encoding, no_header)
     if not examples:
-        raise InputError(f"{path} has no labelled texts: give at least two classes with two texts each")
-    if blank:
-        warnings.append(f"skipped {_count(len(blank), 'blank text')}: {_listed([e.origin for e in blank])}")
+        raise InputError(
+            "; ".join(
+                [f"{path} has no labelled texts: give at least two classes with two texts each", *warnings]
+            )
+        )
     return LabelledTexts(examples, warnings + _similar_labels(examples))
 
 
@@ -96,10 +103,11 @@ def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[st
 
     Args:
         examples: The labelled texts.
-        min_examples: Minimum number of examples per class. Default: one to train on and one to test on.
+        min_examples: Minimum number of examples per class, one for each split. Default: one to train on and
+            one to test on.
 
     Returns:
-        The classes, sorted.
+        The classes, sorted; numerically if all are numbers.
 
     Raises:
         InputError: If there is only one class, or if a class has fewer examples.
@@ -118,16 +126,16 @@ def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[st
     if len(origins_by_label) == 1:
         [(label, origins)] = origins_by_label.items()
         raise InputError(
-            f"there is only one class, {label!r} ({_count(len(origins), 'text')}): give texts of a second "
+            f"there is only one class, {label!r} ({count(len(origins), 'text')}): give texts of a second "
             "class"
         )
     for label, origins in sorted(origins_by_label.items()):
         if len(origins) < min_examples:
             raise InputError(
-                f"the class {label!r} has {_count(len(origins), 'example')} ({_listed(origins)}), but "
-                f"training and testing need at least {min_examples}. Give more, or remove the class"
+                f"the class {label!r} has {count(len(origins), 'text')} ({listed(origins)}), but the splits "
+                f"need at least {min_examples} texts of each class. Give more, or remove the class"
             )
-    return sorted(origins_by_label)
+    return in_order(origins_by_label)
 
 
 def check_known(train: Sequence[Example], test: Sequence[Example]) -> None:
@@ -148,7 +156,7 @@ def check_known(train: Sequence[Example], test: Sequence[Example]) -> None:
     ...
     textrnn.errors.InputError: b.csv, line 2: the label 'good' is not in the training data, which has 'bad'
     """
-    known = sorted({example.label for example in train})
+    known = in_order({example.label for example in train})
     for example in test:
         if example.label not in known:
             raise InputError(
@@ -185,12 +193,9 @@ def split_examples(
         rows_by_label[example.label].append(row)
     chosen: set[int] = set()
     for _, rows in sorted(rows_by_label.items()):
-        count = min(max(1, round(held_out * len(rows))), len(rows) - 1)
-        chosen.update(random.permutation(rows)[:count].tolist())
-    return (
-        [example for row, example in enumerate(examples) if row not in chosen],
-        [example for row, example in enumerate(examples) if row in chosen],
-    )
+        size = min(max(1, round(held_out * len(rows))), len(rows) - 1)
+        chosen.update(random.permutation(rows)[:size].tolist())
+    return partition(examples, chosen)
 
 
 def repeated_examples(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
@@ -214,113 +219,126 @@ def repeated_examples(train: Sequence[Example], test: Sequence[Example]) -> list
     both = [(e.origin, known[text]) for e in test if (text := " ".join(e.text.split())) in known]
     if not both:
         return []
-    listed = _listed([f"{origin} (= {other})" for origin, other in both])
+    origins = listed([f"{origin} (= {other})" for origin, other in both])
     verb = "is" if len(both) == 1 else "are"
-    return [f"{len(both):,} of {len(test):,} test texts {verb} also in the training data: {listed}"]
+    return [f"{len(both):,} of {len(test):,} test texts {verb} also in the training data: {origins}"]
 
 
 def _similar_labels(examples):
-    """Return a warning for each group of labels that differ only in case or whitespace."""
+    """Return a warning for each group of labels that differ only in case, spaces or spelling of a number."""
     counts = collections.Counter(example.label for example in examples)
     first: dict[str, str] = {}
     for example in examples:
         first.setdefault(example.label, example.origin)
     spellings = collections.defaultdict(list)
     for label in counts:
-        spellings["".join(label.casefold().split())].append(label)
+        spellings[_comparable(label)].append(label)
     return [
-        "labels that differ only in case or spaces are treated as different classes: "
+        "labels that differ only in case, spaces or spelling of numbers are treated as different classes: "
         + ", ".join(
-            f"{label!r} ({_count(counts[label], 'text')}, first {first[label]})" for label in sorted(labels)
+            f"{label!r} ({count(counts[label], 'text')}, first {first[label]})" for label in sorted(labels)
         )
         for labels in spellings.values()
         if len(labels) > 1
     ]
 
 
-def _count(number, noun):
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def _comparable(label: str) -> str | float:
+    try:
+        return float(label)
+    except ValueError:
+        return "".join(label.casefold().split())
 
 
-def _listed(items, shown=5):
-    """Join the first items, and append the number of the others."""
-    rest = f" and {len(items) - shown:,} more" if len(items) > shown else ""
-    return "; ".join(items[:shown]) + rest
-
-
-def _read_folder(folder, encoding, include) -> LabelledTexts:
-    classes = sorted(child for child in folder.iterdir() if child.is_dir() and child.name[0] != ".")
+def _read_folder(folder, encoding, include, document) -> LabelledTexts:
+    """Read a folder whose subfolders are classes; its files are too if they hold several texts each."""
+    children = sorted(child for child in folder.iterdir() if child.name[0] != ".")
+    classes = [child for child in children if child.is_dir() or document != "file"]
     if not classes:
         raise InputError(
-            f"the folder {folder} has no subfolders: expected one for each class, with one text per file. "
-            "Or give a .csv, .tsv or .jsonl file"
+            f"the folder {folder} has no subfolders: expected one for each class, with one text per file. If "
+            "its files are the classes, with one text per line, give --document line. Or give a table, such "
+            "as a .csv file"
         )
-    examples, warnings = [], []
-    for child in classes:
-        documents, more = find_documents(child, encoding, include)
-        warnings += more
-        examples += [Example(document.origin, document.text, child.name) for document in documents]
+    if document != "file":
+        documents, warnings = find_documents(folder, encoding, include)
+    else:
+        found = [find_documents(child, encoding, include) for child in classes]
+        documents = [one for texts in found for one in texts.documents]
+        warnings = [one for texts in found for one in texts.warnings]
+    examples = []
+    for file in documents:
+        first, *below = Path(file.origin).relative_to(folder).parts
+        label = first if below else Path(plain_name(file.origin)).stem
+        examples += [Example(origin, text, label) for origin, text in split_at([file], document)]
     return LabelledTexts(examples, warnings)
 
 
-def _rows(path, encoding) -> Iterator[tuple[int, dict]]:
-    """Return the rows of a table by column, each with the number of its last line."""
-    formats = {".csv": _separated(","), ".tsv": _separated("\t"), ".jsonl": _json_lines}
-    suffix = (Path(path.stem).suffix if path.suffix == ".gz" else path.suffix).lower()
-    if suffix not in formats:
+def _read_table(path, text_column, label_column, encoding, no_header) -> LabelledTexts:
+    columns = text_column, label_column
+    plain = not is_table(path)  # a .txt file has names only if they are the expected ones
+    table = read_table(
+        path,
+        encoding,
+        (lambda names: not no_header and set(columns) <= set(names)) if plain else not no_header,
+    )
+    warnings = list(table.warnings)
+    if table.columns is None and columns == ("text", "label") and table.width == 2:
+        places = _labels_last(table)
+        named = [
+            f"column {place + 1} as the {noun}" for noun, place in zip(("text", "label"), places, strict=True)
+        ]
+        warnings.append(f"{path} has no header: {' and '.join(sorted(named))}")
+    elif plain and table.width < 2:
         raise InputError(
-            f"{path}: expected a .csv, .tsv or .jsonl file, optionally gzipped, or a folder with one "
-            "subfolder per class"
+            f"{path}: expected a label, a tab and a text per line, or a text, a tab and a label. Or give a "
+            "table, such as a .csv file, or a folder with one subfolder per class"
         )
-    return formats[suffix](path, read_text(path, encoding))
+    else:
+        places = _positions(table, columns)
+    return _examples(table, places, columns, warnings)
 
 
-def _read_table(path, rows, text_column, label_column) -> Iterator[Example]:
-    for line, row in rows:
-        missing = [name for name in (text_column, label_column) if name not in row]
-        if missing:
-            raise InputError(
-                f"{path}, line {line}: there is no {' and no '.join(map(repr, missing))} among the columns "
-                f"{', '.join(map(repr, row))}. Choose columns with --text_column and --label_column"
-            )
-        text, label = row[text_column], str(row[label_column]).strip()
-        if not isinstance(text, str):
-            raise InputError(f"{path}, line {line}: {text_column} is {text!r}, expected a string")
-        if not label or row[label_column] is None:
-            raise InputError(f"{path}, line {line}: {label_column} is empty: give every text a label")
-        yield Example(f"{path}, line {line}", text, label)
+def _positions(table, columns) -> list[int]:
+    missing = [repr(column) for column in columns if not table.has(column)]
+    if missing and table.rows:
+        advice = ", or give --no_header if the first row is a text" if table.columns else ""
+        raise InputError(
+            f"{table.name}: there is no {' and no '.join(missing)}{table.among()}. Choose columns with "
+            f"--text_column and --label_column, by name or number{advice}"
+        )
+    return [table.position(column) for column in columns] if table.rows else [0, 0]
 
 
-def _separated(delimiter):
-    def rows(path, text):
-        csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a text may be a whole book
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        try:
-            names = next(reader)
-            for fields in reader:
-                if not fields:
-                    continue
-                if len(fields) != len(names):
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: found {len(fields)} fields, expected "
-                        f"{len(names)} ({', '.join(names)}). Put quotes around texts that contain "
-                        f"{delimiter!r}"
-                    )
-                yield reader.line_num, dict(zip(names, fields, strict=True))
-        except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: {error}: check the quotes there") from error
-
-    return rows
+def _labels_last(table) -> list[int]:
+    """Return the columns of the texts and of the labels: labels repeat, or are shorter."""
+    sizes = []
+    for place in range(2):
+        values = [values[place] or "" for _, values in table.rows]
+        sizes.append((len(set(values)), sum(map(len, values))))
+    return [0, 1] if sizes[1] <= sizes[0] else [1, 0]
 
 
-def _json_lines(path, text):
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
+def _examples(table, places, columns, warnings) -> LabelledTexts:
+    """Return the examples of a table's rows that have a text and a label."""
+    examples: list[Example] = []
+    without: dict[str, list[tuple[str, Any]]] = {"text": [], "label": []}
+    for number, values in table.rows:
+        origin = table.origin(number)
+        text, label = (values[place] for place in places)
+        if is_missing(text):
+            without["text"].append((origin, text))
             continue
+        if is_missing(label):
+            without["label"].append((origin, label))
+            continue
+        if not isinstance(text, str):
+            raise InputError(f"{origin}: {columns[0]} is {text!r}, expected a string")
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: invalid JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: expected a JSON object, found {line[:40]}")
-        yield number, row
+            examples.append(Example(origin, text, spelled(label).strip()))
+        except TypeError:
+            raise InputError(f"{origin}: {columns[1]} is {label!r}, expected a string or a number") from None
+    return LabelledTexts(
+        examples,
+        [*warnings, *(warning for what, rows in without.items() for warning in left_out(rows, what))],
+    )

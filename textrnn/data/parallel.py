@@ -11,7 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from textrnn.data.labelled import Example, repeated_examples
-from textrnn.data.text_files import read_text
+from textrnn.data.records import count, listed, partition
+from textrnn.data.table_formats import tab_separated
+from textrnn.data.tables import Table, is_table, read_table
+from textrnn.data.text_files import plain_name, read_text
+from textrnn.data.values import is_missing
 from textrnn.errors import InputError
 
 LONG_TEXT_CHARACTERS = 1000
@@ -33,25 +37,37 @@ class ParallelTexts(NamedTuple):
     warnings: list[str]
 
 
-def read_pairs(path, encoding: str | None = None) -> ParallelTexts:
-    r"""Read pairs from a table: one pair per line, source and target separated by a tab.
+def read_pairs(
+    path,
+    source_column: str | None = None,
+    target_column: str | None = None,
+    *,
+    encoding: str | None = None,
+    no_header: bool = False,
+) -> ParallelTexts:
+    r"""Read pairs from a table.
 
-    The table may be compressed. It is without column names and without quotes. Further columns are
-    ignored, such as the attribution in Tatoeba's tables. Whitespace around a text is removed.
+    - `.tsv`, `.txt` and other names: a source, a tab and its translation per line. Further columns are
+      ignored, such as the attribution in Tatoeba's tables. The first line has names of columns only if these
+      are `source` and `target`, or the ones given. Quotes as in `textrnn.data.table_formats.tab_separated`.
+    - `.csv`, JSON lines, Excel and Parquet files, as in `textrnn.data.tables.read_table`: the columns
+      `source` and `target`, the ones given, or the only two.
 
-    Pairs with an empty side are skipped, with a warning. Identical sides, very long texts and texts in an
-    unusual script are kept, with a warning.
+    Files may be compressed. Whitespace around a text is removed. Pairs with an empty side are skipped, with a
+    warning. Identical sides, very long texts and texts in an unusual script are kept, with a warning.
 
     Args:
         path: The table.
+        source_column, target_column: Columns of the sources and of the targets: names, or numbers from 1.
         encoding: Encoding of the file. Default: that of the byte order mark, or UTF-8.
+        no_header: Whether the first row is a pair, whatever it says.
 
     Returns:
         A `ParallelTexts`. The `origin` of a pair is its file and line.
 
     Raises:
-        InputError: If the path does not exist or is a folder, if a line has no tab, if the file is in
-            another encoding, or if there are no pairs.
+        InputError: If the path does not exist or is a folder, if a line has no tab, if a column is missing or
+            not text, if the file is in another encoding, or if there are no pairs.
 
     Example:
 
@@ -65,14 +81,28 @@ def read_pairs(path, encoding: str | None = None) -> ParallelTexts:
     >>> warnings
     ['skipped 1 pair with an empty side: ...phrases.tsv, line 2']
     """
-    return parse_pairs(_read(path, encoding), str(path))
+    path = Path(path)
+    _refuse_folder(path)
+    columns = source_column or "source", target_column or "target"
+    given = bool(source_column or target_column)
+    if not is_table(path) or plain_name(path).lower().endswith((".tsv", ".tab")):
+        rows = tab_separated(read_text(path, encoding), str(path))
+        named = bool(rows) and not no_header and set(columns) <= {name.strip() for name in rows[0][1]}
+        if not named and not given:
+            return _checked(_first_two(rows, str(path)), (str(path), str(path)))
+        table = read_table(path, encoding, header=named)
+    else:
+        table = read_table(path, encoding, header=not no_header)
+    if not given and table.width == 2 and not all(map(table.has, columns)):
+        columns = "1", "2"
+    return _checked(_columns(table, columns), (str(path), str(path)), table.warnings, table.place)
 
 
 def parse_pairs(text: str, name: str) -> ParallelTexts:
-    r"""Do what `read_pairs` does, for the content of a table.
+    r"""Read pairs from lines with a source, a tab and a target, whose quotes are literal.
 
     Args:
-        text: Lines with a source, a tab and a target.
+        text: The lines. Further columns are ignored.
         name: Name of the table in messages and origins, such as its file.
 
     Returns:
@@ -87,16 +117,8 @@ def parse_pairs(text: str, name: str) -> ParallelTexts:
     >>> parse_pairs("Go.\tVa !\tCC BY 2.0\n", "fra.txt").pairs
     [Pair(origin='fra.txt, line 1', source='Go.', target='Va !')]
     """
-    rows = []
-    for number, line in enumerate(_lines_of(text), start=1):
-        source, tab, rest = line.partition("\t")
-        if not tab and line.strip():
-            raise InputError(
-                f"{name}, line {number}: there is no tab in {_shortened(line)!r}: expected a source, a tab "
-                "and a target per line. If the texts are in two line-aligned files, give both"
-            )
-        rows.append((source.strip(), rest.partition("\t")[0].strip()))
-    return _checked(rows, (name, name))
+    lines = enumerate(_lines_of(text), start=1)
+    return _checked(_first_two(((number, line.split("\t")) for number, line in lines), name), (name, name))
 
 
 def read_aligned(source_path, target_path, encoding: str | None = None) -> ParallelTexts:
@@ -128,14 +150,17 @@ def read_aligned(source_path, target_path, encoding: str | None = None) -> Paral
     ['Ein Hund rennt.', 'Ein Mann schläft.']
     """
     paths = source_path, target_path
-    sides = [[line.strip() for line in _lines_of(_read(path, encoding))] for path in paths]
+    for path in paths:
+        _refuse_folder(path)
+    sides = [[line.strip() for line in _lines_of(read_text(path, encoding))] for path in paths]
     if len(sides[0]) != len(sides[1]):
         raise InputError(
             f"{source_path} has {len(sides[0]):,} lines, but {target_path} has {len(sides[1]):,}: each line "
             "must translate the same line of the other file. Where a translation is missing, leave the line "
             "empty"
         )
-    return _checked(list(zip(*sides, strict=True)), (str(source_path), str(target_path)))
+    rows = dict(enumerate(zip(*sides, strict=True), start=1))
+    return _checked(rows, (str(source_path), str(target_path)))
 
 
 def swapped(pairs: Sequence[Pair]) -> list[Pair]:
@@ -205,10 +230,7 @@ def split_pairs(
             chosen.update(groups[index])
     if not chosen:  # every source has more translations than wanted
         chosen.update(sorted(groups, key=len)[0])
-    return (
-        [pair for row, pair in enumerate(pairs) if row not in chosen],
-        [pair for row, pair in enumerate(pairs) if row in chosen],
-    )
+    return partition(pairs, chosen)
 
 
 def repeated_pairs(train: Sequence[Pair], test: Sequence[Pair]) -> list[str]:
@@ -231,10 +253,42 @@ def repeated_pairs(train: Sequence[Pair], test: Sequence[Pair]) -> list[str]:
     return repeated_examples(*sources)
 
 
-def _read(path, encoding) -> str:
+def _refuse_folder(path) -> None:
     if Path(path).is_dir():
         raise InputError(f"{path} is a folder: give a .tsv file, or two line-aligned files")
-    return read_text(path, encoding)
+
+
+def _first_two(rows, name: str) -> dict[int, tuple[str, str]]:
+    """Return the first two fields of each row by its number."""
+    found = {}
+    for number, fields in rows:
+        if len(fields) < 2 and fields[0].strip():
+            raise InputError(
+                f"{name}, line {number}: there is no tab in {_shortened(fields[0])!r}: expected a source, a "
+                "tab and a target per line. If the texts are in two line-aligned files, give both"
+            )
+        found[number] = fields[0].strip(), fields[1].strip() if len(fields) > 1 else ""
+    return found
+
+
+def _columns(table: Table, columns: tuple[str, str]) -> dict[int, tuple[str, str]]:
+    """Return the sources and targets of a table by the number of the row; missing ones are empty."""
+    missing = [repr(column) for column in columns if not table.has(column)]
+    if missing:
+        raise InputError(
+            f"{table.name}: there is no {' and no '.join(missing)}{table.among()}. Choose columns with "
+            "--source_column and --target_column, by name or number"
+        )
+    places = [table.position(column) for column in columns]
+    found = {}
+    for number, values in table.rows:
+        sides = [values[place] for place in places]
+        for column, value in zip(columns, sides, strict=True):
+            if not isinstance(value, str) and not is_missing(value):
+                raise InputError(f"{table.origin(number)}: {column} is {value!r}, expected a string")
+        source, target = (value.strip() if isinstance(value, str) else "" for value in sides)
+        found[number] = source, target
+    return found
 
 
 def _lines_of(text: str) -> list[str]:
@@ -245,55 +299,61 @@ def _shortened(line: str) -> str:
     return line if len(line) <= 40 else line[:40] + "..."
 
 
-def _checked(rows: list[tuple[str, str]], files: tuple[str, str]) -> ParallelTexts:
-    """Return the pairs of all lines, with warnings.
+def _checked(
+    rows: dict[int, tuple[str, str]],
+    files: tuple[str, str],
+    warnings: Sequence[str] = (),
+    place: str = "line",
+) -> ParallelTexts:
+    """Return the pairs of all rows, with warnings.
 
     Args:
-        rows: Source and target of each line.
+        rows: Source and target of each row, by its number.
         files: Names of the files of the sources and of the targets.
+        warnings: Warnings about the files.
+        place: What the numbers count, `"line"` or `"row"`.
     """
-    complete = {number: row for number, row in enumerate(rows, start=1) if all(row)}
+    complete = {number: row for number, row in rows.items() if all(row)}
     both = " and ".join(dict.fromkeys(files))
     if not complete:
-        raise InputError(f"{both}: no line has both a source and a target: give at least one pair")
-    empty = [number for number in range(1, len(rows) + 1) if number not in complete]
+        raise InputError(f"{both}: no {place} has both a source and a target: give at least one pair")
+    empty = [number for number in rows if number not in complete]
     same = [number for number, (source, target) in complete.items() if source == target]
-    warnings = []
+    places = functools.partial(_places, place=place)
+    found = list(warnings)
     if empty:
-        warnings.append(f"skipped {_count(len(empty), 'pair')} with an empty side: {both}, {_lines(empty)}")
+        found.append(f"skipped {count(len(empty), 'pair')} with an empty side: {both}, {places(empty)}")
     if same:
-        warnings.append(f"{_count(len(same), 'pair')} with identical sides: {both}, {_lines(same)}")
+        found.append(f"{count(len(same), 'pair')} with identical sides: {both}, {places(same)}")
     for side, (noun, file) in enumerate(zip(("source", "target"), files, strict=True)):
         texts = {number: row[side] for number, row in complete.items()}
-        warnings += [*_long_texts(texts, noun, file), *_texts_in_other_scripts(texts, noun, file)]
-    pairs = [Pair(f"{files[0]}, line {number}", *row) for number, row in complete.items()]
-    return ParallelTexts(pairs, warnings)
+        found += [
+            *_long_texts(texts, noun, file, places),
+            *_texts_in_other_scripts(texts, noun, file, places),
+        ]
+    pairs = [Pair(f"{files[0]}, {place} {number}", *row) for number, row in complete.items()]
+    return ParallelTexts(pairs, found)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _lines(numbers: Sequence[int], notes: Sequence[str] = (), shown: int = 5) -> str:
-    """List the first line numbers, each followed by its note if there are notes."""
-    words = [str(number) for number in numbers[:shown]]
+def _places(numbers: Sequence[int], notes: Sequence[str] = (), place: str = "line") -> str:
+    """List the first numbers of lines or rows, each followed by its note if there are notes."""
+    words = [str(number) for number in numbers]
     if notes:
-        words = [f"{word} ({note})" for word, note in zip(words, notes[:shown], strict=True)]
-    rest = f" and {len(numbers) - shown:,} more" if len(numbers) > shown else ""
-    return f"{'line' if len(numbers) == 1 else 'lines'} {', '.join(words)}{rest}"
+        words = [f"{word} ({note})" for word, note in zip(words, notes, strict=True)]
+    return f"{place if len(numbers) == 1 else place + 's'} {listed(words, ', ')}"
 
 
-def _long_texts(texts: dict[int, str], noun: str, file: str) -> list[str]:
+def _long_texts(texts: dict[int, str], noun: str, file: str, places) -> list[str]:
     """Return a warning about texts too long to be a sentence, often a sign of missing line breaks."""
     median = statistics.median(map(len, texts.values()))
     long = [number for number, text in texts.items() if len(text) > max(LONG_TEXT_CHARACTERS, 10 * median)]
     if not long:
         return []
     limit = f"{LONG_TEXT_CHARACTERS:,} characters (median {median:,.0f})"
-    return [f"{_count(len(long), noun)} longer than {limit}: {file}, {_lines(long)}"]
+    return [f"{count(len(long), noun)} longer than {limit}: {file}, {places(long)}"]
 
 
-def _texts_in_other_scripts(texts: dict[int, str], noun: str, file: str) -> list[str]:
+def _texts_in_other_scripts(texts: dict[int, str], noun: str, file: str, places) -> list[str]:
     """Return a warning about texts whose main script is not the main script of all texts."""
     counts = _scripts(collections.Counter("".join(texts.values())))
     if len(counts) < 2:
@@ -304,21 +364,21 @@ def _texts_in_other_scripts(texts: dict[int, str], noun: str, file: str) -> list
     for number, text in texts.items():
         if not foreign.isdisjoint(text):  # few texts have foreign letters, and only these are counted
             letters = _scripts(collections.Counter(text))
-            [(script, count)] = letters.most_common(1)
-            if script != usual and count > letters.total() / 2:
+            [(script, most)] = letters.most_common(1)
+            if script != usual and most > letters.total() / 2:
                 found[number] = script
     if not found:
         return []
-    listed = _lines(list(found), list(found.values()))
-    return [f"{_count(len(found), noun)} in another script than {usual}: {file}, {listed}"]
+    listed_places = places(list(found), list(found.values()))
+    return [f"{count(len(found), noun)} in another script than {usual}: {file}, {listed_places}"]
 
 
 def _scripts(characters: collections.Counter) -> collections.Counter:
     """Count the letters of each script."""
     counts: collections.Counter = collections.Counter()
-    for character, count in characters.items():
+    for character, number in characters.items():
         if script := _script(character):
-            counts[script] += count
+            counts[script] += number
     return counts
 
 

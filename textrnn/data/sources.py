@@ -92,25 +92,29 @@ def load_labelled_texts(
     label_column="label",
     encoding=None,
     include=None,
+    no_header=False,
+    document="file",
     seed=0,
 ) -> Splits[Example]:
     """Load labelled texts in three splits, with every class in each.
 
     Args:
-        data: A `.csv`, `.tsv` or `.jsonl` file, or a folder with a folder per class.
+        data: A table, or a folder with a folder per class: see `textrnn.data.labelled.read_labelled`.
         dataset: A public set instead: a name of `textrnn.data.datasets`. With neither, the starter corpus is
             short reviews.
         held_out: Fraction for validation, and as much for the test if there is no split for it.
         test_data: The test split, in the form of `data`.
         text_column, label_column: The columns of a table.
         encoding, include: As for `load_texts`.
+        no_header, document: As for `textrnn.data.labelled.read_labelled`.
         seed: Seed of random splits.
 
     Returns:
         `Splits` of `Example`.
 
     Raises:
-        InputError: If the data cannot be read, or a class has too few examples for three splits.
+        InputError: If the data cannot be read, if a class has too few texts for one in each split, or if a
+            label of the test split is not in the training split.
 
     Example:
 
@@ -123,20 +127,21 @@ def load_labelled_texts(
     test = None
     if data:
         name, description = str(data), ""
-        options = {"encoding": encoding, "include": include}
+        options = {"encoding": encoding, "include": include, "no_header": no_header, "document": document}
         train, warnings = labelled.read_labelled(data, text_column, label_column, **options)
-        labelled.check_classes(train, min_examples=2 if test_data else 3)
         if test_data:
             test, more = labelled.read_labelled(test_data, text_column, label_column, **options)
             warnings = warnings + more
-            labelled.check_known(train, test)
     elif dataset:
         found = datasets.load_labelled(dataset)
         name, description, train, test = dataset, _described(found), found.train, found.test
     else:
         name, description = _starter("short reviews written for this project", "your own texts")
         train, test = starter.starter_reviews()
-    if test is None:
+    labelled.check_classes(train, min_examples=2 if test else 3)  # one for each split
+    if test:
+        labelled.check_known(train, test)
+    else:
         train, test = labelled.split_examples(train, held_out, seed)
     train, validation = labelled.split_examples(train, held_out, seed)
     warnings = warnings + labelled.repeated_examples([*train, *validation], test)
@@ -150,7 +155,10 @@ def load_pairs(
     *,
     source=None,
     target=None,
+    source_column=None,
+    target_column=None,
     encoding=None,
+    no_header=False,
     reverse=False,
     seed=0,
     max_held_out=2000,
@@ -158,11 +166,12 @@ def load_pairs(
     """Load texts with their translations in three splits that share no source.
 
     Args:
-        data: A `.tsv` file with a source, a tab and its translation per line, optionally gzipped.
+        data: A table of pairs: see `textrnn.data.parallel.read_pairs`.
         dataset: A public set instead: a name of `textrnn.data.datasets`. With no data at all, the starter
             corpus is dates, times, numbers and prices.
         held_out: Fraction for validation, and as much for the test; unused where the set has such splits.
         source, target: Instead of `data`, two line-aligned files.
+        source_column, target_column, no_header: As for `textrnn.data.parallel.read_pairs`.
         encoding: As for `load_texts`.
         reverse: Whether to swap source and target.
         seed: Seed of random splits.
@@ -186,7 +195,9 @@ def load_pairs(
     if data or source:
         name, description = str(data or source), ""
         if data:
-            train, warnings = parallel.read_pairs(data, encoding)
+            train, warnings = parallel.read_pairs(
+                data, source_column, target_column, encoding=encoding, no_header=no_header
+            )
         else:
             train, warnings = parallel.read_aligned(source, target, encoding)
     elif dataset:

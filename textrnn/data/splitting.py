@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from textrnn.data.documents import Document, split_documents
+from textrnn.data.records import partition
 
 Unit = Literal["file", "line", "blank_line"]
 """What a document is: a file, a line, or what stands between blank lines."""
@@ -86,10 +87,7 @@ def hold_out(
     ends = np.cumsum([len(documents[row].text) for row in order])
     count = int(np.searchsorted(ends, fraction * ends[-1], side="right"))
     chosen = set(order[: min(max(count, 1), len(documents) - 1)].tolist())
-    return (
-        [document for row, document in enumerate(documents) if row not in chosen],
-        [document for row, document in enumerate(documents) if row in chosen],
-    )
+    return partition(documents, chosen)
 
 
 def unit_hint(documents: Sequence[Document]) -> list[str]:

@@ -1,0 +1,226 @@
+"""Tables: what the writers of each format write is read, and what is no table is refused with its line."""
+
+import csv
+import io
+import json
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from textrnn.data.table_formats import WRITERS, comma_separated, json_lines, tab_separated, write_table
+from textrnn.data.tables import read_table
+from textrnn.data.values import is_missing, spelled
+from textrnn.errors import InputError
+
+CELLS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\ufeff"), max_size=12
+) | st.sampled_from(
+    ['"', '""', "a,b", "a;b", "a\tb", 'say "no"', '"quoted"', "two\nlines", "", "NA", "None", "1.0"]
+)
+TABLES = st.integers(2, 4).flatmap(
+    lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=1, max_size=6)
+)
+
+
+def written(rows, delimiter, quoting=csv.QUOTE_MINIMAL):
+    file = io.StringIO()
+    csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator="\n").writerows(rows)
+    return file.getvalue()
+
+
+def fields(numbered):
+    return [row for _, row in numbered]
+
+
+@given(TABLES, st.sampled_from(",;|\t"), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_what_csv_writes_is_read(rows, delimiter, quoting):
+    header = [f"column {i}" for i in range(len(rows[0]))]
+    text = written([header, *rows], delimiter, quoting)
+    assert fields(comma_separated(text, "a.csv")) == [header, *rows]
+    assert [number for number, _ in comma_separated(text, "a.csv")][-1] == text.count("\n")
+
+
+@given(TABLES, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_what_csv_writes_with_tabs_is_read(rows, quoting):
+    assume(not any("\n" in cell and "\t" in cell for row in rows for cell in row))
+    rows = [[f"column {i}" for i in range(len(rows[0]))], *rows]
+    assert fields(tab_separated(written(rows, "\t", quoting), "a.tsv")) == [
+        row for row in rows if any(row) or quoting == csv.QUOTE_ALL or len(row) > 1
+    ]
+
+
+@given(TABLES)
+def test_tabs_between_unquoted_texts_are_read_where_a_quote_is_not_closed(rows):
+    rows = [[cell.replace("\t", " ").replace("\n", " ") for cell in row] for row in rows]
+    rows.append(['"Call me', *["x"] * (len(rows[0]) - 1)])
+    text = "".join("\t".join(row) + "\n" for row in rows)
+    assert tab_separated(text, "a.tsv") == list(enumerate(rows, start=1))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'a\t"Call me\nb\tWin\na\tI said "ok"\nb\tSee you"\n',
+            [["a", '"Call me'], ["b", "Win"], ["a", 'I said "ok"'], ["b", 'See you"']],
+        ),
+        ('a\t"Call me\nb\tWin\na\tSee you"\n', [["a", '"Call me'], ["b", "Win"], ["a", 'See you"']]),
+        ('a\t"Call me"\nb\t5" long\n', [["a", '"Call me"'], ["b", '5" long']]),
+        ('a\t"Call me"\nb\tlong\n', [["a", "Call me"], ["b", "long"]]),
+        ('a\t"Say ""no"""\nb\t""\n', [["a", 'Say "no"'], ["b", ""]]),
+        ('a\t"two\nlines"\nb\t"x\ty"\n', [["a", "two\nlines"], ["b", "x\ty"]]),
+        ('a\tb"\tc\n"d\te\n', [["a", 'b"', "c"], ['"d', "e"]]),
+    ],
+)  # fmt: skip
+def test_quotes_of_tsv_are_those_of_a_writer_or_literal(text, expected):
+    assert fields(tab_separated(text, "a.tsv")) == expected
+
+
+@pytest.mark.parametrize("separator", list(",;\t|"))
+def test_the_separator_is_found(separator, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(written([["text", "label"], ["a, b; c | d\te", "x"], ["two\nlines", "y"]], separator))
+    table = read_table(path)
+    assert table.columns == ["text", "label"]
+    assert table.rows == [(2, ["a, b; c | d\te", "x"]), (4, ["two\nlines", "y"])]
+
+
+def test_a_comma_is_the_separator_of_a_table_with_a_single_column(tmp_path):
+    (tmp_path / "a.csv").write_text('text\n"a;b"\nc;d\n')
+    assert read_table(tmp_path / "a.csv").rows == [(2, ["a;b"]), (3, ["c;d"])]
+
+
+ROWS = [['Good, "really"\nvery good', "1"], ["naïve\t😀", "2"], ["x", None]]
+
+
+def test_every_format_that_is_written_is_read(tmp_path):
+    for suffix in WRITERS:
+        if suffix == ".xlsx":
+            pytest.importorskip("openpyxl")
+        if suffix == ".parquet":
+            continue
+        path = tmp_path / f"a{suffix}"
+        write_table(path, ["text", "label"], ROWS)
+        table = read_table(path)
+        assert table.columns == ["text", "label"], suffix
+        assert [[value or None for value in values] for _, values in table.rows] == ROWS, suffix
+
+
+def test_parquet_that_is_written_is_read(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    write_table(path, ["text", "label"], [["a", 1], ["b", 1.0], [None, None]])
+    table = read_table(path)
+    assert table.columns == ["text", "label"] and table.place == "row"
+    labels = [values[1] for _, values in table.rows]
+    assert [None if is_missing(label) else spelled(label) for label in labels] == ["1", "1", None]
+
+
+@given(
+    st.lists(
+        st.lists(st.text(st.characters(exclude_categories=["C"]), min_size=1), min_size=2, max_size=2),
+        min_size=1,
+    )
+)
+def test_what_pandas_writes_as_json_lines_and_csv_is_read(rows):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rows, columns=["text", "label"])
+    keys, numbered, _ = json_lines(frame.to_json(orient="records", lines=True), "a.jsonl")
+    assert (keys, fields(numbered)) == (["text", "label"], rows)
+    assert fields(comma_separated(frame.to_csv(index=False), "a.csv")) == [["text", "label"], *rows]
+
+
+def test_excel_numbers_dates_and_gaps(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("openpyxl")
+    path = tmp_path / "a.xlsx"
+    day = pandas.Timestamp("2020-01-02").date()
+    rows = [
+        ["text", "label"],
+        ["a", 1.0],
+        [None, None],
+        ["b", 2],
+        ["c", 2.5],
+        ["d", "N/A"],
+        ["e", True],
+        ["f", day],
+    ]
+    with pandas.ExcelWriter(path) as writer:
+        pandas.DataFrame(rows).to_excel(writer, sheet_name="Reviews", header=False, index=False)
+        pandas.DataFrame([["other"]]).to_excel(writer, sheet_name="Notes", header=False, index=False)
+    table = read_table(path)
+    assert table.columns == ["text", "label"]
+    assert [values[1] for _, values in table.rows][:5] == ["1", "2", "2.5", None, "True"]
+    assert table.rows[-1][1][1].startswith("2020-01-02")
+    assert [table.origin(number) for number, _ in table.rows[:2]] == [f"{path}, row 2", f"{path}, row 4"]
+    assert table.warnings == [f"{path}: only the first sheet is read, 'Reviews'"]
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "parquet"])
+def test_formats_whose_packages_are_not_installed_name_the_command(suffix, tmp_path, monkeypatch):
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(b"PK\3\4")
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(
+        InputError, match=rf"a\.{suffix}: this format needs pandas: pip install 'textrnn\[tables\]'"
+    ):
+        read_table(path)
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a.jsonl"])
+def test_what_is_no_table_is_refused(name, tmp_path):
+    pytest.importorskip("pandas")
+    path = tmp_path / name
+    path.write_bytes(b"\xff\0\xfe no table")
+    with pytest.raises(InputError, match=rf"{name} "):
+        read_table(path)
+
+
+def test_json_arrays_and_absent_keys(tmp_path):
+    objects = [{"text": "a"}, {"label": [1], "text": None}]
+    (tmp_path / "a.json").write_text(json.dumps(objects, indent=1))
+    (tmp_path / "b.json").write_text("\n\n".join(map(json.dumps, objects)))
+    array, lines = read_table(tmp_path / "a.json"), read_table(tmp_path / "b.json")
+    assert array.columns == lines.columns == ["text", "label"]
+    assert array.rows == [(1, ["a", None]), (2, [None, [1]])]
+    assert [number for number, _ in lines.rows] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "a,b\n1,2\n3\n", "line 3: found 1 field, expected 2 .a, b.. Put quotes"),
+        ("a.csv", 'a,b\n1,"2\n3,4\n', "line 2: unexpected end of data: check the quotes"),
+        ("a.csv", 'a,b\n1,"2"3\n', "line 2: ',' expected after '\"': check the quotes"),
+        ("a.tsv", "a\tb\n1\t2\t3\n", "line 2: found 3 fields, expected 2"),
+        ("a.jsonl", "{}\n{1}\n", "line 2: invalid JSON"),
+        ("a.jsonl", '{"a": 1}\n[2]\n', "line 2: expected a JSON object, found"),
+    ],
+)
+def test_errors_name_the_line(name, text, message, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=rf"{name}, {message}"):
+        read_table(tmp_path / name)
+
+
+@given(st.integers() | st.floats(allow_infinity=False) | st.booleans() | st.text())
+def test_numbers_that_are_equal_are_spelled_alike(value):
+    if isinstance(value, float) and math.isnan(value):
+        assert is_missing(value)
+    elif isinstance(value, (bool, str)):
+        assert spelled(value) == str(value)
+    else:
+        assert float(spelled(value)) == pytest.approx(value)
+        assert (
+            spelled(value) == spelled(int(value))
+            if value == int(value)
+            else "." in spelled(value) or "e" in spelled(value)
+        )
+
+
+@pytest.mark.parametrize("value", [["x"], {"a": 1}, math.inf, None])
+def test_other_values_have_no_spelling(value):
+    with pytest.raises(TypeError):
+        spelled(value)

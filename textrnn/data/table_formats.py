@@ -1,0 +1,315 @@
+"""The formats of tables: the content of a CSV, TSV, JSON lines, Excel or Parquet file to rows of values.
+
+CSV and JSON are parsed by Python's own modules, which know the line of each row, refuse rows of another
+length, and keep strings and numbers apart. Excel and Parquet files are parsed by pandas.
+"""
+
+import collections
+import contextlib
+import csv
+import io
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from textrnn.data.values import is_missing, spelled
+from textrnn.errors import InputError
+from textrnn.files import replacing
+from textrnn.unicode import well_formed
+
+Numbered = list[tuple[int, list[Any]]]
+"""Rows of values, each with the number of its last line, or of its row."""
+
+
+def comma_separated(text: str, name: str) -> Numbered:
+    r"""Parse CSV with quotes as in RFC 4180. Blank lines are skipped.
+
+    The separator is a comma, semicolon, tab or bar: one that splits the first rows into as many fields.
+
+    Args:
+        text: The content of the file.
+        name: Its name in error messages.
+
+    Raises:
+        InputError: If a quote is not closed, or is followed by other characters.
+
+    Example:
+
+    >>> from textrnn.data.table_formats import comma_separated
+    >>> comma_separated('text;label\n"Good; really";a\n', "a.csv")
+    [(1, ['text', 'label']), (2, ['Good; really', 'a'])]
+    """
+    return _parse(text, name, _separator(text))
+
+
+def tab_separated(text: str, name: str) -> Numbered:
+    r'''Parse TSV, written with or without quotes. Blank lines are skipped.
+
+    Some programs write TSV like CSV, with quotes around fields that contain a quote, a tab or a line end, and
+    others write texts as they are. This reads a file as quoted if each of its quotes is explained so:
+
+    - If every field with a quote starts and ends with one, and doubles those inside, the fields were quoted.
+    - Otherwise, if all lines have the same number of fields, quotes are literal.
+    - Otherwise, the fields were quoted if rows that span lines have the same number of fields; if not, quotes
+      are literal.
+
+    Args:
+        text: The content of the file.
+        name: Its name in error messages.
+
+    Example:
+
+    >>> from textrnn.data.table_formats import tab_separated
+    >>> tab_separated('ham\t"Call me\nspam\tWin\nham\tSee you"\n', "a.tsv")
+    [(1, ['ham', '"Call me']), (2, ['spam', 'Win']), (3, ['ham', 'See you"'])]
+    >>> tab_separated('ham\t"Call\nme"\nspam\t"Say ""yes"""\n', "a.tsv")
+    [(2, ['ham', 'Call\nme']), (3, ['spam', 'Say "yes"'])]
+    '''
+    lines = enumerate(text.split("\n"), start=1)
+    literal: Numbered = [(number, line.split("\t")) for number, line in lines if line.strip(" ")]
+    marked = [field for _, fields in literal for field in fields if '"' in field]
+    if all(_QUOTED.fullmatch(field) for field in marked):
+        return [(number, [_unquoted(field) for field in fields]) for number, fields in literal]
+    if not any(field.startswith('"') for field in marked) or _widths(literal) == 1:
+        return literal
+    try:
+        quoted = _parse(text, name, "\t")
+    except InputError:
+        return literal
+    return quoted if _widths(quoted) == 1 else literal
+
+
+def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
+    r"""Parse a JSON object per line, or a JSON array of objects.
+
+    Args:
+        text: The content of the file.
+        name: Its name in error messages.
+
+    Returns:
+        The keys of all objects, the rows of their values, with None for an absent key, and warnings.
+
+    Raises:
+        InputError: If a line is no JSON object, or has a key twice.
+
+    Example:
+
+    >>> from textrnn.data.table_formats import json_lines
+    >>> json_lines('{"text": "a"}\n{"label": 1, "text": "b"}\n', "a.jsonl")
+    (['text', 'label'], [(1, ['a', None]), (2, ['b', 1])], [])
+    """
+    found: Iterable[tuple[int, Any]]
+    if text.lstrip().startswith("[") and name.lower().endswith(".json"):
+        found = enumerate(_json(text, name), start=1)
+    else:
+        lines = enumerate(text.split("\n"), start=1)
+        found = ((number, _json(line, f"{name}, line {number}")) for number, line in lines if line.strip())
+    objects, repaired = [], []
+    for number, value in found:
+        if not isinstance(value, dict):
+            raise InputError(f"{name}, line {number}: expected a JSON object, found {str(value)[:40]}")
+        whole = {key: well_formed(item) if isinstance(item, str) else item for key, item in value.items()}
+        repaired += [number] if whole != value else []
+        objects.append((number, whole))
+    keys = list(dict.fromkeys(key for _, value in objects for key in value))
+    warnings = []
+    if repaired:
+        lines_of = ", ".join(map(str, repaired[:5])) + (", ..." if len(repaired) > 5 else "")
+        warnings.append(f"half of a surrogate pair was replaced by \ufffd: {name}, line {lines_of}")
+    return keys, [(number, [value.get(key) for key in keys]) for number, value in objects], warnings
+
+
+def excel(content: bytes, name: str) -> tuple[Numbered, list[str]]:
+    """Parse the first sheet of an Excel or OpenDocument file. Numbers and dates become str; 1.0 is `"1"`.
+
+    Args:
+        content: The content of the file.
+        name: Its name in error messages.
+
+    Returns:
+        The rows, with None for empty cells, and warnings.
+
+    Raises:
+        InputError: If the file is damaged, or if a package that reads it is not installed.
+    """
+    pandas = _pandas(name)
+    try:
+        book = pandas.ExcelFile(io.BytesIO(content))
+        frame = pandas.read_excel(book, sheet_name=0, header=None, dtype=object, na_filter=False)
+    except ImportError as error:
+        raise _not_installed(name, error) from error
+    except Exception as error:  # the engines raise errors of many classes
+        raise InputError(f"{name} cannot be read as an Excel file: {error}") from error
+    rows = [
+        (number, [None if is_missing(value) else spelled(value) for value in values])
+        for number, values in enumerate(frame.itertuples(index=False, name=None), start=1)
+    ]
+    others = book.sheet_names[1:]
+    warnings = [f"{name}: only the first sheet is read, {book.sheet_names[0]!r}"] if others else []
+    return [row for row in rows if any(value is not None for value in row[1])], warnings
+
+
+def parquet(content: bytes, name: str) -> tuple[list[str], Numbered]:
+    """Parse a Parquet file.
+
+    Args:
+        content: The content of the file.
+        name: Its name in error messages.
+
+    Returns:
+        The names of the columns, and the rows, with None for missing values.
+
+    Raises:
+        InputError: If the file is damaged, or if a package that reads it is not installed.
+    """
+    pandas = _pandas(name)
+    try:
+        frame = pandas.read_parquet(io.BytesIO(content))
+    except ImportError as error:
+        raise _not_installed(name, error) from error
+    except Exception as error:
+        raise InputError(f"{name} cannot be read as a Parquet file: {error}") from error
+    values = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
+    return [str(column) for column in frame.columns], [
+        (number, list(row)) for number, row in enumerate(values, start=1)
+    ]
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table in the format of the path's suffix.
+
+    Args:
+        path: A file of one of the formats in `WRITERS`.
+        columns: The names of the columns.
+        rows: The values of each row.
+
+    Raises:
+        InputError: If a package that writes the format is not installed.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from textrnn.data.table_formats import write_table
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "labels.csv")
+    >>> write_table(path, ["text", "label"], [["Good, really", "a"]])
+    >>> print(path.read_text())
+    text,label
+    "Good, really",a
+    <BLANKLINE>
+    """
+    with replacing(path) as temporary:
+        WRITERS[path.suffix.lower()](temporary, columns, rows)
+
+
+def _csv_writer(delimiter: str):
+    def write(path, columns, rows):
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
+
+    return write
+
+
+def _jsonl_writer(path, columns, rows):
+    with open(path, "w", encoding="utf-8") as file:
+        for row in rows:
+            values = {c: v for c, v in zip(columns, row, strict=True) if v is not None}
+            file.write(json.dumps(values, ensure_ascii=False, default=str) + "\n")
+
+
+def _pandas_writer(method: str, **options):
+    def write(path, columns, rows):
+        pandas = _pandas(str(path))
+        frame = pandas.DataFrame(list(rows), columns=list(columns))
+        file = io.BytesIO()
+        try:
+            getattr(frame, method)(file, index=False, **options)
+        except ImportError as error:
+            raise _not_installed(str(path), error) from error
+        path.write_bytes(file.getvalue())
+
+    return write
+
+
+WRITERS: dict[str, Callable[..., None]] = {
+    ".csv": _csv_writer(","),
+    ".tsv": _csv_writer("\t"),
+    ".jsonl": _jsonl_writer,
+    ".xlsx": _pandas_writer("to_excel", engine="openpyxl"),
+    ".parquet": _pandas_writer("to_parquet"),
+}
+"""Functions that write the formats, by suffix."""
+
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+
+
+def _unquoted(field: str) -> str:
+    return field[1:-1].replace('""', '"') if field[:1] == '"' else field
+
+
+def _widths(rows: Numbered) -> int:
+    """Return how many different numbers of fields rows have."""
+    return len({len(fields) for _, fields in rows})
+
+
+def _parse(text: str, name: str, separator: str) -> Numbered:
+    reader = _reader(text, separator)
+    rows: Numbered = []
+    start = 1
+    try:
+        for fields in reader:
+            if fields:
+                rows.append((reader.line_num, fields))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{name}, line {start}: {error}: check the quotes in this row") from error
+    return rows
+
+
+def _reader(text: str, separator: str):
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a text may be a whole book
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+
+
+def _separator(text: str) -> str:
+    """Return the separator that splits the first row, and if possible the next ones, into as many fields."""
+    found = {}
+    for separator in ",;\t|":
+        with contextlib.suppress(csv.Error):
+            first_rows = itertools.islice(_reader(text, separator), 20)
+            widths = [len(fields) for fields in first_rows if fields]
+            if widths and widths[0] > 1:
+                found[separator] = len(set(widths)) == 1
+    return max(found, key=lambda separator: found[separator], default=",")
+
+
+def _json(text: str, place: str) -> Any:
+    def unique(pairs):
+        counts = collections.Counter(key for key, _ in pairs)
+        for key, number in counts.items():
+            if number > 1:
+                raise InputError(f"{place}: {number} values are called {key!r}: rename or remove one")
+        return dict(pairs)
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{place}: invalid JSON: {error}") from error
+
+
+def _pandas(name: str) -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise _not_installed(name, error) from error
+    return pandas
+
+
+def _not_installed(name: str, error: ImportError) -> InputError:
+    missing = re.search(r"pandas|openpyxl|pyarrow|xlrd|odfpy|calamine", str(error))
+    package = missing[0] if missing else "pandas"
+    return InputError(f"{name}: this format needs {package}: pip install 'textrnn[tables]'")

@@ -1,0 +1,202 @@
+"""Tables: files of any format to rows with origins, and columns by name or number."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from textrnn.data import table_formats
+from textrnn.data.records import count, listed
+from textrnn.data.table_formats import Numbered
+from textrnn.data.text_files import plain_name, read_bytes
+from textrnn.errors import InputError
+from textrnn.unicode import decode
+
+JSON = (".jsonl", ".ndjson", ".json")
+EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
+PARQUET = (".parquet", ".pq")
+SEPARATED = (".csv", ".tsv", ".tab")
+SUFFIXES = (*SEPARATED, *JSON, *EXCEL, *PARQUET)
+"""Suffixes of tables, before that of a compression."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: Its name in messages, such as its file.
+        columns: The names of the columns, or None if the table has no header.
+        rows: The rows, all of the same length, each with the number of its last line or of its row.
+        warnings: Warnings about the table for the user.
+        place: What the numbers count, `"line"` or `"row"`.
+    """
+
+    name: str
+    columns: list[str] | None
+    rows: Numbered
+    warnings: list[str] = field(default_factory=list)
+    place: str = "line"
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.columns if self.columns is not None else self.rows[0][1] if self.rows else ())
+
+    def origin(self, number: int) -> str:
+        """Return the origin of a row: the file, and its line or row."""
+        return f"{self.name}, {self.place} {number}"
+
+    def has(self, column: str) -> bool:
+        """Return whether there is a column of that name or number."""
+        named = self.columns is not None and column in self.columns
+        return named or (column.isdecimal() and 1 <= int(column) <= self.width)
+
+    def position(self, column: str) -> int:
+        """Return the position of a column.
+
+        Args:
+            column: Its name, or its number, from 1. A name wins.
+
+        Raises:
+            InputError: If there is no such column, or if several have that name.
+
+        Example:
+
+        >>> from textrnn.data.tables import Table
+        >>> table = Table("a.csv", ["text", "label"], [])
+        >>> table.position("label"), table.position("2")
+        (1, 1)
+        """
+        positions = [place for place, name in enumerate(self.columns or ()) if name == column]
+        if len(positions) > 1:
+            numbers = " and ".join(str(place + 1) for place in positions)
+            raise InputError(
+                f"{self.name}: the columns {numbers} are both called {column!r}: rename one, or choose "
+                "by number"
+            )
+        if positions:
+            return positions[0]
+        if not self.has(column):
+            raise InputError(f"{self.name}: there is no column {column!r}{self.among()}")
+        return int(column) - 1
+
+    def among(self) -> str:
+        """Return the end of a message: the columns that there are."""
+        if self.columns is None:
+            return f" among its {count(self.width, 'column')}, which have no names: choose by number, from 1"
+        return f" among the columns {', '.join(map(repr, self.columns))}"
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file's name is that of a table.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> from textrnn.data.tables import is_table
+    >>> is_table(Path("a.csv.gz")), is_table(Path("a.txt"))
+    (True, False)
+    """
+    return plain_name(path).lower().endswith(SUFFIXES)
+
+
+def read_table(
+    path: Path, encoding: str | None = None, header: bool | Callable[[list[str]], bool] = True
+) -> Table:
+    r"""Read a table, optionally compressed; see `textrnn.data.text_files.read_bytes`.
+
+    - `.csv`: separated by commas, semicolons, tabs or bars; quotes as in RFC 4180.
+    - `.jsonl`, `.ndjson`: a JSON object per line. `.json`: the same, or an array of objects.
+    - `.xlsx`, `.xls`, `.ods`: the first sheet. `.parquet`. Both need `pip install 'textrnn[tables]'`.
+    - `.tsv` and other names: separated by tabs, with quotes as described at
+      `textrnn.data.table_formats.tab_separated`.
+
+    Rows that repeat the header, as in files put together, are left out with a warning.
+
+    Args:
+        path: The file.
+        encoding: Encoding of a text format. Default: that of the byte order mark, or UTF-8.
+        header: Whether the first row has the names of the columns, or a function that decides it from that
+            row. JSON and Parquet files always have names.
+
+    Returns:
+        A `Table`. Values of CSV, TSV and Excel files are str or None; those of the others are of any type.
+
+    Raises:
+        InputError: If the file cannot be read, if it is not of the format of its name, or if a row has
+            another number of fields than the first. The message names the line.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from textrnn.data.tables import read_table
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "reviews.csv")
+    >>> _ = path.write_text('text;stars\n"Good; really";5\n')
+    >>> table = read_table(path)
+    >>> table.columns, table.rows
+    (['text', 'stars'], [(2, ['Good; really', '5'])])
+    """
+    path, content = Path(path), read_bytes(path)
+    name, suffix = str(path), Path(plain_name(path)).suffix.lower()
+    place = "line"
+    warnings: list[str] = []
+    if suffix in PARQUET:
+        columns, rows = table_formats.parquet(content, name)
+        return Table(name, columns, rows, place="row")
+    if suffix in JSON:
+        columns, rows, warnings = table_formats.json_lines(decode(content, name, encoding), name)
+        return Table(name, columns, rows, warnings)
+    if suffix in EXCEL:
+        rows, warnings = table_formats.excel(content, name)
+        place = "row"
+    elif suffix == ".csv":
+        rows = table_formats.comma_separated(decode(content, name, encoding), name)
+    else:
+        rows = table_formats.tab_separated(decode(content, name, encoding), name)
+    return _with_header(Table(name, None, rows, warnings, place), header)
+
+
+def _with_header(table: Table, header) -> Table:
+    """Check the rows of a table, and take its header from the first one."""
+    if not table.rows:
+        return table
+    _, names = table.rows[0]
+    columns = [str(value or "").strip() for value in names]
+    for number, values in table.rows:
+        if len(values) != len(columns):
+            raise InputError(
+                f"{table.origin(number)}: found {count(len(values), 'field')}, expected {len(columns)} "
+                f"({_shortened(', '.join(columns))}). Put quotes around texts that contain the separator"
+            )
+    if not (header(columns) if callable(header) else header):
+        return table
+    rows = [row for row in table.rows if row[1] != names]
+    again = [table.origin(number) for number, values in table.rows[1:] if values == names]
+    warnings = [f"left out {count(len(again), 'repeated header')}: {listed(again)}"] if again else []
+    return Table(table.name, columns, rows, table.warnings + warnings, table.place)
+
+
+def _shortened(text: str, size: int = 80) -> str:
+    return text if len(text) <= size else text[:size] + "..."
+
+
+def left_out(rows: Sequence[tuple[str, Any]], what: str) -> list[str]:
+    """Return a warning about rows that were left out, or nothing.
+
+    Args:
+        rows: The origin of each row and the value that counts as missing.
+        what: What is missing, such as `"label"`.
+
+    Example:
+
+    >>> from textrnn.data.tables import left_out
+    >>> left_out([("a.csv, line 2", ""), ("a.csv, line 7", "N/A")], "label")
+    ["left out 2 rows whose label is empty or 'N/A': a.csv, line 2; a.csv, line 7"]
+    """
+    if not rows:
+        return []
+    spellings = {value.strip() if isinstance(value, str) else "" for _, value in rows}
+    words = ["empty"] * ("" in spellings) + sorted(repr(value) for value in spellings if value)
+    origins = listed([origin for origin, _ in rows])
+    return [f"left out {count(len(rows), 'row')} whose {what} is {' or '.join(words)}: {origins}"]

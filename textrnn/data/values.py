@@ -1,0 +1,68 @@
+"""Values of tables as text: how numbers are spelled, and which values count as missing."""
+
+import datetime
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+MISSING = frozenset(["", "NaN", "nan", "N/A", "n/a", "NA", "#N/A", "<NA>", "null", "NULL"])
+"""Spellings of a missing value. `None` is not one of them: it may be the name of a class."""
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value of a table is missing: None, NaN, or a str in `MISSING`.
+
+    Example:
+
+    >>> from textrnn.data.values import is_missing
+    >>> [is_missing(value) for value in (None, float("nan"), " ", "N/A", "None", 0)]
+    [True, True, True, True, False, False]
+    """
+    if isinstance(value, str):
+        return value.strip() in MISSING
+    return value is None or (isinstance(value, numbers.Real) and math.isnan(value))
+
+
+def spelled(value: Any) -> str:
+    """Spell a value of a table. Numbers that are equal are spelled alike.
+
+    Args:
+        value: A str, a number, a bool, or a date or time.
+
+    Raises:
+        TypeError: For a list, a dict or another value that is not text.
+
+    Example:
+
+    >>> from textrnn.data.values import spelled
+    >>> [spelled(value) for value in (1, 1.0, 1.5, True, "a")]
+    ['1', '1', '1.5', 'True', 'a']
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+        number = float(value)
+        return str(int(number)) if number.is_integer() else repr(number)
+    if isinstance(value, (datetime.date, datetime.time)) or type(value).__name__.startswith("bool"):
+        return str(value)
+    raise TypeError(f"{value!r} is not a text or a number")
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Sort labels: numerically if all of them are numbers, otherwise as str.
+
+    Example:
+
+    >>> from textrnn.data.values import in_order
+    >>> in_order({"10", "2", "1"}), in_order({"10", "2", "good"})
+    (['1', '2', '10'], ['10', '2', 'good'])
+    """
+    labels = list(labels)
+    try:  # labels such as "nan" are words
+        ranks = {label: float(label) for label in labels}
+    except ValueError:
+        return sorted(labels)
+    return sorted(labels, key=lambda label: (ranks[label], label))
