@@ -232,12 +232,6 @@ def test_wrong_options_are_refused(options, message):
         Recurrent(**{"cell": GatedCell(UNITS, "lstm"), **options})
 
 
-def test_sequences_without_steps_are_refused():
-    layer = Recurrent(GatedCell(UNITS, "lstm"), return_sequences=True)
-    with pytest.raises(Exception, match=r"no steps|out of bounds|slice index"):
-        layer(np.zeros((2, 0, FEATURES), "float32"))
-
-
 def graph_operations(function):
     """The operations of a concrete function, those of its loops' bodies and gradients included."""
     graph = function.graph.as_graph_def()

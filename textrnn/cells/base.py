@@ -31,6 +31,10 @@ class Cell(keras.layers.Layer, abc.ABC):
     deterministic, and must multiply by recurrent matrices only through `dot`. This lets a layer keep or
     recompute a product, apply dropout to its factors, and compute the gradients of kernels after the loop.
 
+    Whatever else `step` reads, such as a topic vector or the memory of an attention, must be among the
+    `elementwise_weights`. Set it as an attribute of the cell before a call, return it from that property, and
+    read it from the `weights` that `step` is given. Then it has a gradient with every strategy.
+
     `states` is always a list, also for a single state.
 
     Example:
@@ -134,7 +138,10 @@ class Cell(keras.layers.Layer, abc.ABC):
 
     @property
     def elementwise_weights(self) -> dict[str, Tensor]:
-        """The weights of `step` that are not matrices, such as peepholes and gains: name -> `(n,)`."""
+        """What `step` reads besides its other arguments: name -> tensor.
+
+        Weights `(n,)`, such as peepholes and gains, and tensors of any shape that are set before a call.
+        """
         return {}
 
     @property
@@ -298,8 +305,32 @@ def at_least_float32(x: Tensor) -> str:
     >>> at_least_float32(ops.ones(1, "bfloat16")), at_least_float32(ops.ones(1, "float32"))
     ('float32', 'float32')
     """
-    dtype = keras.backend.standardize_dtype(x.dtype)
+    return exact_dtype(keras.backend.standardize_dtype(x.dtype))
+
+
+def exact_dtype(dtype: str) -> str:
+    """Return the dtype in which to accumulate numbers of a dtype: at least float32.
+
+    Example:
+
+    >>> from textrnn.cells.base import exact_dtype
+    >>> exact_dtype("bfloat16"), exact_dtype("float64")
+    ('float32', 'float64')
+    """
     return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def is_float(x: Tensor) -> bool:
+    """Return whether a tensor or a variable holds floating point numbers.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from textrnn.cells.base import is_float
+    >>> is_float(ops.ones(1, "bfloat16")), is_float(ops.ones(1, "bool"))
+    (True, False)
+    """
+    return "float" in keras.backend.standardize_dtype(x.dtype)
 
 
 def project(x: Tensor, kernel: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from keras import ops
 
 from textrnn.cells.base import LinearCell, project
 from textrnn.cells.published import RG_LRU
-from textrnn.cells.weights import WeightedCell, affine
+from textrnn.cells.weights import WeightedCell, affine, drawn_exactly
 
 ROLES = ("input", "forget")
 SHARPNESS = 8.0
@@ -59,7 +59,10 @@ class RGLRUCell(WeightedCell, LinearCell):
         self.kernel = self.new_weight("kernel", "kernel", (features, columns))
         self.bias = self.new_weight("bias", "bias", (columns,)) if self.use_bias else None
         self.decay_logit = self.add_weight(
-            shape=(self.units,), name="decay_logit", initializer=_initial_decay_logit, autocast=False
+            shape=(self.units,),
+            name="decay_logit",
+            initializer=drawn_exactly(_initial_decay_logit),
+            autocast=False,
         )
         self.projection_kernel = self.new_projection(features)
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from textrnn.cells.base import Cell, Tensor, project
+from textrnn.cells.base import Cell, Tensor, exact_dtype, project
 from textrnn.errors import InputError
 
 
@@ -65,6 +65,27 @@ def gate_by_gate(initializer: Callable, count: int) -> Callable:
         return ops.concatenate(
             [_reseeded(initializer, index)(block, dtype=dtype) for index in range(count)], axis=-1
         )
+
+    return initialize
+
+
+def drawn_exactly(initializer: Callable) -> Callable:
+    """Return an initializer that draws half precision in float32, and rounds.
+
+    Orthogonal matrices come from a QR decomposition, which does not exist in bfloat16.
+
+    Example:
+
+    >>> import keras
+    >>> from textrnn.cells.weights import drawn_exactly
+    >>> matrix = drawn_exactly(keras.initializers.Orthogonal())((2, 2), "bfloat16")
+    >>> keras.backend.standardize_dtype(matrix.dtype)
+    'bfloat16'
+    """
+
+    def initialize(shape, dtype=None):
+        dtype = keras.backend.standardize_dtype(dtype)
+        return ops.cast(initializer(shape, dtype=exact_dtype(dtype)), dtype)
 
     return initialize
 
@@ -147,7 +168,7 @@ class WeightedCell(Cell):
         return self.add_weight(
             shape=shape,
             name=name,
-            initializer=initializer or getattr(self, f"{family}_initializer"),
+            initializer=drawn_exactly(initializer or getattr(self, f"{family}_initializer")),
             regularizer=getattr(self, f"{family}_regularizer"),
             constraint=getattr(self, f"{family}_constraint"),
             autocast=False,

@@ -25,6 +25,7 @@ class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
         dropout: float. Dropout rate of the inputs of each layer; between layers, one mask per sequence.
         recurrent_dropout, weight_drop, zoneout: As for `textrnn.RecurrentBackbone`.
         embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch.
+        strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
         dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
             own.
         **kwargs: `name` and `trainable`.
@@ -57,6 +58,7 @@ class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
         weight_drop=0.0,
         zoneout=0.0,
         embedding_dropout=0.0,
+        strategy="auto",
         dtype=None,
         **kwargs,
     ):
@@ -79,7 +81,7 @@ class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
         )
         self.input_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="input_dropout")
         self.stack = BidirectionalStack(
-            cells, dropout, recurrent_dropout, weight_drop, zoneout, dtype=dtype, name="stack"
+            cells, dropout, recurrent_dropout, weight_drop, zoneout, strategy, dtype=dtype, name="stack"
         )
 
         # === Functional model ===
@@ -99,6 +101,7 @@ class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
         self.weight_drop = weight_drop
         self.zoneout = self.stack.zoneout
         self.embedding_dropout = embedding_dropout
+        self.strategy = strategy
 
     def read(self, vectors, padding_mask, training=None):
         """Run the recurrent layers on token vectors; attributions take gradients here.

@@ -4,6 +4,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from textrnn.cells.base import at_least_float32
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.ngrams import NGramLogits
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
@@ -80,7 +81,10 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         self.output_dropout = keras.layers.Dropout(
             dropout, dtype=backbone.dtype_policy, name="output_dropout"
         )
-        self.output_dense = keras.layers.Dense(len(labels), dtype="float32", name="logits")
+        # Its weights have the dtype of the others: optimizers do not clip gradients of several dtypes.
+        self.output_dense = keras.layers.Dense(
+            len(labels), dtype=backbone.dtype_policy.variable_dtype, name="logits"
+        )
         self.ngram_logits = None
         if ngrams:
             self.ngram_logits = NGramLogits(len(labels), ngrams, ngram_buckets, name="ngram_logits")
@@ -109,10 +113,12 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
             training: bool, whether to apply dropout.
 
         Returns:
-            `(batch, len(labels))`.
+            `(batch, len(labels))`, in float32 or higher.
         """
         pooled = self.pooling(hidden, mask=padding_mask)
-        return self.output_dense(self.output_dropout(pooled, training=training))
+        logits = self.output_dense(self.output_dropout(pooled, training=training))
+        dtype = at_least_float32(logits)
+        return logits if logits.dtype == dtype else ops.cast(logits, dtype)
 
     def probabilities(self, logits):
         """The calibrated probabilities of logits, such as those that `predict` returns: they sum to 1."""

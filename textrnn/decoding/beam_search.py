@@ -96,7 +96,7 @@ def beam_search(
     """
     attends = attention is not None
     if not attends:  # one memory step that does not count, since TensorFlow cannot scatter empty tensors
-        attention = ops.zeros((ops.shape(logits)[0], 1))
+        attention = ops.zeros((ops.shape(logits)[0], 1), "float32")
         memory_mask = ops.zeros_like(attention, "bool")
     search = _Search(
         attention, logits.shape[-1], max_beams, num_beams, max_new_tokens, stop_token_ids, length_penalty,
@@ -187,7 +187,9 @@ class _Search:
         shape = (self.batch_size, self.max_beams)
         return {
             # All hypotheses are equal at first, so only one is extended.
-            "log_p": ops.broadcast_to(ops.where(self.place == 0, 0.0, -float("inf")), shape),
+            "log_p": ops.broadcast_to(
+                ops.cast(ops.where(self.place == 0, 0.0, -float("inf")), "float32"), shape
+            ),
             "finished": ops.broadcast_to(self.max_new_tokens <= 0, shape),
             "counted": ops.broadcast_to(-self.given, shape),
             "lengths": ops.zeros(shape, "int32"),

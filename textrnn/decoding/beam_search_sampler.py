@@ -88,7 +88,7 @@ class BeamSearchSampler(RowwiseSampler):
         def within_prompts(logits, prompt, mask, index):
             """Logits that leave no choice where a prompt has a token at `index`."""
             given = ops.one_hot(ops.take(prompt, index, axis=1), logits.shape[-1], dtype="bool")
-            given = ops.where(given, 0.0, -float("inf"))
+            given = ops.cast(ops.where(given, 0.0, -float("inf")), "float32")
             return ops.where(ops.take(mask, index, axis=1)[:, None], given, ops.cast(logits, "float32"))
 
         def step(token_ids, states):

@@ -5,6 +5,7 @@ import numbers
 import keras
 from keras import ops
 
+from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
 
 
@@ -25,8 +26,9 @@ class _Penalty(keras.layers.Layer):
         """Return the inputs, and add the penalty in training."""
         if training and self.rate:
             # In half precision small squares underflow.
-            dtype = keras.backend.result_type(inputs.dtype, "float32")
-            self.add_loss(self.rate * self._penalty(ops.cast(inputs, dtype), mask))
+            penalty = self.rate * self._penalty(ops.cast(inputs, at_least_float32(inputs)), mask)
+            # Keras adds it to the other losses, which have this dtype.
+            self.add_loss(ops.cast(penalty, keras.config.floatx()))
         return inputs
 
     def compute_output_shape(self, inputs_shape):

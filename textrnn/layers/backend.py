@@ -3,7 +3,8 @@
 Tensors of sequences are time-major: `(time, batch, ...)`.
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -40,22 +41,69 @@ def upstream_gradients(arguments: tuple) -> list[Tensor]:
     return [tf.convert_to_tensor(d) for d in arguments]
 
 
+def forbid_gradient(tensor: Tensor, message: str) -> Tensor:
+    """The same tensor, which raises an `InputError` when something is differentiated by it."""
+
+    def identity(x):
+        def raise_error(*_, **__):
+            raise InputError(message)
+
+        return x, raise_error
+
+    return ops.custom_gradient(identity)(tensor)
+
+
 def forbid_second_derivative(gradient: Tensor) -> Tensor:
     """The same gradient, which raises an error when it is differentiated.
 
     A custom gradient treats what the forward pass kept as constants, so its derivative would be wrong.
     """
+    return forbid_gradient(
+        gradient,
+        "the strategies recompute and scan have no second derivatives. For them, set strategy='loop' in the "
+        "layer, stack or backbone",
+    )
 
-    def identity(x):
-        def raise_error(*_, **__):
-            raise InputError(
-                "the strategies recompute and scan have no second derivatives. "
-                "For them, use Recurrent(cell, strategy='loop')"
-            )
 
-        return x, raise_error
+def observe(function: Callable, *arguments) -> list[Tensor]:
+    """Call a function with tensors like the arguments, which have no values, so nothing is computed.
 
-    return ops.custom_gradient(identity)(gradient)
+    Args:
+        function: A function that returns nothing. Tensors that it keeps have a shape and a dtype only.
+        *arguments: Nested structures of tensors.
+
+    Returns:
+        The tensors of floats that the function reads besides its arguments, on TensorFlow. On JAX the list is
+        empty, see `captures_refused`.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.eval_shape(function, *arguments)
+        return []
+    import tensorflow as tf
+
+    specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), arguments)
+    traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+    return [x for x in traced.captured_inputs if x.dtype.is_floating]
+
+
+@contextlib.contextmanager
+def captures_refused(message: str) -> Iterator[None]:
+    """Explain JAX's error about a custom gradient that reads a differentiated tensor besides its arguments.
+
+    Raises:
+        InputError: With this message, instead of that error.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    try:
+        yield
+    except jax.errors.UnexpectedTracerError as error:
+        raise InputError(message) from error
 
 
 def fold(
@@ -82,10 +130,8 @@ def fold(
         that are the same tensor are stored once.
 
     Raises:
-        InputError: If the sequences are known to have no steps, or the backend is not supported.
+        InputError: If the backend is not supported.
     """
-    if inputs[0].shape[0] == 0:
-        raise InputError("the sequences have no steps: give at least one")
     backend = keras.backend.backend()
     if backend not in _FOLDS:
         raise InputError(f"the Keras backend is {backend}: textrnn supports {' and '.join(_FOLDS)}")

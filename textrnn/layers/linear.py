@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from keras import ops
 
-from textrnn.cells.base import Cell, Tensor, at_least_float32
+from textrnn.cells.base import Cell, Tensor, at_least_float32, is_float
 from textrnn.layers.backend import (
     fold,
     forbid_second_derivative,
@@ -51,7 +51,9 @@ def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = Fa
             (d_c,) = upstream_gradients(upstream)
             a_next = ops.concatenate([a[1:], ops.zeros_like(a[:1])], axis=0)
             d = run(a_next, d_c, ops.zeros_like(initial), reverse=True)
-            gradients = d * _previous(c, initial), d, a[0] * d[0]
+            # Of the first step, which is none in a sequence without steps.
+            d_initial = ops.sum(a[:1] * d[:1], axis=0)
+            gradients = d * _previous(c, initial), d, d_initial
             return tuple(forbid_second_derivative(gradient) for gradient in gradients)
 
         return c, gradient
@@ -95,10 +97,10 @@ def recur_linearly(
     for index, first in zip(cell.delayed, initial_delayed, strict=True):
         valid_inputs = projected[index] if mask is None else _repeat_at_masked(projected[index], mask, first)
         seen[index] = _previous(valid_inputs, first)
-        last_delayed.append(valid_inputs[-1])
+        last_delayed.append(_last(valid_inputs, first))
 
     # Cast before computing the coefficients: a projection may be the logarithm of one.
-    exact_weights = {name: ops.cast(weight, exact) for name, weight in weights.items()}
+    exact_weights = {name: ops.cast(w, exact) if is_float(w) else w for name, w in weights.items()}
     a, b = cell.coefficients([ops.cast(x, exact) for x in seen], exact_weights)
     initial = ops.cast(initial_memory, exact)
     kept, written = _zoned_out(a, b, zoned)
@@ -118,7 +120,7 @@ def recur_linearly(
             outputs = ops.where(mask, outputs, ops.zeros_like(outputs))
         else:
             outputs = _repeat_at_masked(outputs, mask, first_output)
-    return outputs, [memory[-1], *last_delayed]
+    return outputs, [_last(memory, initial_memory), *last_delayed]
 
 
 def _in_sequence(a, b, initial, reverse=False):
@@ -134,15 +136,20 @@ def _in_sequence(a, b, initial, reverse=False):
 def _in_parallel(a, b, initial, reverse=False):
     # The initial value becomes part of b at the step that runs first.
     if reverse:
-        b = ops.concatenate([b[:-1], (b[-1] + a[-1] * initial)[None]], axis=0)
+        b = ops.concatenate([b[:-1], b[-1:] + a[-1:] * initial], axis=0)
     else:
-        b = ops.concatenate([(b[0] + a[0] * initial)[None], b[1:]], axis=0)
+        b = ops.concatenate([b[:1] + a[:1] * initial, b[1:]], axis=0)
     return parallel_scan(a, b, reverse=reverse)
 
 
 def _previous(x, first):
     """The value of x one step earlier, with `first` at the first step."""
-    return ops.concatenate([first[None], x[:-1]], axis=0)
+    return ops.concatenate([first[None][: ops.shape(x)[0]], x[:-1]], axis=0)
+
+
+def _last(x, otherwise):
+    """The last step of x, or another tensor if there are no steps."""
+    return ops.concatenate([otherwise[None], x[-1:]], axis=0)[-1]
 
 
 def _repeat_at_masked(x, valid, first):

@@ -13,11 +13,14 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor, at_least_float32, dot_with
+from textrnn.cells.base import Tensor, at_least_float32, dot_with, is_float
 from textrnn.errors import InputError
 from textrnn.layers.backend import (
+    captures_refused,
     fold,
+    forbid_gradient,
     forbid_second_derivative,
+    observe,
     stack_outputs,
     upstream_gradients,
     vector_jacobian_product,
@@ -29,15 +32,21 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
 
     Arguments and results are those of `textrnn.layers.strategies.loop`.
     """
+    record = _record(advance, carry, [*projected, *constants], kernels, weights)
+    # Integers, such as the mask of a memory, have no gradient.
+    fixed = {name: weight for name, weight in weights.items() if not is_float(weight)}
+    weights = {name: weight for name, weight in weights.items() if name not in fixed}
     names, weight_names = list(kernels), list(weights)
+    refused = [
+        forbid_gradient(x, _refusal(f"a tensor {tuple(x.shape)} of {x.dtype.name}")) for x in record.captured
+    ]
     sizes = (len(projected), len(carry), len(names), len(weight_names), len(constants))
 
     # The gradient is with respect to the arguments, so all that the recurrence depends on is an argument.
     def run(*arguments):
         projected, carry, matrices, vectors, constants = _split(arguments, sizes)
         kernels = dict(zip(names, matrices, strict=True))
-        weights = dict(zip(weight_names, vectors, strict=True))
-        record = _record(advance, carry, [*projected, *constants], kernels, weights)
+        weights = {**fixed, **dict(zip(weight_names, vectors, strict=True))}
         last, kept = fold(
             _forward_body(advance, kernels, weights),
             carry,
@@ -52,11 +61,11 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
                 raise InputError(
                     "the cell's step uses weights that are not among its elementwise_weights: "
                     f"{', '.join(variable.name for variable in variables)}. Add them, and read them from the "
-                    "weights that step is given; or use Recurrent(cell, strategy='loop')"
+                    "weights that step is given; or set strategy='loop'"
                 )
             d_outputs, d_last = _split(upstream_gradients(upstream), (len(outputs), len(carry)))
             totals, steps = fold(
-                _backward_body(advance, sizes, record, kernels, weight_names, vectors),
+                _backward_body(advance, sizes, record, kernels, fixed, weight_names, vectors),
                 [*d_last, *(ops.zeros_like(v, dtype=at_least_float32(v)) for v in vectors)],
                 [*projected, *constants, *before, *products, *d_outputs],
                 # The gradient of a product overwrites the product.
@@ -70,17 +79,29 @@ def recompute(advance, carry, projected, constants, kernels, weights, outputs_li
             d_kernels = _kernel_gradients(record, kernels, d_products, multiplied, carry, before, outputs)
             d_weights = [ops.cast(d, v.dtype) for d, v in zip(d_weights, vectors, strict=True)]
             gradients = [*d_projected, *d_carry, *d_kernels, *d_weights]
-            return (*(forbid_second_derivative(d) for d in gradients), *(None for _ in constants))
+            # `forbid_gradient` gets a gradient, too, so that it raises its error.
+            for_refused = [ops.zeros_like(x) for x in refused]
+            return (*map(forbid_second_derivative, gradients), *(None for _ in constants), *for_refused)
 
         return (*outputs, *last), gradient
 
-    results = ops.custom_gradient(run)(*projected, *carry, *kernels.values(), *weights.values(), *constants)
+    arguments = [*projected, *carry, *kernels.values(), *weights.values(), *constants, *refused]
+    with captures_refused(_refusal("a tensor")):
+        results = ops.custom_gradient(run)(*arguments)
     outputs, last = _split(results, (len(outputs_like), len(carry)))
     return outputs, last
 
 
+def _refusal(tensor):
+    return (
+        f"the cell's step reads {tensor} from outside, and the strategy recompute has no gradient for it. "
+        "Return it from the cell's elementwise_weights, and read it from the weights that step is given; or "
+        "set strategy='loop'"
+    )
+
+
 class _Record(NamedTuple):
-    """The products of one step and what they multiply, found by running it once."""
+    """The products of one step and what they multiply, found by observing it once."""
 
     names: list[str]  # the kernel of each product, in the order of the step
     sources: list[tuple[str, int]]  # what it multiplies: ("carry", i), or ("vector", index into `vectors`)
@@ -89,22 +110,28 @@ class _Record(NamedTuple):
     outputs_like: list[Tensor]
     products_like: list[Tensor]
     vectors_like: list[Tensor]
+    captured: list[Tensor]  # what the step reads besides its arguments
 
 
 def _record(advance, carry, inputs, kernels, weights):
-    """Run the first step to see what it multiplies. Its values are not used, so compilers remove it."""
-    names, multiplied, products = [], [], []
-    multiply = dot_with(kernels)
-    # Multiplied vectors are recognised by identity, and two initial states may be the same tensor.
-    carry = [ops.zeros_like(x) for x in carry]
+    """Observe a step, to see what it multiplies."""
+    seen = {}
 
-    def dot(name, x, plus=None):
-        names.append(name)
-        multiplied.append(x)
-        products.append(multiply(name, x, plus))
-        return products[-1]
+    def step(carry, inputs, kernels, weights):
+        names, multiplied, products = [], [], []
+        multiply = dot_with(kernels)
 
-    new_carry, outputs = advance(carry, [x[0] for x in inputs], dot, weights)
+        def dot(name, x, plus=None):
+            names.append(name)
+            multiplied.append(x)
+            products.append(multiply(name, x, plus))
+            return products[-1]
+
+        new_carry, outputs = advance(carry, [x[0] for x in inputs], dot, weights)
+        seen["step"] = carry, new_carry, outputs, names, multiplied, products
+
+    captured = observe(step, carry, inputs, dict(kernels), dict(weights))
+    carry, new_carry, outputs, names, multiplied, products = seen["step"]
 
     def position(x, among):
         return next((i for i, other in enumerate(among) if other is x), None)
@@ -121,7 +148,8 @@ def _record(advance, carry, inputs, kernels, weights):
             vectors.append(product)
         sources.append(("vector", index))
     output_is = position(outputs[0], new_carry) if outputs else None
-    return _Record(names, sources, vectors, output_is, outputs, products, [multiplied[i] for i in vectors])
+    vectors_like = [multiplied[i] for i in vectors]
+    return _Record(names, sources, vectors, output_is, outputs, products, vectors_like, captured)
 
 
 def _forward_body(advance, kernels, weights):
@@ -141,7 +169,7 @@ def _forward_body(advance, kernels, weights):
     return forward
 
 
-def _backward_body(advance, sizes, record, kernels, weight_names, vectors):
+def _backward_body(advance, sizes, record, kernels, fixed, weight_names, vectors):
     """The body of the backward loop.
 
     It carries the gradients of the carry and the sums of the gradients of the weights. Its inputs are those
@@ -163,7 +191,7 @@ def _backward_body(advance, sizes, record, kernels, weight_names, vectors):
                 multiplied.append(x)
                 return _kept_product(x, products[len(multiplied) - 1], transposed[name], plus)
 
-            weights = dict(zip(weight_names, vectors, strict=True))
+            weights = {**fixed, **dict(zip(weight_names, vectors, strict=True))}
             new_carry, outputs = advance(carry, [*projected, *constants], dot, weights)
             return [*outputs, *new_carry], [multiplied[i] for i in record.vectors]
 
@@ -199,7 +227,8 @@ def _kernel_gradients(record, kernels, d_products, multiplied, carry, before, ou
         elif index == record.output_is:
             # The outputs are stacked already, so the states they equal need not be.
             gradient = _sum_of_outer_products(outputs[0][:-1], d[1:])
-            gradient = gradient + _sum_of_outer_products(carry[index], d[0])
+            # The sum over the first step, which is none in a sequence without steps.
+            gradient = gradient + _sum_of_outer_products(carry[index], ops.sum(d[:1], axis=0))
         else:
             (states,) = stack_outputs([before[index]])
             gradient = _sum_of_outer_products(states, d)

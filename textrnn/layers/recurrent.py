@@ -50,20 +50,21 @@ class Recurrent(keras.layers.RNN):
             `dtype` is the cell's.
 
     Call arguments:
-        sequences: `(batch, time, features)`, with at least one step.
+        sequences: `(batch, time, features)`.
         initial_state: A list of tensors `(batch, n)`, one for each n of the cell's `state_size`.
         mask: `(batch, time)`, True where a step is valid.
         training: Whether to apply dropout, weight drop and zoneout.
 
     Returns:
         The outputs `(batch, time, output_size)`, or the last one `(batch, output_size)`. With
-        `return_state`, the states follow.
+        `return_state`, the states follow. Without any step, the outputs of all steps are empty, the last
+        output is zero, and the states are the initial ones.
 
     Raises:
         InputError: If the strategy is unknown, a rate is not in [0, 1), the number of zoneout rates is wrong,
             the cell is no `textrnn.Cell` and `recurrent_dropout`, `weight_drop` or `zoneout` is set, the
             cell has no recurrent matrices and `recurrent_dropout` or `weight_drop` is set (raised by
-            `build`), or sequences have no steps.
+            `build`).
 
     Example:
 
@@ -135,6 +136,22 @@ class Recurrent(keras.layers.RNN):
         if self.unroll or not isinstance(self.cell, Cell):
             return "loop"
         return resolve(self.strategy, self._kind)
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        """Run the cell over the sequences. The class docstring has the shapes."""
+        if sequences.shape[1] != 0:
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        # One masked step is like no step, and RNN.call wants a step.
+        result = super().call(
+            ops.pad(sequences, [[0, 0], [0, 1], [0, 0]]),
+            initial_state=initial_state,
+            mask=ops.zeros((ops.shape(sequences)[0], 1), "bool"),
+            training=training,
+        )
+        if not self.return_sequences:
+            return result
+        outputs, *states = result if self.return_state else [result]
+        return (outputs[:, :0], *states) if self.return_state else outputs[:, :0]
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """Run the recurrence. `keras.layers.RNN.call` calls this method and does the rest.

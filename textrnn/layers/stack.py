@@ -1,5 +1,8 @@
 """Stacks of recurrent layers, in one direction and in both."""
 
+import abc
+import types
+
 import keras
 from keras import ops
 
@@ -9,8 +12,108 @@ from textrnn.layers.recurrent import Recurrent
 from textrnn.layers.zoneout import check_zoneout
 
 
+class _Stack(keras.layers.Layer, abc.ABC):
+    """The common parts of both stacks: a layer for each cell, and the options of all layers."""
+
+    def __init__(
+        self,
+        cells,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        weight_drop=0.0,
+        zoneout=0.0,
+        strategy="auto",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        cells = list(cells)
+        if not cells:
+            raise InputError("cells is empty: give at least one cell")
+        self.dropout = check_rate("dropout", dropout)
+        self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
+        self.weight_drop = check_rate("weight_drop", weight_drop)
+        self.zoneout = check_zoneout(zoneout)
+        self.strategy = strategy
+        self.seed = seed
+        self.supports_masking = True
+        layers = [
+            Recurrent(
+                cell,
+                return_sequences=True,
+                return_state=True,
+                strategy=strategy,
+                dropout=dropout if index else 0.0,
+                recurrent_dropout=recurrent_dropout,
+                weight_drop=weight_drop,
+                zoneout=zoneout,
+                seed=None if seed is None else seed + index,
+                name=f"recurrent_{index}",
+            )
+            for index, cell in enumerate(cells)
+        ]
+        self.recurrent_layers = [self._in_directions(layer, index) for index, layer in enumerate(layers)]
+        # In a namespace, which Keras does not search for layers: a bidirectional layer copies its cell, so
+        # these are never built, and `quantize` refuses what is not built.
+        self._given = types.SimpleNamespace(cells=[layer.cell for layer in layers])
+
+    @abc.abstractmethod
+    def _in_directions(self, layer, index):
+        """The layer that runs a `Recurrent` in the directions of the stack."""
+
+    @property
+    def cells(self):
+        """The list of cells, the lowest first. Directions of a `BidirectionalStack` have copies of them."""
+        return self._given.cells
+
+    @property
+    @abc.abstractmethod
+    def state_size(self):
+        """For each layer, the list of the sizes of its states."""
+
+    def build(self, sequences_shape):
+        """Build each layer for the outputs of the layer below."""
+        shape = sequences_shape
+        for layer in self.recurrent_layers:
+            layer.build(shape)
+            layer.built = True
+            shape, *_ = layer.compute_output_shape(shape)
+
+    def compute_mask(self, sequences, previous_mask=None):
+        """The mask of the inputs for the outputs, and None for the states."""
+        return [previous_mask, keras.tree.map_structure(lambda _: None, self.state_size)]
+
+    def compute_output_shape(self, sequences_shape):
+        """The shapes of the results of `call`."""
+        batch, time, _ = sequences_shape
+        top = self.recurrent_layers[-1].compute_output_shape(sequences_shape)[0]
+        states = [[(batch, size) for size in sizes] for sizes in self.state_size]
+        return (batch, time, top[-1]), states
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "cells": [keras.saving.serialize_keras_object(cell) for cell in self.cells],
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "weight_drop": self.weight_drop,
+            "zoneout": self.zoneout,
+            "strategy": self.strategy,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Make a stack from the result of `get_config`."""
+        cells = [
+            keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects)
+            for cell in config["cells"]
+        ]
+        return cls(**{**config, "cells": cells})
+
+
 @keras.saving.register_keras_serializable("textrnn")
-class RecurrentStack(keras.layers.Layer):
+class RecurrentStack(_Stack):
     """Recurrent layers on top of each other, which take and return the states of all layers.
 
     A language model passes the states from one window of a long text to the next, and `step` continues from
@@ -51,48 +154,8 @@ class RecurrentStack(keras.layers.Layer):
     True
     """
 
-    def __init__(
-        self,
-        cells,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        weight_drop=0.0,
-        zoneout=0.0,
-        strategy="auto",
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        cells = list(cells)
-        if not cells:
-            raise InputError("cells is empty: give at least one cell")
-        self.dropout = check_rate("dropout", dropout)
-        self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
-        self.weight_drop = check_rate("weight_drop", weight_drop)
-        self.zoneout = check_zoneout(zoneout)
-        self.strategy = strategy
-        self.seed = seed
-        self.supports_masking = True
-        self.recurrent_layers = [
-            Recurrent(
-                cell,
-                return_sequences=True,
-                return_state=True,
-                strategy=strategy,
-                dropout=dropout if index else 0.0,
-                recurrent_dropout=recurrent_dropout,
-                weight_drop=weight_drop,
-                zoneout=zoneout,
-                seed=None if seed is None else seed + index,
-                name=f"recurrent_{index}",
-            )
-            for index, cell in enumerate(cells)
-        ]
-
-    @property
-    def cells(self):
-        """The list of cells, the lowest first."""
-        return [layer.cell for layer in self.recurrent_layers]
+    def _in_directions(self, layer, index):
+        return layer
 
     @property
     def state_size(self):
@@ -101,11 +164,11 @@ class RecurrentStack(keras.layers.Layer):
 
     def build(self, sequences_shape, initial_states_shape=None):
         """Build each layer for the outputs of the layer below."""
-        shape = sequences_shape
-        for layer in self.recurrent_layers:
-            layer.build(shape)
-            layer.built = True
-            shape, *_ = layer.compute_output_shape(shape)
+        super().build(sequences_shape)
+
+    def compute_output_shape(self, sequences_shape, initial_states_shape=None):
+        """The shapes of the results of `call`."""
+        return super().compute_output_shape(sequences_shape)
 
     def call(self, sequences, initial_states=None, mask=None, training=False):
         """Run the layers. The class docstring has the shapes."""
@@ -148,44 +211,16 @@ class RecurrentStack(keras.layers.Layer):
         """Initial states, in the form that `call` takes and returns."""
         return [layer.get_initial_state(batch_size) for layer in self.recurrent_layers]
 
-    def compute_mask(self, sequences, previous_mask=None):
-        """The mask of the inputs for the outputs, and None for the states."""
-        return [previous_mask, keras.tree.map_structure(lambda _: None, self.state_size)]
-
-    def compute_output_shape(self, sequences_shape, initial_states_shape=None):
-        """The shapes of the results of `call`."""
-        batch, time, _ = sequences_shape
-        top = self.recurrent_layers[-1].compute_output_shape(sequences_shape)[0]
-        states = [[(batch, size) for size in sizes] for sizes in self.state_size]
-        return (batch, time, top[-1]), states
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "cells": [keras.saving.serialize_keras_object(cell) for cell in self.cells],
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "weight_drop": self.weight_drop,
-            "zoneout": self.zoneout,
-            "strategy": self.strategy,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Make a stack from the result of `get_config`."""
-        return cls(**{**config, "cells": _deserialized(config["cells"], custom_objects)})
-
 
 @keras.saving.register_keras_serializable("textrnn")
-class BidirectionalStack(keras.layers.Layer):
+class BidirectionalStack(_Stack):
     """Bidirectional recurrent layers on top of each other.
 
     Each layer reads the outputs of both directions of the layer below.
 
     Args:
         cells: A list of cells, the lowest first. Each direction of a layer gets its own copy of the cell.
-        dropout, recurrent_dropout, weight_drop, zoneout: As for `RecurrentStack`.
+        dropout, recurrent_dropout, weight_drop, zoneout, strategy, seed: As for `RecurrentStack`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -210,46 +245,13 @@ class BidirectionalStack(keras.layers.Layer):
     (True, 4)
     """
 
-    def __init__(self, cells, dropout=0.0, recurrent_dropout=0.0, weight_drop=0.0, zoneout=0.0, **kwargs):
-        super().__init__(**kwargs)
-        self.cells = list(cells)
-        if not self.cells:
-            raise InputError("cells is empty: give at least one cell")
-        self.dropout = check_rate("dropout", dropout)
-        self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
-        self.weight_drop = check_rate("weight_drop", weight_drop)
-        self.zoneout = check_zoneout(zoneout)
-        self.supports_masking = True
-        self.recurrent_layers = [
-            keras.layers.Bidirectional(
-                Recurrent(
-                    cell,
-                    return_sequences=True,
-                    return_state=True,
-                    dropout=dropout if index else 0.0,
-                    recurrent_dropout=recurrent_dropout,
-                    weight_drop=weight_drop,
-                    zoneout=zoneout,
-                    name=f"recurrent_{index}",
-                ),
-                dtype=self.dtype_policy,
-                name=f"bidirectional_{index}",
-            )
-            for index, cell in enumerate(self.cells)
-        ]
+    def _in_directions(self, layer, index):
+        return keras.layers.Bidirectional(layer, dtype=self.dtype_policy, name=f"bidirectional_{index}")
 
     @property
     def state_size(self):
         """For each layer, the list of the sizes of its states, the forward direction first."""
         return [2 * list(layer.forward_layer.state_size) for layer in self.recurrent_layers]
-
-    def build(self, sequences_shape):
-        """Build each layer for the outputs of the layer below."""
-        shape = sequences_shape
-        for layer in self.recurrent_layers:
-            layer.build(shape)
-            layer.built = True
-            shape, *_ = layer.compute_output_shape(shape)
 
     def call(self, sequences, mask=None, training=False):
         """Run the layers. The class docstring has the shapes."""
@@ -258,32 +260,3 @@ class BidirectionalStack(keras.layers.Layer):
             sequences, *last = layer(sequences, mask=mask, training=training)
             states.append(last)
         return sequences, states
-
-    def compute_mask(self, sequences, previous_mask=None):
-        """The mask of the inputs for the outputs, and None for the states."""
-        return [previous_mask, keras.tree.map_structure(lambda _: None, self.state_size)]
-
-    def compute_output_shape(self, sequences_shape):
-        """The shapes of the results of `call`."""
-        batch, time, _ = sequences_shape
-        top = self.recurrent_layers[-1].forward_layer.cell.output_size
-        return (batch, time, 2 * top), [[(batch, size) for size in sizes] for sizes in self.state_size]
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "cells": [keras.saving.serialize_keras_object(cell) for cell in self.cells],
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "weight_drop": self.weight_drop,
-            "zoneout": self.zoneout,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Make a stack from the result of `get_config`."""
-        return cls(**{**config, "cells": _deserialized(config["cells"], custom_objects)})
-
-
-def _deserialized(cells, custom_objects):
-    return [keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects) for cell in cells]

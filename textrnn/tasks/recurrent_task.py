@@ -3,6 +3,7 @@
 
 import keras
 
+from textrnn.private import load_preset_json
 from textrnn.tasks.arguments import KnownArguments
 
 
@@ -14,6 +15,18 @@ class RecurrentTask(KnownArguments):
     """
 
     token_key = "token_ids"
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Load a task; see `keras_hub.models.Task.from_preset`.
+
+        As for all KerasHub models, the weights are converted to Keras's current dtype policy, or to `dtype`.
+        """
+        saved = load_preset_json(preset, "config.json")["config"].get("dtype") or {}
+        mixed = (saved.get("config", {}).get("name") or "").startswith("mixed_")
+        if mixed and kwargs.get("dtype") is None:  # KerasHub fails on policies that are not dtypes
+            kwargs["dtype"] = keras.config.dtype_policy()
+        return super().from_preset(preset, load_weights=load_weights, **kwargs)
 
     def compile(self, optimizer="auto", *, jit_compile="auto", **kwargs):
         """Configure training; see `keras.Model.compile`.

@@ -41,6 +41,7 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
         temporal_activation_regularization: float. Weight in the training loss of the mean square of the
             change of these outputs from step to step, before dropout (TAR). The loss that `fit` reports
             includes both penalties; the loss of an evaluation, such as `val_loss`, does not.
+        strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
         dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
             own.
         **kwargs: `name` and `trainable`.
@@ -74,6 +75,7 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
         embedding_dropout=0.0,
         activation_regularization=0.0,
         temporal_activation_regularization=0.0,
+        strategy="auto",
         dtype=None,
         **kwargs,
     ):
@@ -95,6 +97,7 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
             recurrent_dropout=recurrent_dropout,
             weight_drop=weight_drop,
             zoneout=zoneout,
+            strategy=strategy,
             dtype=dtype,
             name="stack",
         )
@@ -129,6 +132,7 @@ class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
         self.weight_drop = weight_drop
         self.zoneout = self.stack.zoneout
         self.embedding_dropout = embedding_dropout
+        self.strategy = strategy
         self.activation_regularization = activation_regularization
         self.temporal_activation_regularization = temporal_activation_regularization
 

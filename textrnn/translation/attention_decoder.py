@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
 from textrnn.layers.attention import GlobalAttention
 from textrnn.layers.backend import fold, stack_outputs
@@ -29,6 +30,7 @@ class AttentionDecoder(keras.layers.Layer):
         input_feeding: bool. Whether a step also reads the previous h̃.
         dropout: float. Dropout rate between layers, one mask per sequence.
         recurrent_dropout, weight_drop, zoneout: See `RecurrentStack`; not with `input_feeding`.
+        strategy: See `RecurrentStack`. With `input_feeding` the decoder runs in a plain loop.
         **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
@@ -70,6 +72,7 @@ class AttentionDecoder(keras.layers.Layer):
         recurrent_dropout=0.0,
         weight_drop=0.0,
         zoneout=0.0,
+        strategy="auto",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -81,7 +84,9 @@ class AttentionDecoder(keras.layers.Layer):
             )
         self.output_dim = output_dim
         self.input_feeding = input_feeding
-        self.stack = RecurrentStack(cells, dropout=dropout, **noise, dtype=self.dtype_policy, name="stack")
+        self.stack = RecurrentStack(
+            cells, dropout=dropout, **noise, strategy=strategy, dtype=self.dtype_policy, name="stack"
+        )
         self.attention = GlobalAttention(attention, dtype=self.dtype_policy, name="attention")
         self.combine = keras.layers.Dense(
             output_dim, activation="tanh", use_bias=False, dtype=self.dtype_policy, name="combine"
@@ -204,7 +209,7 @@ class AttentionDecoder(keras.layers.Layer):
         if mask is not None:
             inputs.append(ops.swapaxes(ops.expand_dims(ops.cast(mask, "bool"), -1), 0, 1))
         carry = [ops.convert_to_tensor(state) for state in keras.tree.flatten(initial_states)]
-        weights_like = ops.cast(values[:, :, 0], self.attention.variable_dtype)
+        weights_like = ops.cast(values[:, :, 0], at_least_float32(values))
         last, outputs = fold(body, carry, inputs, [carry[-1], weights_like], differentiated=True)
         outputs, weights = (ops.swapaxes(x, 0, 1) for x in stack_outputs(outputs))
         return outputs, weights, keras.tree.pack_sequence_as(initial_states, last)
@@ -252,7 +257,7 @@ class AttentionDecoder(keras.layers.Layer):
             "input_feeding": self.input_feeding,
             **{
                 name: stack[name]
-                for name in ("cells", "dropout", "recurrent_dropout", "weight_drop", "zoneout")
+                for name in ("cells", "dropout", "recurrent_dropout", "weight_drop", "zoneout", "strategy")
             },
         }
 

@@ -39,6 +39,7 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
             dropout, which would make attention hard.
         recurrent_dropout, weight_drop, zoneout: As for `textrnn.RecurrentBackbone`, on both sides.
         embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch and side.
+        strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
         dtype: dtype or dtype policy of the computation and the weights.
         **kwargs: `name` and `trainable`.
 
@@ -77,6 +78,7 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         weight_drop=0.0,
         zoneout=0.0,
         embedding_dropout=0.0,
+        strategy="auto",
         dtype=None,
         **kwargs,
     ):
@@ -85,7 +87,10 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         of_decoder = cell if decoder_cell is None else decoder_cell
         decoder_cells = [make_cell(of_decoder, decoder_units or units, dtype) for _ in range(num_layers)]
         embedding_dim = decoder_cells[-1].output_size if embedding_dim is None else embedding_dim
-        noise = {"recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop, "zoneout": zoneout}
+        options = {
+            "recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop, "zoneout": zoneout,
+            "strategy": strategy,
+        }  # fmt: skip
 
         # === Layers ===
         self.target_embedding = token_embedding(
@@ -106,9 +111,9 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         )  # fmt: skip
         self.source_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="source_dropout")
         self.target_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="target_dropout")
-        self.encoder = BidirectionalStack(encoder_cells, dropout, **noise, dtype=dtype, name="encoder")
+        self.encoder = BidirectionalStack(encoder_cells, dropout, **options, dtype=dtype, name="encoder")
         self.decoder = AttentionDecoder(
-            decoder_cells, embedding_dim, attention, input_feeding, dropout, **noise, dtype=dtype,
+            decoder_cells, embedding_dim, attention, input_feeding, dropout, **options, dtype=dtype,
             name="decoder",
         )  # fmt: skip
         self.output_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="output_dropout")
@@ -142,6 +147,7 @@ class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
         self.weight_drop = weight_drop
         self.zoneout = self.encoder.zoneout
         self.embedding_dropout = embedding_dropout
+        self.strategy = strategy
 
     def _read_target(self, token_ids, training=None):
         x = embed(self.target_embedding, token_ids)
