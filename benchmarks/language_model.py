@@ -21,7 +21,7 @@ included.
 
 Generation measures new tokens per second, sampled at temperature 1 after a prompt. Reading the prompt counts.
 
-- textrnn: `CausalLM.generate_tokens` in one TensorFlow function with the input shapes of the exported model.
+- textrnn: `RowSampler.decode` in one TensorFlow function with the input shapes of the exported model.
 - PyTorch: a Python loop over `torch.nn.LSTM`, which maps a token and the states to the next token.
 - Keras, re-reading: `predict_on_batch` on the whole text for each token, without states. The cost of a token
   grows linearly with the text, so only a few tokens at the mean length of the text are measured.
@@ -183,18 +183,17 @@ def generate_textrnn(work, prompts):
     """The whole loop in one TensorFlow function."""
     import tensorflow as tf
 
+    from textrnn import RowSampler
+
     lm = textrnn_model(work)
 
     def generate(token_ids):
-        each = lambda value, dtype: tf.fill(tf.shape(token_ids)[:1], tf.constant(value, dtype))  # noqa: E731
-        new, _ = lm.generate_tokens(
-            token_ids,
-            tf.ones_like(token_ids, tf.bool),
-            max_new_tokens=each(work.new_tokens, tf.int32),
+        inputs = {"token_ids": token_ids, "padding_mask": tf.ones_like(token_ids, tf.bool)}
+        new, _ = RowSampler().decode(
+            lm.decoder(inputs),
+            **inputs,
+            max_new_tokens=tf.fill(tf.shape(token_ids)[:1], work.new_tokens),
             limit=work.new_tokens,
-            temperature=each(1.0, tf.float32),
-            top_k=each(0, tf.int32),
-            top_p=each(1.0, tf.float32),
         )
         return new
 

@@ -159,7 +159,7 @@ def main(options: Options):
 
     # === SavedModel ===
     ask = f"explain {folder} {shlex.quote(min(test, key=len))}"
-    publish(classifier, folder, result, ask, warmup_prompts=test[:1])
+    publish(classifier, folder, result, ask, dtype=options.export_dtype, warmup_prompts=test[:1])
 
 
 def new_model(options, labels, examples):

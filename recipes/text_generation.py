@@ -159,7 +159,10 @@ def main(options: Options):
     # === SavedModel ===
     print(f"\n{sample()}\n")
     ask = f"generate {folder} --prompt {shlex.quote(prompt)}"
-    publish(lm, folder, result, ask, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt])
+    publish(
+        lm, folder, result, ask,
+        dtype=options.export_dtype, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt],
+    )  # fmt: skip
 
 
 def new_model(options, texts, sampler):

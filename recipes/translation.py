@@ -179,7 +179,7 @@ def main(options: Options):
 
     # === SavedModel ===
     ask = f"translate {folder} --text {shlex.quote(texts[0])}"
-    publish(lm, folder, result, ask, warmup_prompts=texts[:1])
+    publish(lm, folder, result, ask, dtype=options.export_dtype, warmup_prompts=texts[:1])
 
 
 def new_model(options, pairs, sampler):

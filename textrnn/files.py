@@ -1,8 +1,13 @@
-"""Writing files atomically, and without losing earlier results."""
+"""Writing files atomically, without losing earlier results, and by one process at a time."""
 
+import errno
 import os
-from contextlib import contextmanager
+import platform
+import shutil
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from textrnn.errors import InputError, expect
 
 
 @contextmanager
@@ -53,3 +58,116 @@ def set_aside(path):
         while (aside := path.with_name(f"{path.name}-{number}")).exists():
             number += 1
         path.rename(aside)
+
+
+@contextmanager
+def reserved(folder):
+    """Context manager that reserves a folder for this process. It is created, and removed if it stays empty.
+
+    The reservation is a lock of the operating system, so that of a process that has died is gone.
+
+    Args:
+        folder: The folder of a model.
+
+    Raises:
+        InputError: If another process has reserved the folder.
+        OSError: If nothing can be written there.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.files import reserved
+    >>> folder = Path(tempfile.mkdtemp()) / "novel"
+    >>> with reserved(folder):
+    ...     _ = (folder / "report.txt").write_text("done")
+    >>> [file.name for file in folder.iterdir()]
+    ['report.txt']
+    """
+    folder = Path(folder)
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / ".lock"
+        descriptor = _locked(path)
+        try:
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink()
+            os.close(descriptor)
+    finally:
+        for each in new:
+            with suppress(OSError):  # it is not empty
+                each.rmdir()
+
+
+def _locked(path):
+    """Open and lock a file; return its descriptor."""
+    from filelock import lock_descriptor
+
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not lock_descriptor(descriptor, blocking=False):
+                holder = os.read(descriptor, 1000).decode("utf-8", "replace") or "another process"
+                raise InputError(
+                    f"{path.parent} is being written by {holder}: wait until it ends, or give another --name"
+                )
+            # Its last holder may have removed it after this process opened it.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+_DISK = tuple(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "ENOTDIR", "EISDIR", "EEXIST",
+    "EIO", "ENAMETOOLONG") if hasattr(errno, name)
+)  # fmt: skip
+
+
+def disk_problem(error):
+    """Describe an error of the disk: a file that cannot be written or read. None for any other error.
+
+    Args:
+        error: An exception.
+
+    Example:
+
+    >>> import errno
+    >>> from textrnn.files import disk_problem
+    >>> disk_problem(OSError(errno.ENOSPC, "", "saved_models/novel"))
+    'saved_models/novel: No space left on device. Free some space, and try again'
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        found, where = [error.errno], error.filename
+    else:  # TensorFlow and HDF5 put the text of the system's error into a message
+        found, where = [number for number in _DISK[:5] if os.strerror(number) in str(error)], None
+    if not found or found[0] not in _DISK:
+        return None
+    full = found[0] in _DISK[:2]
+    advice = "Free some space, and try again" if full else "Give a place that can be written"
+    return f"{where or 'writing failed'}: {os.strerror(found[0])}. {advice}"
+
+
+def expect_space(folder, size):
+    """Raise an `InputError` if the disk of a folder lacks space for so many bytes.
+
+    Example:
+
+    >>> from textrnn.files import expect_space
+    >>> expect_space(".", 1)
+    """
+    free = shutil.disk_usage(folder).free
+    expect(
+        free >= size,
+        f"{folder}: the disk has {free / 1e6:,.0f} MB left, and the model takes "
+        f"{size / 1e6:,.0f} MB. Free some space, or give another --output",
+    )

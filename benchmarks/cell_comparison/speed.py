@@ -62,18 +62,18 @@ def generation_run(name, settings):
     """A function that generates a text from one character and returns the number of tokens."""
     import tensorflow as tf
 
+    from textrnn import RowSampler
+
     lm = text_model(name, settings)
 
     @functools.partial(tf.function, autograph=False)
     def generate(token_ids):
-        new, _ = lm.generate_tokens(
-            token_ids,
-            tf.ones_like(token_ids, tf.bool),
+        inputs = {"token_ids": token_ids, "padding_mask": tf.ones_like(token_ids, tf.bool)}
+        new, _ = RowSampler().decode(
+            lm.decoder(inputs),
+            **inputs,
             max_new_tokens=tf.constant([SPEED_NEW_TOKENS]),
             limit=SPEED_NEW_TOKENS,
-            temperature=tf.constant([1.0]),
-            top_k=tf.constant([0]),
-            top_p=tf.constant([1.0]),
         )
         return new
 

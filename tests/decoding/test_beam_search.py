@@ -261,6 +261,42 @@ def test_a_loop_is_stopped_and_its_repetitions_removed(num_beams, loop):
     assert token_ids[0, 0, : lengths[0, 0]].tolist() == loop
 
 
+@pytest.mark.parametrize("num_beams", [1, 4])
+def test_a_text_without_its_repetitions_has_its_own_score_and_comes_once(num_beams):
+    tables = looping = toy(5, seed=2)
+    looping[0][0, 3, 4, 3] += 9  # 3 4 3 4 3 4 ...
+    looping[0][0, 4, 3, 4] += 9
+    looping[0][0, 0, 0, 3] += 9
+    looping[0][0, 0, 3, 4] += 9
+    found = search(tables, num_beams, limit=40, length_penalty=1.0, coverage_penalty=0.5)
+    texts = texts_of(found)
+    assert num_beams > 1 or [text for _, text in texts] == [(3, 4)]
+    assert len({text for _, text in texts}) == len(texts)
+    for score, text in texts:
+        ended = text if len(text) == 40 else (*text, END)
+        log_p, attended = probability(tables, ended)
+        covered = np.log(np.clip(attended[: len(text)].sum(axis=0), 1e-9, 1)).sum()
+        np.testing.assert_allclose(score, log_p / norm(len(ended), 1.0) + 0.5 * covered, rtol=1e-4)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="its loop is traced once")
+def test_generation_does_not_run_the_model_after_the_last_token():
+    steps = []
+
+    def step(token_ids, states):
+        steps.append(1)
+        return ops.one_hot(token_ids + 1, 9), states
+
+    limits = ops.convert_to_tensor([3, 5])
+    made, lengths = loop.generate(
+        step, lambda logits, index: ops.argmax(logits, axis=-1), ops.one_hot([2, 2], 9), [ops.zeros((2, 1))],
+        max_new_tokens=limits, limit=5, stop_token_ids=(END,),
+    )  # fmt: skip
+    assert ops.convert_to_numpy(made).tolist() == [[2, 3, 4, 0, 0], [2, 3, 4, 5, 6]]
+    assert ops.convert_to_numpy(lengths).tolist() == [3, 5]
+    assert len(steps) == 4
+
+
 def test_without_new_tokens_a_text_is_empty():
     token_ids, lengths, *_ = search(toy(5, seed=0), 2, limit=6, max_beams=4, max_new_tokens=0)
     assert lengths[0, 0] == 0

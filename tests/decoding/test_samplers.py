@@ -148,13 +148,22 @@ def test_a_config_restores_a_sampler(sampler):
     assert type(again) is type(sampler) and again.get_config() == sampler.get_config()
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.5}])
-def test_a_row_sampler_refuses_values_out_of_range(wrong):
-    with pytest.raises(InputError, match="Expected temperature >= 0"):
-        textrnn.RowSampler(**wrong)
-
-
-@pytest.mark.parametrize("wrong", [{"num_beams": 0}, {"length_penalty": -1.0}, {"coverage_penalty": -0.1}])
-def test_a_beam_search_sampler_refuses_values_out_of_range(wrong):
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        textrnn.BeamSearchSampler(**wrong)
+@pytest.mark.parametrize(
+    ("sampler", "name", "value"),
+    [
+        (textrnn.RowSampler, "temperature", -1),
+        (textrnn.RowSampler, "temperature", float("nan")),
+        (textrnn.RowSampler, "temperature", float("inf")),
+        (textrnn.RowSampler, "top_k", -1),
+        (textrnn.RowSampler, "top_p", 0),
+        (textrnn.RowSampler, "top_p", 1.5),
+        (textrnn.BeamSearchSampler, "num_beams", 0),
+        (textrnn.BeamSearchSampler, "length_penalty", -1.0),
+        (textrnn.BeamSearchSampler, "length_penalty", 10.5),
+        (textrnn.BeamSearchSampler, "coverage_penalty", -0.1),
+        (textrnn.BeamSearchSampler, "coverage_penalty", float("nan")),
+    ],
+)
+def test_a_sampler_refuses_values_out_of_range(sampler, name, value):
+    with pytest.raises(InputError, match=rf"^{name}={value}: give an? (number|integer) "):
+        sampler(**{name: value})

@@ -1,5 +1,7 @@
 """Versions on disk, checks before publishing, warm-up requests and TF Serving's list of models."""
 
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -7,16 +9,30 @@ import tensorflow as tf
 from builders.exporting import export_unchecked
 from builders.language_models import make_lm
 
+import textrnn
 from textrnn.errors import InputError
 from textrnn.export import checks, export, publish, write_models_config
+from textrnn.export.module import traced_module
 from textrnn.export.versions import versions
 from textrnn.serving.saved_model import find_saved_model, load_signatures
+from textrnn.tasks.registry import signatures_of
+from textrnn.tokenizers import ByteTokenizer
 from textrnn.training.fitting import TrainingResult
 
 
 @pytest.fixture(scope="module")
 def lm():
     return make_lm("byte")
+
+
+def make_classifier():
+    encoder = textrnn.RecurrentEncoder(258, units=8, embedding_dim=8)
+    preprocessor = textrnn.TextClassifierPreprocessor(ByteTokenizer())
+    classifier = textrnn.TextClassifier(encoder, ["bad", "good"], preprocessor, ngrams=2, ngram_buckets=64)
+    random = np.random.default_rng(0)
+    for weight in classifier.weights:  # some are zero at first
+        weight.assign(weight + random.normal(0, 0.3, weight.shape))
+    return classifier
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +102,74 @@ def test_the_exported_graph_needs_no_gpu_and_keeps_no_state_between_requests(fol
         graph = function.graph.as_graph_def()
         ops = {node.op for f in graph.library.function for node in f.node_def}
         assert not any(op.startswith("Assign") for op in ops)
+
+
+def stored(version):
+    """The dtypes and shapes of the variables of a SavedModel, and the number of their bytes."""
+    found = dict(tf.train.list_variables(str(version / "variables" / "variables")))
+    reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
+    types = {name: dtype for name, dtype in reader.get_variable_to_dtype_map().items() if dtype != tf.string}
+    shapes = [tuple(found[name]) for name in types]
+    size = sum(dtype.size * np.prod(found[name], dtype=int) for name, dtype in types.items())
+    return set(types.values()), sorted(shapes), size
+
+
+def test_each_weight_is_stored_once(lm, folder):
+    types, shapes, _ = stored(folder / "1")
+    assert types == {tf.float32} and shapes == sorted(tuple(weight.shape) for weight in lm.weights)
+
+
+def test_half_precision_halves_the_size_and_answers_alike(lm, folder, tmp_path):
+    half = export_unchecked(lm, tmp_path / "m", dtype="float16", max_new_tokens=3)
+    types, shapes, size = stored(half)
+    assert types == {tf.float16} and shapes == stored(folder / "1")[1]
+    assert size * 2 == stored(folder / "1")[2]
+    prompts = tf.constant(["the cat", ""])
+    answers = [load_signatures(v)["start"](text=prompts)["logits"].numpy() for v in (half, folder / "1")]
+    assert answers[0].dtype == np.float32 and not np.array_equal(*answers)
+    np.testing.assert_allclose(*answers, atol=2e-3 * np.abs(answers[1][answers[1] > -1e9]).max())
+
+
+def test_a_classifier_in_half_precision_answers_alike():
+    classifier = make_classifier()
+    signatures = {"serving_default": signatures_of(classifier)["serving_default"]}
+    modules = [traced_module(signatures, [], classifier.weights, dtype) for dtype in ("float32", "float16")]
+    texts = tf.constant(["a cat", "dogs", ""])
+    scores = [functions["serving_default"](text=texts)["scores"].numpy() for _, functions in modules]
+    assert {weight.dtype for weight in modules[1][0].weights} == {tf.float16}
+    assert not np.array_equal(*scores)
+    np.testing.assert_allclose(*scores, rtol=5e-3)
+
+
+def test_weights_that_half_precision_cannot_hold_are_refused():
+    classifier = make_classifier()
+    signatures = signatures_of(classifier)
+    kernel = classifier.backbone.trainable_variables[1]
+    kernel.assign(kernel + 1e5)
+    with pytest.raises(InputError, match=r"the weight .*kernel.* has values that float16 cannot hold"):
+        traced_module({"classify": signatures["serving_default"]}, [], classifier.weights, "float16")
+    with pytest.raises(InputError, match=r"cannot be exported as 'int8': give 'float32' or 'float16'"):
+        traced_module({}, [], classifier.weights, "int8")
+
+
+def test_the_exported_graph_does_not_depend_on_the_devices_of_this_machine(monkeypatch):
+    lm = make_lm("byte", cell="min_lstm")  # a linear cell, which a GPU runs as a parallel scan
+    function, specs = signatures_of(lm)["start"]
+
+    def ops():
+        _, traced = traced_module({"start": (function, specs)}, [], lm.weights)
+        return collections.Counter(node.op for node in graph_nodes(traced["start"]))
+
+    here = ops()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"])
+    assert ops() == here
+    beside_a_gpu = tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
+    assert "Roll" in {node.op for node in graph_nodes(beside_a_gpu)} - set(here)
+
+
+def graph_nodes(function):
+    graph = function.graph.as_graph_def()
+    return [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
 
 
 def test_a_folder_without_a_saved_model_is_refused(tmp_path):

@@ -9,7 +9,10 @@ from textrnn.tasks.preprocessor import RecurrentPreprocessor, encoded, padded
 
 @keras.saving.register_keras_serializable(package="textrnn")
 class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextClassifierPreprocessor):
-    """Converts strings to the inputs of `textrnn.TextClassifier`, padded to the longest text of a batch.
+    """Converts strings to the inputs of `textrnn.TextClassifier`.
+
+    A batch is padded to its longest text. A single text is padded to `sequence_length`, so that the results
+    for several texts can be batched: `dataset.map(preprocessor).batch(32)`.
 
     Args:
         tokenizer: One of `textrnn.tokenizers`.
@@ -17,8 +20,9 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
         lowercase: bool. Whether to lowercase texts.
         **kwargs: `name`, `dtype` and `trainable`.
 
-    Call arguments: strings, and labels and sample weights as for `fit`. Returns a dict of `"token_ids"` and
-    `"padding_mask"`, `(batch, time)`, at least one token wide, with the labels and weights if given.
+    Call arguments: strings, labels and sample weights as for `fit`, and the `sequence_length` to pad to.
+    Returns a dict of `"token_ids"` and `"padding_mask"`, `(batch, time)`, at least one token wide, with the
+    labels and weights if given.
 
     Raises:
         InputError: For an unknown argument.
@@ -41,13 +45,15 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
     def build(self, input_shape):
         """Do nothing: sequences are as long as the longest of a batch, so no packer is needed."""
 
-    def call(self, x, y=None, sample_weight=None):
+    def call(self, x, y=None, sample_weight=None, sequence_length=None):
         """Convert strings to inputs, with labels and weights if given."""
         import tensorflow as tf
 
         x = tf.convert_to_tensor(x)
         single = x.shape.rank == 0
-        inputs = padded(self.tokens(tf.reshape(x, [-1])))
+        if single:
+            sequence_length = sequence_length or self.sequence_length
+        inputs = padded(self.tokens(tf.reshape(x, [-1])), length=sequence_length)
         if single:
             inputs = {name: value[0] for name, value in inputs.items()}
         return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)

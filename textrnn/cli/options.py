@@ -169,6 +169,9 @@ class OutputOptions(OptionGroup):
 
     name: ModelName = option("model", "Name of the model: its folder, and its name in TF Serving")
     output: Path = option(Path("saved_models"), "Folder of all models")
+    export_dtype: Literal["float32", "float16"] = option(
+        "float32", "Type of the exported weights; float16 halves their size"
+    )
 
     @property
     def folder(self) -> Path:

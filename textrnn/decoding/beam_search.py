@@ -28,7 +28,8 @@ class Hypotheses(NamedTuple):
     Attributes:
         token_ids: int32 `(batch, beams, limit)`, zero after the end, without the token that ended the text.
         lengths: int32 `(batch, beams)`.
-        scores: float32 `(batch, beams)`; minus infinity where a row has fewer hypotheses.
+        scores: float32 `(batch, beams)`; minus infinity where a row has fewer hypotheses. A text whose
+            repetitions were removed may have a lower score than the next.
         attention: float32 `(batch, beams, limit, time)`, the attention weights of each token.
     """
 
@@ -69,7 +70,9 @@ def beam_search(
     arXiv 1609.08144, equation 14).
 
     A hypothesis is also finished when it reaches `max_new_tokens`, and when it loops: the same 1 to
-    `MAX_PERIOD` tokens three times or more, at least twelve tokens in all. The repetitions are removed.
+    `MAX_PERIOD` tokens three times or more, at least twelve tokens in all. The repetitions are removed. The
+    hypothesis keeps its place among the others, since texts that repeat themselves almost as often would take
+    it. Its score becomes that of the text without them, as if a stop token had followed there.
 
     Args:
         step: `step(token_ids, states) -> logits, attention, states`, with `(rows, ...)` tensors. The
@@ -105,8 +108,8 @@ def beam_search(
 
     def body(index, history, beam, predicted, states):
         logits, attention = predicted
-        log_p, parents, tokens = search.select(beam, logits)
-        beam, tokens, attended = search.extend(beam, attention, log_p, parents, tokens)
+        chosen = search.select(beam, logits)
+        beam, parents, tokens, attended = search.extend(beam, attention, *chosen)
         beam = search.stop_where_best_is_found(beam) if best_only else beam
         here = ops.reshape(index, (1, 1))
         history = {
@@ -135,18 +138,16 @@ def beam_search(
             keras.tree.map_structure(repeated, states),
         ),
     )
-    scores = search.score(beam)
-    order = ops.argsort(-scores, axis=1)
-    lengths = ops.take_along_axis(beam["lengths"], order, axis=1)
-    token_ids, attention = _backtrack(history, order, steps)
-    token_ids, attention = ops.moveaxis(token_ids, 0, 2), ops.moveaxis(attention, 0, 2)
-    inside = ops.arange(limit, dtype="int32") < lengths[..., None]
-    return Hypotheses(
-        ops.where(inside, token_ids, 0),
-        lengths,
-        ops.take_along_axis(scores, order, axis=1),
-        ops.where(inside[..., None], attention, 0.0),
-    )
+    token_ids, attention = (ops.moveaxis(x, 0, 2) for x in _backtrack(history, steps))
+    inside = ops.arange(limit, dtype="int32") < beam["lengths"][..., None]
+    token_ids, attention = ops.where(inside, token_ids, 0), ops.where(inside[..., None], attention, 0.0)
+    places = search.score(beam)
+    places = ops.where(_duplicates(token_ids, beam["lengths"], places), -float("inf"), places)
+    scores = beam["own_score"] + search.coverage_score(ops.sum(attention, axis=2))
+    scores = ops.where(places > -float("inf"), scores, -float("inf"))
+    order = ops.argsort(-places, axis=1)
+    found = (token_ids, beam["lengths"], scores, attention)
+    return Hypotheses(*(search.of_parents(x, order) for x in found))
 
 
 class _Search:
@@ -157,7 +158,9 @@ class _Search:
     - `counted`: number of tokens in a score, including the stop token; negative within the prompt.
     - `lengths`: number of tokens of the text.
     - `recent`: the last tokens, to detect loops.
+    - `ended`: for each of them, the log-probability that a stop token stands in its place.
     - `coverage`: attention received by each memory step.
+    - `own_score`: score of the text without its repetitions, and without coverage.
     """
 
     def __init__(
@@ -194,7 +197,9 @@ class _Search:
             "counted": ops.broadcast_to(-self.given, shape),
             "lengths": ops.zeros(shape, "int32"),
             "recent": ops.zeros((*shape, _WINDOW), "int32"),
+            "ended": ops.zeros((*shape, _WINDOW), "float32"),
             "coverage": ops.zeros((*shape, self.time), "float32"),
+            "own_score": ops.zeros(shape, "float32"),
         }
 
     def continues(self, beam):
@@ -214,10 +219,13 @@ class _Search:
         return ((5.0 + ops.cast(ops.maximum(length, 0), "float32")) / 6.0) ** self.length_penalty
 
     def score(self, beam):
-        gaps = ops.log(ops.clip(beam["coverage"], 1e-9, 1.0))
+        return beam["log_p"] / self.norm(beam["counted"]) + self.coverage_score(beam["coverage"])
+
+    def coverage_score(self, coverage):
+        gaps = ops.log(ops.clip(coverage, 1e-9, 1.0))
         if self.memory_mask is not None:
             gaps = ops.where(self.memory_mask[:, None], gaps, 0.0)
-        return beam["log_p"] / self.norm(beam["counted"]) + self.coverage_penalty * ops.sum(gaps, axis=-1)
+        return self.coverage_penalty * ops.sum(gaps, axis=-1)
 
     def in_beams(self, rows):
         return ops.reshape(rows, (self.batch_size, self.max_beams, *ops.shape(rows)[1:]))
@@ -231,10 +239,20 @@ class _Search:
         return ops.reshape(self.of_parents(self.in_beams(rows), parents), ops.shape(rows))
 
     def select(self, beam, logits):
-        """Select the best candidates; return their log-probabilities, parents and tokens."""
+        """Select the best candidates.
+
+        Returns:
+            Their log-probabilities, parents and tokens, and the log-probability of each hypothesis of the old
+            beam followed by a stop token.
+        """
         logits = ops.cast(self.in_beams(logits), "float32")
         log_p, tokens = ops.top_k(logits, self.candidates)
-        log_p = log_p - ops.logsumexp(logits, axis=-1, keepdims=True) + beam["log_p"][..., None]
+        total = ops.logsumexp(logits, axis=-1, keepdims=True)
+        log_p = log_p - total + beam["log_p"][..., None]
+        ended = beam["log_p"]
+        if self.stop_token_ids:
+            stop = ops.max(ops.take(logits, list(self.stop_token_ids), axis=-1), axis=-1)
+            ended = ended + stop - total[..., 0]
         # The one candidate of a finished hypothesis is itself.
         first = ops.arange(self.candidates, dtype="int32") == 0
         itself = ops.where(first, beam["log_p"][..., None], -float("inf"))
@@ -245,10 +263,10 @@ class _Search:
         chosen = ops.cast(chosen, "int32")
         pick = lambda x: ops.take_along_axis(flat(x), chosen, axis=1)  # noqa: E731
         log_p = ops.where(self.unused, -float("inf"), pick(log_p))
-        return log_p, chosen // self.candidates, ops.cast(pick(tokens), "int32")
+        return log_p, chosen // self.candidates, ops.cast(pick(tokens), "int32"), ended
 
-    def extend(self, beam, attention, log_p, parents, tokens):
-        """The beam of the selected candidates, with its new tokens and their attention weights."""
+    def extend(self, beam, attention, log_p, parents, tokens, ended):
+        """The beam of the selected candidates, with their parents, new tokens and attention weights."""
         old = {name: self.of_parents(values, parents) for name, values in beam.items()}
         counted = old["counted"] + ops.cast(~old["finished"], "int32")
         stops = old["finished"]
@@ -258,7 +276,14 @@ class _Search:
         tokens = ops.where(grows, tokens, 0)
         new = ops.where(counted > 0, tokens, 0)
         recent = ops.concatenate([old["recent"][..., 1:], new[..., None]], axis=-1)
-        repeated = ops.where(grows, _repeated(recent), 0)
+        ended = ops.concatenate([old["ended"][..., 1:], self.of_parents(ended, parents)[..., None]], axis=-1)
+        repeated = ops.where(grows & (log_p > -float("inf")), _repeated(recent), 0)
+        first_repeated = ops.minimum(_WINDOW - repeated, _WINDOW - 1)[..., None]
+        ended_there = ops.take_along_axis(ended, first_repeated, axis=-1)[..., 0]
+        counted_there = counted - repeated + (1 if self.stop_token_ids else 0)
+        own_score = ops.where(
+            repeated > 0, ended_there / self.norm(counted_there), log_p / self.norm(counted)
+        )
         attended = self.of_parents(self.in_beams(attention), parents)
         beam = {
             "log_p": log_p,
@@ -266,9 +291,11 @@ class _Search:
             "counted": counted,
             "lengths": old["lengths"] + ops.cast(grows, "int32") - repeated,
             "recent": recent,
+            "ended": ended,
             "coverage": old["coverage"] + ops.where(grows[..., None], attended, 0.0),
+            "own_score": ops.where(old["finished"], old["own_score"], own_score),
         }
-        return beam, tokens, attended
+        return beam, parents, tokens, attended
 
     def stop_where_best_is_found(self, beam):
         """Drop the unfinished hypotheses of a row if none of them can become the best."""
@@ -295,8 +322,18 @@ def _repeated(recent):
     return found
 
 
-def _backtrack(history, places, steps):
-    """The tokens and attention weights of the hypotheses at `places`, `(limit, batch, beams, ...)`."""
+def _duplicates(token_ids, lengths, scores):
+    """Which hypotheses are the same text as a better one, which looped."""
+    index = ops.arange(ops.shape(scores)[1], dtype="int32")
+    earlier = (scores[:, None] == scores[..., None]) & (index[None] < index[:, None])
+    better = (scores[:, None] > scores[..., None]) | earlier
+    same = ops.all(token_ids[:, None] == token_ids[:, :, None], axis=-1)
+    same = same & (lengths[:, None] == lengths[..., None])
+    return ops.any(same & better & (scores[:, None] > -float("inf")), axis=-1)
+
+
+def _backtrack(history, steps):
+    """The tokens and attention weights of the last beam, `(limit, batch, beams, ...)`."""
 
     def body(index, places, tokens, attention):
         at = index - 1
@@ -308,9 +345,10 @@ def _backtrack(history, places, steps):
         attention = ops.scatter_update(attention, here, attended[None])
         return at, pick(ops.take(history["parents"], at, axis=0)), tokens, attention
 
+    places = ops.arange(ops.shape(history["tokens"])[2], dtype="int32")
     start = (
         steps,
-        ops.cast(places, "int32"),
+        ops.broadcast_to(places, ops.shape(history["tokens"])[1:]),
         ops.zeros_like(history["tokens"]),
         ops.zeros_like(history["attention"]),
     )

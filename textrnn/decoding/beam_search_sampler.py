@@ -1,12 +1,14 @@
 """Beam search as a sampler."""
 
+from math import inf
+
 import keras
 from keras import ops
 
 from textrnn.decoding.beam_search import MAX_LENGTH_PENALTY, beam_search
 from textrnn.decoding.loop import appended
 from textrnn.decoding.samplers import RowwiseSampler, prompt_mask
-from textrnn.errors import InputError
+from textrnn.errors import expect
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -34,11 +36,17 @@ class BeamSearchSampler(RowwiseSampler):
 
     def __init__(self, num_beams=5, length_penalty=1.0, coverage_penalty=0.0):
         super().__init__()
-        if num_beams < 1 or not 0 <= length_penalty <= MAX_LENGTH_PENALTY or coverage_penalty < 0:
-            raise InputError(
-                "Expected num_beams >= 1, length_penalty from 0 to 10 and coverage_penalty >= 0. Received: "
-                f"num_beams={num_beams}, length_penalty={length_penalty}, coverage_penalty={coverage_penalty}"
-            )
+        expect(
+            num_beams >= 1, f"num_beams={num_beams}: give an integer of at least 1, which is greedy search"
+        )
+        expect(
+            0 <= length_penalty <= MAX_LENGTH_PENALTY,
+            f"length_penalty={length_penalty}: give a number from 0 to {MAX_LENGTH_PENALTY:g}",
+        )
+        expect(
+            0 <= coverage_penalty < inf,
+            f"coverage_penalty={coverage_penalty}: give a number of at least 0; 0 is no penalty",
+        )
         self.num_beams = num_beams
         self.length_penalty = length_penalty
         self.coverage_penalty = coverage_penalty

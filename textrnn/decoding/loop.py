@@ -35,8 +35,14 @@ def generate(step, choose, logits, states, *, max_new_tokens, limit, stop_token_
         lengths = lengths + ops.cast(~finished, "int32")
         token_ids = ops.scatter_update(token_ids, ops.reshape(index, (1, 1)), chosen[None])
         finished = finished | (index + 1 >= max_new_tokens)
-        logits, *_, new_states = step(chosen, keras.tree.pack_sequence_as(states, list(flat_states)))
-        return (index + 1, finished, lengths, token_ids, logits, *keras.tree.flatten(new_states))
+
+        def run_model():
+            logits, *_, new_states = step(chosen, keras.tree.pack_sequence_as(states, list(flat_states)))
+            return (logits, *keras.tree.flatten(new_states))
+
+        # The last token has no successor.
+        predicted = ops.cond(ops.all(finished), lambda: (logits, *flat_states), run_model)
+        return (index + 1, finished, lengths, token_ids, *predicted)
 
     _, _, lengths, token_ids, *_ = ops.while_loop(
         continues,

@@ -1,5 +1,7 @@
 """Sampling with a seed per row."""
 
+from math import inf
+
 import keras
 from keras import ops
 from keras_hub.samplers import GreedySampler
@@ -7,7 +9,7 @@ from keras_hub.samplers import GreedySampler
 from textrnn.decoding.loop import generate
 from textrnn.decoding.samplers import RowwiseSampler, prompt_mask
 from textrnn.decoding.sampling import distribution, draw, row_seeds, row_uniforms, sample
-from textrnn.errors import InputError
+from textrnn.errors import expect
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -35,11 +37,12 @@ class RowSampler(RowwiseSampler):
 
     def __init__(self, temperature=1.0, top_k=0, top_p=1.0, seed=None):
         super().__init__(temperature=temperature)
-        if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
-            raise InputError(
-                "Expected temperature >= 0, top_k >= 0 and 0 < top_p <= 1. "
-                f"Received: temperature={temperature}, top_k={top_k}, top_p={top_p}"
-            )
+        expect(
+            0 <= temperature < inf,
+            f"temperature={temperature}: give a number of at least 0; 0 takes the most likely token",
+        )
+        expect(top_k >= 0, f"top_k={top_k}: give an integer of at least 0; 0 samples from all tokens")
+        expect(0 < top_p <= 1, f"top_p={top_p}: give a number above 0 and at most 1, which is all tokens")
         self.top_k = top_k
         self.top_p = top_p
         self.seed = seed

@@ -9,16 +9,17 @@ import os
 import shutil
 from pathlib import Path
 
-import keras
+import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from textrnn.export.checks import check_in_fresh_process, refuse_unservable_ops
+from textrnn.export.module import WeightDtype, traced_module
 from textrnn.export.versions import rename_to_next_version
 from textrnn.export.warmup import write_warmup_requests
 from textrnn.tasks.registry import kind_of, signatures_of
 
 
-def export(task, folder, warmup_prompts=("",), **options):
+def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", **options):
     """Write the next version of a model for TF Serving.
 
     Args:
@@ -26,30 +27,28 @@ def export(task, folder, warmup_prompts=("",), **options):
         folder: The model's folder, `<base>/<name>`; its numbered children are the versions.
         warmup_prompts: Texts that a server sends to `serving_default` while loading the model, since the
             first calls of a TensorFlow graph are slow.
+        dtype: The type to store float32 weights in. `"float16"` halves the size; the model still computes in
+            its own type.
         **options: Options of the task's signatures, such as `max_new_tokens`.
 
     Returns:
         The `pathlib.Path` of the new version, `<folder>/<version>`.
 
     Raises:
-        InputError: If the task is of no registered kind.
+        InputError: If the task is of no registered kind, or if a weight is too large for `dtype`.
         ValueError: If the graph holds an op that a stock TF Serving lacks.
         RuntimeError: If the model does not load or run in a fresh process.
     """
+    tokenizers = getattr(task.preprocessor, "tokenizers", [task.preprocessor.tokenizer])
     signatures = signatures_of(task, **options)
+    module, functions = traced_module(signatures, [*task.layers, *tokenizers], task.weights, dtype)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".unfinished.{os.getpid()}"
     try:
-        archive = keras.export.ExportArchive()
-        for layer in task.layers:
-            archive.track(layer)
-        for tokenizer in getattr(task.preprocessor, "tokenizers", [task.preprocessor.tokenizer]):
-            archive.track(tokenizer)
-        for name, (function, specs) in signatures.items():
-            archive.add_endpoint(name, function, input_signature=specs)
-        archive.write_out(str(unfinished), verbose=False)
-        _set_method_names(unfinished, kind_of(task).methods)
+        for_inference = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, str(unfinished), signatures=functions, options=for_inference)
+        _edit_graph(unfinished, kind_of(task).methods)
         refuse_unservable_ops(unfinished)
         write_warmup_requests(unfinished, folder.name, warmup_prompts)
         check_in_fresh_process(unfinished)
@@ -58,10 +57,17 @@ def export(task, folder, warmup_prompts=("",), **options):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _set_method_names(path, methods):
-    """Set the method names that some of TF Serving's APIs look for in a signature."""
+def _edit_graph(path, methods):
+    """Set the method names that some of TF Serving's APIs look for, and remove references to gradients.
+
+    The gradients are not saved, of which TensorFlow would warn when it loads the model.
+    """
     file = path / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    for name, signature in saved_model.meta_graphs[0].signature_def.items():
+    [meta_graph] = saved_model.meta_graphs
+    for name, signature in meta_graph.signature_def.items():
         signature.method_name = methods.get(name, signature.method_name)
+    for function in meta_graph.graph_def.library.function:
+        for node in function.node_def:
+            node.attr.pop("_gradient_op_type", None)
     file.write_bytes(saved_model.SerializeToString())

@@ -5,6 +5,7 @@ Tensors of sequences are time-major: `(time, batch, ...)`.
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -256,8 +257,26 @@ def _runs_eagerly():
     return tf.executing_eagerly()
 
 
+_FOR_ANY_DEVICE = ContextVar("for_any_device", default=False)
+
+
+@contextlib.contextmanager
+def graphs_for_any_device() -> Iterator[None]:
+    """Context manager in which graphs do not depend on the devices of this machine.
+
+    An export may run elsewhere, so it is traced as on a machine without an accelerator.
+    """
+    token = _FOR_ANY_DEVICE.set(True)
+    try:
+        yield
+    finally:
+        _FOR_ANY_DEVICE.reset(token)
+
+
 def has_accelerator() -> bool:
-    """Whether the backend computes on a device other than a CPU."""
+    """Whether the backend computes on a device other than a CPU; False in `graphs_for_any_device`."""
+    if _FOR_ANY_DEVICE.get():
+        return False
     if keras.backend.backend() == "jax":
         import jax
 

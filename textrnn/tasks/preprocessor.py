@@ -1,24 +1,35 @@
 # mypy: disable-error-code="misc, attr-defined"
 """The common parts of preprocessors: strings to padded tokens, and back."""
 
+import keras
 import numpy as np
 from keras import ops
 
 from textrnn.tasks.arguments import KnownArguments
+from textrnn.tokenizers.base import Tokenizer
 
 
 class RecurrentPreprocessor(KnownArguments):
     """Mixin of preprocessors; it stands before KerasHub's class among the bases."""
 
-    @classmethod
-    def from_config(cls, config):
-        """Create a preprocessor from the result of `get_config`."""
-        import textrnn.tokenizers  # noqa: F401, registers their classes in a process that loads a preset
-
-        return super().from_config(config)
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "backbone_cls" in vars(cls):
+            _register_tokenizer_of(cls.backbone_cls)
 
 
-def padded(tokens, prefix=""):
+def _register_tokenizer_of(backbone_cls):
+    """Let `keras_hub.models.Tokenizer.from_preset` load the tokenizer of a preset with this backbone.
+
+    KerasHub looks for a tokenizer class of the backbone, and then loads the class that was saved. Our
+    tokenizers work with any backbone.
+    """
+    name = f"{backbone_cls.__name__}Tokenizer"
+    cls = type(name, (Tokenizer,), {"backbone_cls": backbone_cls, "__module__": __name__})
+    keras.saving.register_keras_serializable(package="textrnn")(cls)
+
+
+def padded(tokens, prefix="", length=None):
     """Pad ragged tokens on the right, to at least one column.
 
     Recurrent layers need one step to have a last one, also for a batch without any text.
@@ -26,16 +37,22 @@ def padded(tokens, prefix=""):
     Args:
         tokens: A `tf.RaggedTensor`, `(batch, (time))`.
         prefix: str, put before the names of the result.
+        length: int, the number of columns, at which tokens are cut; by default as many as the longest row
+        has.
 
     Returns:
         A dict of `token_ids` and `padding_mask`, `(batch, time)`.
     """
     import tensorflow as tf
 
-    token_ids = tokens.to_tensor()
-    missing = tf.maximum(1 - tf.shape(token_ids)[1], 0)
-    token_ids = tf.pad(token_ids, [[0, 0], [0, missing]])
-    mask = tf.sequence_mask(tokens.row_lengths(), tf.shape(token_ids)[1])
+    if length is None:
+        token_ids = tokens.to_tensor()
+        missing = tf.maximum(1 - tf.shape(token_ids)[1], 0)
+        token_ids = tf.pad(token_ids, [[0, 0], [0, missing]])
+        length = tf.shape(token_ids)[1]
+    else:
+        token_ids = tokens.to_tensor(shape=[None, length])
+    mask = tf.sequence_mask(tokens.row_lengths(), length)
     return {f"{prefix}token_ids": token_ids, f"{prefix}padding_mask": mask}
 
 
@@ -54,17 +71,21 @@ def encoded(tokenize, texts):
 
 
 def detokenized(tokenizer, token_ids, padding_mask):
-    """Padded tokens as a list of str; invalid UTF-8, which models of bytes can write, becomes U+FFFD.
+    """Padded tokens as a list of str, or one row as a str.
+
+    Invalid UTF-8, which models of bytes can write, becomes U+FFFD.
 
     Args:
         tokenizer: One of `textrnn.tokenizers`.
-        token_ids: Integers, `(batch, time)`.
-        padding_mask: Booleans, `(batch, time)`.
+        token_ids: Integers, `(batch, time)` or `(time,)`.
+        padding_mask: Booleans of the same shape.
     """
     import tensorflow as tf
 
     from textrnn.tokenizers import valid_utf8
 
     token_ids, mask = (ops.convert_to_numpy(x) for x in (token_ids, padding_mask))
-    texts = tokenizer.detokenize(tf.ragged.boolean_mask(token_ids, mask.astype("bool")))
-    return [text.decode("utf-8") for text in valid_utf8(texts).numpy()]
+    rows, inside = np.atleast_2d(token_ids), np.atleast_2d(mask).astype("bool")
+    strings = valid_utf8(tokenizer.detokenize(tf.ragged.boolean_mask(rows, inside))).numpy()
+    texts = [text.decode("utf-8") for text in strings]
+    return texts if token_ids.ndim == 2 else texts[0]

@@ -1,6 +1,7 @@
 """The registry of tasks. A new task is a folder, a recipe and a line here."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -56,6 +57,9 @@ def signatures_of(task, **options) -> dict[str, tuple[Callable, list]]:
 def python_functions(task, **options) -> dict[str, Callable[..., dict[str, Any]]]:
     """The signatures of a task as functions of keyword arguments, like those of a SavedModel.
 
+    A function is traced at its first call. Later calls of `python_functions` return the same functions,
+    unless the options, the preprocessor or the sampler of the task are others.
+
     Args:
         task: A task with a preprocessor.
         **options: Passed to the function that makes the signatures.
@@ -66,4 +70,19 @@ def python_functions(task, **options) -> dict[str, Callable[..., dict[str, Any]]
         compiled = tf.function(function, input_signature=specs, autograph=False)
         return lambda **inputs: compiled(*(inputs[spec.name] for spec in specs))
 
-    return {name: by_keyword(*signature) for name, signature in signatures_of(task, **options).items()}
+    made_of = (options, task.preprocessor, getattr(task, "default_sampler", None))
+    known = getattr(task, "_python_functions", None)
+    if known is None or known.made_of != made_of:
+        functions = {
+            name: by_keyword(*signature) for name, signature in signatures_of(task, **options).items()
+        }
+        task._python_functions = known = _PythonFunctions(made_of, functions)
+    return known.functions
+
+
+@dataclass(frozen=True)
+class _PythonFunctions:
+    """Kept with a task. Keras would track a tuple or a dict."""
+
+    made_of: tuple
+    functions: dict[str, Callable[..., dict[str, Any]]]

@@ -202,29 +202,3 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         """Read one more token per row, `(batch,)`; return the logits of the next one and the new states."""
         hidden, states = self.backbone.stepper()(token_ids, states)
         return self.project(hidden), states
-
-    def generate_tokens(
-        self, token_ids, padding_mask, *, max_new_tokens, limit, temperature, top_k, top_p, seed=None,
-        stop_token_ids=(),
-    ):  # fmt: skip
-        """Sample continuations of prompts, row by row; a row does not depend on the others.
-
-        Args:
-            token_ids: Integers, `(batch, time)`, padded on the right.
-            padding_mask: Booleans, `(batch, time)`.
-            max_new_tokens: int32, `(batch,)`.
-            limit: The largest of `max_new_tokens`; an int, or on TensorFlow a scalar tensor.
-            temperature: float32, `(batch,)`.
-            top_k: int32, `(batch,)`.
-            top_p: float32, `(batch,)`.
-            seed: Integers, `(batch,)`; None derives them from the prompts.
-            stop_token_ids: Tokens that end a text, a tuple of ints.
-
-        Returns:
-            New tokens, int32 `(batch, limit)`, zero after the end of a row, and their number, `(batch,)`.
-        """
-        return RowSampler().decode(
-            self.decoder({"token_ids": token_ids, "padding_mask": padding_mask}), token_ids, padding_mask,
-            max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
-            temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
-        )  # fmt: skip

@@ -69,9 +69,10 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
         """Convert generated tokens to strings.
 
         Args:
-            x: A dict of `"token_ids"` and `"padding_mask"`, `(batch, time)`.
+            x: A dict of `"token_ids"` and `"padding_mask"`, `(batch, time)` or `(time,)`.
 
         Returns:
-            A list of str. Invalid UTF-8, which a model of bytes can write, becomes U+FFFD.
+            A list of str, or a str for one row. Invalid UTF-8, which a model of bytes can write, becomes
+            U+FFFD.
         """
         return detokenized(self.tokenizer, x["token_ids"], x["padding_mask"])

@@ -12,7 +12,9 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
     """Converts strings to the inputs of `textrnn.Seq2SeqLM`, and generated tokens to strings.
 
     A source is its tokens and the end token. The decoder reads the start token and the tokens of the target,
-    and predicts these tokens and the end token.
+    and predicts these tokens and the end token. A batch is padded to its longest texts. A single pair is
+    padded to the sequence lengths, so that the results for several pairs can be batched:
+    `dataset.map(preprocessor).batch(32)`.
 
     Args:
         tokenizer: One of `textrnn.tokenizers`, for sources.
@@ -22,9 +24,10 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
             `max_length` of `generate`.
         **kwargs: `name`, `dtype` and `trainable`.
 
-    Call arguments: a dict of `"encoder_text"` and `"decoder_text"`, strings. Returns
-    `(inputs, targets, weights)`: the inputs of `RecurrentSeq2Seq`, `(batch, steps)` token ids, and weights
-    of the same shape.
+    Call arguments: a dict of `"encoder_text"` and `"decoder_text"`, strings, and the
+    `encoder_sequence_length` and `decoder_sequence_length` (or `sequence_length`) to pad to. Returns
+    `(inputs, targets, weights)`: the inputs of `RecurrentSeq2Seq`, `(batch, steps)` token ids, and weights of
+    the same shape.
 
     Raises:
         InputError: For an unknown argument.
@@ -69,20 +72,27 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         """Do nothing: sequences are as long as the longest of a batch, so no packer is needed."""
         self.built = True
 
-    def call(self, x, y=None, sample_weight=None, **lengths):
+    def call(
+        self, x, y=None, sample_weight=None, *, encoder_sequence_length=None, decoder_sequence_length=None,
+        sequence_length=None,
+    ):  # fmt: skip
         """Convert strings to inputs, targets and weights."""
         import tensorflow as tf
 
         source, target = (tf.convert_to_tensor(x[f"{side}_text"]) for side in ("encoder", "decoder"))
         single = source.shape.rank == 0
-        inputs = self.source_inputs(tf.reshape(source, [-1]))
-        tokens = self.target_tokens(tf.reshape(target, [-1]))
-        targets = tokens.to_tensor()
+        decoder_sequence_length = decoder_sequence_length or sequence_length
+        if single:
+            encoder_sequence_length = encoder_sequence_length or self.encoder_sequence_length
+            decoder_sequence_length = decoder_sequence_length or self.decoder_sequence_length
+        inputs = self.source_inputs(tf.reshape(source, [-1]), encoder_sequence_length)
+        tokens = self.target_tokens(tf.reshape(target, [-1]), decoder_sequence_length)
+        targets, mask = padded(tokens, length=decoder_sequence_length).values()
         inputs |= {
             "decoder_token_ids": tf.pad(targets[:, :-1], [[0, 0], [1, 0]], constant_values=self._start),
-            "decoder_padding_mask": tf.sequence_mask(tokens.row_lengths(), tf.shape(targets)[1]),
+            "decoder_padding_mask": mask,
         }
-        weights = tf.cast(inputs["decoder_padding_mask"], tf.float32)
+        weights = tf.cast(mask, tf.float32)
         if sample_weight is not None:
             weights = weights * tf.reshape(tf.cast(sample_weight, tf.float32), [-1, 1])
         result = (inputs, targets, weights)
@@ -94,9 +104,14 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
     def _start(self):
         return self.target_tokenizer.start_token_id
 
-    def source_tokens(self, texts):
-        """The tokens of sources, strings `(batch,)`, each with the end token, as a ragged tensor."""
-        return _with_end(self.tokenizer, texts, self.encoder_sequence_length)
+    def source_tokens(self, texts, max_length=None):
+        """The tokens of sources, strings `(batch,)`, each with the end token, as a ragged tensor.
+
+        Args:
+            texts: Strings, `(batch,)`.
+            max_length: int, maximum number of tokens; `encoder_sequence_length` by default.
+        """
+        return _with_end(self.tokenizer, texts, max_length or self.encoder_sequence_length)
 
     def target_tokens(self, texts, max_length=None):
         """The tokens of targets, strings `(batch,)`, each with the end token, as a ragged tensor.
@@ -107,9 +122,14 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         """
         return _with_end(self.target_tokenizer, texts, max_length or self.decoder_sequence_length)
 
-    def source_inputs(self, texts):
-        """The inputs of the encoder for strings `(batch,)`: `"encoder_token_ids"` and their mask."""
-        return padded(self.source_tokens(texts), prefix="encoder_")
+    def source_inputs(self, texts, length=None):
+        """The inputs of the encoder for strings `(batch,)`: `"encoder_token_ids"` and their mask.
+
+        Args:
+            texts: Strings, `(batch,)`.
+            length: int, the number of tokens to pad to; that of the longest text by default.
+        """
+        return padded(self.source_tokens(texts, length), prefix="encoder_", length=length)
 
     def encode(self, sources, targets):
         """The tokens of two lists of str: two lists of int32 arrays `(tokens,)`, each with the end token."""
@@ -123,26 +143,28 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
             sequence_length: int. Number of tokens to pad targets to.
 
         Returns:
-            A dict of the inputs of `RecurrentSeq2Seq`, `(batch, time)` and `(batch, sequence_length)`.
+            A dict of the inputs of `RecurrentSeq2Seq`, `(batch, time)` and `(batch, sequence_length)`,
+            without the batch for one string.
         """
         import tensorflow as tf
 
         limit = sequence_length or self.decoder_sequence_length
         source, target = (x["encoder_text"], x.get("decoder_text")) if isinstance(x, dict) else (x, None)
-        source = tf.reshape(tf.convert_to_tensor(source), [-1])
+        source = tf.convert_to_tensor(source)
+        single = source.shape.rank == 0
+        source = tf.reshape(source, [-1])
         target = tf.fill(tf.shape(source), "") if target is None else tf.convert_to_tensor(target)
         prompt = self.target_tokens(tf.reshape(target, [-1]), limit)[:, :-1]
         prompt = tf.concat([tf.fill([tf.shape(source)[0], 1], self._start), prompt], axis=1)
-        return self.source_inputs(source) | {
-            "decoder_token_ids": prompt.to_tensor(shape=[None, limit]),
-            "decoder_padding_mask": tf.sequence_mask(prompt.row_lengths(), limit),
-        }
+        inputs = self.source_inputs(source, self.encoder_sequence_length if single else None)
+        inputs |= padded(prompt, prefix="decoder_", length=limit)
+        return {name: value[0] for name, value in inputs.items()} if single else inputs
 
     def generate_postprocess(self, x):
-        """Convert generated tokens to a list of str.
+        """Convert generated tokens to a list of str, or one row to a str.
 
         Args:
-            x: A dict of `"decoder_token_ids"` and `"decoder_padding_mask"`, `(batch, steps)`.
+            x: A dict of `"decoder_token_ids"` and `"decoder_padding_mask"`, `(batch, steps)` or `(steps,)`.
         """
         return detokenized(self.target_tokenizer, x["decoder_token_ids"], x["decoder_padding_mask"])
 

@@ -1,0 +1,91 @@
+"""The object that an export saves: traced signatures and one copy of each weight that they read."""
+
+from typing import Literal, get_args
+
+import keras
+import tensorflow as tf
+
+from textrnn.errors import expect
+from textrnn.layers.backend import graphs_for_any_device
+
+WeightDtype = Literal["float32", "float16"]
+"""Types in which an export can store weights. It always computes in the model's own."""
+
+
+def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
+    """Trace serving functions, and collect what TensorFlow saves with them.
+
+    Keras's `ExportArchive` tracks each weight as its own variable and as TensorFlow's, so it saves it twice.
+
+    Args:
+        signatures: Name -> `(function, input specs)`.
+        roots: Layers and tokenizers, whose lookup tables and other resources belong to the functions.
+        weights: The Keras variables of the model.
+        dtype: The type to store float32 weights in.
+
+    Returns:
+        A `tf.Module` with an attribute for each function, and the concrete functions by name. TensorFlow
+        would trace others again while saving.
+
+    Raises:
+        InputError: If a weight is too large for `dtype`, or if `dtype` is another one.
+    """
+    known = get_args(WeightDtype)
+    expect(dtype in known, f"weights cannot be exported as {dtype!r}: give {' or '.join(map(repr, known))}")
+    functions = _traced(signatures)
+    if dtype != "float32":
+        read = {id(variable) for variable in _variables(functions)}
+        weights = [weight for weight in weights if weight.dtype == "float32" and id(weight.value) in read]
+        stored = _stored(weights, dtype)
+        functions = _traced(_reading(signatures, weights, stored))
+    module = tf.Module()
+    for name, function in functions.items():
+        setattr(module, name, function)
+    module.weights = _variables(functions)
+    module.resources = [
+        part
+        for root in roots
+        for part in tf.train.TrackableView(root).descendants()
+        if isinstance(part, tf.saved_model.experimental.TrackableResource)
+    ]
+    return module, functions
+
+
+def _traced(signatures):
+    with graphs_for_any_device():
+        return {
+            name: tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
+            for name, (function, specs) in signatures.items()
+        }
+
+
+def _variables(functions):
+    """The TensorFlow variables that traced functions read, each once."""
+    found = (variable for function in functions.values() for variable in function.variables)
+    return list({id(variable): variable for variable in found}.values())
+
+
+def _stored(weights, dtype):
+    """A TensorFlow variable of another type for each weight."""
+    stored = [tf.Variable(tf.cast(w.value, dtype), trainable=False, name=w.name) for w in weights]
+    for weight, variable in zip(weights, stored, strict=True):
+        expect(
+            bool(tf.reduce_all(tf.math.is_finite(variable) | ~tf.math.is_finite(weight.value))),
+            f"the weight {weight.path} has values that {dtype} cannot hold: export with dtype='float32'",
+        )
+    return stored
+
+
+def _reading(signatures, weights, stored):
+    """The same functions, which read stored weights and cast them to the types of the model."""
+
+    def reading(function):
+        def run(*inputs):
+            values = (tf.cast(v, weight.dtype) for weight, v in zip(weights, stored, strict=True))
+            # In this scope, Keras reads these values instead of those of its variables.
+            with keras.StatelessScope(list(zip(weights, values, strict=True))):
+                return function(*inputs)
+
+        return run
+
+    return {name: (reading(function), specs) for name, (function, specs) in signatures.items()}
