@@ -94,7 +94,7 @@ class GlobalAttention(keras.layers.Layer):
             scores = ops.squeeze(ops.matmul(hidden, self.vector), -1)
         else:
             scores = ops.matmul(query, ops.swapaxes(keys, 1, 2))
-        weights = _softmax(scores, memory_mask)
+        weights = masked_softmax(scores, None if memory_mask is None else ops.expand_dims(memory_mask, 1))
         return ops.matmul(ops.cast(weights, memory.dtype), memory), weights
 
     def compute_mask(self, *_, **__):
@@ -111,11 +111,26 @@ class GlobalAttention(keras.layers.Layer):
         return super().get_config() | {"score": self.score, "units": self.units}
 
 
-def _softmax(scores, mask):
+def masked_softmax(scores, mask=None):
+    """Softmax over the last axis, in float32 or wider.
+
+    Args:
+        scores: `(..., time)`.
+        mask: Booleans that broadcast to the scores, True where a step is valid, or None.
+
+    Returns:
+        `(..., time)`. Weights sum to 1 over the valid steps and are 0 elsewhere.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from textrnn.layers.attention import masked_softmax
+    >>> np.asarray(masked_softmax(np.zeros((2, 2)), np.array([[True, True], [False, False]]))).tolist()
+    [[0.5, 0.5], [0.0, 0.0]]
+    """
     scores = ops.cast(scores, at_least_float32(scores))
     if mask is None:
         return ops.softmax(scores, axis=-1)
-    mask = ops.expand_dims(mask, 1)
     # Before the softmax, so that a large score at padding does not underflow the others. After it, for rows
     # without a valid step.
     scores = ops.where(mask, scores, ops.cast(-1e9, scores.dtype))

@@ -5,6 +5,7 @@ from keras import ops
 
 from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
+from textrnn.layers.attention import masked_softmax
 
 POOLINGS = ("last", "mean", "max", "attention")
 """The modes of `SequencePooling`."""
@@ -87,14 +88,7 @@ class SequencePooling(keras.layers.Layer):
             sequences, mask: As for `call`.
         """
         hidden = ops.tanh(ops.matmul(sequences, self.kernel) + self.bias)
-        scores = ops.matmul(hidden, self.query)[..., 0]
-        scores = ops.cast(scores, at_least_float32(scores))
-        if mask is None:
-            return ops.softmax(scores, axis=1)
-        # Before the softmax, so that a large score at padding does not underflow the others. After it, for
-        # rows without a valid step.
-        scores = ops.where(mask, scores, ops.cast(-1e9, scores.dtype))
-        return ops.softmax(scores, axis=1) * ops.cast(mask, scores.dtype)
+        return masked_softmax(ops.matmul(hidden, self.query)[..., 0], mask)
 
     def _last(self, sequences, valid):
         if not self.bidirectional:
