@@ -1,5 +1,7 @@
 """Constructors refuse arguments that they do not have, and name the nearest one."""
 
+import keras_hub
+import numpy as np
 import pytest
 
 import textrnn
@@ -85,3 +87,47 @@ def test_from_preset_passes_arguments_and_refuses_unknown_ones(tmp_path):
         textrnn.RecurrentBackbone.from_preset(str(tmp_path), dropuot=0.25)
     with pytest.raises(InputError, match="CausalLM has no argument 'dropout'"):
         textrnn.CausalLM.from_preset(str(tmp_path), dropout=0.25)
+
+
+@pytest.fixture(scope="module")
+def classifier_preset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classifier")
+    textrnn.TextClassifier(
+        textrnn.RecurrentEncoder(258, units=4), ["bad", "good"],
+        textrnn.TextClassifierPreprocessor(ByteTokenizer()), ngrams=2, ngram_buckets=64,
+    ).save_to_preset(str(folder))  # fmt: skip
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"num_classes": 2}, "has no argument 'num_classes'"),
+        ({"labels": ["a", "b", "c"]}, r"labels=\['bad', 'good'\], not with .* leave .*relabel"),
+        ({"labels": ("good", "bad")}, r"trained with labels=\['bad', 'good'\], not with \('good', 'bad'\)"),
+        ({"pooling": "attention"}, "trained with pooling='mean', not with 'attention': leave it out"),
+        ({"ngrams": 3}, "trained with ngrams=2, not with 3"),
+        ({"ngram_buckets": 32}, "trained with ngram_buckets=64, not with 32"),
+        ({"backbone": textrnn.RecurrentEncoder(258, units=5)}, "do not fit the backbone"),
+    ],
+)  # fmt: skip
+def test_from_preset_refuses_arguments_that_the_weights_do_not_fit(classifier_preset, given, message):
+    with pytest.raises(InputError, match=message):
+        textrnn.TextClassifier.from_preset(classifier_preset, **given)
+
+
+def test_keras_hubs_from_preset_gives_no_untrained_classes(classifier_preset):
+    with pytest.raises(InputError, match="has no argument 'num_classes'"):
+        keras_hub.models.TextClassifier.from_preset(classifier_preset, num_classes=2)
+
+
+def test_from_preset_takes_arguments_that_the_weights_fit(classifier_preset):
+    load = textrnn.TextClassifier.from_preset
+    expected = load(classifier_preset).predict(["so dull"], verbose=0)
+    regularized = textrnn.RecurrentEncoder(258, units=4, dropout=0.5)
+    for given in ({"labels": ["bad", "good"], "ngrams": 2}, {"dropout": 0.5}, {"backbone": regularized}):
+        np.testing.assert_array_equal(
+            load(classifier_preset, **given).predict(["so dull"], verbose=0), expected
+        )
+    untrained = load(classifier_preset, load_weights=False, labels=["a", "b", "c"])
+    assert untrained.predict(["so dull"], verbose=0).shape == (1, 3)

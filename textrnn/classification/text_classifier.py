@@ -56,6 +56,8 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
 
     backbone_cls = RecurrentEncoder
     preprocessor_cls = TextClassifierPreprocessor
+    trained_arguments = ("labels", "pooling", "ngrams", "ngram_buckets")
+    retraining = ", or use textrnn.classification.relabel to train a classifier of other labels"
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 """The common parts of tasks that generate text."""
 
 import keras
+import keras_hub
 from keras import ops
 
 from textrnn.decoding.samplers import complete
@@ -13,12 +14,14 @@ from textrnn.training.losses import TokenCrossentropy
 class GenerativeTask(RecurrentTask):
     """Mixin of tasks that generate text; it stands before KerasHub's task among the bases.
 
-    A subclass sets `default_sampler` and implements `decoder`.
+    A subclass sets `default_sampler` in its constructor and implements `decoder`.
 
     Attributes:
         prompt_prefix: Prefix of the inputs that hold prompts.
         embedding_name: The attribute of the backbone that projects to logits.
         tokenizer_name: The attribute of the preprocessor that detokenises.
+        default_sampler: The sampler of `generate`, of exports and of presets: the one last set, here or by
+            `compile`.
     """
 
     prompt_prefix = ""
@@ -34,7 +37,7 @@ class GenerativeTask(RecurrentTask):
                 without which recurrent networks diverge (Pascanu et al. 2013).
             loss: `"auto"` is the cross-entropy in nats per unmasked token.
             weighted_metrics: list of metrics; none by default, since each costs a pass over the logits.
-            sampler: A KerasHub sampler or its name; `"auto"` is the sampler saved with the model.
+            sampler: A KerasHub sampler or its name, which becomes the default sampler; `"auto"` keeps it.
             **kwargs: See `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
                 would compile for each length of a batch.
         """
@@ -44,9 +47,19 @@ class GenerativeTask(RecurrentTask):
             optimizer=optimizer,
             loss=loss,
             weighted_metrics=weighted_metrics,
-            sampler=self.default_sampler if sampler == "auto" else sampler,
+            sampler=self.sampler if sampler == "auto" else sampler,
             **kwargs,
         )
+
+    @property
+    def default_sampler(self):
+        """The sampler of `generate`, of exports and of presets."""
+        return self.sampler
+
+    @default_sampler.setter
+    def default_sampler(self, sampler):
+        self.sampler = keras_hub.samplers.get(sampler)
+        self.generate_function = None  # it is traced with the earlier sampler
 
     def has_task_weights(self):
         """Return False: all weights to save belong to the backbone."""

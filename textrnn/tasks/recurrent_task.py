@@ -1,8 +1,11 @@
 # mypy: disable-error-code="misc, attr-defined"
 """The common parts of all tasks."""
 
+from pathlib import Path
+
 import keras
 
+from textrnn.errors import InputError
 from textrnn.private import load_preset_json
 from textrnn.tasks.arguments import KnownArguments
 
@@ -12,16 +15,30 @@ class RecurrentTask(KnownArguments):
 
     Attributes:
         token_key: The key of a batch by which it is known to be tokenised.
+        trained_arguments: Arguments of the constructor on which the meaning of trained weights depends.
+        retraining: How to get a task with others of these, for an error of `from_preset`.
     """
 
     token_key = "token_ids"
+    trained_arguments: tuple[str, ...] = ()
+    retraining = ""
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, **kwargs):
-        """Load a task; see `keras_hub.models.Task.from_preset`.
+        """Load a task from a preset; see `keras_hub.models.Task.from_preset`.
 
         As for all KerasHub models, the weights are converted to Keras's current dtype policy, or to `dtype`.
+
+        Args:
+            preset: The folder of a preset, or a handle that KerasHub knows.
+            load_weights: bool. Whether to load the weights.
+            **kwargs: `dtype`, and arguments of the constructor to replace the saved ones, such as `sampler`.
+
+        Raises:
+            InputError: If an argument does not fit the weights of the preset.
         """
+        if load_weights and (Path(preset) / "task.json").is_file():
+            _check_fits(cls, preset, kwargs)
         saved = load_preset_json(preset, "config.json")["config"].get("dtype") or {}
         mixed = (saved.get("config", {}).get("name") or "").startswith("mixed_")
         if mixed and kwargs.get("dtype") is None:  # KerasHub fails on policies that are not dtypes
@@ -44,6 +61,19 @@ class RecurrentTask(KnownArguments):
             optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
+    def get_compile_config(self):
+        """Return what `compile_from_config` needs; None for a task that is not compiled."""
+        config = super().get_compile_config()
+        return config and config | {"optimizer_built": self.optimizer.built}
+
+    def compile_from_config(self, config):
+        """Compile a loaded model as it was compiled before; see `keras.Model.compile_from_config`."""
+        config = keras.saving.deserialize_keras_object(config)
+        optimizer_built = config.pop("optimizer_built", True)
+        self.compile(**config)
+        if optimizer_built:
+            self.optimizer.build(self.trainable_variables)
+
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Pass strings to the preprocessor; tokenised batches are returned unchanged."""
         if isinstance(x, dict) and self.token_key in x:
@@ -55,3 +85,30 @@ class RecurrentTask(KnownArguments):
         # KerasHub passes a dataset to Keras, which warns that it cannot shuffle it.
         kwargs.setdefault("shuffle", False)
         return super().fit(x, *args, **kwargs)
+
+
+def _check_fits(cls, preset, arguments):
+    """Refuse arguments of `from_preset` that the weights of a preset do not fit."""
+    saved = load_preset_json(preset, "task.json")["config"]
+    for name, value in arguments.items():
+        if name in cls.trained_arguments and name in saved and _plain(value) != _plain(saved[name]):
+            raise InputError(
+                f"the preset {preset} was trained with {name}={saved[name]!r}, not with {value!r}: leave it "
+                f"out{cls.retraining}"
+            )
+    if "backbone" in arguments:
+        trained = cls.backbone_cls.from_preset(preset, load_weights=False)
+        if _shapes(arguments["backbone"]) != _shapes(trained):
+            raise InputError(
+                f"the weights of the preset {preset} do not fit the backbone: give one that differs in "
+                "regularization alone, or leave it out"
+            )
+
+
+def _plain(value):
+    """Return a number or str as it is, and a sequence as a list of str."""
+    return value if isinstance(value, (int, float, str)) else [str(part) for part in value]
+
+
+def _shapes(model):
+    return [tuple(weight.shape) for weight in model.weights]

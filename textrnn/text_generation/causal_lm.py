@@ -29,7 +29,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     Args:
         backbone: A `RecurrentBackbone`.
         preprocessor: A `CausalLMPreprocessor`, or None for a model of token ids.
-        sampler: The default sampler, saved with the model; `textrnn.RowSampler()` by default.
+        sampler: The sampler, saved with the model; `textrnn.RowSampler()` by default.
         **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
     Call arguments: see `RecurrentBackbone`. Returns logits, `(batch, time, vocabulary_size)`.
@@ -53,7 +53,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     def __init__(self, backbone, preprocessor=None, sampler=None, **kwargs):
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.default_sampler = keras_hub.samplers.get(sampler) or RowSampler()
+        self.default_sampler = sampler or RowSampler()
         inputs = backbone.input
         outputs = backbone.token_embedding(backbone(inputs), reverse=True)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)

@@ -22,7 +22,7 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
     Args:
         backbone: A `RecurrentSeq2Seq`.
         preprocessor: A `Seq2SeqLMPreprocessor`, or None for a model of token ids.
-        sampler: The default sampler, saved with the model; `textrnn.BeamSearchSampler()` by default.
+        sampler: The sampler, saved with the model; `textrnn.BeamSearchSampler()` by default.
         **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
     Call arguments: see `RecurrentSeq2Seq`. Returns logits, `(batch, steps, target_vocabulary_size)`.
@@ -50,7 +50,7 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
     def __init__(self, backbone, preprocessor=None, sampler=None, **kwargs):
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.default_sampler = keras_hub.samplers.get(sampler) or BeamSearchSampler()
+        self.default_sampler = sampler or BeamSearchSampler()
         inputs = backbone.input
         outputs = backbone.target_embedding(backbone(inputs), reverse=True)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)

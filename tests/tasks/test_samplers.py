@@ -1,0 +1,59 @@
+"""A task that generates text has one sampler: that of `generate`, of exports and of presets."""
+
+import keras_hub
+import pytest
+from builders.language_models import make_lm
+from builders.translators import make_translator
+
+import textrnn
+from textrnn.tokenizers import ByteTokenizer
+
+TASKS = {
+    "lm": lambda: make_lm("byte"),
+    "translator": lambda: make_translator((ByteTokenizer(),) * 2, units=4),
+}
+SAMPLERS = [
+    "greedy",
+    keras_hub.samplers.TopKSampler(k=3, seed=5, temperature=0.5),
+    textrnn.RowSampler(temperature=0.3, seed=4),
+    textrnn.BeamSearchSampler(num_beams=2, length_penalty=0.5),
+]
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def task(request):
+    return TASKS[request.param]()
+
+
+def set_in_compile(task, sampler):
+    task.compile(sampler=sampler)
+
+
+def set_as_default(task, sampler):
+    task.default_sampler = sampler
+
+
+@pytest.mark.parametrize("set_sampler", [set_in_compile, set_as_default])
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=["greedy", "top_k", "rows", "beams"])
+def test_a_preset_keeps_the_sampler_that_was_set(task, sampler, set_sampler, tmp_path):
+    set_sampler(task, sampler)
+    expected = keras_hub.samplers.get(sampler)
+    assert task.sampler is task.default_sampler
+    task.save_to_preset(str(tmp_path))
+    loaded = type(task).from_preset(str(tmp_path))
+    for found in (loaded.sampler, loaded.default_sampler):
+        assert type(found) is type(expected)
+        assert found.get_config() == expected.get_config()
+
+
+def test_compiling_again_keeps_the_sampler(task):
+    sampler = textrnn.RowSampler(temperature=0.25)
+    task.compile(sampler=sampler)
+    task.compile()
+    assert task.sampler is sampler
+
+
+def test_from_preset_takes_another_sampler_for_an_uncompiled_task(task, tmp_path):
+    task.save_to_preset(str(tmp_path))
+    loaded = type(task).from_preset(str(tmp_path), sampler="greedy", compile=False)
+    assert isinstance(loaded.default_sampler, keras_hub.samplers.GreedySampler)
