@@ -132,6 +132,56 @@ def test_words_equal_those_of_split(texts):
     assert [[w.decode() for w in row if w] for row in words.to_list()] == [text.split() for text in texts]
 
 
+CHINESE = "我用Netflix看 Movies，Very好！"
+
+
+@pytest.mark.parametrize("kind", ["byte", "character"])
+def test_scripts_without_spaces_have_a_word_for_each_character(kind):
+    tokenizer = train_tokenizer(kind, [CHINESE, "とても美味しい", "ฉันที่นี่ so"])
+    expected = {
+        CHINESE: ["我", "用", "Netflix", "看", "Movies", "，", "Very", "好", "！"],
+        "とても美味しい": list("とても美味しい"),
+        "ฉันที่นี่ so": ["ฉั", "น", "ที่", "นี่", "so"],  # marks stay with their consonant
+        "서울에 가요": ["서울에", "가요"],  # Korean has spaces
+    }
+    words, positions = words_of(tokenizer, tokenizer(list(expected)))
+    assert [[word.decode() for word in row] for row in words.to_list()[:3]] == list(expected.values())[:3]
+    assert len(words.to_list()[3]) == 2
+    for row, of_tokens in zip(words.to_list(), positions.to_list(), strict=True):
+        assert sorted(set(of_tokens)) == list(range(len(row)))
+
+
+def test_the_pieces_of_a_script_without_spaces_are_words():
+    words = ["很好", "喜欢", "难吃", "餐厅", "服务", "我们"]
+    order = np.random.default_rng(0).integers(0, len(words), (200, 6))
+    tokenizer = train_tokenizer("sentencepiece", ["".join(words[i] for i in row) for row in order])
+    text = "我们喜欢餐厅服务难吃"
+    [tokens] = tokenizer([text]).to_list()
+    pieces = [
+        piece.decode() for piece in tokenizer.detokenize(tf.ragged.constant([[i] for i in tokens])).numpy()
+    ]
+    assert max(map(len, pieces)) > 1
+    words, _ = words_of(tokenizer, tokenizer([text]))
+    assert [word.decode() for word in words.to_list()[0]] == pieces
+
+
+def test_the_case_of_words_beside_a_script_without_spaces_is_restored():
+    tokenizer = TOKENIZERS["byte"]
+    words, _ = words_of(tokenizer, tokenizer([CHINESE.lower()]))
+    restored = as_written([CHINESE], words, tokenizer, lowercase=True).to_list()[0]
+    assert [word.decode() for word in restored] == [
+        "我",
+        "用",
+        "Netflix",
+        "看",
+        "Movies",
+        "，",
+        "Very",
+        "好",
+        "！",
+    ]
+
+
 def test_characters_split_into_bytes_are_whole_in_words():
     tokenizer = TOKENIZERS["sentencepiece"]
     words, _ = words_of(tokenizer, tokenizer(["ein Überlanger naïver 🙂 Text"]))

@@ -85,3 +85,9 @@ def test_selected_examples_are_errors_doubts_and_confident_correct_predictions()
         "Confident errors": [0, 3], "Least confident": [3, 1], "Confident and correct": [2, 4],
     }  # fmt: skip
     assert "Confident errors" not in select_examples([1], probabilities[:1])
+
+
+def test_words_of_scripts_without_spaces_stand_side_by_side():
+    chinese = Explanation(["so", "good", "太", "好", "OK", "!"], [1.0, 1.0, 1.0, 2.0, 0.0, 0.0], "good", 0.9)
+    assert to_terminal(chinese, colours=False).splitlines()[1] == "so good太好OK !"
+    assert "太</span><span" in to_html([chinese]) and "so</span> <span" in to_html([chinese])

@@ -8,6 +8,7 @@ is TensorFlow alone, so that exports include it.
 
 import tensorflow as tf
 
+from textrnn.classification.unspaced import UNSPACED
 from textrnn.tokenizers import valid_utf8
 
 STEPS = 64
@@ -101,7 +102,10 @@ def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS)
 
 
 def words_of(tokenizer, token_ids):
-    """Group tokens into words, which start at whitespace, or at every token if tokens are words.
+    """Group tokens into words.
+
+    Words start at whitespace, or at every token if tokens are words. In scripts without spaces between words,
+    they start at every token that is a whole character or more.
 
     Args:
         tokenizer: One of `textrnn.tokenizers`.
@@ -119,26 +123,41 @@ def words_of(tokenizer, token_ids):
     >>> words, positions = words_of(ByteTokenizer(), ByteTokenizer()(["so dull"]))
     >>> words.to_list(), positions.to_list()
     ([[b'so', b'dull']], [[0, 0, 1, 1, 1, 1, 1]])
+    >>> words, _ = words_of(ByteTokenizer(), ByteTokenizer()(["太 bad"]))
+    >>> [word.decode() for word in words.to_list()[0]]
+    ['太', 'bad']
     """
     token_ids = token_ids.with_row_splits_dtype(tf.int64)
-    pieces = tokenizer.detokenize(tf.RaggedTensor.from_uniform_row_length(token_ids.values, 1))
-    before = tf.concat([[""], pieces], axis=0)[:-1]
-    # \C matches any byte, since a piece need not be valid UTF-8.
-    at_space = tf.strings.regex_full_match(pieces, r"\s\C*") | tf.strings.regex_full_match(before, r"\C*\s")
-    # Whitespace belongs to the word after it; at the end of a text, to the word before it.
-    is_blank = lambda strings: tf.strings.length(tf.strings.strip(strings)) == 0  # noqa: E731
     rows = token_ids.value_rowids()
     changes = rows[1:] != rows[:-1]
     first = tf.concat([[True], changes], axis=0)[: tf.size(rows)]
     last = tf.concat([changes, [True]], axis=0)[: tf.size(rows)]
-    starts = first | (at_space & ~is_blank(before) & ~(is_blank(pieces) & last)) | tokenizer.tokens_are_words
-    word = tf.cumsum(tf.cast(starts, tf.int64)) - 1  # numbered across the batch
-    count = tf.reduce_sum(tf.cast(starts, tf.int64))
-    # Detokenize whole words, since a character may be split into bytes.
-    tokens = tf.RaggedTensor.from_value_rowids(token_ids.values, word, count, validate=False)
-    words = tf.strings.strip(tokenizer.detokenize(tokens))
-    row_of_word = tf.boolean_mask(rows, starts)
-    ragged = tf.RaggedTensor.from_value_rowids(words, row_of_word, token_ids.nrows())
+
+    def detokenized(starts):
+        """The strings of groups of tokens, and the group of each token, numbered across the batch."""
+        group = tf.cumsum(tf.cast(starts, tf.int64)) - 1
+        count = tf.reduce_sum(tf.cast(starts, tf.int64))
+        tokens = tf.RaggedTensor.from_value_rowids(token_ids.values, group, count, validate=False)
+        return tokenizer.detokenize(tokens), group
+
+    # Whole characters, since a tokenizer may split one into bytes: those after its first byte are 10xxxxxx.
+    tokens, _ = detokenized(tf.ones_like(first))
+    first_byte = tf.io.decode_raw(tokens, tf.uint8, fixed_length=1)[:, 0]
+    starts_character = first | (tf.bitwise.bitwise_and(first_byte, 0xC0) != 0x80)
+    characters, character = detokenized(starts_character)
+    pieces = tf.gather(characters, character)
+    before = tf.concat([[""], pieces], axis=0)[:-1]
+
+    # \C matches any byte, since a piece need not be valid UTF-8. Marks, as vowels of Thai are, start no word.
+    at_boundary = tf.strings.regex_full_match(pieces, rf"[\s{UNSPACED}]\C*")
+    at_boundary |= tf.strings.regex_full_match(before, rf"\C*[\s{UNSPACED}]")
+    at_boundary &= starts_character & ~tf.strings.regex_full_match(pieces, r"\p{M}\C*")
+    # Whitespace belongs to the word after it; at the end of a text, to the word before it.
+    is_blank = lambda strings: tf.strings.length(tf.strings.strip(strings)) == 0  # noqa: E731
+    starts = first | (at_boundary & ~is_blank(before) & ~(is_blank(pieces) & last))
+    words, word = detokenized(starts | tokenizer.tokens_are_words)
+    row_of_word = tf.boolean_mask(rows, starts | tokenizer.tokens_are_words)
+    ragged = tf.RaggedTensor.from_value_rowids(tf.strings.strip(words), row_of_word, token_ids.nrows())
     positions = word - tf.gather(ragged.row_starts(), rows)
     return ragged, token_ids.with_values(tf.cast(positions, tf.int32))
 
@@ -168,9 +187,14 @@ def as_written(texts, words, tokenizer, lowercase=False):
     >>> as_written(["So  DULL it is"], words, ByteTokenizer(), lowercase=True).to_list()
     [[b'So', b'DU']]
     """
-    written = tf.strings.split(valid_utf8(texts))
+    texts = valid_utf8(texts)
     # A word tokenizer makes newlines empty words, which `split` does not return.
-    counts = tf.cast(words.values != "", tf.int64)
+    is_counted = words.values != ""
+    if not tokenizer.tokens_are_words:  # words of scripts without spaces have no case to restore
+        texts = tf.strings.regex_replace(texts, f"[{UNSPACED}]", " ")
+        is_counted &= ~tf.strings.regex_full_match(words.values, rf"\C*[{UNSPACED}]\C*")
+    written = tf.strings.split(texts)
+    counts = tf.cast(is_counted, tf.int64)
     rows, before = words.value_rowids(), tf.cumsum(counts, exclusive=True)
     place = before - tf.gather(before, tf.gather(words.row_starts(), rows))
     found = (counts > 0) & (place < tf.gather(written.row_lengths(), rows))

@@ -3,6 +3,8 @@
 import html
 from typing import NamedTuple
 
+from textrnn.classification.unspaced import separators
+
 FOR, AGAINST = (0, 114, 178), (213, 94, 0)  # blue and vermilion of Okabe and Ito's palette
 
 
@@ -165,12 +167,12 @@ def to_terminal(explanation, colours=True):
     """
     words, weights, attention = explanation.words, explanation.weights, explanation.attention
     marked = []
-    for word, weight, depth in zip(words, weights, explanation.depths, strict=True):
+    for space, word, weight, depth in zip(separators(words), words, weights, explanation.depths, strict=True):
         if colours and abs(depth) > 0.15:
             strong = "1;" if abs(depth) > 0.5 else ""
             word = "\033[{}38;2;{};{};{}m{}\033[0m".format(strong, *_colour(weight), word)  # noqa: PLW2901
-        marked.append(word)
-    lines = [explanation.verdict, " ".join(marked)]
+        marked.append(space + word)
+    lines = [explanation.verdict, "".join(marked)]
     most = sorted(range(len(words)), key=lambda i: -abs(weights[i]))[:8]
     if attention is None:
         lines += [f"  {weights[i]:+.2f} {words[i]}" for i in most]
@@ -185,16 +187,17 @@ def _marked_words(explanation):
     attention = explanation.attention or [None] * len(explanation.words)
     most = max(explanation.attention or [], default=0) or 1
     spans = []
-    for word, weight, depth, share in zip(
-        explanation.words, explanation.weights, explanation.depths, attention, strict=True
+    spaces = separators(explanation.words)
+    for space, word, weight, depth, share in zip(
+        spaces, explanation.words, explanation.weights, explanation.depths, attention, strict=True
     ):
         style = f"background:rgba{(*_colour(weight), round(0.7 * abs(depth), 2))}"
         number = f"{weight:+.2f}"
         if share is not None:
             style += f";box-shadow:0 {5 * share / most:.1f}px #555"
             number += f", attention {100 * share:.0f} %"
-        spans.append(f'<span title="{number}" style="{style}">{html.escape(word)}</span>')
-    return " ".join(spans)
+        spans.append(f'{space}<span title="{number}" style="{style}">{html.escape(word)}</span>')
+    return "".join(spans)
 
 
 def _colour(weight):

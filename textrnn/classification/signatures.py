@@ -22,9 +22,10 @@ def classification_signatures(classifier):
     `scores` are probabilities in the order of `labels`. `classify` serves TF Serving's classification API,
     with the text in the feature `text` of an example. In `explain`, the weight of a word is what it added to
     the log-odds of the label; the weights sum to `total`, the difference to the log-odds of zero vectors.
-    Words are spelled as in the text, and shorter rows are padded with empty words. With attention pooling,
-    `explain` also returns `attention`, `[None, words]`, the share of the attention of each word. Texts are
-    truncated to the preprocessor's `sequence_length`, and run in groups of similar length.
+    Words are spelled as in the text; in scripts without spaces they are tokens. Shorter rows are padded with
+    empty words. With attention pooling, `explain` also returns `attention`, `[None, words]`, the share of the
+    attention of each word. Texts are truncated to the preprocessor's `sequence_length`, and run in groups of
+    similar length.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.

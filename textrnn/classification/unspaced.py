@@ -1,0 +1,47 @@
+"""Scripts that are written without spaces between words, such as those of Chinese, Japanese and Thai."""
+
+import re
+
+UNSPACED = (
+    "\u0e00-\u0fff"  # Thai, Lao, Tibetan
+    "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
+    "\u2e80-\u2fff\u3001-\u312f\u31a0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese, Japanese
+    "\uff01-\uff9f"  # full-width punctuation and letters, half-width kana
+)
+"""Characters of these scripts and their punctuation, for a character class of a regular expression."""
+
+_FIRST, _LAST = re.compile(f"[{UNSPACED}]"), re.compile(f"[{UNSPACED}]$")
+
+
+def mostly_unspaced(texts):
+    """Whether most characters of texts are of scripts without spaces.
+
+    Args:
+        texts: A list of str; about a thousand of them are looked at.
+
+    Example:
+
+    >>> from textrnn.classification.unspaced import mostly_unspaced
+    >>> mostly_unspaced(["我喜欢 Python", "太难吃了"]), mostly_unspaced(["I like 北京"])
+    (True, False)
+    """
+    sample = ["".join(text.split()) for text in texts[:: max(1, len(texts) // 1000)]]
+    return 2 * sum(len(_FIRST.findall(text)) for text in sample) > sum(map(len, sample))
+
+
+def separators(words):
+    """Return what stands before each word: a space, or nothing for the first and beside unspaced scripts.
+
+    Args:
+        words: A list of str.
+
+    Example:
+
+    >>> from textrnn.classification.unspaced import separators
+    >>> separators(["so", "dull", "太", "难吃"])
+    ['', ' ', '', '']
+    """
+    return [
+        " " if before and not _LAST.search(before) and not _FIRST.match(word) else ""
+        for before, word in zip(["", *words], words, strict=False)
+    ]
