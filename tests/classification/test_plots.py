@@ -3,7 +3,7 @@ import pytest
 from references.png import size
 
 from textrnn.classification.explanation import Explanation
-from textrnn.classification.plots import classification, explanations
+from textrnn.classification.plots import classification, explanations, frequent_errors
 
 
 @pytest.mark.parametrize(("classes", "texts"), [(2, 300), (2, 3), (5, 40), (60, 200)])
@@ -53,3 +53,21 @@ def test_colours_and_attention_depend_on_weights_and_shares(tmp_path):
     first, negated, scaled, attended = pictures
     assert first not in (negated, attended)
     assert first == scaled  # colours are relative to the largest weight
+
+
+def test_errors_of_many_classes_are_listed_by_frequency():
+    targets = [0] * 4 + [1] * 2 + [2] * 3 + [3] * 9
+    predicted = [0, 1, 1, 2] + [1, 2] + [2, 2, 0] + [3] * 9
+    assert frequent_errors(targets, predicted) == [(0, 1, 2), (1, 2, 1), (2, 0, 1), (0, 2, 1)]
+    assert frequent_errors(targets, predicted, shown=2) == [(0, 1, 2), (1, 2, 1)]
+    assert frequent_errors([3, 4], [3, 4]) == []
+
+
+def test_the_errors_of_150_classes_fit_on_a_page(tmp_path):
+    targets = np.arange(600) % 150
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(150), 600)
+    labels = [f"class number {i}" for i in range(150)]
+    for right in (probabilities, np.eye(150)[targets]):  # the second without an error
+        classification(targets, right, labels, tmp_path / "classes.png")
+        width, height = size(tmp_path / "classes.png")
+        assert width < 1800 and height < 900

@@ -11,9 +11,14 @@ from textrnn.reporting.figures import BLUE, GREY, VERMILION, make_figure, save_f
 PANEL = 4.2
 """Width and height of a panel, in inches."""
 
+MATRIX_CLASSES, SHOWN_ERRORS = 30, 25
+"""Largest number of classes in a confusion matrix, and of errors that are shown for more classes."""
+
 
 def classification(targets, probabilities, labels, path, *, title=None):
     """Draw the confusion matrix and the reliability diagram of a classifier.
+
+    For more than 30 classes, bars of the most frequent errors replace the confusion matrix.
 
     The reliability diagram has up to ten bins, each with the same number of texts, at least 20. With two
     classes, the ROC curve and the precision-recall curve of the second class follow.
@@ -40,21 +45,31 @@ def classification(targets, probabilities, labels, path, *, title=None):
     targets, probabilities = np.asarray(targets), np.asarray(probabilities)
     has_curves = len(labels) == 2 and len(set(targets.tolist())) == 2
     names = [_plain(label) for label in labels]
+    many = len(labels) > MATRIX_CLASSES
     vertical = len(labels) > 4 or max(map(len, names)) > 12
     room = 0.09 * max(map(len, names))  # for the names of the classes
-    side = min(max(PANEL, 0.45 * len(labels) + 1), 16.0)
-    width, height = side + room, side + room * vertical
+    if many:
+        width, height = PANEL + 2 * room, 0.22 * SHOWN_ERRORS + 1
+    else:
+        side = max(PANEL, 0.45 * len(labels) + 1)
+        width, height = side + room, side + room * vertical
     others = ["reliability"] + ["roc", "precision"] * has_curves
     figure = make_figure(width + PANEL * len(others), height)
-    # The other panels keep their size next to a large matrix.
+    # The other panels keep their size next to a large one.
     axes = figure.subplot_mosaic(
-        [["matrix", *others], ["matrix", *("." * len(others))]] if height > PANEL else [["matrix", *others]],
+        [["classes", *others], ["classes", *("." * len(others))]]
+        if height > PANEL
+        else [["classes", *others]],
         width_ratios=[width] + [PANEL] * len(others),
         height_ratios=[PANEL, height - PANEL] if height > PANEL else None,
     )
     if title:
         figure.suptitle(title)
-    _confusion_matrix(axes["matrix"], targets, probabilities.argmax(axis=1), names, vertical)
+    predicted = probabilities.argmax(axis=1)
+    if many:
+        _frequent_errors(axes["classes"], targets, predicted, names)
+    else:
+        _confusion_matrix(axes["classes"], targets, predicted, names, vertical)
     _reliability_diagram(axes["reliability"], targets, probabilities)
     if has_curves:
         _roc_curve(axes["roc"], targets, probabilities[:, 1], names[1])
@@ -68,19 +83,63 @@ def _confusion_matrix(axis, targets, predicted, names, vertical):
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
     counts = confusion_matrix(targets, predicted, labels=range(len(names)))
-    size = min(10, 500 / len(names))  # of the text, in points
     ConfusionMatrixDisplay(counts, display_labels=names).plot(
         xticks_rotation="vertical" if vertical else "horizontal",
         cmap="Blues",
         colorbar=False,
-        include_values=len(names) <= 40,
         values_format=",d",
-        text_kw={"fontsize": size if len(names) < 10 else 7},
+        text_kw={"fontsize": 10 if len(names) < 10 else 7},
         ax=axis,
     )
     axis.set_aspect("auto")
-    axis.tick_params(labelsize=size)
     axis.set(xlabel="predicted", ylabel="true", title="confusion matrix")
+
+
+def frequent_errors(targets, predicted, shown=SHOWN_ERRORS):
+    """Find the most frequent confusions of a class with another.
+
+    Args:
+        targets: True classes, ints `(texts,)`.
+        predicted: Predicted classes, ints `(texts,)`.
+        shown: Maximum number of confusions.
+
+    Returns:
+        A list of a true class, a predicted class and a number of texts; the most frequent first, and of
+        equally frequent ones that with the largest share of the texts of the true class.
+
+    Example:
+
+    >>> from textrnn.classification.plots import frequent_errors
+    >>> frequent_errors([0, 0, 1, 1, 2], [1, 0, 2, 2, 0])
+    [(1, 2, 2), (2, 0, 1), (0, 1, 1)]
+    """
+    from collections import Counter
+
+    texts = Counter(targets)
+    errors = Counter(pair for pair in zip(targets, predicted, strict=True) if pair[0] != pair[1])
+    order = sorted(errors, key=lambda pair: (-errors[pair], texts[pair[0]], pair))
+    return [(*pair, errors[pair]) for pair in order[:shown]]
+
+
+def _frequent_errors(axis, targets, predicted, names):
+    from matplotlib.ticker import MaxNLocator
+
+    texts, wrong = targets.tolist(), int((targets != predicted).sum())
+    errors = frequent_errors(texts, predicted.tolist())
+    counts = [count for *_, count in errors]
+    bars = axis.barh(range(len(errors)), counts, color=VERMILION)
+    shares = [f"{count:,} of {texts.count(true):,}" for true, _, count in errors]
+    axis.bar_label(bars, shares, padding=3, fontsize=8)
+    axis.set_yticks(range(len(errors)), [f"{names[i]} → {names[j]}" for i, j, _ in errors], fontsize=8)
+    axis.set_ylim(SHOWN_ERRORS - 0.5, -0.5)
+    axis.margins(x=0.2)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set(
+        xlabel="texts",
+        title="most frequent errors, true → predicted\n"
+        f"{sum(counts):,} of {wrong:,} errors, {len(names):,} classes",
+    )
 
 
 def _reliability_diagram(axis, targets, probabilities):
