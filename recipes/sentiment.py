@@ -99,7 +99,8 @@ def main(options: Options):
 
     # === Baseline ===
     baseline = evaluation.score_tfidf_baseline(train, train_targets, test, test_targets, len(labels))
-    print(f"TF-IDF and logistic regression: {baseline}", flush=True)
+    features = evaluation.tfidf_features(train)
+    print(f"{'TF-IDF of ' + features + ':':31} {baseline}", flush=True)
 
     # === Batches ===
     preprocessor = classifier.preprocessor
@@ -151,14 +152,14 @@ def main(options: Options):
     for name, part_score in parts.items():
         print(f"{name + ' alone:':31} {part_score}")
     print(f"this model:                     {score}")
-    metrics = report.closing_metrics(classifier, result, score, parts, baseline)
+    metrics = report.closing_metrics(classifier, result, score, parts, baseline, features)
     save_report(
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
     )
     print(report.save_test_report(folder / "report", classifier, test, test_targets, probabilities))
 
     # === SavedModel ===
-    ask = f"explain {folder} {shlex.quote(min(test, key=len))}"
+    ask = f"explain {folder} {shlex.quote(report.example_text(test))}"
     publish(classifier, folder, result, ask, dtype=options.export_dtype, warmup_prompts=test[:1])
 
 

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from textrnn.classification.evaluation import score_predictions, score_tfidf_baseline
+from textrnn.classification.evaluation import (
+    predict_in_batches,
+    score_predictions,
+    score_tfidf_baseline,
+    tfidf_features,
+)
 
 
 def test_scores_match_their_definitions():
@@ -32,3 +38,22 @@ def test_the_baseline_gives_classes_without_training_texts_no_probability():
     score = score_tfidf_baseline(["dull", "a joy"] * 3, [0, 2] * 3, ["so dull", "joy"], [0, 2], classes=3)
     assert (score.accuracy, score.texts) == (1, 2)
     assert np.isfinite(score.log_loss)
+
+
+def test_the_baseline_reads_characters_where_texts_have_no_spaces():
+    good, bad = ("很好吃", "好喝", "菜好吃极了"), ("太难吃了", "难喝", "真的难吃")
+    texts, targets = [*good, *bad] * 3, ([1] * 3 + [0] * 3) * 3
+    assert tfidf_features(texts) == "characters"
+    score = score_tfidf_baseline(texts, targets, ["这里好吃", "汤很难喝"], [1, 0], classes=2)
+    assert score.accuracy == 1  # words would be unknown
+    assert tfidf_features(["I like 北京 a lot", "서울에 가요"]) == "words"
+
+
+def test_functions_run_on_texts_of_any_number_and_length():
+    def total(inputs):
+        ids = tf.where(inputs["padding_mask"], inputs["token_ids"], 0)
+        return tf.cast(tf.stack([tf.reduce_sum(ids, 1), tf.reduce_max(ids, 1)], axis=1), tf.float32)
+
+    texts = [np.arange(n, dtype="int32") for n in (5, 0, 3, 1)]
+    assert predict_in_batches(total, texts, batch_size=3).tolist() == [[10, 4], [0, 0], [3, 2], [0, 0]]
+    assert predict_in_batches(total, []).shape == (0, 2)

@@ -63,7 +63,7 @@ def test_it_learns_and_writes_a_model_and_a_report(trained):
     assert metrics["tfidf_baseline"]["accuracy"] > 0.9
     assert metrics["test_n-grams_alone"]["accuracy"] > 0.9
     assert metrics["test_network_alone"]["accuracy"] > 0.6
-    assert "TF-IDF and logistic regression: accuracy" in printed
+    assert "TF-IDF of words:                accuracy" in printed
     assert "this model:                     accuracy" in printed
     assert "49 bad, 49 good, 49 mixed" in printed
 

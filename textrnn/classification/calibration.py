@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import keras
 import numpy as np
+from keras import ops
 
-from textrnn.classification.evaluation import predict_logits
+from textrnn.classification.evaluation import predict_in_batches, predict_logits
 from textrnn.training.messages import print_message
 
 
@@ -128,18 +128,15 @@ def predict_part_logits(classifier, texts, batch_size=64):
     Returns:
         A dict of `"network"` and `"n-grams"`, each float32 `(texts, classes)`.
     """
-    inputs = classifier.input
-    mask = inputs["padding_mask"]
-    outputs = {
-        "network": classifier.score(classifier.backbone(inputs), mask),
-        "n-grams": classifier.ngram_logits(inputs["token_ids"], mask),
-    }
-    logits = {}
-    for name, output in outputs.items():
-        model = keras.Model(inputs, output)
-        model.compile(jit_compile=False)  # XLA would compile for every length
-        logits[name] = predict_logits(classifier, texts, batch_size, model)
-    return logits
+
+    def parts(inputs):
+        mask = inputs["padding_mask"]
+        hidden = classifier.backbone(inputs, training=False)
+        ngrams = classifier.ngram_logits(inputs["token_ids"], mask)
+        return ops.stack([classifier.score(hidden, mask, training=False), ngrams], axis=1)
+
+    logits = predict_in_batches(parts, classifier.preprocessor.encode(texts), batch_size)
+    return {"network": logits[:, 0], "n-grams": logits[:, 1]}
 
 
 def fit_scales(parts, targets, sample_weight=None):

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
+from textrnn.classification.unspaced import mostly_unspaced
 from textrnn.data.batching import text_batches
 
 
@@ -71,26 +73,52 @@ def _calibration_error(correct, confidence, bins=10):
     return float(sum(distances) / len(correct))
 
 
-def predict_logits(classifier, texts, batch_size=64, model=None):
-    """Predict the logits of texts, batching texts of similar length.
+def predict_in_batches(function, tokens, batch_size=64):
+    """Apply a function to texts in batches of similar length.
+
+    Args:
+        function: A function of a dict of `"token_ids"`, int32 `(batch, time)`, and `"padding_mask"`, bool of
+            the same shape, that returns a float32 tensor `(batch, ...)`.
+        tokens: Token ids of each text, a list of int32 arrays `(tokens,)`.
+        batch_size: Number of texts per batch.
+
+    Returns:
+        float32 `(texts, ...)`, in the order of the texts.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from textrnn.classification.evaluation import predict_in_batches
+    >>> count = lambda inputs: tf.reduce_sum(tf.cast(inputs["padding_mask"], tf.float32), axis=1)
+    >>> predict_in_batches(count, [np.arange(3), np.arange(1), np.arange(2)], batch_size=2).tolist()
+    [3.0, 1.0, 2.0]
+    """
+    batches = text_batches(tokens, np.arange(len(tokens), dtype="int32"), batch_size, shuffle=False)
+    # Traced once, for batches of any shape. `keras.Model.predict` traces each model twice, and TensorFlow
+    # warns of that if there are a few models.
+    traced = tf.function(function, autograph=False).get_concrete_function(batches.element_spec[0])
+    results = np.zeros((len(tokens), *traced.output_shapes[1:]), "float32")
+    for inputs, rows in batches:
+        results[rows.numpy()] = traced(inputs).numpy()
+    return results
+
+
+def predict_logits(classifier, texts, batch_size=64):
+    """Predict the logits of texts.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.
         texts: A list of str.
         batch_size: Number of texts per batch.
-        model: A Keras model that replaces the classifier and takes the same inputs, or None.
 
     Returns:
         float32 `(texts, classes)`, in the order of the texts.
     """
-    tokens = classifier.preprocessor.encode(texts)
-    rows = np.arange(len(tokens), dtype="int32")
-    logits = np.zeros((len(tokens), len(classifier.labels)), "float32")
-    if not tokens:
-        return logits
-    for inputs, places in text_batches(tokens, rows, batch_size, shuffle=False):
-        logits[places.numpy()] = (model or classifier).predict_on_batch(inputs)
-    return logits
+
+    def logits(inputs):
+        return classifier(inputs, training=False)
+
+    return predict_in_batches(logits, classifier.preprocessor.encode(texts), batch_size)
 
 
 def predict_probabilities(classifier, texts, batch_size=64):
@@ -105,11 +133,26 @@ def predict_probabilities(classifier, texts, batch_size=64):
     return np.asarray(classifier.probabilities(predict_logits(classifier, texts, batch_size)))
 
 
-def tfidf_baseline(texts, targets, seed=0):
-    """Fit logistic regression on the TF-IDF features of words and word pairs.
+def tfidf_features(texts):
+    """Return the features that suit texts: `"words"`, or `"characters"` for scripts without spaces.
 
     Args:
         texts: Training texts, a list of str.
+
+    Example:
+
+    >>> from textrnn.classification.evaluation import tfidf_features
+    >>> tfidf_features(["dull", "a joy"]), tfidf_features(["太难吃了", "我喜欢"])
+    ('words', 'characters')
+    """
+    return "characters" if mostly_unspaced(texts) else "words"
+
+
+def tfidf_baseline(texts, targets, seed=0):
+    """Fit logistic regression on TF-IDF features: words and word pairs, or up to 4 characters.
+
+    Args:
+        texts: Training texts, a list of str; see `tfidf_features`.
         targets: True classes of the texts.
         seed: Seed of the solver.
 
@@ -126,11 +169,13 @@ def tfidf_baseline(texts, targets, seed=0):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    # Unlike scikit-learn's default, keep one-letter words and punctuation: "!" and "?" carry sentiment.
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
-    return make_pipeline(words, LogisticRegression(C=10.0, max_iter=1000, random_state=seed)).fit(
-        texts, targets
-    )
+    ngrams = {
+        # Unlike scikit-learn's default, keep one-letter words and punctuation: "!" and "?" carry sentiment.
+        "words": {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"},
+        "characters": {"ngram_range": (1, 4), "analyzer": "char"},
+    }[tfidf_features(texts)]
+    regression = LogisticRegression(C=10.0, max_iter=1000, random_state=seed)
+    return make_pipeline(TfidfVectorizer(sublinear_tf=True, **ngrams), regression).fit(texts, targets)
 
 
 def score_tfidf_baseline(train_texts, train_targets, texts, targets, classes):

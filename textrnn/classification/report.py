@@ -6,7 +6,7 @@ from textrnn.classification import explanation, plots
 from textrnn.tasks.registry import python_functions
 
 
-def closing_metrics(classifier, result, score, part_scores, baseline_score):
+def closing_metrics(classifier, result, score, part_scores, baseline_score, baseline_features):
     """Collect what a training run writes to `metrics.json`.
 
     Args:
@@ -15,6 +15,7 @@ def closing_metrics(classifier, result, score, part_scores, baseline_score):
         score: The classifier's `ClassificationScore` on the test set.
         part_scores: A dict from the name of a part to its `ClassificationScore`; may be empty.
         baseline_score: The `ClassificationScore` of the TF-IDF baseline.
+        baseline_features: Its features, from `evaluation.tfidf_features`.
 
     Returns:
         A dict for `textrnn.reporting.report.save_report`.
@@ -22,7 +23,7 @@ def closing_metrics(classifier, result, score, part_scores, baseline_score):
     return {
         "test": vars(score),
         **{f"test_{name}_alone": vars(part_score) for name, part_score in part_scores.items()},
-        "tfidf_baseline": vars(baseline_score),
+        "tfidf_baseline": vars(baseline_score) | {"features": baseline_features},
         "temperature": classifier.temperature,
         "best_epoch": result.best_epoch,
         "stopped": result.stopped,
@@ -90,3 +91,21 @@ def truncation_warning(origins, tokens, limit):
         f"{len(full):,} of the training texts {has} {limit} tokens or more and {is_cut} cut to the first "
         f"{limit} (--max_tokens): {first}{full[0]}"
     )
+
+
+def example_text(texts, length=60):
+    r"""Return a text of about this length on one line, to show how a command is used.
+
+    Args:
+        texts: A list of str.
+        length: Number of characters.
+
+    Example:
+
+    >>> from textrnn.classification.report import example_text
+    >>> example_text(["ok", "The soup was cold,\nbut I would go there again.", "word " * 500])
+    'The soup was cold, but I would go there again.'
+    """
+    lines = [" ".join(text.split()) for text in texts]
+    # Quoted in a shell, an apostrophe is hard to read.
+    return min(lines, key=lambda line: ("'" in line, abs(len(line) - length)))[: 2 * length]

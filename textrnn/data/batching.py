@@ -142,7 +142,7 @@ class _BatchOrder:
     def _batches(self, random):
         count = len(self.lengths[0])
         order = random.permutation(count) if self.shuffle else np.arange(count)
-        pool_size = self.pool_size if self.shuffle else count
+        pool_size = self.pool_size if self.shuffle else max(count, 1)
         batches = []
         for start in range(0, count, pool_size):
             pool = order[start : start + pool_size]
