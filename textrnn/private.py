@@ -35,3 +35,11 @@ def sentencepiece_libraries():
     package = importlib.util.find_spec("tensorflow_text")
     folders = (package and package.submodule_search_locations) or ()
     return [str(Path(folder, "python", "ops", "_sentencepiece_tokenizer.so")) for folder in folders]
+
+
+def check_sample_weight(sample_weight, X):
+    """Return sample weights as an array of floats; raise ValueError if one is negative or not finite."""
+    # scikit-learn's own estimators check their weights with this function; there is no public one.
+    from sklearn.utils.validation import _check_sample_weight
+
+    return _check_sample_weight(sample_weight, X, ensure_non_negative=True)

@@ -2,6 +2,7 @@
 
 import types
 from math import inf
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin
 
@@ -83,6 +84,39 @@ def expected(annotation: Any) -> str:
         *names, last = map(str, get_args(kind))
         return f"{', '.join(names)} or {last}" if names else last
     return _EXPECTED.get(kind) or kind.__doc__
+
+
+def conforms(value: Any, annotation: Any) -> bool:
+    """Whether an argument of a Python function is among the values that an option accepts.
+
+    Unlike an option on the command line, it is not text to be parsed: "3" is not an integer.
+
+    Args:
+        value: The argument.
+        annotation: As for `expected`.
+
+    Example:
+
+    >>> from textrnn.types import PositiveInt, conforms
+    >>> conforms(3, PositiveInt), conforms("3", PositiveInt), conforms(0, PositiveInt)
+    (True, False, False)
+    >>> conforms(None, PositiveInt | None)
+    True
+    """
+    kind = without_none(annotation)
+    if value is None:
+        return kind is not annotation
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if kind is bool or not issubclass(kind, (int, float)):
+        return isinstance(value, kind)
+    if isinstance(value, bool) or not isinstance(value, Integral if issubclass(kind, int) else Real):
+        return False
+    try:
+        kind(value)
+    except ValueError:
+        return False
+    return True
 
 
 def without_none(annotation: Any) -> Any:

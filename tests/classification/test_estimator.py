@@ -1,12 +1,17 @@
 """The estimator inside scikit-learn's tools."""
 
+import pickle
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks, get_tags
 
 import textrnn.estimator
 from textrnn import InputError, RecurrentTextClassifier
@@ -60,7 +65,7 @@ def test_fitting_leaves_global_random_generators_alone():
     random.seed(5)
     np.random.seed(5)
     before = random.getstate(), np.random.get_state()[1].tolist()
-    small(epochs=1, ngrams=0).fit(TEXTS, LABELS)
+    small(epochs=1, ngrams=0, seed=None).fit(TEXTS, LABELS)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
 
 
@@ -69,26 +74,150 @@ def test_sample_weights_count():
     assert set(small().fit(TEXTS, LABELS, ignored).predict(TEXTS)) == {"bad"}
 
 
-def test_labels_may_be_numbers_and_classes_may_have_one_text():
+# === Labels ===
+
+
+@pytest.mark.parametrize("labels", [np.where(LABELS == "good", 7, 2), LABELS == "good"], ids=["int", "bool"])
+def test_predicted_labels_have_the_type_of_those_learned(labels):
+    estimator = small(epochs=6).fit(TEXTS, labels)
+    assert estimator.classes_.dtype == labels.dtype
+    assert estimator.predict(TEXTS[:2]).tolist() == labels[:2].tolist()
+    nothing = estimator.predict([])
+    assert nothing.shape == (0,) and nothing.dtype == labels.dtype
+    assert estimator.predict_proba([]).shape == (0, 2)
+
+
+def test_columns_of_tables_are_texts_and_labels_and_numbers_of_numpy_arguments():
+    table = pd.DataFrame({"text": TEXTS, "label": pd.Categorical(LABELS)})
+    numbers = {"epochs": np.int64(6), "dropout": np.float32(0.1)}
+    estimator = small(**numbers).fit(table["text"], table["label"])
+    assert estimator.predict(table["text"][:2]).tolist() == ["bad", "good"]
+    assert estimator.predict(np.array(TEXTS[:2])).tolist() == ["bad", "good"]
+    assert not hasattr(estimator, "n_features_in_")
+    assert estimator.predict(["dull \ud800"]).tolist() == ["bad"]
+
+
+def test_classes_may_have_one_text():
     estimator = small(epochs=6).fit(["joy", "dull"], [1, 0])
     assert estimator.predict(["joy", "dull"]).tolist() == [1, 0]
 
 
-def test_invalid_input_is_refused():
+# === Use in scikit-learn ===
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_valid_tag_types,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_set_params,
+        estimator_checks.check_mixin_order,
+        estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
+    ],
+)
+def test_checks_of_scikit_learn_for_any_input(check):
+    check("RecurrentTextClassifier", small())
+
+
+def test_tags_say_that_inputs_are_texts():
+    tags = get_tags(small()).input_tags
+    assert (tags.string, tags.one_d_array, tags.two_d_array) == (True, True, False)
+
+
+def test_it_is_the_last_step_of_a_pipeline_and_pickled(fitted):
+    pipeline = make_pipeline(FunctionTransformer(lambda texts: [text[::-1][::-1] for text in texts]), fitted)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_allclose(again.predict_proba(TEXTS), pipeline.predict_proba(TEXTS), rtol=1e-5)
+
+
+# === Invalid input ===
+
+
+def test_an_estimator_that_is_not_fitted_does_not_predict():
     with pytest.raises(NotFittedError):
         small().predict(TEXTS)
-    with pytest.raises(InputError, match="expected texts, got 7"):
-        small().fit(["a", 7], [0, 1])
-    with pytest.raises(InputError, match="got the str 'a joy': put it in a list"):
-        small().fit("a joy", [0])
-    with pytest.raises(InputError, match="all 2 texts have the same label"):
-        small().fit(["a", "b"], [1, 1])
-    with pytest.raises(InputError, match=r"validation_fraction is 1\.5"):
-        small(validation_fraction=1.5).fit(["a", "b"], [0, 1])
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        small().fit(["a", "b"], [0, 1, 1])
-    with pytest.raises(ValueError, match="Unknown label type"):
-        small().fit(["a", "b"], [0.5, 1.25])
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["a", 7], "expected texts, got 7: give a sequence of str"),
+        (["a", b"b"], "got b'b': decode bytes first"),
+        (pd.Series(["a", None]), "expected texts, got nan"),
+        ("ab", "got the str 'ab': put texts in a list"),
+        ({"a": 1, "b": 2}, "got the dict"),
+        (pd.DataFrame({"a": ["x", "y"], "b": ["x", "y"]}), r"a DataFrame of shape \(2, 2\): give one column"),
+        (np.array([["a"], ["b"]]), r"got a ndarray of shape \(2, 1\)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_sequence_of_texts_is_refused(texts, message):
+    with pytest.raises(InputError, match=message):
+        small().fit(texts, [0, 1])
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, 1, 1], "all 3 texts have the same label"),
+        ([0, 1], "inconsistent numbers of samples"),
+        ([0.5, 1.25, 1.0], "Unknown label type"),
+        ([0.0, 1.0, NAN], "y has the label nan: give every text"),
+        (["a", "b", NAN], "y has the label nan"),
+        (["a", "b", None], "y has the label None"),
+        (pd.Series([1, 0, None], dtype="Int64"), "y has the label <NA>"),
+        (["a", 1, "b"], "y has both str and numbers"),
+        ([[0, 1], [1, 0], [1, 1]], "1d array"),
+        (None, "y is None"),
+    ],
+)
+def test_what_is_no_label_of_a_class_is_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        small().fit(["a", "b", "c"], labels)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [([1, NAN], "contains NaN"), ([1, -1], "Negative"), ([0, 0], "non-zero"), ([1], "expected")],
+)
+def test_what_is_no_weight_is_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        small().fit(["a", "b"], [0, 1], weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("units", 0, "units is 0: expected an integer of at least 1"),
+        ("units", "8", "units is '8': expected an integer"),
+        ("num_layers", True, "num_layers is True: expected an integer"),
+        ("embedding_dim", 2.5, "embedding_dim is 2.5: expected an integer"),
+        ("dropout", 1.0, "dropout is 1.0: expected a number of at least 0 and below 1"),
+        ("pooling", "sum", "pooling is 'sum': expected max, mean, last or attention"),
+        ("tokenizer", "bpe", "tokenizer is 'bpe': expected sentencepiece, word, character or byte"),
+        ("vocabulary_size", 0, "vocabulary_size is 0"),
+        ("lowercase", "no", "lowercase is 'no': expected true or false"),
+        ("max_tokens", 0, "max_tokens is 0"),
+        ("epochs", None, "epochs is None: expected an integer"),
+        ("batch_size", 0, "batch_size is 0"),
+        ("learning_rate", NAN, "learning_rate is nan: expected a number above 0"),
+        ("seed", "x", "'x' cannot be used to seed"),
+        ("ngrams", -1, "ngrams is -1: expected an integer of at least 0"),
+        ("ngram_buckets", 0, "ngram_buckets is 0"),
+        ("validation_fraction", 1.5, "validation_fraction is 1.5: expected a number above 0 and below 1"),
+        ("cell", "lstmm", "did you mean lstm"),
+    ],
+)
+def test_every_argument_is_checked(name, value, expected):
+    with pytest.raises(ValueError, match=expected):
+        small(**{name: value}).fit(["a", "b"], [0, 1])
 
 
 def test_the_documented_module_exports_the_estimator():

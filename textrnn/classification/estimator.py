@@ -1,7 +1,12 @@
 """The classifier as a scikit-learn estimator."""
 
+import math
 import random
+from collections.abc import Mapping, Set
 from contextlib import contextmanager
+from inspect import signature
+from numbers import Real
+from typing import Literal
 
 import keras
 import numpy as np
@@ -17,8 +22,19 @@ from textrnn.classification.calibration import calibrate
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.batching import text_batches
-from textrnn.errors import InputError
+from textrnn.errors import InputError, expect
+from textrnn.private import check_sample_weight
 from textrnn.tokenizers import train_tokenizer
+from textrnn.types import (
+    Fraction,
+    NonNegativeInt,
+    PositiveInt,
+    PositiveNumber,
+    SplitFraction,
+    conforms,
+    expected,
+)
+from textrnn.unicode import well_formed
 
 
 class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
@@ -39,7 +55,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             kept.
         batch_size: int. Number of texts per batch.
         learning_rate: float. Peak learning rate of Adam, after a warm-up and before a cosine decay.
-        seed: int, `numpy.random.RandomState` or None. Seeds the split, the initial weights and dropout.
+        seed: int, `numpy.random.RandomState` or None. Seeds the split, the initial weights and dropout; None
+            gives other ones in every `fit`.
         ngrams: int. Length of the longest n-grams; 0 for the network alone.
         ngram_buckets: int. Number of hash buckets of the n-grams.
         validation_fraction: float. Fraction of each class set aside to choose the epoch and to calibrate;
@@ -62,22 +79,22 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         cell="lstm",
-        units=64,
-        num_layers=1,
-        embedding_dim=None,
-        dropout=0.2,
-        pooling="max",
-        tokenizer="sentencepiece",
-        vocabulary_size=None,
-        lowercase=True,
-        max_tokens=512,
-        epochs=5,
-        batch_size=32,
-        learning_rate=2e-3,
+        units: PositiveInt = 64,
+        num_layers: PositiveInt = 1,
+        embedding_dim: PositiveInt | None = None,
+        dropout: Fraction = 0.2,
+        pooling: Literal["max", "mean", "last", "attention"] = "max",
+        tokenizer: Literal["sentencepiece", "word", "character", "byte"] = "sentencepiece",
+        vocabulary_size: PositiveInt | None = None,
+        lowercase: bool = True,
+        max_tokens: PositiveInt = 512,
+        epochs: PositiveInt = 5,
+        batch_size: PositiveInt = 32,
+        learning_rate: PositiveNumber = 2e-3,
         seed=0,
-        ngrams=3,
-        ngram_buckets=2**18,
-        validation_fraction=0.1,
+        ngrams: NonNegativeInt = 3,
+        ngram_buckets: PositiveInt = 2**18,
+        validation_fraction: SplitFraction = 0.1,
     ):
         self.cell = cell
         self.units = units
@@ -101,31 +118,26 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         """Fit the classifier.
 
         Args:
-            X: Texts, a sequence of str.
-            y: Labels `(texts,)`.
-            sample_weight: Weights `(texts,)`, or None.
+            X: Texts, a sequence of str: a list, an array or a column of a table.
+            y: Labels `(texts,)`: str, ints or bools.
+            sample_weight: Weights of 0 or more `(texts,)`, or None.
 
         Returns:
             The estimator.
 
         Raises:
-            InputError: If `X` holds anything but str, if there are fewer than two classes, or if
-                `validation_fraction` is not between 0 and 1.
-            ValueError: If lengths differ or `y` holds no class labels.
+            InputError: If an argument of the constructor is invalid, if `X` holds anything but str, or if
+                there are fewer than two classes.
+            ValueError: If lengths differ, if `y` holds no class labels, or if a weight is negative or not
+                finite.
         """
+        _check_arguments(self)
         texts = _check_texts(X)
-        check_classification_targets(y)
-        check_consistent_length(texts, y, sample_weight)
-        self.classes_, targets = np.unique(column_or_1d(y), return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InputError(f"all {len(texts)} texts have the same label: expected two classes or more")
-        if not 0 < self.validation_fraction < 1:
-            raise InputError(
-                f"validation_fraction is {self.validation_fraction}: expected more than 0 and less than 1"
-            )
-        weights = np.ones(len(texts)) if sample_weight is None else np.asarray(sample_weight)
-        seed = int(check_random_state(self.seed).randint(np.iinfo(np.int32).max))
-        validation = _stratified_rows(targets, self.validation_fraction, seed)
+        check_consistent_length(texts, y)
+        self.classes_, targets = _check_labels(y)
+        weights = check_sample_weight(sample_weight, texts)
+        seed = _draw_seed(self.seed)
+        validation = _stratified_rows(targets, weights, self.validation_fraction, seed)
         with _keras_seed(seed):
             self._fit(texts, targets.astype("int32"), weights.astype("float32"), validation, seed)
         return self
@@ -208,27 +220,74 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         return tags
 
 
+def _check_arguments(estimator):
+    """Check the arguments of the constructor, which scikit-learn only stores there."""
+    for name, parameter in signature(type(estimator)).parameters.items():
+        value, annotation = getattr(estimator, name), parameter.annotation
+        if annotation is not parameter.empty:
+            expect(conforms(value, annotation), f"{name} is {value!r}: expected {expected(annotation)}")
+
+
 def _check_texts(X):
-    if isinstance(X, str):
-        raise InputError(f"expected a sequence of texts, got the str {X[:40]!r}: put it in a list")
+    if isinstance(X, (str, bytes, Mapping, Set)):
+        raise InputError(
+            f"expected a sequence of texts, got the {type(X).__name__} {str(X)[:40]!r}: put texts in a list"
+        )
+    shape = getattr(X, "shape", (0,))
+    if len(shape) != 1:
+        raise InputError(
+            f"expected a sequence of texts, got a {type(X).__name__} of shape {tuple(shape)}: give one "
+            "column of it, such as X['text'] or X[:, 0]"
+        )
     texts = list(X)
     for text in texts:
         if not isinstance(text, str):
-            raise InputError(f"expected texts, got {text!r}: give a sequence of str")
-    return texts
+            advice = "decode bytes first" if isinstance(text, bytes) else "give a sequence of str"
+            raise InputError(f"expected texts, got {text!r}: {advice}")
+    return [well_formed(text) for text in texts]
 
 
-def _stratified_rows(targets, fraction, seed):
-    """Draw a fraction of each class, at least one text and never all; a bool mask `(texts,)`."""
+def _check_labels(y):
+    """Return the classes, sorted, and the class of each text, an int array `(texts,)`."""
+    expect(y is not None, "y is None: give a label for each text")
+    # As objects, since NumPy makes str of a list of str and NaN.
+    labels = list(np.asarray(y, dtype=object).flat)
+    missing = [label for label in labels if not _is_label(label)]
+    if missing:
+        raise InputError(f"y has the label {missing[0]!r}: give every text a str, an int or a bool")
+    kinds = {isinstance(label, str) for label in labels}
+    expect(len(kinds) < 2, "y has both str and numbers: give labels of one kind")
+    check_classification_targets(y)
+    classes, targets = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+    expect(len(classes) > 1, f"all {len(labels)} texts have the same label: expected two classes or more")
+    return classes, targets
+
+
+def _is_label(value):
+    return isinstance(value, (str, np.bool_)) or (isinstance(value, Real) and not math.isnan(value))
+
+
+def _draw_seed(seed):
+    # scikit-learn takes None as NumPy's global generator, which an estimator need not change.
+    generator = check_random_state(np.random.RandomState() if seed is None else seed)
+    return int(generator.randint(np.iinfo(np.int32).max))
+
+
+def _stratified_rows(targets, weights, fraction, seed):
+    """Draw a fraction of each class, at least one text and never all; a bool mask `(texts,)`.
+
+    Texts of weight 0 are not drawn, since they tell nothing about the loss.
+    """
     generator = np.random.default_rng(seed)
     mask = np.zeros(len(targets), bool)
     for target in np.unique(targets):
-        rows = generator.permutation(np.flatnonzero(targets == target))
-        mask[rows[: min(max(1, round(fraction * len(rows))), len(rows) - 1)]] = True
+        rows = generator.permutation(np.flatnonzero((targets == target) & (weights > 0)))
+        mask[rows[: min(max(1, round(fraction * len(rows))), max(len(rows) - 1, 0))]] = True
     return mask
 
 
