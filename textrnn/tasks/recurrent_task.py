@@ -97,7 +97,7 @@ def _check_fits(cls, preset, arguments):
                 f"out{cls.retraining}"
             )
     if "backbone" in arguments:
-        trained = cls.backbone_cls.from_preset(preset, load_weights=False)
+        trained = cls.backbone_cls.from_preset(preset, load_weights=False, dtype="float32")
         if _shapes(arguments["backbone"]) != _shapes(trained):
             raise InputError(
                 f"the weights of the preset {preset} do not fit the backbone: give one that differs in "
