@@ -2,7 +2,7 @@
 
 import codecs
 
-from textrnn.errors import InputError
+from textrnn.errors import InputError, warn
 
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
@@ -153,6 +153,25 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def cleaned(text: str, name: str) -> str:
+    r"""Return a text as `well_formed` does, with a warning on stderr if that changes it.
+
+    Args:
+        text: A text from the command line.
+        name: What the warning calls it.
+
+    Example:
+
+    >>> from textrnn.unicode import cleaned
+    >>> cleaned("caf\udce9", "--prompt") == "caf\ufffd"  # warning: --prompt is not valid Unicode: ...
+    True
+    """
+    valid = well_formed(text)
+    if valid != text:
+        warn(f"{name} is not valid Unicode: invalid bytes were replaced by \ufffd")
+    return valid
 
 
 def _is_valid(content: bytes, encoding: str) -> bool:

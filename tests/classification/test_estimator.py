@@ -222,3 +222,8 @@ def test_every_argument_is_checked(name, value, expected):
 
 def test_the_documented_module_exports_the_estimator():
     assert textrnn.estimator.RecurrentTextClassifier is RecurrentTextClassifier
+
+
+def test_half_surrogate_pairs_are_read_as_the_replacement_character(fitted):
+    texts = ["cut \ud83d", "caf\udce9"]
+    assert fitted.predict_proba(texts).tolist() == fitted.predict_proba(["cut \ufffd", "caf\ufffd"]).tolist()

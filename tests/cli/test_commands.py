@@ -123,6 +123,21 @@ def test_interactive_says_what_is_wrong_with_a_command(typed, message, model, ca
     assert message in err and not out
 
 
+def test_prompts_that_are_not_utf_8_are_repaired_with_a_warning(model, capsys):
+    arguments = ("generate", model, "--max_new_tokens", 0, "--prompt", "caf\udce9 \ud83d")
+    status, text, warning = textrnn_command(capsys, *arguments)
+    assert (status, text) == (0, "caf\ufffd \ufffd\n")
+    assert warning.startswith("warning: --prompt is not valid Unicode")
+
+
+def test_prompts_of_a_file_may_have_another_encoding(model, tmp_path, capsys):
+    (tmp_path / "prompts.txt").write_bytes("It’s\r\n".encode("cp1252"))
+    arguments = ("generate", model, "--max_new_tokens", 0, "--file", tmp_path / "prompts.txt")
+    status, _, error = textrnn_command(capsys, *arguments)
+    assert status == 2 and "give --encoding cp1252" in error
+    assert textrnn_command(capsys, *arguments, "--encoding", "cp1252")[1] == "It’s\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

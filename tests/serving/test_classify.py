@@ -23,28 +23,27 @@ class Classifier:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_answers_come_in_order(batch_size):
-    lines = [f"{chr(97 + i % 26)}{'x' * (i * 7 % 11)}\n".encode() for i in range(50)]
-    answers = list(classified(Classifier(), lines, batch_size))
-    assert answers == [(line.decode()[0], len(line) - 1, len(line)) for line in lines]
+    texts = [f"{chr(97 + i % 26)}{'x' * (i * 7 % 11)}" for i in range(50)]
+    answers = list(classified(Classifier(), texts, batch_size))
+    assert answers == [(text[0], len(text)) for text in texts]
 
 
-def test_line_ends_are_removed_and_invalid_bytes_replaced():
+def test_texts_are_answered_as_they_are_and_half_surrogates_replaced():
     classifier = Classifier()
-    answers = list(classified(classifier, [b"a\r\n", b"b\xff\n", b"", b"c"]))
-    assert classifier.batches == [["a", "b\ufffd", "", "c"]]
-    assert [read for _, _, read in answers] == [3, 3, 0, 1]
+    list(classified(classifier, ["a\r", "b\udcff", "", "c"]))
+    assert classifier.batches == [["a\r", "b\ufffd", "", "c"]]
 
 
-def test_batches_are_limited_in_texts_and_in_bytes():
+def test_batches_are_limited_in_texts_and_in_characters():
     classifier = Classifier()
-    list(classified(classifier, [b"12345"] * 4 + [b"1"] * 5, batch_size=3, batch_bytes=10))
+    list(classified(classifier, ["12345"] * 4 + ["1"] * 5, batch_size=3, batch_characters=10))
     assert sorted(map(len, classifier.batches)) == [2, 2, 2, 3]
 
 
 def test_an_endless_input_is_read_a_few_batches_ahead():
     read = itertools.count()
-    answers = classified(Classifier(), (str(next(read)).encode() for _ in itertools.repeat(None)), 10)
-    assert next(answers) == ("0", 1.0, 1)
+    answers = classified(Classifier(), (str(next(read)) for _ in itertools.repeat(None)), 10)
+    assert next(answers) == ("0", 1.0)
     assert next(read) <= 31
     answers.close()
     assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
@@ -57,4 +56,4 @@ def test_empty_input_and_errors_of_the_model():
         raise ValueError("broken model")
 
     with pytest.raises(ValueError, match="broken model"):
-        list(classified(broken, [b"a"] * 10, 1))
+        list(classified(broken, ["a"] * 10, 1))

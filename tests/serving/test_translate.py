@@ -1,14 +1,9 @@
-"""Batch translation: order, warnings, and reading files."""
+"""Batch translation: order and warnings."""
 
-import gzip
-import io
-
-import numpy as np
 import pytest
 import tensorflow as tf
 
-import textrnn
-from textrnn.serving.translate import lines_of, translated
+from textrnn.serving.translate import translated
 
 KNOWN = set("abcdefghijklmnopqrstuvwxyz ")
 
@@ -47,6 +42,7 @@ def test_answers_come_in_order(batch_size):
     [
         ("x" * 30, "longer than the model reads"),
         ("a dog \udcff runs", "not valid UTF-8"),
+        ("a dog \ud83d runs", "not valid UTF-8"),
         ("мы a", "characters that the model was not trained on"),
         ("a dog runs", "reached the maximum length"),
     ],
@@ -65,16 +61,3 @@ def test_byte_models_know_all_characters():
 
     [answer] = translated(of_bytes, ["мы"])
     assert answer.warnings == []
-
-
-def test_lines_of_a_file_are_read():
-    file = b"\xef\xbb\xbfone\r\ntwo\xff\n\n\xef\xbb\xbfthree"
-    expected = ["one", "two\ufffd", "", "\ufeffthree"]  # within a file, U+FEFF is a character
-    assert list(lines_of(io.BytesIO(file))) == expected
-    assert list(lines_of(io.BytesIO(gzip.compress(file)), "texts.gz")) == expected
-
-
-@pytest.mark.parametrize("file", [b"no archive", gzip.compress(bytes(np.arange(200, dtype="uint8")))[:-9]])
-def test_a_damaged_gzip_file_is_refused(file):
-    with pytest.raises(textrnn.InputError, match=r"texts.gz is no complete gzip file"):
-        list(lines_of(io.BytesIO(file), "texts.gz"))

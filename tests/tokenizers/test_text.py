@@ -5,8 +5,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textrnn.tokenizers import valid_utf8
-from textrnn.tokenizers.text import chunks
+from textrnn.tokenizers import ByteTokenizer, valid_utf8
+from textrnn.tokenizers.text import chunks, string_tensor
 
 SAMPLES = ["\0", "a\0b", "\ufffd", "\ufeffa", "\U0010ffff", "\ue000", "日本語", "e\u0301"]
 
@@ -33,3 +33,14 @@ def test_valid_utf8_keeps_valid_strings(strings):
 def test_valid_utf8_is_always_valid(string):
     text = valid_utf8(string).numpy().decode()
     assert text == string.decode(errors="replace") or "\ufffd" in text
+
+
+def test_half_surrogate_pairs_are_tokenized_as_the_replacement_character():
+    texts = ["cut \ud83d", "whole", "\udcff"]
+    repaired = ["cut \ufffd", "whole", "\ufffd"]
+    assert string_tensor(texts).numpy().tolist() == [text.encode() for text in repaired]
+    assert string_tensor(texts[0]).numpy().decode() == repaired[0]
+    assert string_tensor((b"\xff", "\udcff")).numpy().tolist() == [b"\xff", "\ufffd".encode()]
+    tokenize = ByteTokenizer().tokenize
+    assert tokenize(texts).to_list() == tokenize(repaired).to_list()
+    assert tokenize(texts[2]).numpy().tolist() == tokenize(repaired[2]).numpy().tolist()

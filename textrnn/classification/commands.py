@@ -1,18 +1,22 @@
 """The commands `textrnn classify` and `textrnn explain`."""
 
 import sys
-from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from textrnn.errors import expect
 from textrnn.types import PositiveInt
+from textrnn.unicode import cleaned
 
 
 def classify(
     model: Path,
-    text: str | None = None,
+    text: list[str] | None = None,
     file: Path | None = None,
     output: Path | None = None,
+    text_column: str | None = None,
+    no_header: bool = False,
+    encoding: str | None = None,
     batch_size: PositiveInt = 8192,
     cell: str | None = None,
 ):
@@ -22,41 +26,40 @@ def classify(
 
     Args:
         model: Folder of a model (saved_models/NAME), of one version, or of a preset
-        text: Text to classify (default: every line of the standard input)
-        file: File with one text per line
-        output: File to write to (default: the standard output)
+        text: Text to classify, or several (default: every line of the standard input)
+        file: File with one text per line, or a table such as reviews.csv
+        output: File to write to; for a table, one with its columns and the answers
+        text_column: Column of the table with the texts, by name or number (default: text)
+        no_header: The first row of the table has no names of columns
+        encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
         batch_size: Maximum number of texts per batch
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
     expect(text is None or file is None, "--text and --file: give one of them")
-    expect(file is None or file.is_file(), f"--file {file}: there is no such file")
+    from textrnn.serving.texts import answered, check_output, given_texts
+
+    check_output(output, file)
+    given = given_texts(text, file, text_column=text_column, no_header=no_header, encoding=encoding)
     from textrnn.presets.functions import load_functions
 
     functions = load_functions(model, "serving_default", "scores", "does not classify text", cell)
 
-    from contextlib import ExitStack
-
     from textrnn.serving.classify import classified
 
-    with ExitStack() as stack:
-        size = None
-        lines: Iterable[bytes]
-        if text is not None:
-            lines = [text.encode("utf-8")]
-        elif file is not None:
-            lines, size = stack.enter_context(open(file, "rb")), file.stat().st_size
-        else:
-            lines = sys.stdin.buffer
-        to = stack.enter_context(open(output, "w", encoding="utf-8")) if output else sys.stdout
-        bar = None
-        if size is not None and sys.stderr.isatty() and (output or not sys.stdout.isatty()):
-            from tqdm import tqdm
+    answers = classified(functions["serving_default"], given.texts, batch_size)
+    if given.number and file and sys.stderr.isatty() and (output or not sys.stdout.isatty()):
+        from tqdm import tqdm
 
-            bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True))
-        for label, score, read in classified(functions["serving_default"], lines, batch_size):
+        answers = tqdm(answers, total=given.number, unit="text", unit_scale=True)
+    if given.table and output:
+        from textrnn.data.table_formats import write_table
+
+        rows = [(label, round(score, 4)) for label, score in answers]
+        write_table(output, *answered(given.table, ["predicted_label", "probability"], rows))
+        return
+    with open(output, "w", encoding="utf-8") if output else nullcontext(sys.stdout) as to:
+        for label, score in answers:
             to.write(f"{label}\t{score:.4f}\n")
-            if bar is not None:
-                bar.update(read)
 
 
 def explain(
@@ -83,7 +86,7 @@ def explain(
     functions = load_functions(model, "explain", "weights", "does not explain its labels", cell)
     from textrnn.classification.explanation import explainer, to_html, to_terminal
 
-    [explanation] = explainer(functions)([text])
+    [explanation] = explainer(functions)([cleaned(text, "the text")])
     print(to_terminal(explanation, colours=sys.stdout.isatty()))
     if html:
         html.write_text(to_html([explanation]), encoding="utf-8")

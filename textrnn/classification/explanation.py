@@ -4,6 +4,7 @@ import html
 from typing import NamedTuple
 
 from textrnn.classification.unspaced import separators
+from textrnn.unicode import well_formed
 
 FOR, AGAINST = (0, 114, 178), (213, 94, 0)  # blue and vermilion of Okabe and Ito's palette
 
@@ -93,7 +94,7 @@ def explainer(signatures):
     import tensorflow as tf
 
     def explain(texts):
-        text = tf.constant(list(texts), tf.string)
+        text = tf.constant([well_formed(text) for text in texts], tf.string)
         answer = {name: value.numpy() for name, value in signatures["explain"](text=text).items()}
         scores = signatures["serving_default"](text=text)["scores"].numpy().max(axis=1)
         explanations = []

@@ -109,13 +109,18 @@ def lines_of(stream: IO[bytes], encoding: str | None = None, errors: str = "repl
 
 def typed_lines() -> Iterator[str]:
     """Yield the lines that are typed or piped into the standard input, until it ends, after a prompt `> `."""
-    if hasattr(sys.stdin, "reconfigure"):
-        sys.stdin.reconfigure(errors="replace")
+    forgive_invalid_bytes()
     while True:
         try:
             yield input("> " if sys.stdin.isatty() else "")
         except EOFError:
             return
+
+
+def forgive_invalid_bytes() -> None:
+    """Make `sys.stdin` replace invalid bytes by U+FFFD, where `input` would raise an error."""
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")
 
 
 def plain_name(path: str | os.PathLike) -> str:

@@ -1,15 +1,13 @@
 """Batch translation with a SavedModel."""
 
-import gzip
 import itertools
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from textrnn.errors import InputError
+from textrnn.unicode import well_formed
 
 
 class Answer(NamedTuple):
@@ -27,24 +25,6 @@ class Answer(NamedTuple):
     tokens: list[str]
     attention: np.ndarray
     warnings: list[str]
-
-
-def lines_of(stream: IO[bytes], name: str = "") -> Iterator[str]:
-    """Yield the lines of a UTF-8 file as str, without line ends and without a byte order mark.
-
-    Args:
-        stream: A binary file. Invalid bytes are replaced by U+FFFD.
-        name: Its name; files that end in .gz are decompressed.
-
-    Raises:
-        InputError: If a .gz file is damaged or no gzip file.
-    """
-    try:
-        for number, line in enumerate(gzip.GzipFile(fileobj=stream) if name.endswith(".gz") else stream):
-            text = line.rstrip(b"\r\n").decode("utf-8", "replace")
-            yield text if number else text.removeprefix("\ufeff")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{name} is no complete gzip file: {error}") from None
 
 
 def translated(
@@ -69,8 +49,7 @@ def translated(
     Yields:
         An `Answer` for each text.
     """
-    # Arguments and terminal input may hold surrogate escapes of invalid bytes.
-    texts = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in texts)
+    texts = map(well_formed, texts)
     while chunk := list(itertools.islice(texts, batch_size * (batches_at_once if batch_size > 1 else 1))):
         order = np.argsort([len(text) for text in chunk], kind="stable")
         answers: dict[int, Answer] = {}

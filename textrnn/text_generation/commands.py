@@ -4,12 +4,14 @@ import itertools
 from pathlib import Path
 
 from textrnn.types import LongSeed, NonNegativeInt, NonNegativeNumber, PositiveInt, Probability
+from textrnn.unicode import cleaned
 
 
 def generate(
     model: Path,
     prompt: list[str] | None = None,
     file: Path | None = None,
+    encoding: str | None = None,
     interactive: bool = False,
     samples: PositiveInt = 1,
     max_new_tokens: NonNegativeInt | None = None,
@@ -26,6 +28,7 @@ def generate(
         model: Folder of a model (saved_models/NAME), of one version, or of a preset
         prompt: Text to continue, or several
         file: Text file with a prompt on each line
+        encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
         interactive: Read prompts until Ctrl-D; /help lists the commands there
         samples: Number of different continuations
         max_new_tokens: Maximum number of new tokens, up to 4096 (default: the model's)
@@ -36,14 +39,14 @@ def generate(
         seed: Seed of the samples (default: derived from the prompt, random if interactive)
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
-    from textrnn.data.documents import read_documents
+    from textrnn.data.text_files import read_lines
     from textrnn.presets.functions import load_functions
     from textrnn.text_generation.interactive import Conversation
     from textrnn.text_generation.sampling import Settings, make_sampler
 
-    prompts = list(prompt or [])
+    prompts = [cleaned(text, "--prompt") for text in prompt or ()]
     if file is not None:
-        prompts += [line for document in read_documents(file) for line in document.text.splitlines() if line]
+        prompts += [line for line in read_lines(file, encoding) if line]
     function = load_functions(model, "generate", "text", "does not generate text", cell)["generate"]
     sample = make_sampler(function)
     settings = Settings(
@@ -52,7 +55,7 @@ def generate(
         None,
         top_k,
         top_p,
-        tuple(text.replace("\\n", "\n") for text in stop or ()),
+        tuple(cleaned(text, "--stop").replace("\\n", "\n") for text in stop or ()),
         seed,
     )
     temperatures: list[float | None] = [*temperature] if temperature else [None]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from textrnn.data.text_files import forgive_invalid_bytes
 from textrnn.text_generation.sampling import Settings
 from textrnn.types import (
     LongSeed,
@@ -66,6 +67,7 @@ class Conversation:
         """Answer until the end of stdin."""
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 (lets `input` edit lines and recall earlier ones)
+        forgive_invalid_bytes()
         print("Type a prompt and Enter; /help lists the commands, Ctrl-D ends.", file=sys.stderr)
         while (text := self.read()) is not None:
             if text.startswith("/") and not text.startswith("//"):

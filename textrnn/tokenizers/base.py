@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from textrnn.errors import InputError
 from textrnn.private import load_preset_json
+from textrnn.tokenizers.text import string_tensor
 
 
 class Tokenizer(keras_hub.tokenizers.Tokenizer):
@@ -71,7 +72,7 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
             InputError: If the tokenizer has no vocabulary, or if the strings have another shape.
         """
         self._check_vocabulary()
-        strings = tf.convert_to_tensor(inputs, tf.string)
+        strings = string_tensor(inputs)
         if strings.shape.rank == 0:
             return self._encode(strings[tf.newaxis]).values
         if strings.shape.rank == 1:

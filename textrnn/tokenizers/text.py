@@ -5,6 +5,8 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from textrnn.unicode import well_formed
+
 
 class Document(Protocol):
     """Any object with a `text` attribute, such as `textrnn.data.documents.Document`."""
@@ -45,6 +47,29 @@ def chunks(text: str, size: int) -> Iterator[str]:
         start = end
     if start < len(text):
         yield text[start:]
+
+
+def string_tensor(texts) -> tf.Tensor:
+    r"""Convert texts to a string tensor.
+
+    Args:
+        texts: A str or bytes, a list of them, or a tensor or array of strings. Half surrogate pairs in str,
+            which UTF-8 cannot encode, are replaced by U+FFFD.
+
+    Example:
+
+    >>> from textrnn.tokenizers.text import string_tensor
+    >>> string_tensor(["cut \ud83d"]).numpy()[0].decode()
+    'cut \ufffd'
+    """
+    try:
+        return tf.convert_to_tensor(texts, tf.string)
+    except ValueError:  # of which UnicodeEncodeError is one
+        return tf.convert_to_tensor(tf.nest.map_structure(_valid, texts), tf.string)
+
+
+def _valid(text):
+    return well_formed(text) if isinstance(text, str) else text
 
 
 def valid_utf8(strings) -> tf.Tensor:

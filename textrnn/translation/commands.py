@@ -1,19 +1,24 @@
 """The command `textrnn translate`."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from textrnn.data.text_files import typed_lines
 from textrnn.errors import expect, warn
 from textrnn.types import Beams, LengthPenalty, MaxNewTokens, PositiveInt
 
 
 def translate(
     model: Path,
-    text: str | None = None,
+    text: list[str] | None = None,
     file: Path | None = None,
     output: Path | None = None,
     interactive: bool = False,
+    text_column: str | None = None,
+    no_header: bool = False,
+    encoding: str | None = None,
     n_best: PositiveInt = 1,
     num_beams: Beams | None = None,
     length_penalty: LengthPenalty | None = None,
@@ -25,10 +30,13 @@ def translate(
 
     Args:
         model: Folder of a model (saved_models/NAME), of one version, or of a preset
-        text: Text to translate (default: every line of the standard input)
-        file: File with one text per line, optionally gzipped
-        output: File to write to (default: the standard output)
+        text: Text to translate, or several (default: every line of the standard input)
+        file: File with one text per line, or a table such as texts.csv; optionally compressed
+        output: File to write to; for a table, one with its columns and the translations
         interactive: Read texts until Ctrl-D
+        text_column: Column of the table with the texts, by name or number (default: source or text)
+        no_header: The first row of the table has no names of columns
+        encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
         n_best: Number of translations per text; more than one are printed with scores
         num_beams: Number of beams, up to 32; 1 is greedy (default: the model's)
         length_penalty: Length penalty from 0 to 10; higher favours longer translations (default: the model's)
@@ -45,45 +53,53 @@ def translate(
         num_beams is None or n_best <= num_beams,
         f"--n_best {n_best}: beam search with {num_beams} beams returns at most {num_beams}",
     )
-    expect(file is None or file.is_file(), f"--file {file}: there is no such file")
-    expect(
-        output is None or (output.parent.is_dir() and not output.is_dir()),
-        f"--output {output}: give a file in a folder that exists",
-    )
+    from textrnn.serving.texts import Texts, answered, check_output, given_texts
+
+    check_output(output, file)
+    if interactive:
+        given, batch_size = Texts(typed_lines()), 1
+    else:
+        given = given_texts(
+            text, file, text_column=text_column, no_header=no_header, encoding=encoding,
+            columns=("source", "text"),
+        )  # fmt: skip
     from textrnn.presets.functions import load_functions
 
     search = load_functions(model, "translate", "attention", "does not translate", cell)["translate"]
+    if interactive:
+        print("Type a text, Enter for its translation, Ctrl-D to end.", file=sys.stderr)
 
-    from contextlib import ExitStack
+    from textrnn.serving.translate import translated
 
-    from textrnn.serving.translate import lines_of, translated
+    options = {"num_beams": num_beams, "length_penalty": length_penalty, "max_new_tokens": max_new_tokens}
+    own: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
 
-    given = (("num_beams", num_beams), ("length_penalty", length_penalty), ("max_new_tokens", max_new_tokens))
-    own: dict[str, Any] = {name: value for name, value in given if value is not None}
-
-    with ExitStack() as stack:
-        if text is not None:
-            lines = iter([text])
-        elif interactive:
-            print("Type a text, Enter for its translation, Ctrl-D to end.", file=sys.stderr)
-            lines, batch_size = _asked(), 1
-        else:
-            binary = stack.enter_context(open(file, "rb")) if file else sys.stdin.buffer
-            lines = lines_of(binary, str(file or ""))
-        to = stack.enter_context(open(output, "w", encoding="utf-8")) if output else sys.stdout
-        for number, answer in enumerate(translated(search, lines, batch_size, **own), start=1):
+    def answers():
+        for number, answer in enumerate(translated(search, given.texts, batch_size, **own), start=1):
             for warning in answer.warnings:
                 warn(f"text {number} {warning}")
-            for best, score in answer.n_best[:n_best]:
-                to.write(f"{score:.3f}\t{best}\n" if n_best > 1 else f"{best}\n")
-            if n_best > 1 and text is None:
+            yield answer.n_best[:n_best]
+
+    if given.table and output:
+        from textrnn.data.table_formats import write_table
+
+        write_table(output, *answered(given.table, *_columns(list(answers()), n_best)))
+        return
+    with open(output, "w", encoding="utf-8") if output else nullcontext(sys.stdout) as to:
+        for best in answers():
+            for translation, score in best:
+                to.write(f"{score:.3f}\t{translation}\n" if n_best > 1 else f"{translation}\n")
+            if n_best > 1 and (text is None or len(text) > 1):
                 to.write("\n")
             to.flush()
 
 
-def _asked():
-    while True:
-        try:
-            yield input("> " if sys.stdin.isatty() else "")
-        except EOFError:
-            return
+def _columns(answers, n_best: int) -> tuple[list[str], list[list]]:
+    """Return the names and the values of the columns of a table of translations."""
+    if n_best == 1:
+        return ["translation"], [[translation] for [(translation, _)] in answers]
+    names = [f"{name}_{rank}" for rank in range(1, n_best + 1) for name in ("translation", "score")]
+    rows = [
+        [value for translation, score in best for value in (translation, round(score, 3))] for best in answers
+    ]
+    return names, [row + [None] * (len(names) - len(row)) for row in rows]

@@ -1,0 +1,94 @@
+"""`textrnn classify` and `explain`: several texts, tables, and bytes that are not UTF-8."""
+
+import pytest
+from references.command import textrnn_command
+
+import textrnn
+from textrnn.data.tables import read_table
+from textrnn.presets import save_preset
+from textrnn.tokenizers import ByteTokenizer
+
+TEXTS = ["Dull", "A joy, really", "fine"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    preprocessor = textrnn.TextClassifierPreprocessor(ByteTokenizer(), 32)
+    save_preset(
+        textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"], preprocessor), folder
+    )
+    return folder / "preset"
+
+
+@pytest.fixture(scope="module")
+def answers(model):
+    """The line that is printed about each text."""
+    from textrnn.presets import load_preset
+    from textrnn.tasks.registry import python_functions
+
+    function = python_functions(load_preset(model))["serving_default"]
+    import tensorflow as tf
+
+    found = function(text=tf.constant(TEXTS))
+    labels, scores = found["label"].numpy(), found["scores"].numpy().max(axis=1)
+    return [f"{label.decode()}\t{score:.4f}" for label, score in zip(labels, scores, strict=True)]
+
+
+def test_several_texts_are_several_texts(model, answers, capsys):
+    each = [word for text in TEXTS for word in ("--text", text)]
+    assert textrnn_command(capsys, "classify", model, *each) == (0, "\n".join(answers) + "\n", "")
+    assert textrnn_command(capsys, "classify", model, "--text", *TEXTS)[1] == "\n".join(answers) + "\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_has_one_answer_a_row_and_keeps_its_columns(model, answers, encoding, tmp_path, capsys):
+    path = tmp_path / "reviews.csv"
+    path.write_bytes(
+        "".join(f'{i},"{text}"\n' for i, text in [("id", "text"), *enumerate(TEXTS)]).encode(encoding)
+    )
+    assert textrnn_command(capsys, "classify", model, "--file", path)[1].splitlines() == answers
+    for suffix in (".csv", ".jsonl"):
+        output = tmp_path / f"answers{suffix}"
+        assert textrnn_command(capsys, "classify", model, "--file", path, "--output", output)[:2] == (0, "")
+        table = read_table(output)
+        assert table.columns == ["id", "text", "predicted_label", "probability"]
+        assert [f"{label}\t{float(score):.4f}" for _, (_, _, label, score) in table.rows] == answers
+        assert [text for _, (_, text, _, _) in table.rows] == TEXTS
+
+
+def test_a_mark_and_a_compression_change_no_answer(model, answers, tmp_path, capsys):
+    import gzip
+
+    path = tmp_path / "texts.txt.gz"
+    path.write_bytes(gzip.compress("\r\n".join(TEXTS).encode("utf-8-sig")))
+    assert textrnn_command(capsys, "classify", model, "--file", path)[1].splitlines() == answers
+
+
+def test_bytes_that_are_not_utf_8_are_replaced_with_a_warning(model, capsys):
+    status, printed, warning = textrnn_command(capsys, "classify", model, "--text", "caf\udce9")
+    assert (status, len(printed.splitlines())) == (0, 1)
+    assert warning == "warning: text 1 is not valid Unicode: invalid bytes were replaced by \ufffd\n"
+    status, printed, warning = textrnn_command(capsys, "explain", model, "caf\udce9 \ud83d")
+    assert status == 0 and "caf\ufffd \ufffd" in printed
+    assert "the text is not valid Unicode" in warning
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--text", "a", "--file", "b.txt"], "--text and --file: give one of them"),
+        (["--file", "nowhere.csv"], "there is no such file"),
+        (
+            ["--file", "TABLE", "--text_column", "review"],
+            "there is no 'review' among the columns 'id', 'text'",
+        ),
+        (["--file", "TABLE", "--output", "a.txt"], "the answers about a table are a table"),
+        (["--file", "TABLE", "--encoding", "utf-9"], "unknown encoding 'utf-9'"),
+    ],
+)
+def test_invalid_options_are_reported(model, options, message, tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("id,text\n1,a\n")
+    options = [tmp_path / "a.csv" if option == "TABLE" else option for option in options]
+    status, _, error = textrnn_command(capsys, "classify", model, *options)
+    assert status == 2 and message in error

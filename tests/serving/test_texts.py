@@ -1,0 +1,124 @@
+"""The texts of a command: from options, files of lines, tables and the standard input."""
+
+import gzip
+import io
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from textrnn.data.table_formats import write_table
+from textrnn.errors import InputError
+from textrnn.serving.texts import answered, check_output, given_texts
+
+TEXTS = ["It’s fine", "", "naïve, and \t so on", "last"]
+
+
+def write(path, content):
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "no_suffix"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_lines_are_read_without_marks_and_ends(name, encoding, tmp_path):
+    path = write(tmp_path / name, "\r\n".join(TEXTS).encode(encoding))
+    given = given_texts(file=path, encoding="cp1252" if encoding == "cp1252" else None)
+    assert (list(given.texts), given.number, given.table) == (TEXTS, 4, None)
+
+
+def test_an_invalid_file_is_refused_before_the_first_answer(tmp_path):
+    path = write(tmp_path / "a.txt", b"one\n" * 9 + b"caf\xe9\n")
+    with pytest.raises(InputError, match=r"line 10\b.*--encoding cp1252"):
+        given_texts(file=path)
+    (tmp_path / "a.txt.gz").write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"a\.txt\.gz cannot be read"):
+        given_texts(file=tmp_path / "a.txt.gz")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.xlsx"])
+@pytest.mark.parametrize("options", [{}, {"text_column": "2"}, {"text_column": "text"}])
+def test_tables_give_one_text_a_row(name, options, tmp_path):
+    if name == "a.xlsx":
+        pytest.importorskip("openpyxl")
+    rows = [["1", text] for text in TEXTS]
+    write_table(tmp_path / name, ["id", "text"], rows)
+    given = given_texts(file=tmp_path / name, **options)
+    assert (list(given.texts), given.number) == (TEXTS, 4)
+    columns, values = answered(given.table, ["label"], [["x"]] * 4)
+    assert columns == ["id", "text", "label"]
+    assert [[value or "" for value in row] for row in values] == [[*row, "x"] for row in rows]
+
+
+def test_missing_texts_are_answered_as_empty_ones_with_a_warning(tmp_path, capsys):
+    path = write(tmp_path / "a.jsonl", b'{"text": "a"}\n{"text": null}\n{"id": 3}\n{"text": 7}\n')
+    assert list(given_texts(file=path).texts) == ["a", "", "", "7"]
+    expected = f"2 rows without a text, answered as an empty one: {path}, line 2; {path}, line 3"
+    assert capsys.readouterr().err == f"warning: {expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (b"one\ntwo\n", {"no_header": True}, ["one", "two"]),
+        (b"1,one\n2,two\n", {"no_header": True, "text_column": "2"}, ["one", "two"]),
+        (b"source,text\none,1\n", {"columns": ("source", "text")}, ["one"]),
+        (b"review\none\n", {"text_column": "review"}, ["one"]),
+        (b"", {}, []),
+    ],
+)
+def test_the_column_is_found(content, options, expected, tmp_path):
+    assert list(given_texts(file=write(tmp_path / "a.csv", content), **options).texts) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (b"Great food\nDull\n", {}, "no 'text' among the columns 'Great food'. .* or give --no_header"),
+        (b"a,b\n1,2\n", {"text_column": "c"}, "no 'c' among the columns 'a', 'b'"),
+        (b"1,one\n", {"no_header": True}, "no 'text' among its 2 columns, which have no names"),
+        (b"text,text\na,b\n", {}, "the columns 1 and 2 are both called 'text'"),
+    ],
+)
+def test_a_column_that_is_not_found_is_an_error(content, options, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        given_texts(file=write(tmp_path / "a.csv", content), **options)
+
+
+def test_a_list_is_no_text(tmp_path):
+    with pytest.raises(InputError, match=r"line 1: text is \['a'\], expected a string"):
+        given_texts(file=write(tmp_path / "a.jsonl", b'{"text": ["a"]}'))
+
+
+def test_the_standard_input_is_read_line_by_line(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xef\xbb\xbfone\r\n\xff\n")))
+    given = given_texts()
+    assert (list(given.texts), given.number) == (["one", "\ufffd"], None)
+
+
+def test_several_texts_are_several_texts_and_invalid_bytes_are_replaced(capsys):
+    given = given_texts(["one", "caf\udce9", ""])
+    assert (list(given.texts), given.number) == (["one", "caf\ufffd", ""], 3)
+    assert capsys.readouterr().err.startswith("warning: text 2 is not valid Unicode")
+
+
+def test_outputs_that_cannot_be_written_are_refused(tmp_path):
+    table, lines = write(tmp_path / "a.csv", b"text\na\n"), write(tmp_path / "a.txt", b"a\n")
+    for output, file, message in [
+        (tmp_path / "b.txt", table, "the answers about a table are a table"),
+        (tmp_path / "none" / "b.csv", table, "a folder that exists"),
+        (tmp_path, lines, "give a file"),
+        (lines, lines, "this is the file that is read"),
+        (None, tmp_path / "none.txt", "there is no such file"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            check_output(output, file)
+    for output, file in [
+        (None, None),
+        (tmp_path / "b.txt", lines),
+        (tmp_path / "b.jsonl", table),
+        (lines, None),
+    ]:
+        check_output(output, file)
+    with pytest.raises(InputError, match="already has a column 'text'"):
+        answered(given_texts(file=table).table, ["text"], [["x"]])

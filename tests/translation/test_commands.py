@@ -1,0 +1,55 @@
+"""`textrnn translate`: several texts, and tables with their columns kept."""
+
+import pytest
+from references.command import textrnn_command
+
+import textrnn
+from textrnn.data.tables import read_table
+from textrnn.presets import save_preset
+from textrnn.tokenizers import train_tokenizer
+
+TEXTS = ["one two", "three", "two, two"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    words = train_tokenizer("word", ["one two three ,", "un deux trois ,"])
+    backbone = textrnn.RecurrentSeq2Seq(words.vocabulary_size(), units=4)
+    preprocessor = textrnn.Seq2SeqLMPreprocessor(words)
+    save_preset(textrnn.Seq2SeqLM(backbone, preprocessor, textrnn.BeamSearchSampler(num_beams=2)), folder)
+    return folder / "preset"
+
+
+def translate(capsys, model, *arguments):
+    status, printed, warnings = textrnn_command(capsys, "translate", model, "--max_new_tokens", 4, *arguments)
+    assert status == 0, warnings
+    return printed
+
+
+def test_several_texts_and_tables_have_an_answer_each(model, tmp_path, capsys):
+    each = [word for text in TEXTS for word in ("--text", text)]
+    answers = translate(capsys, model, *each).splitlines()
+    assert len(answers) == 3
+    path = tmp_path / "texts.csv"
+    path.write_bytes(
+        "".join(f'"{text}";{i}\n' for text, i in [("source", "id"), *zip(TEXTS, "123", strict=True)]).encode(
+            "utf-16"
+        )
+    )
+    assert translate(capsys, model, "--file", path).splitlines() == answers
+    output = tmp_path / "answers.tsv"
+    assert translate(capsys, model, "--file", path, "--output", output) == ""
+    table = read_table(output)
+    assert table.columns == ["source", "id", "translation"]
+    assert [row for _, row in table.rows] == [[*row] for row in zip(TEXTS, "123", answers, strict=True)]
+    assert translate(capsys, model, "--file", path, "--output", output, "--n_best", 2) == ""
+    table = read_table(output)
+    assert table.columns == ["source", "id", "translation_1", "score_1", "translation_2", "score_2"]
+    assert all(float(row[3]) >= float(row[5]) for _, row in table.rows)
+
+
+def test_texts_that_are_not_utf_8_are_translated_with_a_warning(model, capsys):
+    for text in ("one \udcff", "one \ud83d"):
+        status, _, warning = textrnn_command(capsys, "translate", model, "--text", text)
+        assert status == 0 and "text 1 is not valid" in warning
