@@ -119,6 +119,8 @@ def main(options: Options):
         flush=True,
     )
 
+    files.expect_space(folder, 12 * classifier.count_params())  # of the preset and the SavedModel
+
     # === Training ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)
     classifier.compile(

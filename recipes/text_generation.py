@@ -118,6 +118,8 @@ def main(options: Options):
         flush=True,
     )
 
+    files.expect_space(folder, 12 * lm.count_params())  # of the preset and the SavedModel
+
     # === Training: truncated backpropagation, with states carried from window to window ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(train) * options.epochs)
     lm.compile(keras.optimizers.Adam(schedule, global_clipnorm=options.clipnorm))

@@ -139,6 +139,8 @@ def main(options: Options):
         flush=True,
     )
 
+    files.expect_space(folder, 12 * lm.count_params())  # of the preset and the SavedModel
+
     # === Training ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)
     lm.compile(

@@ -158,16 +158,40 @@ def disk_problem(error):
 
 
 def expect_space(folder, size):
-    """Raise an `InputError` if the disk of a folder lacks space for so many bytes.
+    """Raise an `InputError` if the disk of a folder, which need not exist yet, lacks space for so many bytes.
 
     Example:
 
     >>> from textrnn.files import expect_space
     >>> expect_space(".", 1)
     """
-    free = shutil.disk_usage(folder).free
+    existing = next(
+        each for each in (Path(folder).absolute(), *Path(folder).absolute().parents) if each.exists()
+    )
+    free = shutil.disk_usage(existing).free
     expect(
         free >= size,
         f"{folder}: the disk has {free / 1e6:,.0f} MB left, and the model takes "
         f"{size / 1e6:,.0f} MB. Free some space, or give another --output",
+    )
+
+
+def expect_output(path, flag):
+    """Raise an `InputError` if a file cannot be written, before a long computation.
+
+    Args:
+        path: The file, or None.
+        flag: The option that names it, for the message.
+
+    Example:
+
+    >>> from textrnn.files import expect_output
+    >>> expect_output("answers.txt", "--output")
+    """
+    if path is None:
+        return
+    path = Path(path)
+    expect(
+        path.parent.is_dir() and not path.is_dir() and os.access(path.parent, os.W_OK),
+        f"{flag} {path}: give a file in a folder that exists and can be written",
     )

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from textrnn.errors import expect
+from textrnn.files import expect_output
 from textrnn.types import PositiveInt
 from textrnn.unicode import cleaned
 
@@ -81,6 +82,8 @@ def explain(
         png: Also write the explanation to this PNG file
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
+    expect_output(html, "--html")
+    expect_output(png, "--png")
     from textrnn.presets.functions import load_functions
 
     functions = load_functions(model, "explain", "weights", "does not explain its labels", cell)

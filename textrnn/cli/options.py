@@ -159,7 +159,7 @@ class TrainingOptions(OptionGroup):
     learning_rate: PositiveNumber = option(
         3e-3, "Peak learning rate, after a warm-up and before a cosine decay"
     )
-    clipnorm: NonNegativeNumber = option(1.0, "Maximum global norm of the gradients")
+    clipnorm: NonNegativeNumber = option(1.0, "Maximum global norm of the gradients; 0 for none")
     seed: Seed = option(0, "Seed of splits, initial weights and dropout")
 
 

@@ -1,13 +1,14 @@
-"""The end of a command: errors in the input, Ctrl-C and closed pipes."""
+"""The end of a command: errors in the input, full or read-only disks, Ctrl-C and closed pipes."""
 
 import os
 import sys
 
 from textrnn.errors import InputError
+from textrnn.files import disk_problem
 
 
 def run(function):
-    """Call a function and turn an `InputError` into one line on stderr and exit status 2.
+    """Call a function, and turn an `InputError` or an error of the disk into one line on stderr and status 2.
 
     Ctrl-C exits with status 130, a closed pipe with 141.
 
@@ -16,6 +17,7 @@ def run(function):
     """
     try:
         function()
+        sys.stdout.flush()  # here, where an error is reported
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -23,5 +25,20 @@ def run(function):
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         raise SystemExit(141) from None
+    except Exception as error:
+        problem = disk_problem(error)
+        if problem is None:
+            raise
+        print(f"error: {problem}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _discard_output()
+        raise SystemExit(2) from None
+
+
+def _discard_output():
+    """Send the rest of the output nowhere. Python writes it when it ends, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

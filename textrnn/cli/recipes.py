@@ -4,6 +4,7 @@ from dataclasses import fields
 
 from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
+from textrnn.files import reserved
 from textrnn.startup import load_tensorflow
 
 GROUPS = ("Data", "Model", "Training", "Output")
@@ -13,9 +14,12 @@ GROUPS = ("Data", "Model", "Training", "Output")
 def run_recipe(main, options_class, description, prog=None, arguments=None):
     """Parse a recipe's options from flags or from `--config FILE`, and run it.
 
+    The model's folder is reserved until the recipe ends: another run with the same name is refused.
+
     Args:
         main: The recipe, a function of its options.
-        options_class: A dataclass whose fields are made by `textrnn.cli.options.option`.
+        options_class: A subclass of `textrnn.cli.options.OutputOptions`, whose fields are made by
+            `textrnn.cli.options.option`.
         description: The recipe's docstring; `--help` prints its first line.
         prog: The command, for `--help`. Default: the file that Python runs.
         arguments: The command line, a list of str. Default: that of the process.
@@ -26,8 +30,9 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
 
     def start():
         options = options_class(**given)
-        load_tensorflow()
-        main(options)
+        with reserved(options.folder):  # first, since it fails where nothing can be written
+            load_tensorflow()
+            main(options)
 
     run(start)
 

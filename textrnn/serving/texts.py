@@ -11,6 +11,7 @@ from textrnn.data.tables import Table, is_table, read_table
 from textrnn.data.text_files import lines_of, read_lines
 from textrnn.data.values import is_missing, spelled
 from textrnn.errors import InputError, expect, warn
+from textrnn.files import expect_output
 from textrnn.unicode import cleaned
 
 
@@ -93,15 +94,13 @@ def check_output(output: Path | None, file: Path | None) -> None:
     >>> check_output(Path("nowhere/labels.csv"), None)
     Traceback (most recent call last):
     ...
-    textrnn.errors.InputError: --output nowhere/labels.csv: give a file in a folder that exists
+    textrnn.errors.InputError: --output nowhere/labels.csv: give a file in a folder that exists and can be
+    written
     """
     expect(file is None or file.is_file(), f"--file {file}: there is no such file")
     if output is None:
         return
-    expect(
-        output.parent.is_dir() and not output.is_dir(),
-        f"--output {output}: give a file in a folder that exists",
-    )
+    expect_output(output, "--output")
     expect(
         file is None or not output.exists() or not output.samefile(file),
         f"--output {output}: this is the file that is read. Give another one",

@@ -19,7 +19,7 @@ def translate(
     text_column: str | None = None,
     no_header: bool = False,
     encoding: str | None = None,
-    n_best: PositiveInt = 1,
+    n_best: Beams = 1,
     num_beams: Beams | None = None,
     length_penalty: LengthPenalty | None = None,
     max_new_tokens: MaxNewTokens | None = None,
@@ -37,7 +37,7 @@ def translate(
         text_column: Column of the table with the texts, by name or number (default: source or text)
         no_header: The first row of the table has no names of columns
         encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
-        n_best: Number of translations per text; more than one are printed with scores
+        n_best: Number of translations per text, up to 32; more than one are printed with scores
         num_beams: Number of beams, up to 32; 1 is greedy (default: the model's)
         length_penalty: Length penalty from 0 to 10; higher favours longer translations (default: the model's)
         max_new_tokens: Maximum number of tokens in a translation, up to 1024 (default: by the text)
