@@ -73,7 +73,7 @@ def test_only_one_module_uses_private_parts_of_other_libraries():
 @pytest.mark.parametrize(
     ("modules", "backend", "absent"),
     [
-        ("textrnn, textrnn.private", "tensorflow", ["keras", "keras_hub", "tensorflow"]),
+        ("textrnn, textrnn.private", "tensorflow", ["keras", "keras_hub", "tensorflow", "pandas"]),
         ("textrnn.cells, textrnn.layers", "tensorflow", ["keras_hub"]),
         ("textrnn.cells, textrnn.layers", "jax", ["keras_hub", "tensorflow"]),
     ],

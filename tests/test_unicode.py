@@ -53,6 +53,13 @@ def test_binary_content_has_no_encoding(content):
         decode(content, "a.bin")
 
 
+def test_a_damaged_utf_8_file_is_not_taken_for_another_encoding():
+    content = (GERMAN + "Schöne Grüße\n").encode() + b"caf\xe9\n"
+    assert guess_encoding(content) == "utf-8"
+    with pytest.raises(InputError, match=r"byte 0xe9 at .* in line 11\. Nearly all of it is UTF-8"):
+        decode(content, "a.txt")
+
+
 def test_the_message_quotes_the_line_as_it_would_be_read():
     content = "one\nIt’s a “quoted” line – really…\nthree\n".encode("cp1252")
     with pytest.raises(

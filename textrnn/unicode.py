@@ -18,6 +18,8 @@ WINDOWS = ("cp1252", "cp1251", "cp1250")
 """The usual encodings of Windows, preferred to others that fit as well."""
 TOLERANCE = 0.03
 """Difference of charset-normalizer's coherence, from 0 to 1, up to which encodings fit as well."""
+DAMAGED = 0.1
+"""Fraction of the characters beyond ASCII that may be invalid in a damaged UTF-8 file."""
 SAMPLE = 2**16
 """Bytes from which an encoding is guessed."""
 
@@ -95,7 +97,8 @@ def guess_encoding(content: bytes) -> str | None:
         content: The bytes.
 
     Returns:
-        The name of an encoding in which all the bytes are valid, or None, as for binary files.
+        The name of an encoding in which all the bytes are valid, `"utf-8"` if nearly all are valid there, or
+        None, as for binary files.
 
     Example:
 
@@ -113,6 +116,9 @@ def guess_encoding(content: bytes) -> str | None:
     else:
         lines = [line for line in content.split(b"\n") if not line.isascii()]
         sample, allowed = b"\n".join(lines)[:SAMPLE], None
+        characters = [character for character in sample.decode("utf-8", "replace") if not character.isascii()]
+        if characters.count("\ufffd") <= DAMAGED * len(characters):
+            return "utf-8"
     matches = list(from_bytes(sample, cp_isolation=allowed))
     if matches and not allowed:  # a multi-byte encoding that fits keeps others from being tried
         tried = list(from_bytes(sample, cp_isolation=list(WINDOWS)))
@@ -187,8 +193,13 @@ def _problem(content: bytes, name: str, codec: str, offset: int) -> str:
     place = f"byte 0x{content[offset]:02x} at offset {offset} in line {before + 1}"
     problem = f"{name} is not {codec.upper() if codec.startswith('utf') else codec} text: {place}. "
     guess = guess_encoding(content)
+    if guess == codec == "utf-8":
+        return problem + (
+            "Nearly all of it is UTF-8: mend that line, or remove all invalid bytes with "
+            "iconv -c -f utf-8 -t utf-8 FILE > NEW_FILE"
+        )
     if guess is None or guess == codec:
         return problem + "It looks like a binary file: give a text file, or its encoding with --encoding NAME"
-    line = content.decode(guess).split("\n")[before].strip("\r\ufeff")
+    line = content.decode(guess, "replace").split("\n")[before].strip("\r\ufeff")
     shown = line if len(line) <= 60 else line[:60] + "..."
     return problem + f"It looks like {guess}, in which this line is {shown!r}: give --encoding {guess}"

@@ -90,10 +90,11 @@ def test_a_list_is_no_text(tmp_path):
         given_texts(file=write(tmp_path / "a.jsonl", b'{"text": ["a"]}'))
 
 
-def test_the_standard_input_is_read_line_by_line(monkeypatch):
+def test_the_standard_input_is_read_line_by_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xef\xbb\xbfone\r\n\xff\n")))
     given = given_texts()
     assert (list(given.texts), given.number) == (["one", "\ufffd"], None)
+    assert capsys.readouterr().err.startswith("warning: text 2 is not valid in its encoding")
 
 
 def test_several_texts_are_several_texts_and_invalid_bytes_are_replaced(capsys):

@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textrnn.tokenizers import ByteTokenizer, valid_utf8
+from textrnn.tokenizers import ByteTokenizer, encode_documents, train_tokenizer, valid_utf8
 from textrnn.tokenizers.text import chunks, string_tensor
 
 SAMPLES = ["\0", "a\0b", "\ufffd", "\ufeffa", "\U0010ffff", "\ue000", "日本語", "e\u0301"]
@@ -44,3 +44,13 @@ def test_half_surrogate_pairs_are_tokenized_as_the_replacement_character():
     tokenize = ByteTokenizer().tokenize
     assert tokenize(texts).to_list() == tokenize(repaired).to_list()
     assert tokenize(texts[2]).numpy().tolist() == tokenize(repaired[2]).numpy().tolist()
+
+
+@pytest.mark.parametrize("kind", ["word", "character", "sentencepiece", "byte"])
+def test_tokenizers_are_trained_on_texts_with_half_surrogate_pairs(kind):
+    texts = ["a b c d e f g h " * 20, "cut \ud83d"]
+    trained = [train_tokenizer(kind, texts), train_tokenizer(kind, [texts[0], "cut \ufffd"])]
+    assert trained[0].get_vocabulary() == trained[1].get_vocabulary()
+    assert [ids.tolist() for ids in encode_documents(trained[0], texts)] == [
+        trained[1].tokenize(text).numpy().tolist() for text in (texts[0], "cut \ufffd")
+    ]

@@ -5,6 +5,7 @@ import keras_hub
 
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.tasks.preprocessor import RecurrentPreprocessor, encoded, padded
+from textrnn.tokenizers.text import string_tensor
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -49,7 +50,7 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
         """Convert strings to inputs, with labels and weights if given."""
         import tensorflow as tf
 
-        x = tf.convert_to_tensor(x)
+        x = string_tensor(x)
         single = x.shape.rank == 0
         if single:
             sequence_length = sequence_length or self.sequence_length

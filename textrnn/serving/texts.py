@@ -66,7 +66,7 @@ def given_texts(
     if text is not None:
         return Texts([cleaned(one, f"text {number}") for number, one in enumerate(text, start=1)], len(text))
     if file is None:
-        return Texts(lines_of(sys.stdin.buffer, encoding))
+        return Texts(checked(lines_of(sys.stdin.buffer, encoding)))
     if not is_table(file):
         number = sum(1 for _ in read_lines(file, encoding))  # finds invalid lines before the first answer
         return Texts(read_lines(file, encoding), number)
@@ -75,6 +75,23 @@ def given_texts(
         warn(warning)
     texts = list(_column(table, text_column, columns))
     return Texts(texts, len(texts), table)
+
+
+def checked(texts: Iterable[str]) -> Iterator[str]:
+    r"""Yield texts, and warn on stderr about the first one in which invalid bytes were replaced by U+FFFD.
+
+    Example:
+
+    >>> from textrnn.serving.texts import checked
+    >>> list(checked(["one", "caf\ufffd"]))  # warning: text 2 is not valid ...
+    ['one', 'caf\ufffd']
+    """
+    warned = False
+    for number, text in enumerate(texts, start=1):
+        if "\ufffd" in text and not warned:
+            warn(f"text {number} is not valid in its encoding: invalid bytes were replaced by \ufffd")
+            warned = True
+        yield text
 
 
 def check_output(output: Path | None, file: Path | None) -> None:

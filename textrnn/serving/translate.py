@@ -83,8 +83,6 @@ def _answer(text: str, found: dict[str, np.ndarray]) -> Answer:
 
 
 def _warnings(text: str, found: dict[str, np.ndarray]) -> Iterator[str]:
-    if "\ufffd" in text:
-        yield "is not valid UTF-8: invalid bytes were replaced by \ufffd"
     source_bytes, target_bytes = (
         [token.startswith(b"<0x") for token in tokens if token]
         for tokens in (found["source_tokens"], found["tokens"][0])

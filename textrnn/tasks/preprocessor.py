@@ -7,6 +7,7 @@ from keras import ops
 
 from textrnn.tasks.arguments import KnownArguments
 from textrnn.tokenizers.base import Tokenizer
+from textrnn.tokenizers.text import string_tensor
 
 
 class RecurrentPreprocessor(KnownArguments):
@@ -65,7 +66,7 @@ def encoded(tokenize, texts):
     """
     tokens = []
     for start in range(0, len(texts), 256):  # bounds the memory of the strings that tokenizers split
-        ids = tokenize(list(texts[start : start + 256]))
+        ids = tokenize(string_tensor(list(texts[start : start + 256])))
         tokens += np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
     return tokens
 

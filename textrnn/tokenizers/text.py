@@ -17,8 +17,8 @@ class Document(Protocol):
 
 
 def text_of(document: Document | str) -> str:
-    """Return the text of a document, or the string itself."""
-    return document if isinstance(document, str) else document.text
+    """Return the text of a document, or the string itself, without half surrogate pairs."""
+    return well_formed(document if isinstance(document, str) else document.text)
 
 
 def chunks(text: str, size: int) -> Iterator[str]:

@@ -53,11 +53,11 @@ def translate(
         num_beams is None or n_best <= num_beams,
         f"--n_best {n_best}: beam search with {num_beams} beams returns at most {num_beams}",
     )
-    from textrnn.serving.texts import Texts, answered, check_output, given_texts
+    from textrnn.serving.texts import Texts, answered, check_output, checked, given_texts
 
     check_output(output, file)
     if interactive:
-        given, batch_size = Texts(typed_lines()), 1
+        given, batch_size = Texts(checked(typed_lines())), 1
     else:
         given = given_texts(
             text, file, text_column=text_column, no_header=no_header, encoding=encoding,

@@ -4,6 +4,7 @@ import keras
 import keras_hub
 
 from textrnn.tasks.preprocessor import RecurrentPreprocessor, detokenized, encoded, padded
+from textrnn.tokenizers.text import string_tensor
 from textrnn.translation.backbone import RecurrentSeq2Seq
 
 
@@ -79,7 +80,7 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         """Convert strings to inputs, targets and weights."""
         import tensorflow as tf
 
-        source, target = (tf.convert_to_tensor(x[f"{side}_text"]) for side in ("encoder", "decoder"))
+        source, target = (string_tensor(x[f"{side}_text"]) for side in ("encoder", "decoder"))
         single = source.shape.rank == 0
         decoder_sequence_length = decoder_sequence_length or sequence_length
         if single:
@@ -150,10 +151,10 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
 
         limit = sequence_length or self.decoder_sequence_length
         source, target = (x["encoder_text"], x.get("decoder_text")) if isinstance(x, dict) else (x, None)
-        source = tf.convert_to_tensor(source)
+        source = string_tensor(source)
         single = source.shape.rank == 0
         source = tf.reshape(source, [-1])
-        target = tf.fill(tf.shape(source), "") if target is None else tf.convert_to_tensor(target)
+        target = tf.fill(tf.shape(source), "") if target is None else string_tensor(target)
         prompt = self.target_tokens(tf.reshape(target, [-1]), limit)[:, :-1]
         prompt = tf.concat([tf.fill([tf.shape(source)[0], 1], self._start), prompt], axis=1)
         inputs = self.source_inputs(source, self.encoder_sequence_length if single else None)
