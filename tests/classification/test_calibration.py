@@ -136,11 +136,3 @@ def test_ctrl_c_while_fitting_ngrams_leaves_the_network_alone(monkeypatch, capsy
     np.testing.assert_array_equal(predict_logits(classifier, TEXTS), network)
     assert log_loss(classifier) < before
     assert calibration.part_temperatures == {}
-
-
-def test_predicting_again_does_not_warn_of_tracing(caplog):
-    classifier, _ = untrained()
-    caplog.set_level("WARNING", logger="tensorflow")
-    for _ in range(6):  # TensorFlow warns of five traces in ten calls of a function
-        predict_logits(classifier, VALIDATION[0])
-    assert not caplog.records

@@ -34,7 +34,6 @@ from textrnn.types import (
     conforms,
     expected,
 )
-from textrnn.unicode import well_formed
 
 
 class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
@@ -249,7 +248,7 @@ def _check_texts(X):
         if not isinstance(text, str):
             advice = "decode bytes first" if isinstance(text, bytes) else "give a sequence of str"
             raise InputError(f"expected texts, got {text!r}: {advice}")
-    return [well_formed(text) for text in texts]
+    return texts
 
 
 def _check_labels(y):

@@ -217,7 +217,7 @@ p {{ margin: 0.8em 0; }}
 .legend {{ color: #444; line-height: 1.6; }}
 </style></head><body>
 <h1>{title}</h1>
-<p class="legend">The predicted label and its probability, then the text.
+<p class="legend">The predicted label with its probability, the true label if it is another, and the text.
 <span style="background:rgba(0, 114, 178, 0.5)">Blue words</span> support the predicted label,
 <span style="background:rgba(213, 94, 0, 0.5)">orange words</span> contradict it: the deeper the colour, the
 more. {attention}Hover over a word to see what it added to the log-odds of the label.</p>

@@ -6,7 +6,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 
 from textrnn.classification.explanation import in_groups
-from textrnn.reporting.figures import BLUE, GREY, VERMILION, make_figure, save_figure
+from textrnn.reporting.figures import BLUE, GREY, VERMILION, font_families, make_figure, save_figure
 
 PANEL = 4.2
 """Width and height of a panel, in inches."""
@@ -192,7 +192,7 @@ def explanations(explained, path, *, title=None, width=8.0, max_words=150):
     """Draw texts whose words are coloured by their attributions, as `explanation.to_html` does.
 
     Blue words support the predicted label, orange words contradict it. With attention pooling, the bar below
-    a word shows its share of the attention. Characters without a glyph are drawn as boxes.
+    a word shows its share of the attention. Characters that no installed font has are drawn as boxes.
 
     Args:
         explained: `Explanation`s, or pairs of a heading and a list of them.
@@ -213,7 +213,8 @@ def explanations(explained, path, *, title=None, width=8.0, max_words=150):
     b'PNG'
     """
     groups = in_groups(explained)
-    page = _Page(width)
+    written = [one.verdict + "".join(one.words[:max_words]) for _, group in groups for one in group]
+    page = _Page(width, font_families("".join(written)))
     if title:
         page.line(title, size=14, weight="bold")
     page.legend(attention=any(one.attention for _, group in groups for one in group))
@@ -238,7 +239,8 @@ class _Page:
 
     margin, size, space, line_height = 18.0, 11.0, 4.5, 21.0
 
-    def __init__(self, width):
+    def __init__(self, width, families):
+        self.families = families
         self.figure = make_figure(width, 1, layout="none")
         self.renderer = self.figure.canvas.get_renderer()
         self.axes = self.figure.add_axes((0, 0, 1, 1))
@@ -296,7 +298,7 @@ class _Page:
         save_figure(self.figure, path)
 
     def _width(self, text, size=size, weight="normal"):
-        font = FontProperties(size=size, weight=weight)
+        font = FontProperties(family=self.families, size=size, weight=weight)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             pixels, _, _ = self.renderer.get_text_width_height_descent(text, font, ismath=False)
@@ -304,7 +306,8 @@ class _Page:
 
     def _text(self, text, size=size, **style):
         # parse_math=False: a dollar sign does not start a formula.
-        self.axes.text(self.x, self.y + size, text, size=size, va="baseline", parse_math=False, **style)
+        style = {"family": self.families, "size": size, "va": "baseline", "parse_math": False, **style}
+        self.axes.text(self.x, self.y + size, text, **style)
 
     def _box(self, x, below, width, height, color, alpha=1.0, snap=True):
         self.axes.add_patch(

@@ -1,9 +1,12 @@
-"""What all figures share: colours, the canvas and the file format."""
+"""What all figures share: colours, fonts, the canvas and the file format."""
 
 import warnings
+from functools import cache
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.text import Text
 
 # Okabe and Ito's palette, which is distinguishable with any colour vision.
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#555555"
@@ -22,7 +25,55 @@ def make_figure(width, height, **options):
 
 
 def save_figure(figure, path):
-    """Write a figure to a PNG file; characters without a glyph are drawn as boxes, without warnings."""
+    """Write a figure to a PNG file, with fonts that have its characters.
+
+    Characters that no installed font has are drawn as boxes, without warnings.
+    """
+    texts = figure.findobj(Text)
+    families = font_families("".join(text.get_text() for text in texts))
+    if len(families) > 1:
+        for text in texts:
+            text.set_family(families)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(path, format="png")
+
+
+def font_families(text):
+    """Return the families of fonts that have the characters of a text.
+
+    Args:
+        text: A str.
+
+    Returns:
+        A list of str: the default family, and installed ones for the characters that it lacks.
+
+    Example:
+
+    >>> from textrnn.reporting.figures import font_families
+    >>> font_families("naïve")
+    ['sans-serif']
+    """
+    families = FontProperties().get_family()
+    missing = {ord(character) for character in text} - _characters(findfont(FontProperties()))
+    missing -= set(map(ord, "\t\n\r"))
+    fonts = fontManager.ttflist if missing else []
+    # Matplotlib's font of boxes has all characters.
+    others = {font.fname: font.name for font in fonts if not font.name.startswith("Last Resort")}
+    while others:
+        best = max(sorted(others), key=lambda path: len(missing & _characters(path)))
+        if not missing & _characters(best):
+            break
+        families.append(others[best])
+        missing -= _characters(best)
+    return families
+
+
+@cache
+def _characters(path):
+    """Return the code points that a font can draw at any size."""
+    try:
+        font = get_font(path)
+    except RuntimeError:  # such as of a broken file
+        return frozenset()
+    return frozenset(font.get_charmap()) if font.scalable else frozenset()
