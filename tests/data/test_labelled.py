@@ -219,6 +219,11 @@ def test_ratings_are_sorted_as_numbers(tmp_path):
     assert check_classes(words) == ["10", "2", "best"]
 
 
+def test_texts_and_labels_are_two_columns(tmp_path):
+    with pytest.raises(InputError, match="'text' is the column of both texts and labels"):
+        read_labelled(write(tmp_path / "a.csv", "text\na\n"), "text", "text")
+
+
 def test_numbers_that_are_spelled_differently_give_a_warning(tmp_path):
     [warning] = read_labelled(write(tmp_path / "a.csv", "text,label\na,1\nb,1.0\n")).warnings
     assert "'1' (1 text, first " in warning and "'1.0' (1 text" in warning

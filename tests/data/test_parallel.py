@@ -232,6 +232,13 @@ def test_tables_with_columns_are_read(name, columns, chosen, tmp_path):
     assert [name for name in read_pairs(path, *chosen).warnings if "sides" in name] == []
 
 
+def test_one_column_may_be_given(tmp_path):
+    path = write(tmp_path / "a.tsv", "en\ttarget\nGo.\tVa !\n")
+    assert sides(read_pairs(path, "en").pairs) == [("Go.", "Va !")]
+    with pytest.raises(InputError, match="there is no 'source' among the columns 'en', 'target'"):
+        read_pairs(path, target_column="target")
+
+
 def test_a_table_of_two_columns_needs_no_names(tmp_path):
     write_table(tmp_path / "a.csv", ["English", "French"], PAIRS)
     assert sides(read_pairs(tmp_path / "a.csv").pairs) == PAIRS

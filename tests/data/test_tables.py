@@ -87,6 +87,22 @@ def test_the_separator_is_found(separator, tmp_path):
     assert table.rows == [(2, ["a, b; c | d\te", "x"]), (4, ["two\nlines", "y"])]
 
 
+def test_the_separator_that_excel_names_and_the_line_ends_of_old_macs_are_read(tmp_path):
+    for name, text in {
+        "a.csv": "sep=;\r\na,b;c\r\n1;2\r\n",
+        "b.csv": "a;b\r1;2\r",
+        "b.tsv": "a\tb\r1\t2\r",
+    }.items():
+        (tmp_path / name).write_bytes(text.encode())
+    assert read_table(tmp_path / "a.csv").columns == ["a,b", "c"]
+    assert read_table(tmp_path / "a.csv").rows == [(3, ["1", "2"])]
+    for name in ("b.csv", "b.tsv"):
+        assert (read_table(tmp_path / name).columns, read_table(tmp_path / name).rows) == (
+            ["a", "b"],
+            [(2, ["1", "2"])],
+        )
+
+
 def test_a_comma_is_the_separator_of_a_table_with_a_single_column(tmp_path):
     (tmp_path / "a.csv").write_text('text\n"a;b"\nc;d\n')
     assert read_table(tmp_path / "a.csv").rows == [(2, ["a;b"]), (3, ["c;d"])]

@@ -189,7 +189,7 @@ def test_invalid_input_is_reported_before_training(arguments, message, tmp_path,
     ("classes", "count", "message"),
     [
         (("good",), 20, r"only one class, 'good' \(20 texts\)"),
-        (("good", "bad"), 2, r"'bad' has 2 texts .* need at least 3"),
+        (("good", "bad"), 2, r"'bad' has 2 texts .* need at least 3 texts"),
     ],
 )
 def test_too_few_classes_or_examples_are_refused(classes, count, message, tmp_path, capsys):

@@ -86,3 +86,18 @@ def test_kerashub_loads_the_tokenizer_of_a_preset(tmp_path):
         tokenizer.save_to_preset(folder)
         loaded = keras_hub.models.Tokenizer.from_preset(folder)
         assert type(loaded) is WordTokenizer and loaded.get_vocabulary() == tokenizer.get_vocabulary()
+
+
+def test_half_surrogate_pairs_in_texts_of_tasks_are_replaced():
+    texts, repaired = ["cut \ud83d", "caf\udce9"], ["cut \ufffd", "caf\ufffd"]
+    preprocessor = textrnn.TextClassifierPreprocessor(ByteTokenizer(), 16)
+    classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"], preprocessor)
+    np.testing.assert_array_equal(
+        classifier.predict(texts, verbose=0), classifier.predict(repaired, verbose=0)
+    )
+    history = classifier.fit(texts, np.array([0, 1]), epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    lm = textrnn.CausalLM(
+        textrnn.RecurrentBackbone(258, units=4), textrnn.CausalLMPreprocessor(ByteTokenizer())
+    )
+    assert lm.generate(texts, max_length=9) == lm.generate(repaired, max_length=9)

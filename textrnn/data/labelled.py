@@ -13,7 +13,7 @@ from textrnn.data.splitting import Unit, split_at
 from textrnn.data.tables import is_table, left_out, read_table
 from textrnn.data.text_files import plain_name
 from textrnn.data.values import in_order, is_missing, spelled
-from textrnn.errors import InputError
+from textrnn.errors import InputError, expect
 
 
 class Example(NamedTuple):
@@ -276,6 +276,7 @@ def _read_folder(folder, encoding, include, document) -> LabelledTexts:
 
 def _read_table(path, text_column, label_column, encoding, no_header) -> LabelledTexts:
     columns = text_column, label_column
+    expect(text_column != label_column, f"{text_column!r} is the column of both texts and labels: give two")
     plain = not is_table(path)  # a .txt file has names only if they are the expected ones
     table = read_table(
         path,

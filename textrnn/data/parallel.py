@@ -84,10 +84,12 @@ def read_pairs(
     path = Path(path)
     _refuse_folder(path)
     columns = source_column or "source", target_column or "target"
-    given = bool(source_column or target_column)
+    given = [column for column in (source_column, target_column) if column]
     if not is_table(path) or plain_name(path).lower().endswith((".tsv", ".tab")):
         rows = tab_separated(read_text(path, encoding), str(path))
-        named = bool(rows) and not no_header and set(columns) <= {name.strip() for name in rows[0][1]}
+        named = (
+            bool(rows) and not no_header and set(given or columns) <= {name.strip() for name in rows[0][1]}
+        )
         if not named and not given:
             return _checked(_first_two(rows, str(path)), (str(path), str(path)))
         table = read_table(path, encoding, header=named)

@@ -27,7 +27,8 @@ Numbered = list[tuple[int, list[Any]]]
 def comma_separated(text: str, name: str) -> Numbered:
     r"""Parse CSV with quotes as in RFC 4180. Blank lines are skipped.
 
-    The separator is a comma, semicolon, tab or bar: one that splits the first rows into as many fields.
+    The separator is a comma, semicolon, tab or bar: one that splits the first rows into as many fields, or
+    the one that Excel's first line `sep=;` names.
 
     Args:
         text: The content of the file.
@@ -42,6 +43,8 @@ def comma_separated(text: str, name: str) -> Numbered:
     >>> comma_separated('text;label\n"Good; really";a\n', "a.csv")
     [(1, ['text', 'label']), (2, ['Good; really', 'a'])]
     """
+    if named := re.match(r"sep=(.)\n", text):
+        return [(number, fields) for number, fields in _parse(text, name, named[1]) if number > 1]
     return _parse(text, name, _separator(text))
 
 
@@ -68,6 +71,8 @@ def tab_separated(text: str, name: str) -> Numbered:
     >>> tab_separated('ham\t"Call\nme"\nspam\t"Say ""yes"""\n', "a.tsv")
     [(2, ['ham', 'Call\nme']), (3, ['spam', 'Say "yes"'])]
     '''
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # the line end of old Macs
     lines = enumerate(text.split("\n"), start=1)
     literal: Numbered = [(number, line.split("\t")) for number, line in lines if line.strip(" ")]
     marked = [field for _, fields in literal for field in fields if '"' in field]
@@ -108,12 +113,15 @@ def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
         lines = enumerate(text.split("\n"), start=1)
         found = ((number, _json(line, f"{name}, line {number}")) for number, line in lines if line.strip())
     objects, repaired = [], []
+    escapes = re.search(r"\\ud", text, re.IGNORECASE)
     for number, value in found:
         if not isinstance(value, dict):
             raise InputError(f"{name}, line {number}: expected a JSON object, found {str(value)[:40]}")
-        whole = {key: well_formed(item) if isinstance(item, str) else item for key, item in value.items()}
-        repaired += [number] if whole != value else []
-        objects.append((number, whole))
+        if escapes:
+            whole = {key: well_formed(item) if isinstance(item, str) else item for key, item in value.items()}
+            repaired += [number] if whole != value else []
+            value = whole  # noqa: PLW2901
+        objects.append((number, value))
     keys = list(dict.fromkeys(key for _, value in objects for key in value))
     warnings = []
     if repaired:
@@ -289,11 +297,11 @@ def _separator(text: str) -> str:
 
 def _json(text: str, place: str) -> Any:
     def unique(pairs):
-        counts = collections.Counter(key for key, _ in pairs)
-        for key, number in counts.items():
-            if number > 1:
-                raise InputError(f"{place}: {number} values are called {key!r}: rename or remove one")
-        return dict(pairs)
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            [(key, number), *_] = collections.Counter(key for key, _ in pairs).most_common(1)
+            raise InputError(f"{place}: {number} values are called {key!r}: rename or remove one")
+        return found
 
     try:
         return json.loads(text, object_pairs_hook=unique)

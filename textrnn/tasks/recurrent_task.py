@@ -8,6 +8,7 @@ import keras
 from textrnn.errors import InputError
 from textrnn.private import load_preset_json
 from textrnn.tasks.arguments import KnownArguments
+from textrnn.tokenizers.text import valid_strings
 
 
 class RecurrentTask(KnownArguments):
@@ -84,7 +85,15 @@ class RecurrentTask(KnownArguments):
         """Train on strings or on tokenised batches; see `keras.Model.fit`."""
         # KerasHub passes a dataset to Keras, which warns that it cannot shuffle it.
         kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
+        return super().fit(valid_strings(x), *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Evaluate on strings or on tokenised batches; see `keras.Model.evaluate`."""
+        return super().evaluate(valid_strings(x), *args, **kwargs)
+
+    def predict(self, x=None, *args, **kwargs):
+        """Predict from strings or from tokenised batches; see `keras.Model.predict`."""
+        return super().predict(valid_strings(x), *args, **kwargs)
 
 
 def _check_fits(cls, preset, arguments):

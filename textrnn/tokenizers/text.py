@@ -65,11 +65,21 @@ def string_tensor(texts) -> tf.Tensor:
     try:
         return tf.convert_to_tensor(texts, tf.string)
     except ValueError:  # of which UnicodeEncodeError is one
-        return tf.convert_to_tensor(tf.nest.map_structure(_valid, texts), tf.string)
+        return tf.convert_to_tensor(valid_strings(texts), tf.string)
 
 
-def _valid(text):
-    return well_formed(text) if isinstance(text, str) else text
+def valid_strings(structure):
+    r"""Replace half surrogate pairs by U+FFFD in the str of lists, tuples and dicts. Other values stay.
+
+    Example:
+
+    >>> from textrnn.tokenizers.text import valid_strings
+    >>> valid_strings({"text": ["cut \ud83d", b"bytes"]}) == {"text": ["cut \ufffd", b"bytes"]}
+    True
+    """
+    return tf.nest.map_structure(
+        lambda value: well_formed(value) if isinstance(value, str) else value, structure
+    )
 
 
 def valid_utf8(strings) -> tf.Tensor:
