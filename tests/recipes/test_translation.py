@@ -118,7 +118,7 @@ def test_a_warning_says_that_a_text_is_truncated(trained, capsys):
     status, printed, note = textrnn_command(capsys, "translate", folder, "--text", "one " * 400)
     assert status == 0
     assert printed.count("\n") == 1
-    assert re.search("warning: text 1 is longer than the model reads: the end is not translated", note)
+    assert re.search("warning: text 1 is longer than the model reads, so its end is ignored", note)
 
 
 def test_training_continues_from_a_preset_on_two_line_aligned_files(trained, folder, capsys):

@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from textrnn.serving.text_warnings import sentence_count
 from textrnn.serving.translate import translated
 
 KNOWN = set("abcdefghijklmnopqrstuvwxyz ")
@@ -50,6 +51,54 @@ def test_warnings(text, warning):
     [answer] = translated(shouting, [text], max_new_tokens=most)
     [found] = answer.warnings
     assert warning in found
+
+
+def test_a_translation_with_fewer_sentences_than_the_text_has_a_warning():
+    def first_sentence(text, **parameters):
+        firsts = [[one.decode().split(". ")[0]] for one in text.numpy()]
+        return shouting(text, **parameters) | {
+            "text": tf.constant(firsts),
+            "scores": tf.fill([len(firsts), 1], -0.5),
+        }
+
+    texts = ["it is so. no", "It is. So", "Mr. Li came", "the 3. of may", "so it is."]
+    found = [answer.warnings for answer in translated(first_sentence, texts)]
+    [warning] = {text for warnings in found for text in warnings}
+    assert warning == "has more sentences than its translation: give one sentence per text"
+    assert [len(warnings) for warnings in found] == [1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("one", 1),
+        ("It rains. It pours.", 2),
+        ("it rains. it pours.", 2),
+        ("Does it? Yes! It does...", 3),
+        ("Prof. Dr. M. Li met Mrs. Day at 3.30 p.m. on Sunday.", 1),
+        ("Am 3. Mai kam er.", 1),
+        ("Well... maybe.", 1),
+        ('"Go!" She went.', 2),
+        ("¿Vienes? ¡Claro!", 2),
+        ("我来了。他走了。", 2),
+    ],
+)
+def test_sentences_are_counted(text, count):
+    assert sentence_count(text) == count
+
+
+def test_a_model_says_which_texts_are_unfamiliar():
+    def unfamiliar(text, **parameters):
+        return shouting(text, **parameters) | {
+            "unfamiliar": tf.constant([b"x" in one for one in text.numpy()])
+        }
+
+    found = [answer.warnings for answer in translated(unfamiliar, ["a dog", "xx"])]
+    assert found == [
+        [],
+        ["is unlike the texts that the model was trained on, so the answer may be meaningless"],
+    ]
 
 
 def test_byte_models_know_all_characters():

@@ -147,7 +147,7 @@ def beam_search(
     scores = ops.where(places > -float("inf"), scores, -float("inf"))
     order = ops.argsort(-places, axis=1)
     found = (token_ids, beam["lengths"], scores, attention)
-    return Hypotheses(*(search.of_parents(x, order) for x in found))
+    return Hypotheses(*(search.reordered(x, order) for x in found))
 
 
 class _Search:
@@ -233,6 +233,13 @@ class _Search:
     def of_parents(self, x, parents):
         index = ops.reshape(parents, (self.batch_size, self.max_beams, *[1] * (len(x.shape) - 2)))
         return ops.take_along_axis(x, index, axis=1)
+
+    def reordered(self, x, order):
+        """As `of_parents`, also of tensors without elements."""
+        first = ops.arange(self.batch_size, dtype="int32")[:, None] * self.max_beams
+        rows = ops.reshape(x, (self.batch_size * self.max_beams, *ops.shape(x)[2:]))
+        picked = ops.take(rows, ops.reshape(first + ops.cast(order, "int32"), (-1,)), axis=0)
+        return ops.reshape(picked, ops.shape(x))
 
     def states_of_parents(self, rows, parents):
         """The states `(batch * beams, ...)` that the hypotheses of a new beam continue."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from textrnn.serving.text_warnings import sentence_count, text_warnings
 from textrnn.unicode import well_formed
 
 
@@ -17,7 +18,7 @@ class Answer(NamedTuple):
         n_best: Pairs of a translation and its score, best first; at least one.
         source_tokens, tokens: The tokens of the text and of its best translation, as str.
         attention: The attention weights of each of `tokens`, float32 `(tokens, source_tokens)`.
-        warnings: Predicates whose subject is the text, such as "is longer than the model reads: ...".
+        warnings: Predicates whose subject is the text, such as "is longer than the model reads, ...".
     """
 
     n_best: list[tuple[str, float]]
@@ -79,18 +80,14 @@ def _answer(text: str, found: dict[str, np.ndarray]) -> Answer:
         for of_one in (found["source_tokens"], found["tokens"][0])
     )
     attention = found["attention"][0, : len(tokens), : len(source_tokens)]
-    return Answer(n_best or [("", 0.0)], source_tokens, tokens, attention, list(_warnings(text, found)))
+    n_best = n_best or [("", 0.0)]
+    warnings = list(_warnings(text, found, n_best[0][0]))
+    return Answer(n_best, source_tokens, tokens, attention, warnings)
 
 
-def _warnings(text: str, found: dict[str, np.ndarray]) -> Iterator[str]:
-    source_bytes, target_bytes = (
-        [token.startswith(b"<0x") for token in tokens if token]
-        for tokens in (found["source_tokens"], found["tokens"][0])
-    )
-    # Subword vocabularies fall back to bytes for unknown characters; byte vocabularies always use bytes.
-    if np.mean(source_bytes or [0]) > 0.5 and not all(target_bytes):
-        yield "consists mostly of characters that the model was not trained on"
-    if found["truncated"]:
-        yield "is longer than the model reads: the end is not translated"
+def _warnings(text: str, found: dict[str, np.ndarray], translation: str) -> Iterator[str]:
+    yield from text_warnings(found)
+    if sentence_count(text) > max(sentence_count(translation), 1):
+        yield "has more sentences than its translation: give one sentence per text"
     if found.get("unfinished", [False])[0]:
         yield "has a translation that reached the maximum length and is cut off"

@@ -107,6 +107,19 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         strings = self._decode(tf.ragged.boolean_mask(rows, rows > self.end_token_id))
         return strings if ids.shape.rank == 2 else strings[0]
 
+    def is_unfamiliar(self, strings):
+        """Tell which texts are unlike those that the vocabulary was learned from.
+
+        An answer may be meaningless.
+
+        Args:
+            strings: Strings of shape `(batch,)`.
+
+        Returns:
+            Booleans, `(batch,)`. A vocabulary that was not learned, such as that of bytes, knows all texts.
+        """
+        return tf.zeros(tf.shape(strings), tf.bool)
+
     def call(self, inputs):
         return self.tokenize(inputs)
 

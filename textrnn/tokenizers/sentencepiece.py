@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import keras
+import numpy as np
 import sentencepiece
 import tensorflow as tf
 
@@ -34,6 +35,13 @@ MAX_TRAINING_CHARACTERS = 10_000_000
 
 TRAINING_CHUNK_CHARACTERS = 4096
 """Maximum length of a text that SentencePiece's trainer sees at once."""
+
+UNFAMILIAR = 2.5
+"""Ratio of bits per character above which a text is unlike the training text.
+
+On texts held out from Multi30k it is 1.0 on average and 1.8 at most, on French 2.8, on banking questions 2.2,
+on capitals 4.9. On the starter corpus of translation it exceeds 1.9 for one text in a hundred.
+"""
 
 PLAIN = {"add_bos": False, "add_eos": False, "reverse": False}
 """Options of SentencePiece's ops: encode and decode the text alone."""
@@ -110,6 +118,36 @@ class SentencePieceTokenizer(Tokenizer):
         for plain, escaped in reversed(ESCAPES):
             strings = tf.strings.regex_replace(strings, escaped, plain)
         return strings
+
+    def is_unfamiliar(self, strings):
+        """Tell which texts have few probable tokens: unknown words fall apart, unknown characters are bytes.
+
+        A unigram model has the probability of each token. So it knows how many bits a character of its
+        training text took, and a text that takes `UNFAMILIAR` times as many is none of that kind.
+
+        Args:
+            strings: Strings of shape `(batch,)`.
+
+        Returns:
+            Booleans, `(batch,)`.
+        """
+        costs = tf.gather(tf.constant(self._token_costs(), tf.float32), self.tokenize(strings))
+        characters = tf.strings.length(strings, unit="UTF8_CHAR")
+        return tf.reduce_sum(costs, axis=1) > UNFAMILIAR * tf.cast(characters, tf.float32)
+
+    def _token_costs(self):
+        """The negative log-probability of each token, relative to a character of the training text."""
+        processor = sentencepiece.SentencePieceProcessor(model_proto=self.proto)
+        ids = range(processor.vocab_size())
+        scores = np.array([processor.get_score(id) for id in ids])
+        learned = np.array([processor.get_score(id) < 0 and not processor.is_byte(id) for id in ids])
+        probabilities = np.where(learned, np.exp(scores), 0)
+        lengths = np.array([len(processor.id_to_piece(id)) for id in ids])
+        per_character = -np.sum(probabilities * scores) / np.sum(probabilities * lengths)
+        # SentencePiece's own penalty of an unknown character, which is mostly two bytes.
+        byte = (10 - scores[learned].min()) / 2
+        costs = np.where(learned, -scores, [byte if processor.is_byte(id) else per_character for id in ids])
+        return costs / per_character
 
     def save_assets(self, dir_path):
         """Write the SentencePiece model as `vocabulary.spm`."""

@@ -105,6 +105,11 @@ class WordTokenizer(Tokenizer):
         joined = tf.strings.reduce_join(tf.gather(self._strings, ids), axis=-1, separator=" ")
         return tf.strings.regex_replace(joined, " ?\n ?", "\n")
 
+    def is_unfamiliar(self, strings):
+        """Tell which texts have more unknown words than known ones, booleans `(batch,)`."""
+        unknown = tf.cast(self.tokenize(strings) == self.unk_token_id, tf.float32)
+        return tf.reduce_sum(unknown, axis=1) > tf.reduce_sum(1 - unknown, axis=1)
+
     def save_assets(self, dir_path):
         """Write the vocabulary as `vocabulary.json`."""
         text = json.dumps(self.get_vocabulary(), ensure_ascii=False, indent=0)

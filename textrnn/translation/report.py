@@ -41,7 +41,8 @@ def translation_warnings(found):
         A list of str, one sentence for each kind of warning.
     """
     counts = collections.Counter(itertools.chain(*found.warnings))
-    return [f"{count:,} of the test sources: each {warning}" for warning, count in counts.items()]
+    total = len(found.warnings)
+    return [f"{count:,} of {total:,} test sources: the text {warning}" for warning, count in counts.items()]
 
 
 def save_test_report(folder, pairs, found, most=12):

@@ -25,6 +25,7 @@ def translation_signatures(lm):
     - `attention`, `[None, beams, steps, time]`, the attention weights of each token;
     - `source_tokens`, `[None, time]`, the tokens that these weights belong to;
     - `truncated`, `[None]`, whether the text is longer than the model reads;
+    - `unfamiliar`, `[None]`, whether it is unlike the texts that the vocabulary was learned from;
     - `unfinished`, `[None, beams]`, whether a translation was cut off at its maximum length.
 
     Parameters are per row, and negative ones stand for the model's own. By default `max_new_tokens` is twice
@@ -99,6 +100,7 @@ def translation_signatures(lm):
             "attention": found.attention,
             "source_tokens": tf.where(mask, tf.gather(source_names, ids), ""),
             "unfinished": exists & (budget[:, None] > 0) & (found.lengths >= budget[:, None]),
+            "unfamiliar": preprocessor.tokenizer.is_unfamiliar(text),
             "truncated": lengths > preprocessor.encoder_sequence_length - 1,
         }
 
