@@ -286,7 +286,7 @@ def test_half_a_surrogate_pair_is_replaced_with_a_warning(tmp_path):
     path = write(tmp_path / "a.jsonl", "\n".join(lines))
     examples, warnings = read_labelled(path)
     assert [(e.text, e.label) for e in examples] == [("cut \ufffd", "1"), ("\U0001f600", "\ufffd")]
-    assert warnings == [f"half of a surrogate pair was replaced by \ufffd: {path}, line 1, 2"]
+    assert warnings == [f"half of a surrogate pair was replaced by \ufffd: {path}, lines 1, 2"]
 
 
 def test_tables_in_other_encodings_are_read(tmp_path):

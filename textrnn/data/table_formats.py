@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from textrnn.data.records import listed
 from textrnn.data.values import is_missing, spelled
 from textrnn.errors import InputError
 from textrnn.files import replacing
@@ -125,8 +126,8 @@ def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
     keys = list(dict.fromkeys(key for _, value in objects for key in value))
     warnings = []
     if repaired:
-        lines_of = ", ".join(map(str, repaired[:5])) + (", ..." if len(repaired) > 5 else "")
-        warnings.append(f"half of a surrogate pair was replaced by \ufffd: {name}, line {lines_of}")
+        places = f"{'line' if len(repaired) == 1 else 'lines'} {listed([*map(str, repaired)], ', ')}"
+        warnings.append(f"half of a surrogate pair was replaced by \ufffd: {name}, {places}")
     return keys, [(number, [value.get(key) for key in keys]) for number, value in objects], warnings
 
 
