@@ -1,8 +1,8 @@
 """Private parts of other libraries, each with the reason why the public interface is not enough.
 
-No other module of the package imports from a private path. Imports are inside functions, so that importing
-this module loads nothing. `tensorflow.core.protobuf` is not private: TensorFlow's compatibility guarantees
-cover its protocol buffers.
+No other module of the package imports from a private path or uses private attributes. Imports are inside
+functions, so that importing this module loads nothing. `tensorflow.core.protobuf` is not private:
+TensorFlow's compatibility guarantees cover its protocol buffers.
 """
 
 import importlib.util
@@ -43,3 +43,39 @@ def check_sample_weight(sample_weight, X):
     from sklearn.utils.validation import _check_sample_weight
 
     return _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+
+
+def options_of(parser):
+    """Return the options of an argument parser, a list of `argparse.Action`."""
+    # argparse has no public list of them, with which to suggest a flag or to name the option of an error.
+    return parser._actions
+
+
+def type_of(option):
+    """Return the type of an option, as it was passed to `add_argument`, or None."""
+    # jsonargparse replaces the public attribute `type` for types that argparse does not know.
+    return getattr(option, "_typehint", None) or option.type
+
+
+def help_formatter():
+    """Return a formatter class for `argparse` that prints the help of an option as it is written."""
+    # argparse calls only the name of its formatter public; jsonargparse adds types in these methods.
+    import argparse
+
+    from jsonargparse import DefaultHelpFormatter
+
+    class HelpFormatter(DefaultHelpFormatter):
+        def __init__(self, prog, **kwargs):
+            super().__init__(prog, max_help_position=30, **kwargs)
+
+        def _get_help_string(self, action):
+            if isinstance(action, argparse._HelpAction):
+                return "Show this help and exit"
+            return action.help or ""
+
+        def _format_action(self, action):
+            if isinstance(action, argparse._SubParsersAction):  # the commands, without a heading of their own
+                return "".join(self._format_action(command) for command in action._get_subactions())
+            return super()._format_action(action)
+
+    return HelpFormatter

@@ -1,29 +1,14 @@
 """The argument parser of all command lines, with short help and plain errors."""
 
-import argparse
 import difflib
 import re
 import sys
 from typing import Any, Literal, get_args, get_origin
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser
 
+from textrnn import private
 from textrnn.types import expected, plain, without_none
-
-
-class HelpFormatter(DefaultHelpFormatter):
-    """Print the help of an option as written, without its type."""
-
-    def __init__(self, prog, **kwargs):
-        super().__init__(prog, max_help_position=30, **kwargs)
-
-    def _get_help_string(self, action):
-        return "Show this help and exit" if isinstance(action, argparse._HelpAction) else action.help or ""
-
-    def _format_action(self, action):
-        if isinstance(action, argparse._SubParsersAction):  # the commands, without a heading of their own
-            return "".join(self._format_action(command) for command in action._get_subactions())
-        return super()._format_action(action)
 
 
 class Parser(ArgumentParser):
@@ -34,7 +19,7 @@ class Parser(ArgumentParser):
     """
 
     def __init__(self, **kwargs):
-        super().__init__(formatter_class=HelpFormatter, allow_abbrev=False, **kwargs)
+        super().__init__(formatter_class=private.help_formatter(), allow_abbrev=False, **kwargs)
 
     def parse(self, arguments=None) -> dict[str, Any]:
         """Parse a command line.
@@ -78,7 +63,7 @@ def in_words(message: str, parser: ArgumentParser) -> str:
     """
     if unknown := re.match(r"unrecognized arguments: (--\w+)|Option '(\w+)' is not accepted", message):
         flag = unknown[1] or f"--{unknown[2]}"
-        flags = [flag for action in parser._actions for flag in action.option_strings]
+        flags = [flag for action in private.options_of(parser) for flag in action.option_strings]
         nearest = difflib.get_close_matches(flag, flags, n=1)
         return f"{flag}: there is no such option" + "".join(f"; did you mean {name}?" for name in nearest)
     found = re.match(r"argument --(\w+): (invalid \w+ value: '.*)", message) or re.match(
@@ -87,9 +72,9 @@ def in_words(message: str, parser: ArgumentParser) -> str:
     if found is None:
         return re.sub(r"(required: )\w+\.", r"\1", message)  # without the name of the command
     key, problem = found.groups()
-    action = next(action for action in parser._actions if action.dest == key)
+    action = next(action for action in private.options_of(parser) if action.dest == key)
     name = action.option_strings[0] if action.option_strings else key
-    annotation = getattr(action, "_typehint", None) or action.type
+    annotation = private.type_of(action)
     if annotation is None:
         return f"{name}: {problem}"
     patterns = (r"(?:Got|Given) value: (.*)", r": (\S*) does not (?:conform|match)", r": '(.*)'\Z")

@@ -1,7 +1,8 @@
 """Running a recipe with options from flags or a YAML file."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
+from textrnn import private
 from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
 from textrnn.files import reserved
@@ -51,7 +52,7 @@ def make_recipe_parser(options_class, description, prog=None):
     parser.add_argument(
         "--config", action="config", metavar="PATH", help="YAML file of options; flags override it"
     )
-    [print_config] = [action for action in parser._actions if action.dest == "print_config"]
+    [print_config] = [action for action in private.options_of(parser) if action.dest == "print_config"]
     print_config.help, print_config.metavar = "Print the options as YAML and exit", ""
     groups = {title: parser.add_argument_group(title) for title in GROUPS}
     for field in fields(options_class):
@@ -63,9 +64,11 @@ def make_recipe_parser(options_class, description, prog=None):
 def _help_and_group(options_class, name):
     """The help and the group of an option, inherited by a class that only changes the default."""
     owners = [
-        (owner, owner.__dataclass_fields__[name].metadata)
+        (owner, field.metadata)
         for owner in options_class.__mro__
-        if name in getattr(owner, "__dataclass_fields__", ())
+        if is_dataclass(owner)
+        for field in fields(owner)
+        if field.name == name
     ]
     help, group = next((known["help"], known["group"]) for _, known in owners if "help" in known)
-    return help, group or owners[-1][0].__doc__.partition(":")[0]
+    return help, group or (owners[-1][0].__doc__ or "").partition(":")[0]
