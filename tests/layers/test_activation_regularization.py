@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from references.masks import mask_of
 
 from textrnn.errors import InputError
 from textrnn.layers import ActivationRegularization, TemporalActivationRegularization
@@ -83,9 +84,7 @@ def test_a_mask_attached_by_keras_is_used_and_passed_on(layer):
     by_keras, by_hand = layer(1.0), layer(1.0)
     passed = by_keras(keras.layers.Masking()(h), training=True)
     np.testing.assert_allclose(by_keras.losses[0], penalty(by_hand, h, mask=MASKS["right"]), rtol=1e-6)
-    np.testing.assert_array_equal(
-        ops.convert_to_numpy(keras.src.backend.get_keras_mask(passed)), MASKS["right"]
-    )
+    np.testing.assert_array_equal(ops.convert_to_numpy(mask_of(passed)), MASKS["right"])
 
 
 def test_training_adds_the_penalties_to_its_loss_and_evaluation_does_not():

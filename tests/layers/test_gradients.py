@@ -2,17 +2,29 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 from builders.layers import every_cell_and_strategy, make_batch, make_layer, seeded, weighted_sum
+from keras import ops
 from references.gated_cells import REFERENCES
 from references.gradients import TENSORFLOW, assert_close, finite_differences, float64, value_and_gradients
 
 pytestmark = pytest.mark.usefixtures("without_compilation")
 
 SIZES = {"features": 2, "units": 2, "dtype": "float64"}
-# On JAX, Keras's tanh and mean have the precision of float32 in float64 too.
-TOLERANCE = 1e-6 if TENSORFLOW else 5e-6
+
+
+def tolerance():
+    """On JAX, Keras computes tanh in float32 if it is given float64: rounding, not an error of the gradient.
+
+    With an exact tanh, every cell is within 1e-6. Differences of 1e-7 in single values leave up to 5e-6.
+    When Keras keeps float64, the tolerance is that of TensorFlow again.
+    """
+    with float64():
+        exact = keras.backend.standardize_dtype(ops.tanh(ops.zeros(1, "float64")).dtype) == "float64"
+    assert exact or not TENSORFLOW
+    return 1e-6 if exact else 5e-6
 
 
 @functools.cache  # the strategies of a cell share them
@@ -43,4 +55,4 @@ def test_gradients_equal_finite_differences_of_the_numpy_reference(name, strateg
         _, by_input, by_weight = value_and_gradients(layer, inputs, weighted_sum, mask=mask)
         actual = [by_input["sequences"], *by_input["initial_state"], *by_weight]
         assert {a.dtype for a in actual} == {np.dtype("float64")}
-        assert_close(actual, expected_gradients(name), TOLERANCE)
+        assert_close(actual, expected_gradients(name), tolerance())

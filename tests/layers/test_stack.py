@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 from references.gradients import TENSORFLOW, assert_close
+from references.masks import mask_of
 
 from textrnn.cells import GatedCell
 from textrnn.errors import InputError
@@ -126,8 +127,8 @@ def test_a_mask_that_keras_attached_reaches_every_layer_and_what_follows():
     mask = np.arange(TIME) < np.full((BATCH, 1), 4)
     outputs, states = stack(keras.layers.Masking()(x))
     assert_close([outputs, states], list(stack(x, mask=mask)), 0)
-    np.testing.assert_array_equal(ops.convert_to_numpy(keras.src.backend.get_keras_mask(outputs)), mask)
-    assert all(keras.src.backend.get_keras_mask(s) is None for s in keras.tree.flatten(states))
+    np.testing.assert_array_equal(ops.convert_to_numpy(mask_of(outputs)), mask)
+    assert all(mask_of(state) is None for state in keras.tree.flatten(states))
 
 
 def test_config_restores_every_option():

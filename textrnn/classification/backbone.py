@@ -7,12 +7,13 @@ from textrnn.cells.options import cell_config, make_cell
 from textrnn.errors import InputError
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import BidirectionalStack
-from textrnn.tasks.arguments import KnownArguments, stored_arguments
+from textrnn.tasks.arguments import stored_arguments
+from textrnn.tasks.backbone import RecurrentNetwork
 from textrnn.tasks.embedding import token_inputs
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class RecurrentEncoder(KnownArguments, keras_hub.models.Backbone):
+class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
     """Token embedding and a stack of bidirectional recurrent layers.
 
     Args:

@@ -59,7 +59,9 @@ class RecurrentTask(KnownArguments):
         if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
             jit_compile = False
         if optimizer == "auto":
-            optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
+            # In bfloat16, 0.999 is 1, and with that Adam changes no weight.
+            beta_2 = 0.99 if self.backbone.variable_dtype == "bfloat16" else 0.999
+            optimizer = keras.optimizers.Adam(1e-3, beta_2=beta_2, global_clipnorm=1.0)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     def get_compile_config(self):
@@ -78,8 +80,25 @@ class RecurrentTask(KnownArguments):
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """Pass strings to the preprocessor; tokenised batches are returned unchanged."""
         if isinstance(x, dict) and self.token_key in x:
-            return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-        return super().preprocess_samples(x, y=y, sample_weight=sample_weight)
+            samples = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        else:
+            samples = super().preprocess_samples(x, y=y, sample_weight=sample_weight)
+        # Of several replicas, Keras adds up the first batches, to see their shapes. It cannot add booleans.
+        return keras.tree.map_structure(_integers, samples) if self._replicas > 1 else samples
+
+    @property
+    def _replicas(self):
+        strategy = getattr(self, "distribute_strategy", None)  # on TensorFlow
+        return strategy.num_replicas_in_sync if strategy else 1
+
+    def quantize(self, mode=None, config=None, **kwargs):
+        """Quantize embeddings and projections of the backbone; see `keras.Model.quantize`.
+
+        Cells stay as they are, since Keras quantizes none. So does the output layer of a classifier, whose
+        quantization a preset does not store.
+        """
+        self.backbone.quantize(mode, config=config, **kwargs)
+        self.train_function = self.test_function = self.predict_function = self.generate_function = None
 
     def fit(self, x=None, *args, **kwargs):
         """Train on strings or on tokenised batches; see `keras.Model.fit`."""
@@ -121,3 +140,7 @@ def _plain(value):
 
 def _shapes(model):
     return [tuple(weight.shape) for weight in model.weights]
+
+
+def _integers(x):
+    return keras.ops.cast(x, "int32") if keras.backend.standardize_dtype(x.dtype) == "bool" else x

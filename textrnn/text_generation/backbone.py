@@ -10,12 +10,13 @@ from textrnn.layers.activation_regularization import (
 )
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import RecurrentStack
-from textrnn.tasks.arguments import KnownArguments, stored_arguments
+from textrnn.tasks.arguments import stored_arguments
+from textrnn.tasks.backbone import RecurrentNetwork
 from textrnn.tasks.embedding import embed, token_embedding, token_inputs
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class RecurrentBackbone(KnownArguments, keras_hub.models.Backbone):
+class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
     """Token embedding and a stack of unidirectional recurrent layers.
 
     Args:

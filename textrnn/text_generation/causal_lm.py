@@ -87,7 +87,15 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         Args:
             batch_size: int, the number of rows of the windows that follow.
             name: `"training_states"` or `"evaluation_states"`.
+
+        Raises:
+            InputError: On several replicas, each of which would need states of its own.
         """
+        expect(
+            self._replicas == 1,
+            f"windows carry states from batch to batch, which {self._replicas} replicas do not share: train "
+            "on one device, or give strings or tokenised batches",
+        )
         carried = getattr(self, name, None)
         if carried is not None and carried.batch_size == batch_size:
             return

@@ -7,13 +7,14 @@ from keras import ops
 from textrnn.cells.options import cell_config, make_cell
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import BidirectionalStack
-from textrnn.tasks.arguments import KnownArguments, stored_arguments
+from textrnn.tasks.arguments import stored_arguments
+from textrnn.tasks.backbone import RecurrentNetwork
 from textrnn.tasks.embedding import embed, token_embedding, token_inputs
 from textrnn.translation.attention_decoder import AttentionDecoder
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
-class RecurrentSeq2Seq(KnownArguments, keras_hub.models.Backbone):
+class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
     """A bidirectional recurrent encoder and a recurrent decoder with attention.
 
     Learned linear maps of the last states of the encoder give the initial states of the decoder. Attention

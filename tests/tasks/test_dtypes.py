@@ -1,0 +1,142 @@
+"""Every model trains, generates, is saved, loaded and served with every dtype policy."""
+
+import contextlib
+import functools
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+from builders.exporting import export_unchecked
+from builders.tasks import MODELS, texts, tokens
+
+import textrnn
+from textrnn.serving.saved_model import load_signatures
+
+POLICIES = (
+    "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "floatx float64",
+)  # fmt: skip
+"""Dtype policies; the last is `keras.config.set_floatx("float64")` with models of the default policy."""
+
+HALF = ("float16", "bfloat16")
+
+
+@contextlib.contextmanager
+def floatx_of(policy):
+    """Inside, Keras's default is float64 if the policy is to set it."""
+    if policy != "floatx float64":
+        yield policy
+        return
+    default = keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield None
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy(default)
+
+
+@functools.cache
+def made(name, policy):
+    keras.utils.set_random_seed(0)
+    return MODELS[name](None if policy == "floatx float64" else policy)
+
+
+def values(x):
+    return np.asarray(keras.ops.convert_to_numpy(x), "float64")
+
+
+def calls(model, policy, folder):
+    backbone, outputs = model.backbone, model(tokens(model))
+    assert np.isfinite(values(outputs)).all()
+    expected = keras.dtype_policies.get("float64" if policy == "floatx float64" else policy)
+    assert (backbone.compute_dtype, backbone.variable_dtype) == (
+        expected.compute_dtype,
+        expected.variable_dtype,
+    )
+    assert {w.dtype for w in model.trainable_variables} == {expected.variable_dtype}
+    if isinstance(model, textrnn.TextClassifier):
+        assert keras.backend.standardize_dtype(outputs.dtype) not in HALF
+
+
+def trains(model, policy, folder, eagerly=True):
+    model.compile(run_eagerly=eagerly)
+    before = [values(w) for w in model.trainable_variables]
+    history = model.fit(*texts(model), batch_size=2, epochs=2, verbose=0).history
+    after = [values(w) for w in model.trainable_variables]
+    assert np.isfinite(history["loss"]).all()
+    assert all(np.isfinite(w).all() for w in after)
+    # A small step may round to none in half precision.
+    changed = [(a != b).any() for a, b in zip(after, before, strict=True)]
+    assert any(changed) if policy in HALF else all(changed)
+
+
+def generates(model, policy, folder, samplers=None, eagerly=True):
+    if isinstance(model, textrnn.TextClassifier):
+        scores = model.probabilities(model.predict(texts(model)[0], verbose=0))
+        np.testing.assert_allclose(values(scores).sum(axis=1), 1, atol=1e-6)
+        return
+    prompt = "to" if isinstance(model, textrnn.CausalLM) else "one"
+    for sampler in samplers or (textrnn.RowSampler(top_p=0.9), textrnn.BeamSearchSampler(num_beams=2)):
+        model.compile(run_eagerly=eagerly, sampler=sampler)
+        text = model.generate(prompt, max_length=5)
+        assert isinstance(text, str)
+        assert prompt == "one" or text.startswith(prompt)
+
+
+def generates_in_a_graph(model, policy, folder):
+    own = textrnn.RowSampler(temperature=0), textrnn.BeamSearchSampler(2, coverage_penalty=0.1)
+    of_keras_hub = (
+        keras_hub.samplers.BeamSampler(num_beams=2),
+        keras_hub.samplers.TopPSampler(p=0.9),
+        "greedy",
+    )
+    generates(model, policy, folder, (*own, *of_keras_hub), eagerly=False)
+
+
+def trains_in_a_graph(model, policy, folder):
+    trains(model, policy, folder, eagerly=False)
+
+
+def is_saved(model, policy, folder):
+    model.save_to_preset(str(folder))
+    loaded = type(model).from_preset(str(folder), dtype=None if policy == "floatx float64" else policy)
+    np.testing.assert_array_equal(values(loaded(tokens(model))), values(model(tokens(model))))
+    default = type(model).from_preset(str(folder))
+    assert default.backbone.variable_dtype == keras.config.floatx()
+    np.testing.assert_allclose(
+        values(default(tokens(model))), values(model(tokens(model))), atol=0.1 if "16" in policy else 1e-5
+    )
+
+
+def is_served(model, policy, folder):
+    export_unchecked(model, folder)
+    given = ["to be", "or not"]
+    answer = load_signatures(folder)["serving_default"](text=tf.constant(given))
+    if isinstance(model, textrnn.TextClassifier):
+        expected = values(model.probabilities(model.predict(given, verbose=0)))
+        np.testing.assert_allclose(answer["scores"], expected, atol=0.05 if "16" in policy else 1e-5)
+    else:
+        assert answer["text"].shape == (2,)
+        assert answer["text"].dtype == tf.string
+
+
+FAST = [calls, trains, generates]
+SLOW = [trains_in_a_graph, generates_in_a_graph, is_saved, is_served]
+FAST_MODELS = ["language model", "classifier with attention and n-grams", "translator with input feeding"]
+CASES = [
+    pytest.param(
+        name, policy, use, id=f"{name}, {policy}: {use.__name__}",
+        marks=[] if (use in FAST and name in FAST_MODELS) or (use is is_saved and "mixed" in policy)
+        else pytest.mark.slow,
+    )
+    for name in MODELS for policy in POLICIES for use in FAST + SLOW
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "policy", "use"), CASES)
+def test_every_dtype_policy_works(name, policy, use, tmp_path):
+    with floatx_of(policy):
+        use(made(name, policy), policy, tmp_path)
