@@ -8,7 +8,7 @@ from keras import ops
 from scipy import stats
 
 import textrnn
-from textrnn.decoding import samplers
+from textrnn.decoding import rowwise, samplers
 from textrnn.errors import InputError
 
 VOCABULARY = "abcdefgh "
@@ -167,3 +167,30 @@ def test_a_config_restores_a_sampler(sampler):
 def test_a_sampler_refuses_values_out_of_range(sampler, name, value):
     with pytest.raises(InputError, match=rf"^{name}={value}: give an? (number|integer) "):
         sampler(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        keras_hub.samplers.GreedySampler(),
+        keras_hub.samplers.RandomSampler(seed=1, temperature=0.7),
+        keras_hub.samplers.TopKSampler(k=2, seed=1, temperature=1.5),
+        keras_hub.samplers.TopPSampler(p=0.7, seed=1),
+    ],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_the_equivalents_of_kerashub_s_samplers_have_their_probabilities(theirs):
+    logits = np.tile(np.log([0.5, 0.3, 0.15, 0.05]).astype("float32"), (5000, 1))
+    drawn = ops.convert_to_numpy(theirs.get_next_token(theirs.compute_probabilities(logits)))
+    expected = ops.convert_to_numpy(rowwise(theirs).compute_probabilities(logits[:1]))[0].astype("float64")
+    expected *= len(drawn) / expected.sum()
+    found, likely = np.bincount(drawn, minlength=4), expected > 1e-3
+    assert (found[~likely] == 0).all()
+    assert likely.sum() == 1 or stats.chisquare(found[likely], expected[likely]).pvalue > 0.01
+
+
+def test_beam_search_has_an_equivalent_and_other_samplers_stay_as_they_are():
+    beams = rowwise(keras_hub.samplers.BeamSampler(num_beams=3))
+    assert beams.get_config() == {"num_beams": 3, "length_penalty": 0.0, "coverage_penalty": 0.0}
+    for sampler in (textrnn.RowSampler(), keras_hub.samplers.ContrastiveSampler(k=2, alpha=0.1)):
+        assert rowwise(sampler) is sampler

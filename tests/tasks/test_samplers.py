@@ -2,10 +2,12 @@
 
 import keras_hub
 import pytest
+import tensorflow as tf
 from builders.language_models import make_lm
 from builders.translators import make_translator
 
 import textrnn
+from textrnn.tasks.registry import python_functions, signatures_of
 from textrnn.tokenizers import ByteTokenizer
 
 TASKS = {
@@ -57,3 +59,15 @@ def test_from_preset_takes_another_sampler_for_an_uncompiled_task(task, tmp_path
     task.save_to_preset(str(tmp_path))
     loaded = type(task).from_preset(str(tmp_path), sampler="greedy", compile=False)
     assert isinstance(loaded.default_sampler, keras_hub.samplers.GreedySampler)
+
+
+def test_exports_sample_as_a_sampler_of_kerashub_does_without_its_ops(task):
+    task.compile(sampler="greedy")
+    function, specs = signatures_of(task)["serving_default"]
+    traced = tf.function(function, specs, autograph=False).get_concrete_function()
+    functions = traced.graph.as_graph_def().library.function
+    assert not [node.op for f in functions for node in f.node_def if node.op.startswith("Xla")]
+    text = tf.constant(["abc", "d"])
+    task.compile(sampler=textrnn.RowSampler(temperature=0))
+    expected = python_functions(task)["serving_default"](text=text)["text"]
+    assert traced(text)["text"].numpy().tolist() == expected.numpy().tolist()

@@ -9,6 +9,7 @@ from textrnn.decoding.beam_search_sampler import BeamSearchSampler
 from textrnn.decoding.decoder import Decoder
 from textrnn.decoding.loop import generate
 from textrnn.decoding.row_sampler import RowSampler
+from textrnn.decoding.rowwise import rowwise
 from textrnn.decoding.samplers import RowwiseSampler, complete
 from textrnn.decoding.sampling import filter_logits, row_seeds, row_uniforms, sample
 
@@ -24,5 +25,6 @@ __all__ = [
     "generate",
     "row_seeds",
     "row_uniforms",
+    "rowwise",
     "sample",
 ]

@@ -46,8 +46,8 @@ def refuse_unservable_ops(path):
     if reasons:
         listed = "; ".join(f"{op}: {reason}" for op, reason in sorted(reasons.items()))
         raise ValueError(
-            f"the exported graph holds ops that a stock TF Serving lacks ({listed}): replace the layer or "
-            "tokenizer that uses them"
+            f"the exported graph holds ops that a stock TF Serving lacks ({listed}): replace the "
+            "layer, tokenizer or sampler that uses them"
         )
 
 

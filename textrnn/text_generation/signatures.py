@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from textrnn.decoding import RowSampler, complete
+from textrnn.decoding import RowSampler, complete, rowwise
 from textrnn.tasks.preprocessor import padded
 from textrnn.tokenizers import valid_utf8
 
@@ -36,7 +36,8 @@ def text_signatures(lm, max_new_tokens=100):
         A dict of name -> `(function, input specs)`. Each function returns a dict of named tensors.
     """
     tokenizer = lm.preprocessor.tokenizer
-    row_sampler = RowSampler.like(lm.default_sampler)
+    default_sampler = rowwise(lm.default_sampler)
+    row_sampler = RowSampler.like(default_sampler)
     # The inputs and outputs of a signature are named tensors, so states are flat.
     structure = lm.backbone.get_initial_states(1)
     state_specs = [
@@ -83,7 +84,7 @@ def text_signatures(lm, max_new_tokens=100):
         }
 
     def serving_default(text):
-        parts = completed(lm.default_sampler, text, tf.fill(tf.shape(text), max_new_tokens))
+        parts = completed(default_sampler, text, tf.fill(tf.shape(text), max_new_tokens))
         return {"text": valid_utf8(tokenizer.detokenize(tf.concat(parts, axis=1)))}
 
     def start(text):

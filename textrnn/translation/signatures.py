@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from textrnn.decoding import BeamSearchSampler, complete
+from textrnn.decoding import BeamSearchSampler, complete, rowwise
 from textrnn.decoding.beam_search import MAX_BEAMS
 from textrnn.tokenizers import valid_utf8
 
@@ -45,7 +45,8 @@ def translation_signatures(lm):
         for tokenizer in (preprocessor.tokenizer, preprocessor.target_tokenizer)
     )
     stop = (preprocessor.target_tokenizer.end_token_id,)
-    beam_sampler = BeamSearchSampler.like(lm.default_sampler)
+    default_sampler = rowwise(lm.default_sampler)
+    beam_sampler = BeamSearchSampler.like(default_sampler)
 
     def read(text, max_new_tokens):
         """The inputs of the encoder, the maximum length of each row, and the largest of these."""
@@ -64,7 +65,7 @@ def translation_signatures(lm):
             tf.pad(value, [[0, 0], [0, limit]]) for value in lm.start_tokens(tf.shape(text)[0]).values()
         )
         token_ids, inside = complete(
-            lm.default_sampler, lm.decoder(inputs), prompt, mask,
+            default_sampler, lm.decoder(inputs), prompt, mask,
             stop_token_ids=stop, max_new_tokens=budget, model=lm,
         )  # fmt: skip
         return {"text": texts(tf.ragged.boolean_mask(token_ids, inside & ~mask))}
