@@ -165,3 +165,14 @@ def test_config_restores_every_option_of_a_bidirectional_stack():
     stack = BidirectionalStack([GatedCell(4, "gru")], dropout=0.1, zoneout=0.2)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(stack))
     assert copy.get_config() == stack.get_config()
+
+
+def test_a_bidirectional_stack_has_the_strategy_it_is_given_and_seeds_each_layer():
+    stack = BidirectionalStack([GatedCell(4, "gru"), GatedCell(4, "gru")], strategy="loop", seed=3)
+    directions = [d for layer in stack.recurrent_layers for d in (layer.forward_layer, layer.backward_layer)]
+    assert [d.strategy for d in directions] == ["loop"] * 4
+    assert [d.seed for d in directions] == [3, 3, 4, 4]
+    config = stack.get_config()
+    assert BidirectionalStack.from_config(config).get_config() == config
+    earlier = {name: value for name, value in config.items() if name not in ("strategy", "seed")}
+    assert BidirectionalStack.from_config(earlier).strategy == "auto"

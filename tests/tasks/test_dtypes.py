@@ -114,13 +114,20 @@ def is_saved(model, policy, folder):
 def is_served(model, policy, folder):
     export_unchecked(model, folder)
     given = ["to be", "or not"]
-    answer = load_signatures(folder)["serving_default"](text=tf.constant(given))
+    functions = load_signatures(folder)
+    answer = functions["serving_default"](text=tf.constant(given))
     if isinstance(model, textrnn.TextClassifier):
         expected = values(model.probabilities(model.predict(given, verbose=0)))
         np.testing.assert_allclose(answer["scores"], expected, atol=0.05 if "16" in policy else 1e-5)
+        assert np.isfinite(functions["explain"](text=tf.constant(given))["weights"]).all()
     else:
         assert answer["text"].shape == (2,)
         assert answer["text"].dtype == tf.string
+    if isinstance(model, textrnn.CausalLM):
+        begun = functions["start"](text=tf.constant(given))
+        states = {name: state for name, state in begun.items() if name != "logits"}
+        logits = functions["step"](token_ids=tf.constant([70, 71]), **states)["logits"]
+        assert np.isfinite(logits).all()
 
 
 FAST = [calls, trains, generates]
@@ -139,4 +146,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "policy", "use"), CASES)
 def test_every_dtype_policy_works(name, policy, use, tmp_path):
     with floatx_of(policy):
-        use(made(name, policy), policy, tmp_path)
+        make = (
+            made.__wrapped__ if use in (generates, generates_in_a_graph) else made
+        )  # these change the sampler
+        use(make(name, policy), policy, tmp_path)

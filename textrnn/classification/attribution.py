@@ -73,10 +73,10 @@ def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS)
 
     def target_log_odds(vectors, of_ngrams=None):
         hidden = classifier.backbone.read(vectors, padding_mask, training=False)
-        logits = classifier.score(hidden, padding_mask, training=False)
+        logits = tf.cast(classifier.score(hidden, padding_mask, training=False), tf.float32)
         if of_ngrams is not None:
             logits = logits + tf.reduce_sum(of_ngrams, axis=1) + classifier.ngram_logits.bias
-        return log_odds(tf.cast(logits, tf.float32) / classifier.temperature, target)
+        return log_odds(logits / classifier.temperature, target)
 
     def step(index, *totals):
         # The midpoint rule over the cube root of the position: the log-odds change most near the start, where
