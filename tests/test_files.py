@@ -157,5 +157,7 @@ def test_a_disk_that_fills_while_a_model_is_saved_is_one_sentence(tmp_path, caps
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, earlier)
     assert status == 2
-    assert error.splitlines()[-1] == "error: writing failed: File too large. Give a place that can be written"
+    assert (
+        error.splitlines()[-1] == f"error: {tmp_path / 'm'}: File too large. Give a place that can be written"
+    )
     assert {child.name for child in (tmp_path / "m").iterdir()} == {"report"}

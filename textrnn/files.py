@@ -133,11 +133,12 @@ _DISK = tuple(
 )  # fmt: skip
 
 
-def disk_problem(error):
+def disk_problem(error, place=None):
     """Describe an error of the disk: a file that cannot be written or read. None for any other error.
 
     Args:
         error: An exception.
+        place: What was written, for errors without the name of a file.
 
     Example:
 
@@ -154,7 +155,7 @@ def disk_problem(error):
         return None
     full = found[0] in _DISK[:2]
     advice = "Free some space, and try again" if full else "Give a place that can be written"
-    return f"{where or 'writing failed'}: {os.strerror(found[0])}. {advice}"
+    return f"{where or place or 'writing failed'}: {os.strerror(found[0])}. {advice}"
 
 
 def expect_space(folder, size):

@@ -83,12 +83,21 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
     # With the options of the first run from its report; flags win.
     config = Path("out", "cats", "report", "config.yaml")
     status, out, err = run(
-        capsys, config=config, data="dogs.txt", from_preset="out/cats", name="cats", epochs=2
+        capsys,
+        config=config,
+        data="dogs.txt",
+        from_preset="out/cats",
+        name="cats",
+        epochs=2,
+        export_dtype="float16",
     )
     assert status == 0, err
     assert "vocabulary of 280" in out
     children = {child.name for child in Path("out", "cats").iterdir()}
     assert children == {"1", "2", "preset", "preset-1", "report", "report-1"}
+    sizes = [Path("out", "cats", version, "variables", "variables.data-00000-of-00001") for version in "12"]
+    single, half = (path.stat().st_size for path in sizes)
+    assert half < 0.75 * single
 
 
 MY_CELLS = """

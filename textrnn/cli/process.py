@@ -7,13 +7,14 @@ from textrnn.errors import InputError
 from textrnn.files import disk_problem
 
 
-def run(function):
+def run(function, place=None):
     """Call a function, and turn an `InputError` or an error of the disk into one line on stderr and status 2.
 
     Ctrl-C exits with status 130, a closed pipe with 141.
 
     Args:
         function: A callable without arguments.
+        place: Where it writes, for errors that do not say which file they are about.
     """
     try:
         function()
@@ -28,7 +29,7 @@ def run(function):
         _discard_output()
         raise SystemExit(141) from None
     except Exception as error:
-        problem = disk_problem(error)
+        problem = disk_problem(error, place)
         if problem is None:
             raise
         print(f"error: {problem}", file=sys.stderr)

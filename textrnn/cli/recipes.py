@@ -35,7 +35,7 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
             load_tensorflow()
             main(options)
 
-    run(start)
+    run(start, given["output"] / given["name"])
 
 
 def make_recipe_parser(options_class, description, prog=None):

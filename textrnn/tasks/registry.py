@@ -58,7 +58,7 @@ def python_functions(task, **options) -> dict[str, Callable[..., dict[str, Any]]
     """The signatures of a task as functions of keyword arguments, like those of a SavedModel.
 
     A function is traced at its first call. Later calls of `python_functions` return the same functions,
-    unless the options, the preprocessor or the sampler of the task are others.
+    unless the options, the configuration of the task, its preprocessor or its variables are others.
 
     Args:
         task: A task with a preprocessor.
@@ -70,7 +70,7 @@ def python_functions(task, **options) -> dict[str, Callable[..., dict[str, Any]]
         compiled = tf.function(function, input_signature=specs, autograph=False)
         return lambda **inputs: compiled(*(inputs[spec.name] for spec in specs))
 
-    made_of = (options, task.preprocessor, getattr(task, "default_sampler", None))
+    made_of = (options, task.get_config(), task.preprocessor, [id(weight) for weight in task.weights])
     known = getattr(task, "_python_functions", None)
     if known is None or known.made_of != made_of:
         functions = {
