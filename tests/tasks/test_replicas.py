@@ -17,6 +17,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 sys.path.insert(0, "tests")
 from builders.tasks import TASKS, texts
 from textrnn.errors import InputError
+from textrnn.export.module import traced_module
+from textrnn.tasks.registry import signatures_of
 
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 QUIET = dict.fromkeys(["dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout"], 0.0)
@@ -35,6 +37,9 @@ for name, make in TASKS.items():
                 model.carry_states(4)
             except InputError as error:
                 print(error)
+            start = signatures_of(model)["start"]
+            exported, _ = traced_module({"start": start}, [], model.weights, "float16")
+            assert {weight.dtype for weight in exported.weights} == {tf.float16}
     for several, one in zip(*weights, strict=True):
         np.testing.assert_allclose(several, one, atol=1e-5)
     print(name)

@@ -35,7 +35,7 @@ def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
     functions = _traced(signatures)
     if dtype != "float32":
         read = {id(variable) for variable in _variables(functions)}
-        weights = [weight for weight in weights if weight.dtype == "float32" and id(weight.value) in read]
+        weights = [w for w in weights if w.dtype == "float32" and read & set(map(id, _parts(w.value)))]
         stored = _stored(weights, dtype)
         functions = _traced(_reading(signatures, weights, stored))
     module = tf.Module()
@@ -63,6 +63,11 @@ def _variables(functions):
     """The TensorFlow variables that traced functions read, each once."""
     found = (variable for function in functions.values() for variable in function.variables)
     return list({id(variable): variable for variable in found}.values())
+
+
+def _parts(variable):
+    """The variable, or its copies on several devices."""
+    return (variable, *getattr(variable, "values", ()))
 
 
 def _stored(weights, dtype):
