@@ -13,11 +13,18 @@ It writes to `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `pre
 """
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from textrnn.cli.options import DataOptions, ModelOptions, OutputOptions, TrainingOptions, option
+from textrnn.cli.options import (
+    DataOptions,
+    ModelOptions,
+    OutputOptions,
+    TokenizerKind,
+    TrainingOptions,
+    option,
+)
 from textrnn.cli.recipes import run_recipe
 from textrnn.types import (
     Fraction,
@@ -43,12 +50,15 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     held_out: SplitFraction = option(
         0.1, "Fraction for validation: the end of the text, or some documents of ten or more"
     )
+    tokenizer: TokenizerKind | None = option(None, "Kind of token (default: by the size of the text)")
     ar: NonNegativeNumber = option(0.0, "Activation regularization; 2 in AWD-LSTM (alpha)", "Model")
     tar: NonNegativeNumber = option(0.0, "Temporal activation regularization; 1 in AWD-LSTM (beta)", "Model")
     temperature: NonNegativeNumber | None = option(None, "Temperature (default: 0.8, or as saved)", "Model")
     top_k: NonNegativeInt | None = option(None, "Sample from the top k tokens (default: 0, all)", "Model")
     top_p: Probability | None = option(None, "Nucleus sampling probability (default: 1, all)", "Model")
     max_new_tokens: NonNegativeInt = option(100, "Maximum number of tokens in a sample", "Model")
+    batch_size: PositiveInt | None = option(None, "Sequences per batch (default: by the size of the text)")
+    epochs: PositiveInt | None = option(None, "Number of epochs (default: by the size of the text)")
     sequence_length: PositiveInt = option(64, "Steps of truncated backpropagation", "Training")
     restart_probability: Fraction = option(0.05, "Probability of restarting from an empty state", "Training")
     sample_prompt: str | None = option(
@@ -65,6 +75,7 @@ def main(options: Options):
     from textrnn import files, training
     from textrnn.data import sources
     from textrnn.data.windows import evaluation_windows, stream, windows
+    from textrnn.errors import warn
     from textrnn.export import publish
     from textrnn.presets import load_preset, save_preset
     from textrnn.reporting.report import save_report
@@ -87,6 +98,7 @@ def main(options: Options):
         include=options.include,
     )
     sources.describe(texts)
+    options, warnings = by_size(options, texts)
     given = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
@@ -117,6 +129,8 @@ def main(options: Options):
         f"vocabulary of {tokenizer.vocabulary_size():,}; {lm.count_params():,} weights",
         flush=True,
     )
+    for warning in warnings:
+        warn(warning)
 
     files.expect_space(folder, 12 * lm.count_params())  # of the preset and the SavedModel
 
@@ -165,6 +179,22 @@ def main(options: Options):
         lm, folder, result, ask,
         dtype=options.export_dtype, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt],
     )  # fmt: skip
+
+
+def by_size(options, texts):
+    """Return the options with those that depend on the size of the text, and warnings about a small one."""
+    from textrnn.text_generation.defaults import defaults_for, small_text_warning
+
+    characters = sum(len(document.text) for document in texts.train)
+    defaults = defaults_for(characters, continued=options.from_preset is not None)._asdict()
+    chosen = {name: value for name, value in defaults.items() if value and getattr(options, name) is None}
+    if chosen:
+        print(
+            f"for {characters:,} characters: "
+            + ", ".join(f"--{name} {value}" for name, value in chosen.items())
+        )
+    warnings = [] if options.from_preset else small_text_warning(characters)
+    return replace(options, **chosen), warnings
 
 
 def new_model(options, texts, sampler):

@@ -1,7 +1,7 @@
 """Lines and paragraphs as documents, and which of them are held out."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textrnn import InputError
@@ -11,6 +11,7 @@ from textrnn.data.splitting import hold_out, split_at, unit_hint
 texts = st.text("ab \n\t", max_size=30)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_lines_are_those_of_the_text(text):
     lines = split_at([Document("a", text)], "line")
@@ -20,6 +21,7 @@ def test_lines_are_those_of_the_text(text):
     ]
 
 
+@settings(deadline=None)
 @given(texts)
 def test_paragraphs_have_no_blank_line_and_lose_no_text(text):
     parts = split_at([Document("a", text)], "blank_line")
@@ -53,6 +55,7 @@ def test_the_end_of_few_documents_is_held_out():
     assert [d.text for d in train] == ["abcdefg"] and [d.text for d in rest] == ["h", "ij"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab", min_size=1, max_size=50), min_size=10, max_size=30), st.floats(0.01, 0.99))
 def test_both_sides_have_documents(texts, fraction):
     documents = [Document(str(i), text) for i, text in enumerate(texts)]

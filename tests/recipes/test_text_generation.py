@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from references.command import recipe_command, start_recipe, textrnn_command
+
+from textrnn.data.documents import Document
+from textrnn.data.sources import Splits
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TEXT = "the cat sat on the mat.\nthe dog ate the cat's hat, and that was that.\n"
@@ -86,6 +90,7 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
         capsys,
         config=config,
         data="dogs.txt",
+        document="line",
         from_preset="out/cats",
         name="cats",
         epochs=2,
@@ -93,11 +98,26 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
     )
     assert status == 0, err
     assert "vocabulary of 280" in out
+    assert "before training  validation loss" in err
+    history = Path("out", "cats", "report", "history.csv").read_text().splitlines()
+    assert history[1].startswith("0,")
+    assert TEXT.replace("cat", "dog").startswith(re.search(r"--prompt '?(the \w+)", out)[1])
     children = {child.name for child in Path("out", "cats").iterdir()}
     assert children == {"1", "2", "preset", "preset-1", "report", "report-1"}
     sizes = [Path("out", "cats", version, "variables", "variables.data-00000-of-00001") for version in "12"]
     single, half = (path.stat().st_size for path in sizes)
     assert half < 0.75 * single
+
+
+def test_options_that_are_not_given_depend_on_the_size_of_the_text(capsys):
+    recipe = runpy.run_path(str(RECIPES / "text_generation.py"))
+    texts = Splits([Document("a.txt", "word " * 6000)], [])
+    options, [warning] = recipe["by_size"](recipe["Options"](epochs=3), texts)
+    assert (options.tokenizer, options.batch_size, options.epochs) == ("character", 8, 3)
+    assert capsys.readouterr().out == "for 30,000 characters: --tokenizer character, --batch_size 8\n"
+    assert "30,000 characters, too few" in warning and "--from_preset" in warning
+    options, warnings = recipe["by_size"](recipe["Options"](from_preset=Path("old"), tokenizer="word"), texts)
+    assert (options.tokenizer, options.batch_size, options.epochs, warnings) == ("word", 8, 10, [])
 
 
 MY_CELLS = """
@@ -171,7 +191,7 @@ def test_invalid_input_is_reported_before_training(content, options, message, tm
     status, _, error = run(capsys, **{"data": "text.txt", **options})
     assert status == 2
     assert re.search(message, error), error
-    assert error.startswith("error: ") and "Traceback" not in error
+    assert re.search("^error: ", error, re.MULTILINE) and "Traceback" not in error
     assert not Path("out").exists()
 
 

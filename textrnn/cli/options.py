@@ -20,6 +20,8 @@ from textrnn.types import (
 )
 from textrnn.unicode import encoding_of
 
+TokenizerKind = Literal["sentencepiece", "word", "character", "byte"]
+
 
 def option(default: Any, help: str, group: str | None = None) -> Any:
     """Make a dataclass field with a help text.
@@ -91,9 +93,7 @@ class ModelOptions(OptionGroup):
     from_preset: Path | None = option(
         None, "Continue with a trained model, saved_models/NAME; keeps its tokenizer, cell, sizes and dropout"
     )
-    tokenizer: Literal["sentencepiece", "word", "character", "byte"] = option(
-        "sentencepiece", "Kind of token"
-    )
+    tokenizer: TokenizerKind = option("sentencepiece", "Kind of token")
     vocabulary_size: PositiveInt | None = option(
         None, "Maximum number of different tokens (default: by the amount of text)"
     )

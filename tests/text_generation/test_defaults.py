@@ -1,0 +1,27 @@
+"""Defaults by the size of the text."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textrnn.text_generation.defaults import BY_SIZE, SMALL_TEXT, Defaults, defaults_for, small_text_warning
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000_000))
+def test_a_larger_text_has_no_fewer_rows_and_no_more_epochs(characters):
+    smaller, larger = defaults_for(characters // 2), defaults_for(characters)
+    assert smaller.batch_size <= larger.batch_size and smaller.epochs >= larger.epochs
+    assert defaults_for(characters, continued=True) == Defaults(None, larger.batch_size, 10)
+
+
+def test_the_defaults_change_at_the_minimum():
+    for minimum, defaults in BY_SIZE:
+        assert defaults_for(minimum) == defaults
+        if minimum:
+            assert defaults_for(minimum - 1) != defaults
+
+
+def test_only_a_small_text_is_warned_about():
+    assert not small_text_warning(SMALL_TEXT)
+    [warning] = small_text_warning(SMALL_TEXT - 1)
+    assert "99,999 characters" in warning
