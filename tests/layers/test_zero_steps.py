@@ -15,7 +15,8 @@ from builders.layers import (
 from references.gradients import TENSORFLOW, assert_close
 
 from textrnn.cells import GatedCell
-from textrnn.layers import BidirectionalStack, Recurrent, RecurrentStack
+from textrnn.layers import BidirectionalStack, GlobalAttention, Recurrent, RecurrentStack, SequencePooling
+from textrnn.layers.pooling import POOLINGS
 
 pytestmark = pytest.mark.usefixtures("without_compilation")
 
@@ -62,6 +63,18 @@ def test_without_steps_gradients_are_zero_and_those_of_the_states_pass(name):
     of_states, of_weights = gradients(x[:, :0])
     assert all(np.abs(d).min() > 0 for d in of_states)
     assert all((np.asarray(d) == 0).all() for d in of_weights)
+
+
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_pooling_without_steps_gives_zeros(mode):
+    pooling = SequencePooling(mode, bidirectional=True)
+    assert_close(pooling(np.zeros((2, 0, UNITS), "float32")), np.zeros((2, UNITS)), 0)
+
+
+def test_attention_over_no_memory_gives_zeros():
+    context, weights = GlobalAttention()(np.ones((2, 3, UNITS)), np.ones((2, 0, 5)))
+    assert_close(context, np.zeros((2, 3, 5)), 0)
+    assert tuple(weights.shape) == (2, 3, 0)
 
 
 @pytest.mark.parametrize("stack", [RecurrentStack, BidirectionalStack])

@@ -66,6 +66,8 @@ class SequencePooling(keras.layers.Layer):
 
     def call(self, sequences, mask=None):
         """Pool the sequences. The class docstring has the shapes."""
+        if sequences.shape[1] == 0:
+            return ops.sum(sequences, axis=1)  # zeros
         valid = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
         if self.mode == "last":
             return self._last(sequences, valid)
