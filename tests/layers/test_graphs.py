@@ -1,6 +1,8 @@
 """The graphs of a training step have no operations that would make them slow or large."""
 
 import collections
+import tempfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,24 +22,32 @@ def training_graph(layer):
     """The optimised graph of a layer's outputs and gradients."""
     import tensorflow as tf
     from tensorflow.core.protobuf import config_pb2
-    from tensorflow.python.grappler import tf_optimizer  # no public function returns the optimised graph
 
-    layer(np.zeros((BATCH, TIME, UNITS), "float32"))
+    x = tf.zeros((BATCH, TIME, UNITS))
+    layer(x)
 
-    @tf.function(autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec([None, None, UNITS])], autograph=False)
     def run(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = keras.tree.flatten(layer(x, training=True))[0]
         return tape.gradient(y, [x, *layer.trainable_variables])
 
-    graph = run.get_concrete_function(tf.TensorSpec([None, None, UNITS])).graph
-    meta_graph = tf.compat.v1.train.export_meta_graph(graph=graph, graph_def=graph.as_graph_def())
-    fetched = [tensor.name for tensor in graph.structured_outputs]
-    meta_graph.collection_def["train_op"].node_list.value.extend(fetched)
-    config = config_pb2.ConfigProto()
-    config.graph_options.rewrite_options.min_graph_nodes = -1
-    return tf_optimizer.OptimizeGraph(config, meta_graph)
+    # TensorBoard's trace holds the graph that ran, as an event of a file.
+    with tempfile.TemporaryDirectory() as folder:
+        writer = tf.summary.create_file_writer(folder)
+        tf.summary.trace_on(graph=True)
+        run(x)
+        with writer.as_default():
+            tf.summary.trace_export("run", step=0)
+        writer.close()
+        records = tf.data.TFRecordDataset([str(path) for path in Path(folder).iterdir()]).as_numpy_iterator()
+        values = [
+            value for record in records for value in tf.compat.v1.Event.FromString(record).summary.value
+        ]
+    (trace,) = (config_pb2.RunMetadata.FromString(value.tensor.string_val[0]) for value in values)
+    graphs = [graphs.post_optimization_graph for graphs in trace.function_graphs]
+    return max(graphs, key=lambda graph: len(graph.node))  # that of `run`
 
 
 def operations_of_loops(graph):
