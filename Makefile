@@ -41,7 +41,7 @@ test test-slow: export CUDA_VISIBLE_DEVICES = -1
 ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers \
 	tests/translation/test_attention_decoder.py tests/text_generation/test_backbone.py \
 	tests/classification/test_ngrams.py --ignore tests/layers/test_peers.py
-# XLA's compilation takes most of the time on JAX, so it optimises nothing.
+# XLA's compilation takes most of the time on JAX, so it optimizes nothing.
 test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 test: dev                           ## run the tests on TensorFlow, and those of cells, layers and models on JAX
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -16,7 +16,7 @@ from textrnn.layers.strategies import strategies_of
 FEATURES, UNITS = 3, 4
 
 REPRESENTATIVE = {
-    "lstm_ln": "kind S, a memory apart from the output, layer normalisation",
+    "lstm_ln": "kind S, a memory apart from the output, layer normalization",
     "multiplicative_lstm": "kind S, chained products: one product is multiplied by a matrix again",
     "slstm": "kind S, a class of its own, states that do not start at zero and share zoneout masks",
     "sru": "kind D, a class of its own, the input in the output",

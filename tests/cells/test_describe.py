@@ -113,7 +113,7 @@ def test_equations_match_the_paper(name):
     assert list(describe.equations(find_cell(name))) == BY_HAND[name]
 
 
-# By hand: terms that are normalised together are in one LN.
+# By hand: terms that are normalized together are in one LN.
 NORMALISED = {
     "qrnn": "fₜ = σ(LN(W_f xₜ + V_f xₜ₋₁) + b_f)",
     "lstm_fgr": ("iₜ = σ(LN(W_i xₜ) + LN(U_i hₜ₋₁ + R_ii iₜ₋₁ + R_if fₜ₋₁ + R_io oₜ₋₁) + p_i ⊙ cₜ₋₁ + b_i)"),
@@ -124,7 +124,7 @@ NORMALISED = {
 
 
 @pytest.mark.parametrize("name", NORMALISED)
-def test_equations_show_what_is_normalised_together(name):
+def test_equations_show_what_is_normalized_together(name):
     spec = dataclasses.replace(find_cell(name), layer_norm=True)
     assert NORMALISED[name] in describe.equations(spec)
 
@@ -181,7 +181,7 @@ def test_states_are_in_the_order_of_the_cell(name):
 
 def test_a_sheet_names_each_state():
     assert "states       c (memory), V_f x (previous/forget), " in describe.sheet("qrnn")
-    assert "states       h (state), c (memory), n (normaliser), m (stabiliser)\n" in describe.sheet("slstm")
+    assert "states       h (state), c (memory), n (normalizer), m (stabilizer)\n" in describe.sheet("slstm")
 
 
 def test_a_delayed_input_with_an_activation_is_shown_with_it():

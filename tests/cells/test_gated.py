@@ -114,7 +114,7 @@ def test_a_seeded_initializer_gives_equal_cells():
     np.testing.assert_array_equal(*weights)
 
 
-def test_initializers_without_a_seed_initialise_every_gate():
+def test_initializers_without_a_seed_initialize_every_gate():
     generator = keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(3))
     for initializer, distinct in (
         ("zeros", 1),
@@ -191,7 +191,7 @@ def test_states_start_at_zero_in_the_compute_dtype():
         ((2.5, "lstm"), "units is 2.5: give a positive integer"),
         ((4, "lstn"), "no cell called 'lstn'; did you mean lstm"),
         ((4, None), "spec is None: give a GateSpec, a subclass of textrnn.Cell, or the name of one"),
-        ((4, "simple", True, 8), "chrono initialises .* simple learns neither: remove chrono"),
+        ((4, "simple", True, 8), "chrono initializes .* simple learns neither: remove chrono"),
         ((4, "lstm", True, 2), "chrono is 2: give the number of steps .* at least 3"),
         (
             (4, GateSpec(input=Gate(), forget="input"), True, 8),
@@ -276,21 +276,21 @@ def test_the_name_of_a_class_gives_an_instance_that_can_be_saved():
     assert copy.get_config() == cell.get_config()
 
 
-def normalised(x):
+def normalized(x):
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
 
 
-def test_layer_normalisation_is_over_all_gates_but_a_reset_candidate():
+def test_layer_normalization_is_over_all_gates_but_a_reset_candidate():
     """The GRU of Ba et al. 2016 with gains of 1 and shifts of 0."""
     cell = GatedCell(UNITS, replace(PUBLISHED["gru_reset_before"], layer_norm=True))
     cell.build((None, FEATURES))
     x, h = np.random.normal(size=(BATCH, FEATURES)), np.random.normal(size=(BATCH, UNITS))
     kernel, recurrent_kernel = (ops.convert_to_numpy(w) for w in (cell.kernel, cell.recurrent_kernel))
     sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
-    of_input = np.split(normalised(x @ kernel), 3, axis=-1)  # forget, reset, candidate
-    of_state = np.split(normalised(h @ recurrent_kernel[:, : 2 * UNITS]), 2, axis=-1)
+    of_input = np.split(normalized(x @ kernel), 3, axis=-1)  # forget, reset, candidate
+    of_state = np.split(normalized(h @ recurrent_kernel[:, : 2 * UNITS]), 2, axis=-1)
     z, r = (sigmoid(a + b) for a, b in zip(of_input, of_state, strict=False))
-    candidate = np.tanh(of_input[2] + normalised((r * h) @ recurrent_kernel[:, 2 * UNITS :]))
+    candidate = np.tanh(of_input[2] + normalized((r * h) @ recurrent_kernel[:, 2 * UNITS :]))
     output, _ = cell(x.astype("float32"), [h.astype("float32")])
     assert_close(output, z * h + (1 - z) * candidate)
 
@@ -299,7 +299,7 @@ def test_layer_normalisation_is_over_all_gates_but_a_reset_candidate():
 @pytest.mark.parametrize(
     "name", ["simple", "lstm_peephole", "mgu", "janet", "mut1", "mut3", "indrnn", "min_gru"]
 )
-def test_any_spec_can_be_layer_normalised(name):
+def test_any_spec_can_be_layer_normalized(name):
     spec = replace(PUBLISHED[name], layer_norm=True)
     cell = GatedCell(UNITS, spec)
     states = [ops.cast(state, "float32") for state in cell.get_initial_state(BATCH)]
@@ -308,11 +308,11 @@ def test_any_spec_can_be_layer_normalised(name):
     scaled, _ = cell(x * 100, states)
     assert np.isfinite(ops.convert_to_numpy(output)).all()
     if not spec.reading("raw input"):
-        assert_close(scaled, output, 1e-3)  # what is normalised does not depend on the scale
+        assert_close(scaled, output, 1e-3)  # what is normalized does not depend on the scale
 
 
 @pytest.mark.parametrize("name", NORMALISED)
-def test_layer_normalised_cells_run_and_train_with_every_strategy(name):
+def test_layer_normalized_cells_run_and_train_with_every_strategy(name):
     cell = random_cell(NORMALISED[name].cell)
     x = np.random.normal(size=(BATCH, 4, FEATURES)).astype("float32")
     by_strategy = []
@@ -327,8 +327,8 @@ def test_layer_normalised_cells_run_and_train_with_every_strategy(name):
         assert_close(keras.tree.flatten(other), keras.tree.flatten(first), 1e-3)
 
 
-def test_a_normalised_convolution_does_not_depend_on_the_scale_of_the_input():
-    """W·x(t) + V·x(t−1) is normalised as a whole."""
+def test_a_normalized_convolution_does_not_depend_on_the_scale_of_the_input():
+    """W·x(t) + V·x(t−1) is normalized as a whole."""
     cell = random_cell(replace(PUBLISHED["qrnn"], layer_norm=True))
     x = np.random.normal(size=(2, BATCH, FEATURES)).astype("float32")
     outputs = []
@@ -340,7 +340,7 @@ def test_a_normalised_convolution_does_not_depend_on_the_scale_of_the_input():
     assert_close(*outputs, 1e-3)
 
 
-def test_raw_input_and_biases_are_added_after_a_convolution_is_normalised():
+def test_raw_input_and_biases_are_added_after_a_convolution_is_normalized():
     spec = GateSpec(
         candidate=Gate("tanh", ("input", "previous input", "raw input")),
         forget=Gate(reads=("previous input", "raw input")),
@@ -355,7 +355,7 @@ def test_raw_input_and_biases_are_added_after_a_convolution_is_normalised():
     previous = old @ ops.convert_to_numpy(cell.previous_kernel)  # forget, candidate
     product = x @ ops.convert_to_numpy(cell.kernel)  # input, candidate
     i, f, g = np.split(  # in the order of the weights
-        normalised(
+        normalized(
             np.concatenate(
                 [
                     product[:, :UNITS],

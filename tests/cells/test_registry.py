@@ -77,7 +77,7 @@ def test_a_registered_class_is_found_by_name_and_can_be_saved():
 
 
 class Bounded(textrnn.GatedCell):
-    """A subclass with its own argument, which counts its initialisations."""
+    """A subclass with its own argument, which counts its initializations."""
 
     made = 0
 
@@ -86,7 +86,7 @@ class Bounded(textrnn.GatedCell):
         self.bound, self.made = bound, self.made + 1
 
 
-def test_a_registered_subclass_keeps_its_arguments_and_is_initialised_once():
+def test_a_registered_subclass_keeps_its_arguments_and_is_initialized_once():
     register_cell("bounded", Bounded)
     for cell in (
         Bounded(3, 0.5),

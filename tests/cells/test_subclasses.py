@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from references.gated_cells import REFERENCES, qrnn_as_convolution, slstm_without_stabiliser
+from references.gated_cells import REFERENCES, qrnn_as_convolution, slstm_without_stabilizer
 from references.gradients import assert_close, value_and_gradients
 
 from textrnn.cells import GatedCell
@@ -66,10 +66,10 @@ def test_heads_are_the_diagonal_blocks_of_the_recurrent_kernel(num_heads):
     assert_close(list(cell(x, states)), list(expected))
 
 
-def test_the_stabiliser_does_not_change_the_output():
+def test_the_stabilizer_does_not_change_the_output():
     cell = random_cell(SLSTMCell(UNITS))
     x = np.random.normal(size=(BATCH, 7, 4)).astype("float32")
-    expected = slstm_without_stabiliser(REFERENCES["slstm"].unpack(cell.get_weights()), x)
+    expected = slstm_without_stabilizer(REFERENCES["slstm"].unpack(cell.get_weights()), x)
     assert_close(Recurrent(cell, return_sequences=True)(x), expected)
 
 
@@ -178,7 +178,7 @@ def test_forget_biases_of_an_slstm_start_at_3_to_6_in_each_head():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_the_initial_stabiliser_is_finite_and_has_no_effect(dtype):
+def test_the_initial_stabilizer_is_finite_and_has_no_effect(dtype):
     cell = random_cell(SLSTMCell(UNITS, dtype=dtype))
     states = cell.get_initial_state(BATCH)
     assert {keras.backend.standardize_dtype(s.dtype) for s in states} == {cell.compute_dtype}
@@ -189,7 +189,7 @@ def test_the_initial_stabiliser_is_finite_and_has_no_effect(dtype):
     assert (numpy(n) == 1).all() and (np.abs(numpy(c)) <= 1).all()
 
 
-def test_an_sru_is_initialised_as_in_its_authors_code():
+def test_an_sru_is_initialized_as_in_its_authors_code():
     cell = SRUCell(2000, highway_bias=-3.0)
     cell.build((None, 12))
     kernel, bias, peephole, projection = cell.get_weights()

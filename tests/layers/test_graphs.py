@@ -19,7 +19,7 @@ MATRICES = {"lstm": 4, "gru": 3, "multiplicative_lstm": 5, "mgu": 2}
 
 
 def training_graph(layer):
-    """The optimised graph of a layer's outputs and gradients."""
+    """The optimized graph of a layer's outputs and gradients."""
     import tensorflow as tf
     from tensorflow.core.protobuf import config_pb2
 

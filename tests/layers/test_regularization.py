@@ -209,7 +209,7 @@ def test_compiling_with_xla_works():
     assert all(np.isfinite(result).all() for result in keras.tree.flatten(results))
 
 
-def test_a_stack_regularises_every_layer_with_masks_of_its_own():
+def test_a_stack_regularizes_every_layer_with_masks_of_its_own():
     options = {"recurrent_dropout": 0.3, "weight_drop": 0.2, "zoneout": [0.1, 0.4]}
     stack = RecurrentStack([GatedCell(UNITS, "lstm") for _ in range(3)], seed=1, **options)
     for layer in stack.recurrent_layers:

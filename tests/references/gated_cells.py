@@ -22,8 +22,8 @@ def softplus(x):
     return np.logaddexp(0, x)
 
 
-def normalised(x, gain, shift, epsilon=1e-5):
-    """Layer normalisation over the last axis, with an epsilon, which the paper does not have."""
+def normalized(x, gain, shift, epsilon=1e-5):
+    """Layer normalization over the last axis, with an epsilon, which the paper does not have."""
     return gain * (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon) + shift
 
 
@@ -54,9 +54,9 @@ class Weights:
         """Return a weight as it is stored."""
         return np.concatenate(list(self[name].values()), axis=-1)
 
-    def normalised(self, place, x):
-        """Layer-normalise all gates as one vector, with the gain and shift of a place."""
-        return normalised(x, self.whole(f"{place}_gain"), self.whole(f"{place}_shift"))
+    def normalized(self, place, x):
+        """Layer-normalize all gates as one vector, with the gain and shift of a place."""
+        return normalized(x, self.whole(f"{place}_gain"), self.whole(f"{place}_shift"))
 
     def at_width_of_units(self, x):
         """Return W′x if the widths differ, else x."""
@@ -202,18 +202,18 @@ def lstm_ln(w, x, states):
     h, c = states
     # One mean and variance for all four gates together (equation 20 of the paper).
     total = (
-        w.normalised("input", x @ w.whole("kernel"))
-        + w.normalised("recurrent", h @ w.whole("recurrent_kernel"))
+        w.normalized("input", x @ w.whole("kernel"))
+        + w.normalized("recurrent", h @ w.whole("recurrent_kernel"))
         + w.whole("bias")
     )
     i, f, g, o = np.split(total, 4, axis=-1)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    h = sigmoid(o) * tanh(w.normalised("memory", c))
+    h = sigmoid(o) * tanh(w.normalized("memory", c))
     return h, [h, c]
 
 
 def lstm_fgr_ln(w, x, states):
-    """The products of gates and of the state are normalised together; peepholes are not."""
+    """The products of gates and of the state are normalized together; peepholes are not."""
     h, old, *gates = states
     kernels = w["gate_kernel"]
     of_gates = {
@@ -223,13 +223,13 @@ def lstm_fgr_ln(w, x, states):
     of_gates["g"] = np.zeros_like(h)
     recurrent = h @ w.whole("recurrent_kernel") + np.concatenate([of_gates[gate] for gate in "ifgo"], axis=-1)
     total = (
-        w.normalised("input", x @ w.whole("kernel")) + w.normalised("recurrent", recurrent) + w.whole("bias")
+        w.normalized("input", x @ w.whole("kernel")) + w.normalized("recurrent", recurrent) + w.whole("bias")
     )
     i, f, g, o = np.split(total, 4, axis=-1)
     i, f = sigmoid(i + w.p["i"] * old), sigmoid(f + w.p["f"] * old)
     c = f * old + i * tanh(g)
     o = sigmoid(o + w.p["o"] * c)
-    h = o * tanh(w.normalised("memory", c))
+    h = o * tanh(w.normalized("memory", c))
     return h, [h, c, i, f, o]
 
 
@@ -243,11 +243,11 @@ def gru(w, x, states):
 
 
 def gru_ln(w, x, states):
-    """The bias of the recurrent product is added after its normalisation and before the reset."""
+    """The bias of the recurrent product is added after its normalization and before the reset."""
     (h,) = states
     own, recurrent = w.whole("bias")
-    xz, xr, xg = np.split(w.normalised("input", x @ w.whole("kernel")) + own, 3, axis=-1)
-    hz, hr, hg = np.split(w.normalised("recurrent", h @ w.whole("recurrent_kernel")) + recurrent, 3, axis=-1)
+    xz, xr, xg = np.split(w.normalized("input", x @ w.whole("kernel")) + own, 3, axis=-1)
+    hz, hr, hg = np.split(w.normalized("recurrent", h @ w.whole("recurrent_kernel")) + recurrent, 3, axis=-1)
     z, r = sigmoid(xz + hz), sigmoid(xr + hr)
     h = z * h + (1 - z) * tanh(xg + r * hg)
     return h, [h]
@@ -321,15 +321,15 @@ def slstm(w, x, states):
     h, c, n, m = states
     log_forget = -softplus(-w.pre("f", x, h))  # log σ
     log_input = w.pre("i", x, h)
-    stabiliser = np.maximum(log_forget + m, log_input)
-    i, f = np.exp(log_input - stabiliser), np.exp(log_forget + m - stabiliser)
+    stabilizer = np.maximum(log_forget + m, log_input)
+    i, f = np.exp(log_input - stabilizer), np.exp(log_forget + m - stabilizer)
     c = f * c + i * tanh(w.pre("g", x, h))
     n = f * n + i
     h = sigmoid(w.pre("o", x, h)) * c / n
-    return h, [h, c, n, stabiliser]
+    return h, [h, c, n, stabilizer]
 
 
-def slstm_without_stabiliser(w, x):
+def slstm_without_stabilizer(w, x):
     """The sLSTM over a sequence `(batch, time, features)`, with i = exp(ĩ), which can overflow."""
     units = w.U["i"].shape[-1]
     h, c, n = (np.zeros((len(x), units)) for _ in "hcn")
@@ -367,12 +367,12 @@ def qrnn(w, x, states):
 
 
 def qrnn_ln(w, x, states):
-    """The three width-2 convolutions are normalised together; the states are not normalised."""
+    """The three width-2 convolutions are normalized together; the states are not normalized."""
     c, *previous = states
     convolved = x @ w.whole("kernel") + np.concatenate(previous, axis=-1)
-    f, g, o = np.split(w.normalised("input", convolved) + w.whole("bias"), 3, axis=-1)
+    f, g, o = np.split(w.normalized("input", convolved) + w.whole("bias"), 3, axis=-1)
     c = sigmoid(f) * c + (1 - sigmoid(f)) * tanh(g)
-    h = sigmoid(o) * w.normalised("memory", c)
+    h = sigmoid(o) * w.normalized("memory", c)
     return h, [c, *(x @ w["previous_kernel"][gate] for gate in "fgo")]
 
 
@@ -450,7 +450,7 @@ GATE = State(draw=fractions)
 
 
 def _gains(letters, *places, memory=False):
-    """The gains and shifts of layer normalisation."""
+    """The gains and shifts of layer normalization."""
     blocks = {place: letters for place in places} | ({"memory": "c"} if memory else {})
     return {f"{place}_{name}": block for place, block in blocks.items() for name in ("gain", "shift")}
 
@@ -465,8 +465,8 @@ def _greff(name, letters="ifgo", peephole="ifo", step=lstm_peephole, **parts):
     return Reference(name, name, run, _layout(letters, peephole), HC)
 
 
-def _normalised(name, step, layout, states=(H,)):
-    """A published cell with layer normalisation added."""
+def _normalized(name, step, layout, states=(H,)):
+    """A published cell with layer normalization added."""
     spec = dataclasses.replace(gate_spec(name), layer_norm=True, name=f"{name}_ln")
     return Reference(spec.name, spec, step, layout, states)
 
@@ -547,25 +547,25 @@ _REFERENCES = [
 REFERENCES = {reference.name: reference for reference in _REFERENCES}
 """Name -> reference, for every architecture in the tests of laws."""
 
-# Separate, since finite differences cannot check them on every backend: normalising a memory of few units
+# Separate, since finite differences cannot check them on every backend: normalizing a memory of few units
 # magnifies errors, and Keras's mean and tanh on JAX have the errors of float32 also in float64.
 NORMALISED = {
     reference.name: reference
     for reference in (
-        _normalised(
+        _normalized(
             "lstm_fgr",
             lstm_fgr_ln,
             _layout("ifgo", "ifo", gate_kernel=GATES_OF_GATES, **NORMALISATION),
             (*HC, GATE, GATE, GATE),
         ),
-        _normalised("gru", gru_ln, _layout("frg", **_gains("frg", "input", "recurrent"))),
-        _normalised(
+        _normalized("gru", gru_ln, _layout("frg", **_gains("frg", "input", "recurrent"))),
+        _normalized(
             "multiplicative_lstm",
             multiplicative_lstm_ln,
             _layout("ifgo", modulation_kernel="m", modulation_recurrent_kernel="m", **NORMALISATION),
             HC,
         ),
-        _normalised(
+        _normalized(
             "qrnn",
             qrnn_ln,
             _of_input("fgo", previous_kernel="fgo", **_gains("fgo", "input", memory=True)),
@@ -573,4 +573,4 @@ NORMALISED = {
         ),
     )
 }
-"""Name -> reference, for published architectures with layer normalisation."""
+"""Name -> reference, for published architectures with layer normalization."""

@@ -17,11 +17,11 @@ from textrnn.tokenizers import encode_documents, train_tokenizer
 TEXT = "the cat sat on the mat. the dog ate the cat's hat, and that was that.\n"
 
 TRAINED = {
-    "lstm_ln": "layer normalisation",
+    "lstm_ln": "layer normalization",
     "lstm_fgr": "peepholes, gates that are states",
     "multiplicative_lstm": "chained products",
     "qrnn": "inputs that are states",
-    "slstm": "a stabiliser, states that do not start at zero",
+    "slstm": "a stabilizer, states that do not start at zero",
     "sru": "the input in the output",
     "rg_lru": "a linear recurrence",
 }

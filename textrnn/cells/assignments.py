@@ -163,8 +163,8 @@ class _Builder:
     def __init__(self, spec, use_bias):
         self.spec, self.use_bias = spec, use_bias
         self.memory = "c" if spec.separate_memory else "h"
-        # A normalisation that includes the previous input cannot be computed before the loop over time.
-        self.normalises_in_step = spec.layer_norm and bool(spec.reading("previous input"))
+        # A normalization that includes the previous input cannot be computed before the loop over time.
+        self.normalizes_in_step = spec.layer_norm and bool(spec.reading("previous input"))
         ties = [parse_tie(part) for role in ROLES if isinstance(part := getattr(spec, role), str)]
         shifted = dict.fromkeys(tie.role for tie in ties if tie.shift)
         self.pre_activations = {role: Name("s" + "′" * count) for count, role in enumerate(shifted)}
@@ -172,7 +172,7 @@ class _Builder:
         if spec.layer_norm:
             self.groups = {
                 "input": self.group("input", spec.reading(*INPUT_PRODUCTS)),
-                # A product that waits for the reset gate is normalised on its own.
+                # A product that waits for the reset gate is normalized on its own.
                 "recurrent": self.group(
                     "recurrent",
                     [role for role in spec.reading(*RECURRENT_PRODUCTS) if not self.is_reset_before(role)],
@@ -200,7 +200,7 @@ class _Builder:
         if output_is_last:
             yield from self.gate("output")
         if spec.separate_memory:
-            shown = self.normalised("memory", "memory") if spec.layer_norm else Name("c")
+            shown = self.normalized("memory", "memory") if spec.layer_norm else Name("c")
             shown = activation(spec.output_activation, shown)
             yield Assignment(Name("h"), times(self.value("output"), shown))
 
@@ -231,10 +231,10 @@ class _Builder:
     def pre_activation(self, role):
         """What the activation of a gate is applied to."""
         spec = self.spec
-        normalised = spec.layer_norm and role in spec.reading(*INPUT_PRODUCTS)
-        of_input = [self.normalised("input", role)] if normalised else self.of_input(role)
+        normalized = spec.layer_norm and role in spec.reading(*INPUT_PRODUCTS)
+        of_input = [self.normalized("input", role)] if normalized else self.of_input(role)
         biases = self.biases(role)
-        if self.normalises_in_step:
+        if self.normalizes_in_step:
             terms = of_input + [OfInput(Name(f"raw/{role}"), term) for term in self.raw_input(role)]
         elif role in spec.reading(*INPUT_SOURCES):
             alone = (*of_input, *self.raw_input(role), *biases)
@@ -256,18 +256,18 @@ class _Builder:
         return [activation(sources["raw input"], raw)] if "raw input" in sources else []
 
     def convolved(self, role):
-        """What a gate reads of the input through matrices, before it is normalised."""
+        """What a gate reads of the input through matrices, before it is normalized."""
         of_input = self.of_input(role)
-        if self.normalises_in_step:
+        if self.normalizes_in_step:
             of_input = [OfInput(Name(role), product) for product in of_input]
         return [*of_input, *self.previous_input(role)]
 
     def of_state(self, role):
-        """What a gate reads of the previous step through matrices, normalised and reset."""
+        """What a gate reads of the previous step through matrices, normalized and reset."""
         spec = self.spec
         terms = self.recurrent_products(role)
         if spec.layer_norm and terms:
-            terms = [self.normalised("recurrent", role)]
+            terms = [self.normalized("recurrent", role)]
         if role == "candidate" and spec.reset_after:
             first, *others = terms
             biases = [self.weight("b′", "recurrent_bias", role)] if self.use_bias else []
@@ -321,15 +321,15 @@ class _Builder:
         subscript = f"_{LETTERS[role]}" if len(self.spec.learned) > 1 else ""
         return Weight(letter + subscript, name, role)
 
-    def normalised(self, place, role):
-        """What a gate reads at a place, normalised together with what others read there."""
+    def normalized(self, place, role):
+        """What a gate reads at a place, normalized together with what others read there."""
         group = self.groups[place]
         if role not in group.roles:
             group = self.group(place, [role])
         return LayerNorm(group, group.roles.index(role))
 
     def group(self, place, roles):
-        """The values of these roles at a place, to be normalised together."""
+        """The values of these roles at a place, to be normalized together."""
         values = {
             "input": self.convolved,
             "recurrent": self.recurrent_products,

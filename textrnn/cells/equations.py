@@ -11,7 +11,7 @@ from textrnn.cells.registry import Registered
 from textrnn.cells.spec import GateSpec
 from textrnn.errors import InputError
 
-SYMBOLS = {"state": "h", "memory": "c", "normaliser": "n", "stabiliser": "m"}
+SYMBOLS = {"state": "h", "memory": "c", "normalizer": "n", "stabilizer": "m"}
 """How equations call the states of classes."""
 
 _UPDATES = ("step", "coefficients", "read_out")

@@ -218,9 +218,9 @@ class Update(Expression):
 
 @dataclass(frozen=True, eq=False)
 class LayerNormGroup(Expression):
-    """Values that are normalised together, as one vector, and each one's gain and shift.
+    """Values that are normalized together, as one vector, and each one's gain and shift.
 
-    Its own value is the list of the normalised values.
+    Its own value is the list of the normalized values.
     """
 
     roles: tuple[str, ...]
@@ -232,12 +232,12 @@ class LayerNormGroup(Expression):
         values, gains, shifts = (
             [part.run(scope) for part in parts] for parts in (self.values, self.gains, self.shifts)
         )
-        return scope.layer_normalise(values, gains, shifts)
+        return scope.layer_normalize(values, gains, shifts)
 
 
 @dataclass(frozen=True)
 class LayerNorm(Expression):
-    """One value of a group that is layer-normalised."""
+    """One value of a group that is layer-normalized."""
 
     group: LayerNormGroup
     index: int

@@ -57,7 +57,7 @@ FAMILIES = {
 class _ByName(abc.ABCMeta):
     """Lets `GatedCell(units, name)` return a cell of another class.
 
-    A metaclass, since `GatedCell` has to stay a class that users subclass, and `__new__` would initialise a
+    A metaclass, since `GatedCell` has to stay a class that users subclass, and `__new__` would initialize a
     named subclass of `GatedCell` a second time.
     """
 
@@ -102,7 +102,7 @@ class GatedCell(WeightedCell, metaclass=_ByName):
     - `modulation_kernel` `(features, units)` and `modulation_recurrent_kernel` `(units, units)`, for a
       modulated state.
     - `gate_kernel` `(units, blocks)`, with a block for each pair of a gate that reads and one that is read.
-    - the gains and shifts of layer normalisation.
+    - the gains and shifts of layer normalization.
 
     The weights of `simple`, `lstm` and `gru` are those of Keras's cells: `set_weights` and `get_weights` copy
     them both ways.
@@ -112,7 +112,7 @@ class GatedCell(WeightedCell, metaclass=_ByName):
         spec: A `GateSpec`, the name of a cell, `"module:attribute"`, or a config of `GateSpec.get_config`.
         unit_forget_bias: Whether the bias of a learned forget gate starts at 1, if the memory is separate
             (Gers et al. 2000; Jozefowicz et al. 2015).
-        chrono: The number of steps T that the longest dependencies span, for chrono initialisation (Tallec &
+        chrono: The number of steps T that the longest dependencies span, for chrono initialization (Tallec &
             Ollivier 2018, Can recurrent neural networks warp time?), which replaces the unit forget bias. The
             bias of a learned forget gate starts at log(u) with u uniform in [1, T − 1], and that of a learned
             input gate at −log(u). Both must be sigmoids.
@@ -215,7 +215,7 @@ class GatedCell(WeightedCell, metaclass=_ByName):
         - for a modulated state, W·x;
         - for each gate that reads the previous input, what it reads of this one at the next step.
 
-        If layer normalisation includes the previous input, the sums are replaced by W·x for each gate that
+        If layer normalization includes the previous input, the sums are replaced by W·x for each gate that
         reads the input, followed by what each gate reads of the raw input.
         """
         computed = projections(self.spec, self.use_bias)
@@ -325,7 +325,7 @@ class GatedCell(WeightedCell, metaclass=_ByName):
         - `bias/<role>`, for gates whose projection does not include the bias;
         - `recurrent_bias`, which the candidate adds to its recurrent product before a reset;
         - `recurrent_gain/<role>`, `recurrent_shift/<role>`, `memory_gain` and `memory_shift` of layer
-          normalisation, and `input_gain/<role>` and `input_shift/<role>` if it includes the previous input.
+          normalization, and `input_gain/<role>` and `input_shift/<role>` if it includes the previous input.
         """
         return self._values(step_weights(self.spec, self.use_bias))
 

@@ -1,4 +1,4 @@
-"""Biases at the start of training: open forget gates, and chrono initialisation."""
+"""Biases at the start of training: open forget gates, and chrono initialization."""
 
 import keras
 import numpy as np
@@ -43,7 +43,7 @@ def opened(spec: GateSpec, bias: Tensor, unit_forget_bias: bool, chrono: int | N
 
 
 def check_chrono(chrono: int | None, spec: GateSpec, use_bias: bool) -> int | None:
-    """Return `chrono` as an int or None, if chrono initialisation fits the cell.
+    """Return `chrono` as an int or None, if chrono initialization fits the cell.
 
     Raises:
         InputError: If it does not.
@@ -62,11 +62,11 @@ def check_chrono(chrono: int | None, spec: GateSpec, use_bias: bool) -> int | No
             f"chrono is {chrono!r}: give the number of steps that the longest dependencies span, at least 3"
         )
     if not use_bias:
-        raise InputError("chrono initialises biases, but use_bias is False: remove one of the two")
+        raise InputError("chrono initializes biases, but use_bias is False: remove one of the two")
     learned = [role for role in ("forget", "input") if role in spec.learned]
     if not learned:
         raise InputError(
-            f"chrono initialises the forget and the input gate, but {spec.name} learns neither: remove "
+            f"chrono initializes the forget and the input gate, but {spec.name} learns neither: remove "
             "chrono, or make forget or input a Gate"
         )
     for role in learned:

@@ -64,7 +64,7 @@ SLSTM = ClassCell(
         "nₜ = f′ₜ ⊙ nₜ₋₁ + i′ₜ",
         "hₜ = oₜ ⊙ cₜ / nₜ",
     ),
-    states=("state", "memory", "normaliser", "stabiliser"),
+    states=("state", "memory", "normalizer", "stabilizer"),
     kind="S",
     weights={"kernel": (4, "mn"), "recurrent_kernel": (4, "nn"), "bias": (4, "n")},
     source="Beck et al. 2024, xLSTM: Extended long short-term memory",

@@ -9,7 +9,7 @@ from textrnn.cells.base import Tensor, at_least_float32
 from textrnn.cells.expressions import Expression, Name
 
 EPSILON = 1e-5
-"""Added to the variance in layer normalisation."""
+"""Added to the variance in layer normalization."""
 
 
 class Scope(dict):
@@ -40,10 +40,10 @@ class Scope(dict):
         """Apply an activation to x."""
         return activate(name, x)
 
-    def layer_normalise(
+    def layer_normalize(
         self, values: Sequence[Tensor], gains: Sequence[Tensor], shifts: Sequence[Tensor]
     ) -> list[Tensor]:
-        """Layer-normalise all values as one vector, in float32 or wider."""
+        """Layer-normalize all values as one vector, in float32 or wider."""
         dtype, count = values[0].dtype, len(values)
         exact = [ops.cast(value, at_least_float32(value)) for value in values]
         mean = sum_of([ops.mean(value, axis=-1, keepdims=True) for value in exact]) / count

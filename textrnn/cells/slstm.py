@@ -1,4 +1,4 @@
-"""sLSTM: the LSTM with exponential gates, a normaliser, and heads."""
+"""sLSTM: the LSTM with exponential gates, a normalizer, and heads."""
 
 import math
 from typing import ClassVar
@@ -137,7 +137,7 @@ class SLSTMCell(WeightedCell):
         log_f = ops.log_sigmoid(f)
         before, m = m, ops.maximum(log_f + m, i)
         written = ops.exp(i - m)
-        # The difference of the stabilisers first: a large m swallows a small log f in half precision.
+        # The difference of the stabilizers first: a large m swallows a small log f in half precision.
         kept = ops.exp(log_f + (before - m))
         c = kept * c + written * ops.tanh(z)
         n = kept * n + written

@@ -51,12 +51,12 @@ class GateSpec:
         reset_after: Whether the reset is applied after the recurrent matrix of the candidate, r ⊙ (Uh + b′),
             with a second bias as in cuDNN. By default it is applied before, U(r ⊙ h).
         output_activation: The name of the Keras activation between a separate memory and the output.
-        layer_norm: Whether to layer-normalise, with gains and shifts, what gates read through matrices (Ba
+        layer_norm: Whether to layer-normalize, with gains and shifts, what gates read through matrices (Ba
             et al. 2016, Layer normalization), and a separate memory where it is output, LN(c). The terms of
             the input, LN(W·x(t) + V·x(t−1)), and those of the previous step, LN(U·h + R·i + R·f + ...), are
-            normalised separately, each over all gates as one vector. A candidate whose state is reset before
-            its matrix is normalised on its own. Biases, peepholes, the raw input and the two factors of a
-            modulated state are not normalised.
+            normalized separately, each over all gates as one vector. A candidate whose state is reset before
+            its matrix is normalized on its own. Biases, peepholes, the raw input and the two factors of a
+            modulated state are not normalized.
         name: The name of the architecture.
         source: Where it was published. `name` and `source` are ignored when specs are compared.
 
@@ -98,7 +98,7 @@ class GateSpec:
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} is {getattr(self, name)!r}: give a string")
         for role in ROLES:
-            object.__setattr__(self, role, _normalised(role, getattr(self, role)))
+            object.__setattr__(self, role, _normalized(role, getattr(self, role)))
         check_activation(self.output_activation)
         _check_ties(self)
         for role in ROLES:
@@ -188,7 +188,7 @@ def _check_entries(cls, config, what):
         raise InputError(f"{what} has no entry {unknown[0]!r}: use any of {', '.join(known)}")
 
 
-def _normalised(role, part):
+def _normalized(role, part):
     """Return the part with numbers as floats and ties in their canonical spelling."""
     if isinstance(part, Gate):
         return part
@@ -283,7 +283,7 @@ def _check_use(spec):
         )
     if spec.layer_norm and spec.reset_after and "gates" in spec.candidate.sources:
         raise InputError(
-            "layer_norm normalises the state and the gates that the candidate reads together, but "
+            "layer_norm normalizes the state and the gates that the candidate reads together, but "
             "reset_after resets only the state: remove one of these two, or 'gates' from what the candidate "
             "reads"
         )

@@ -45,7 +45,7 @@ def calibrate(classifier, batches, texts, targets, sample_weight=None):
     """Fit the n-grams of a trained classifier, then its temperature and the weight of the n-grams.
 
     Call it once after `fit`. The n-grams are fitted to the training batches (see `NGramLogits.adapt`). The
-    temperature and the scale of the n-grams minimise the log loss on the validation texts, so these must not
+    temperature and the scale of the n-grams minimize the log loss on the validation texts, so these must not
     be among the training texts. N-grams that are already fitted, such as those of a preset, stay as they are.
     If Ctrl-C interrupts fitting the n-grams, they are switched off and the network is calibrated alone.
 
@@ -142,7 +142,7 @@ def predict_part_logits(classifier, texts, batch_size=64):
 def fit_scales(parts, targets, sample_weight=None):
     """Fit the factors by which to multiply the logits of classifiers before adding them.
 
-    The factors minimise the log loss of the summed logits. For a single classifier this is temperature
+    The factors minimize the log loss of the summed logits. For a single classifier this is temperature
     scaling (Guo et al. 2017, arXiv 1706.04599), with a temperature of 1 / factor. A Gaussian prior on the
     log-factors keeps them near 1, so that a handful of correct predictions does not make a classifier
     certain.

@@ -15,7 +15,7 @@ from textrnn.errors import expect
 class BeamSearchSampler(RowwiseSampler):
     """Takes the best text that beam search finds.
 
-    Unlike `keras_hub.samplers.BeamSampler`, it normalises scores by length, can favour texts that attend to
+    Unlike `keras_hub.samplers.BeamSampler`, it normalizes scores by length, can favour texts that attend to
     the whole source, stops when the best text is known, and ends loops. This is the default sampler of
     `textrnn.Seq2SeqLM`.
 

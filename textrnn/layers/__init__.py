@@ -1,4 +1,4 @@
-"""Layers that run cells over time, stacks of them, attention, pooling and regularisers."""
+"""Layers that run cells over time, stacks of them, attention, pooling and regularizers."""
 
 from textrnn.cells import gated as _gated  # noqa: F401  Keras then knows the cells, so saved models load.
 from textrnn.layers.activation_regularization import (

@@ -1,4 +1,4 @@
-"""Activation regularisation, AR and TAR (Merity, McCann & Socher 2017, arXiv 1708.01009)."""
+"""Activation regularization, AR and TAR (Merity, McCann & Socher 2017, arXiv 1708.01009)."""
 
 import numbers
 
@@ -42,7 +42,7 @@ class _Penalty(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("textrnn")
 class ActivationRegularization(_Penalty):
-    """Activation regularisation (AR): adds rate · mean(h²) to the training loss.
+    """Activation regularization (AR): adds rate · mean(h²) to the training loss.
 
     The mean is over the features of all valid steps, in float32 or higher. The paper writes the L2 norm, and
     the authors' AWD-LSTM code uses the mean of squares, as here. There it is applied to the outputs of the
@@ -79,7 +79,7 @@ class ActivationRegularization(_Penalty):
 
 @keras.saving.register_keras_serializable("textrnn")
 class TemporalActivationRegularization(_Penalty):
-    """Temporal activation regularisation (TAR): adds rate · mean((h(t) − h(t−1))²) to the training loss.
+    """Temporal activation regularization (TAR): adds rate · mean((h(t) − h(t−1))²) to the training loss.
 
     The mean is over the features of all pairs of consecutive valid steps, in float32 or higher. It is 0 if
     there is no pair. The authors' AWD-LSTM code applies it to the outputs of the last layer before dropout,

@@ -15,7 +15,7 @@ _BACKWARDS = 1_000_003  # added to the seed of a layer that runs backwards
 
 @keras.saving.register_keras_serializable("textrnn")
 class Recurrent(keras.layers.RNN):
-    """`keras.layers.RNN` with faster loops for cells that subclass `textrnn.Cell`, and with regularisation.
+    """`keras.layers.RNN` with faster loops for cells that subclass `textrnn.Cell`, and with regularization.
 
     All options work as in `keras.layers.RNN`, also inside `keras.layers.Bidirectional`. A masked step keeps
     the states and repeats the previous output, which is zero before the first valid step. With
@@ -252,7 +252,7 @@ class Recurrent(keras.layers.RNN):
         return locked_mask(batch_size, x.shape[-1], self.dropout, x.dtype, self.seed_generator)
 
     def _regularized(self, training, steps, batch_size):
-        """The cell's step, kernels and weights with regularisation applied, and the masks of each step."""
+        """The cell's step, kernels and weights with regularization applied, and the masks of each step."""
         cell, seed = self.cell, self.seed_generator
         step, kernels, weights = cell.step, cell.recurrent_kernels, cell.elementwise_weights
         if not training:

@@ -19,7 +19,7 @@ class GenerativeTask(RecurrentTask):
     Attributes:
         prompt_prefix: Prefix of the inputs that hold prompts.
         embedding_name: The attribute of the backbone that projects to logits.
-        tokenizer_name: The attribute of the preprocessor that detokenises.
+        tokenizer_name: The attribute of the preprocessor that detokenizes.
         default_sampler: The sampler of `generate`, of exports and of presets: the one last set, here or by
             `compile`.
     """

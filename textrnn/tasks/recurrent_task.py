@@ -15,7 +15,7 @@ class RecurrentTask(KnownArguments):
     """Mixin of tasks; it stands before KerasHub's task among the bases.
 
     Attributes:
-        token_key: The key of a batch by which it is known to be tokenised.
+        token_key: The key of a batch by which it is known to be tokenized.
         trained_arguments: Arguments of the constructor on which the meaning of trained weights depends.
         retraining: How to get a task with others of these, for an error of `from_preset`.
     """
@@ -78,7 +78,7 @@ class RecurrentTask(KnownArguments):
             self.optimizer.build(self.trainable_variables)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
-        """Pass strings to the preprocessor; tokenised batches are returned unchanged."""
+        """Pass strings to the preprocessor; tokenized batches are returned unchanged."""
         if isinstance(x, dict) and self.token_key in x:
             samples = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         else:
@@ -101,17 +101,17 @@ class RecurrentTask(KnownArguments):
         self.train_function = self.test_function = self.predict_function = self.generate_function = None
 
     def fit(self, x=None, *args, **kwargs):
-        """Train on strings or on tokenised batches; see `keras.Model.fit`."""
+        """Train on strings or on tokenized batches; see `keras.Model.fit`."""
         # KerasHub passes a dataset to Keras, which warns that it cannot shuffle it.
         kwargs.setdefault("shuffle", False)
         return super().fit(valid_strings(x), *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        """Evaluate on strings or on tokenised batches; see `keras.Model.evaluate`."""
+        """Evaluate on strings or on tokenized batches; see `keras.Model.evaluate`."""
         return super().evaluate(valid_strings(x), *args, **kwargs)
 
     def predict(self, x=None, *args, **kwargs):
-        """Predict from strings or from tokenised batches; see `keras.Model.predict`."""
+        """Predict from strings or from tokenized batches; see `keras.Model.predict`."""
         return super().predict(valid_strings(x), *args, **kwargs)
 
 

@@ -63,14 +63,14 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     # === Training ===
 
     def fit(self, x=None, *args, **kwargs):
-        """Train on strings, tokenised batches or windows of a stream; see `keras.Model.fit`."""
+        """Train on strings, tokenized batches or windows of a stream; see `keras.Model.fit`."""
         self._carry_states_for(x, "training_states")
         if kwargs.get("validation_data") is not None:
             self._carry_states_for(kwargs["validation_data"], "evaluation_states")
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        """Evaluate on strings, tokenised batches or windows of a stream; see `keras.Model.evaluate`."""
+        """Evaluate on strings, tokenized batches or windows of a stream; see `keras.Model.evaluate`."""
         self._carry_states_for(x, "evaluation_states")
         return super().evaluate(x, *args, **kwargs)
 
@@ -94,7 +94,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         expect(
             self._replicas == 1,
             f"windows carry states from batch to batch, which {self._replicas} replicas do not share: train "
-            "on one device, or give strings or tokenised batches",
+            "on one device, or give strings or tokenized batches",
         )
         carried = getattr(self, name, None)
         if carried is not None and carried.batch_size == batch_size:

@@ -26,7 +26,7 @@ def text_signatures(lm, max_new_tokens=100):
     `generate` a negative parameter stands for the model's own. No row gets more than `MAX_NEW_TOKENS`.
 
     `start`, `step` and `detokenize` are for clients that stream. They choose each token themselves, carry the
-    states, and detokenise all tokens so far, since a character may take several.
+    states, and detokenize all tokens so far, since a character may take several.
 
     Args:
         lm: A `textrnn.CausalLM` with a preprocessor.

@@ -38,7 +38,7 @@ class AttentionDecoder(keras.layers.Layer):
         memory: `(batch, time, memory_features)`.
         encoder_states: The last states of each encoder layer, a list of lists of `(batch, n)`. Learned linear
             maps of the states of an encoder layer give the initial states of the decoder layer of the same
-            index. States that a cell does not initialise with zeros keep their initial values.
+            index. States that a cell does not initialize with zeros keep their initial values.
         initial_states: Initial states, as an earlier call returned them, instead of `encoder_states`.
         memory_mask: Booleans, `(batch, time)`, True for valid steps of the memory.
         mask: Booleans, `(batch, steps)`, True for valid steps of `sequences`.

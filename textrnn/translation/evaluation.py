@@ -12,7 +12,7 @@ class TranslationScore:
     """Scores of translations against references.
 
     Attributes:
-        bleu: Corpus BLEU, 0 to 100 (Papineni et al. 2002), cased and detokenised.
+        bleu: Corpus BLEU, 0 to 100 (Papineni et al. 2002), cased and detokenized.
         chrf: Corpus chrF, 0 to 100 (Popović 2015).
         exact_match: The fraction of translations that equal their reference.
         length_ratio: Words of the translations divided by words of the references.
