@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --durations=10
 # Users cannot act on TensorFlow's start-up messages.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install dev demo test test-slow lint format docs bench compare clean
+.PHONY: help install dev demo test test-jax test-slow lint format docs bench compare clean
 
 help:            ## show this list
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,15 +36,17 @@ demo: install                       ## train on the starter corpus, export, and 
 
 # On the CPU even if there is a GPU: test processes would compete for it, and its matrix products are less
 # precise than the tolerances of the tests.
-test test-slow: export CUDA_VISIBLE_DEVICES = -1
-# On JAX only tests of code whose computation depends on the backend.
+test test-jax test-slow: export CUDA_VISIBLE_DEVICES = -1
+# Only tests of code whose computation depends on the backend.
 ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers \
 	tests/translation/test_attention_decoder.py tests/text_generation/test_backbone.py \
 	tests/classification/test_ngrams.py --ignore tests/layers/test_peers.py
 # XLA's compilation takes most of the time on JAX, so it optimizes nothing.
-test: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
-test: dev                           ## run the tests on TensorFlow, and those of cells, layers and models on JAX
+test test-jax: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
+test: dev                           ## run the tests on TensorFlow
 	$(BIN)/python -m pytest $(PARALLEL)
+
+test-jax: dev                       ## run the tests of cells, layers and models on JAX
 	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) $(ON_JAX)
 
 test-slow: dev                      ## run the tests that take minutes: packaging, commands of the docs, benchmarks

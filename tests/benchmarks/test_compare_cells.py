@@ -94,7 +94,9 @@ def test_the_baseline_of_the_text_counts_pairs_of_characters(tiny):
 # === Runs ===
 
 
-@pytest.mark.parametrize("task", ["text", "copy", "adding"])
+@pytest.mark.parametrize(
+    "task", ["text", *(pytest.param(t, marks=pytest.mark.slow) for t in ("copy", "adding"))]
+)
 def test_a_run_gives_the_same_finite_score_again(tiny, task):
     run = Run(task, "simple", 1e-2, seed=1)
     first, again = (runs.perform(run, tiny) for _ in range(2))

@@ -37,6 +37,7 @@ def test_cross_validation():
     assert cross_val_score(small(), TEXTS, LABELS, cv=2).tolist() == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_grid_search():
     grid = {"cell": ["gru", "min_gru"], "units": [4], "ngrams": [0]}
     split = StratifiedShuffleSplit(n_splits=1, random_state=0)

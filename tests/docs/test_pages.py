@@ -61,7 +61,18 @@ def test_a_page_is_short_and_every_block_has_a_known_language(page):
     assert {block.language for block in blocks(page)} <= LANGUAGES
 
 
-@pytest.mark.parametrize("page", [page for page in pages_with("python") if page != "README.md"])
+SLOW_PAGES = ["docs/howto/classify.md", "docs/howto/python.md", "docs/howto/translate.md"]
+"""Pages whose Python blocks train models for ten seconds or more."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page in SLOW_PAGES else [])
+        for page in pages_with("python")
+        if page != "README.md"
+    ],
+)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     """In one namespace for a page; a block whose first line is `# name.py` is also saved as that file.
 

@@ -255,6 +255,7 @@ for several, one in zip(*weights):
 """
 
 
+@pytest.mark.slow
 @tensorflow_only
 def test_two_replicas_of_a_distribution_strategy_train_like_one():
     done = subprocess.run([sys.executable, "-c", REPLICAS], check=False, capture_output=True, text=True)

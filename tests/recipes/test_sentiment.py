@@ -118,7 +118,7 @@ NEW_WORDS = {"good": "splendid it was", "bad": "awful it was", "boring": "sleepy
     ("classes", "labels", "learnt"),
     [
         (("bad", "good"), ["bad", "good", "mixed"], True),
-        (("good", "boring"), ["boring", "good"], False),
+        pytest.param(("good", "boring"), ["boring", "good"], False, marks=pytest.mark.slow),
     ],
 )
 def test_training_continues_from_a_classifier_on_other_texts(

@@ -131,7 +131,11 @@ class Bounded(textrnn.GatedCell):
 
 
 @pytest.mark.parametrize(
-    ("cell", "arguments"), [("leaky", []), ("Bounded", ["--cell", "my_cells:Bounded"])], ids=["spec", "class"]
+    ("cell", "arguments"),
+    [
+        pytest.param("leaky", [], marks=pytest.mark.slow, id="spec"),
+        pytest.param("Bounded", ["--cell", "my_cells:Bounded"], id="class"),
+    ],
 )
 def test_a_preset_needs_the_module_of_a_cell_class_but_not_of_a_spec(
     cell, arguments, tmp_path, capsys, monkeypatch

@@ -18,17 +18,14 @@ TEXT = "the cat sat on the mat. the dog ate the cat's hat, and that was that.\n"
 
 TRAINED = {
     "lstm_ln": "layer normalization",
-    "lstm_fgr": "peepholes, gates that are states",
-    "multiplicative_lstm": "chained products",
     "qrnn": "inputs that are states",
     "slstm": "a stabilizer, states that do not start at zero",
-    "sru": "the input in the output",
     "rg_lru": "a linear recurrence",
 }
 """Cells that stand for all others here, with what is special about them. Others run in `make test-slow`."""
 
-SERVED = ["lstm_ln", "qrnn", "slstm", "rg_lru"]
-"""Cells whose exports are loaded: one of each kind of step."""
+SERVED = ["lstm_ln", "rg_lru"]
+"""Cells whose exports are loaded: one that runs step by step, one that runs in parallel."""
 
 
 def by_name(representative):

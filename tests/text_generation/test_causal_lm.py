@@ -304,7 +304,7 @@ def test_prompts_are_preprocessed_one_by_one_in_lists_and_in_datasets():
 # === Presets ===
 
 
-@pytest.mark.parametrize("cell", ["gru", textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")])
+@pytest.mark.parametrize("cell", [textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")])
 def test_preset_round_trip(cell, tmp_path):
     sampler = textrnn.RowSampler(temperature=0.5, top_k=7)
     lm = make_lm(cell, num_layers=2, sampler=sampler, embedding_dim=6, dropout=0.1)

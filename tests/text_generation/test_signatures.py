@@ -132,7 +132,14 @@ def test_a_client_can_stream_with_start_step_and_detokenize(lm, served):
     assert carried["logits"].shape == (1, lm.backbone.vocabulary_size)
 
 
-@pytest.mark.parametrize(("kind", "cell"), [("character", "simple"), ("byte", "gru"), ("word", "lstm")])
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    [
+        pytest.param("character", "simple", marks=pytest.mark.slow),
+        pytest.param("byte", "gru", marks=pytest.mark.slow),
+        ("word", "lstm"),
+    ],
+)
 def test_every_tokenizer_exports(kind, cell, tmp_path):
     lm = make_lm(kind, cell, temperature=0)
     signatures = load_signatures(export_unchecked(lm, tmp_path / "m", max_new_tokens=5))

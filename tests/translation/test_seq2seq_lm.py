@@ -30,7 +30,10 @@ def lm_of_bytes():
     [
         {"attention": "additive", "decoder_cell": "lstm", "num_layers": 2, "dropout": 0.1},
         {"attention": "scaled_dot", "cell": "lstm", "input_feeding": True},
-        {"attention": "dot", "tie_embeddings": False, "embedding_dim": 10, "zoneout": 0.05},
+        pytest.param(
+            {"attention": "dot", "tie_embeddings": False, "embedding_dim": 10, "zoneout": 0.05},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=str,
 )
