@@ -23,7 +23,9 @@ def make_classifier(tokenizer=None, cell="gru", pooling="mean", labels=("bad", "
     return TextClassifier(encoder, labels, TextClassifierPreprocessor(tokenizer), pooling, ngrams=ngrams)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(
+    "pooling", [pytest.param(p, marks=[] if p == "attention" else pytest.mark.slow) for p in POOLINGS]
+)
 def test_a_classifier_learns_from_strings(pooling):
     layers = 2 if pooling == "mean" else 1
     classifier = make_classifier(

@@ -58,8 +58,8 @@ def run_c_api(folder, texts):
     ("make", "tokenizer", "options"),
     [
         (language_model, "sentencepiece", {"max_new_tokens": 20}),
-        (language_model, "byte", {"max_new_tokens": 20}),
-        (classifier, "sentencepiece", {}),
+        pytest.param(language_model, "byte", {"max_new_tokens": 20}, marks=pytest.mark.slow),
+        pytest.param(classifier, "sentencepiece", {}, marks=pytest.mark.slow),
         (translator, "sentencepiece", {}),
     ],
 )

@@ -14,7 +14,9 @@ def outputs(model):
     return np.asarray(model(tokens(model)))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=pytest.mark.slow if task == "translator" else []) for task in TASKS]
+)
 def test_a_quantized_model_answers_nearly_as_before_and_its_preset_does_the_same(task, tmp_path):
     model = TASKS[task]()
     before = outputs(model)

@@ -28,7 +28,10 @@ def lm_of_bytes():
 @pytest.mark.parametrize(
     "options",
     [
-        {"attention": "additive", "decoder_cell": "lstm", "num_layers": 2, "dropout": 0.1},
+        pytest.param(
+            {"attention": "additive", "decoder_cell": "lstm", "num_layers": 2, "dropout": 0.1},
+            marks=pytest.mark.slow,
+        ),
         {"attention": "scaled_dot", "cell": "lstm", "input_feeding": True},
         pytest.param(
             {"attention": "dot", "tie_embeddings": False, "embedding_dim": 10, "zoneout": 0.05},
