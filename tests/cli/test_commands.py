@@ -50,8 +50,9 @@ def test_samples_differ_and_seeds_repeat(model, capsys):
 def test_several_prompts_and_temperatures_are_answered_in_one_start(model, capsys, tmp_path):
     (tmp_path / "prompts.txt").write_text("three\n\nfour\n")
     status, text, _ = textrnn_command(
-        capsys, "generate", model, "--prompt", "one", "two", "--prompt", "2.5",
-        "--file", tmp_path / "prompts.txt", "--temperature", 0, 1.5, "--samples", 2, "--max_new_tokens", 0,
+        capsys, "generate", model, "--prompt", "one", "--prompt", "two", "--prompt", "2.5",
+        "--file", tmp_path / "prompts.txt", "--temperature", 0, "--temperature", 1.5,
+        "--samples", 2, "--max_new_tokens", 0,
     )  # fmt: skip
     assert status == 0
     prompts = ["one", "two", "2.5", "three", "four"]
@@ -66,7 +67,7 @@ def test_a_continuation_ends_before_a_stop_text(model, capsys):
     full = textrnn_command(capsys, "generate", model, *options)[1].removesuffix("\n")
     letter, digit = full[10], full[20]
     status, text, _ = textrnn_command(
-        capsys, "generate", model, *options, "--stop", letter, digit, "--stop", "b"
+        capsys, "generate", model, *options, "--stop", letter, "--stop", digit, "--stop", "b"
     )
     end = min(found for stop in (letter, digit, "b") if (found := full.find(stop, 3)) >= 0)
     assert status == 0 and text == full[:end] + "\n"

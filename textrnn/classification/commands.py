@@ -27,7 +27,7 @@ def classify(
 
     Args:
         model: Folder of a model (saved_models/NAME), of one version, or of a preset
-        text: Text to classify, or several (default: every line of the standard input)
+        text: Text to classify; can be repeated (default: every line of the standard input)
         file: File with one text per line, or a table such as reviews.csv
         output: File to write to; for a table, one with its columns and the answers
         text_column: Column of the table with the texts, by name or number (default: text)

@@ -88,7 +88,7 @@ def add_option(container, name, annotation, default, text, positional=False, nar
     Args:
         container: A parser or one of its groups.
         name: The option's name, without dashes.
-        annotation: Its type. A flag of type `list[...]` takes several values and can be repeated.
+        annotation: Its type. A flag of type `list[...]` can be repeated.
         default: Its default. None is not printed: the text says what it means.
         text: One clause for `--help`.
         positional: Whether it has no flag.
@@ -98,7 +98,7 @@ def add_option(container, name, annotation, default, text, positional=False, nar
     options: dict[str, Any] = {}
     if get_origin(kind) is list:
         [annotation] = get_args(kind)
-        nargs, options["action"] = "+", "extend"
+        nargs, options["action"] = 1, "extend"  # for `append`, jsonargparse would check the list as one value
     options |= {"type": annotation, "metavar": name if positional else metavar(annotation)}
     if annotation is bool:
         nargs, options["const"] = "?", True  # `--reverse` as well as `--reverse true`

@@ -26,16 +26,16 @@ def generate(
 
     Args:
         model: Folder of a model (saved_models/NAME), of one version, or of a preset
-        prompt: Text to continue, or several
+        prompt: Text to continue; can be repeated
         file: Text file with a prompt on each line
         encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
         interactive: Read prompts until Ctrl-D; /help lists the commands there
         samples: Number of different continuations
         max_new_tokens: Maximum number of new tokens, up to 4096 (default: the model's)
-        temperature: Sampling temperature, or several; 0 is greedy (default: the model's)
+        temperature: Sampling temperature; 0 is greedy; can be repeated (default: the model's)
         top_k: Sample from this many tokens; 0 for all (default: the model's)
         top_p: Nucleus sampling probability; 1 for all tokens (default: the model's)
-        stop: Text before which a continuation ends, or several; \n is a line break
+        stop: Text before which a continuation ends, \n for a line break; can be repeated
         seed: Seed of the samples (default: derived from the prompt, random if interactive)
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """

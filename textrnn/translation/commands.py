@@ -30,7 +30,7 @@ def translate(
 
     Args:
         model: Folder of a model (saved_models/NAME), of one version, or of a preset
-        text: Text to translate, or several (default: every line of the standard input)
+        text: Text to translate; can be repeated (default: every line of the standard input)
         file: File with one text per line, or a table such as texts.csv; optionally compressed
         output: File to write to; for a table, one with its columns and the translations
         interactive: Read texts until Ctrl-D
