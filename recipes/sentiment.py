@@ -36,7 +36,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     label_column: str = option("label", "Column with the labels", "Data")
     no_header: bool = option(False, "The first row of the table has no names of columns", "Data")
     document: Literal["file", "line", "blank_line"] = option(
-        "file", "What one text of a folder is: a file, a line, or what stands between blank lines", "Data"
+        "file", "A text of a folder is a file, a line, or a part between blank lines", "Data"
     )
     include: str | None = option(None, "Names of the files to read in a folder, such as '*.txt'", "Data")
     lowercase: bool = option(True, "Ignore case", "Model")

@@ -45,8 +45,8 @@ def load_texts(
             the reference text inside Python.
         held_out: Fraction of the characters for validation: whole documents at random, or the last
             characters of fewer than ten documents. Unused if the public set has that split.
-        document: What a document of `data` is: a `"file"`, a `"line"`, or what stands between
-            `"blank_line"`s.
+        document: What a document of `data` is: a `"file"`, a `"line"`, or a part between blank lines,
+            `"blank_line"`.
         seed: Seed of a random split.
         encoding: Encoding of the files. Default: that of the byte order mark, or UTF-8.
         include: Pattern of the names of files to read in a folder, such as `"*.txt"`.

@@ -11,7 +11,7 @@ from textrnn.data.documents import Document, split_documents
 from textrnn.data.records import partition
 
 Unit = Literal["file", "line", "blank_line"]
-"""What a document is: a file, a line, or what stands between blank lines."""
+"""What a document is: a file, a line, or a part between blank lines."""
 
 FEW_DOCUMENTS = 10
 """With fewer documents, a part is cut off at the end, since whole documents would be too coarse."""
@@ -25,7 +25,7 @@ def split_at(documents: Sequence[Document], unit: Unit) -> list[Document]:
 
     Args:
         documents: The documents, each a file.
-        unit: What a document shall be.
+        unit: What a document is.
 
     Returns:
         The documents; the origin of each has the number of its first line.

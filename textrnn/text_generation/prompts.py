@@ -20,12 +20,13 @@ def sample_prompt(documents: Sequence) -> str:
 
     >>> from textrnn.data.documents import Document
     >>> from textrnn.text_generation.prompts import sample_prompt
-    >>> sample_prompt([Document("a", "s end.\n\n  The  cat sat on the mat, and the dog beside it.\n")])
+    >>> sample_prompt([Document("a", "s end.\n******\n  The  cat sat on the mat, and the dog beside it.\n")])
     '  The  cat sat on'
     >>> sample_prompt([Document("names.txt, line 7", "Isabella")])
     'Isab'
     """
     lines = [line for document in documents[:1] for line in document.text.split("\n") if line.strip()]
+    lines = [line for line in lines if any(map(str.isalpha, line))] or lines  # no rulers, if possible
     if not lines:
         return ""
     line = lines[1] if len(lines) > 1 else lines[0]
