@@ -12,6 +12,7 @@ from builders.layers import (
     tensorflow_only,
     weighted_sum,
 )
+from keras import ops
 from references.gradients import TENSORFLOW, assert_close
 
 from textrnn.cells import GatedCell
@@ -63,6 +64,70 @@ def test_without_steps_gradients_are_zero_and_those_of_the_states_pass(name):
     of_states, of_weights = gradients(x[:, :0])
     assert all(np.abs(d).min() > 0 for d in of_states)
     assert all((np.asarray(d) == 0).all() for d in of_weights)
+
+
+def any_shape(function):
+    """A function of a graph in which neither the batch size nor the number of steps is known."""
+    if not TENSORFLOW:
+        return function
+    import tensorflow as tf
+
+    return tf.function(function, input_signature=[tf.TensorSpec([None, None, FEATURES])], autograph=False)
+
+
+NO_STEPS = np.zeros((2, 0, FEATURES), "float32")
+
+
+@pytest.mark.parametrize("return_sequences", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["lstm", "simple", "min_gru"])
+def test_without_steps_the_batch_size_may_be_unknown(name, training, return_sequences):
+    layer = Recurrent(GatedCell(UNITS, name), return_sequences=return_sequences, return_state=True)
+    layer.build((None, None, FEATURES))
+    outputs, *states = any_shape(lambda x: layer(x, training=training))(NO_STEPS)
+    assert_close(outputs, np.zeros((2, 0, UNITS) if return_sequences else (2, UNITS)), 0)
+    assert_close(states, [np.zeros((2, UNITS))] * len(states), 0)
+
+
+@tensorflow_only
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [("lstm", "recompute"), ("lstm_ln", "recompute"), ("simple", "loop"), ("min_gru", "scan")],
+)
+def test_without_steps_in_a_batch_of_unknown_size_gradients_are_zero(name, strategy):
+    import tensorflow as tf
+
+    layer = Recurrent(GatedCell(UNITS, name), return_sequences=True, strategy=strategy)
+    layer.build((None, None, FEATURES))
+
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x, training=True))
+        return tape.gradient(loss, [x, *(v.value for v in layer.trainable_variables)])
+
+    of_inputs, *of_weights = any_shape(gradients)(NO_STEPS)
+    assert of_inputs.shape == NO_STEPS.shape
+    assert all((np.asarray(d) == 0).all() for d in of_weights)
+
+
+@pytest.mark.parametrize("stack", [RecurrentStack, BidirectionalStack])
+def test_stacks_run_without_steps_in_a_batch_of_unknown_size(stack):
+    layer = stack([GatedCell(UNITS, "lstm"), GatedCell(UNITS, "min_gru")])
+    layer.build((None, None, FEATURES))
+    outputs, states = any_shape(layer)(NO_STEPS)
+    assert outputs.shape[:2] == (2, 0)
+    assert_close(states, keras.tree.map_structure(np.zeros_like, states), 0)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_pooling_of_unknown_shape_without_steps_gives_zeros(mode, bidirectional):
+    features = 2 * FEATURES
+    pooling = SequencePooling(mode, bidirectional=bidirectional)
+    pooling.build((None, None, features))
+    pooled = any_shape(lambda x: pooling(ops.concatenate([x, x], axis=-1)))(NO_STEPS)
+    assert_close(pooled, np.zeros((2, features)), 0)
 
 
 @pytest.mark.parametrize("mode", POOLINGS)

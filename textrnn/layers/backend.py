@@ -6,6 +6,7 @@ Tensors of sequences are time-major: `(time, batch, ...)`.
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -159,26 +160,56 @@ def stack_outputs(outputs: list) -> list[Tensor]:
     return [tensors[id(x)] for x in outputs]
 
 
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """A TensorArray of steps, with the shape of one step for `stack`, a list of ints and scalar tensors."""
+
+    array: Any
+    shape: Any = None
+
+    def stack(self):
+        """A tensor `(time, ...)`, even of an array without steps, whose own shape has no batch size."""
+        import tensorflow as tf
+
+        if _runs_eagerly() or self.array.element_shape.is_fully_defined():
+            return self.array.stack()
+        # As TensorArray.stack, which passes the static shape only.
+        return tf.raw_ops.TensorListStack(
+            input_handle=self.array.flow, element_shape=self.shape, element_dtype=self.array.dtype
+        )
+
+
 def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated):
     import tensorflow as tf
 
     def is_array(x):
-        return isinstance(x, tf.TensorArray)
+        return isinstance(x, _Steps)
 
-    steps = next(x.shape[0] or tf.shape(x)[0] for x in inputs if not is_array(x))
+    sequence = next(x for x in inputs if not is_array(x))
+    steps, batch_size = (sequence.shape[i] or tf.shape(sequence)[i] for i in range(2))
     # A slice of the leading axis is no copy, but its gradient is a dense tensor of zeros for each step, which
     # takes quadratic time. So a loop that will be differentiated reads from arrays.
     if differentiated:
-        inputs = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
+        arrays = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
+        inputs = [_Steps(array) for array in arrays]
     # A backward loop gets the arrays of its forward loop: stacking them would copy. In a graph, a write gives
     # a new array. In eager execution it changes the array, which a persistent tape may read again.
     overwritten = {} if _runs_eagerly() else {id(y): i for i, y in enumerate(outputs_like) if is_array(y)}
 
     def writer(like):
         if id(like) in overwritten:
-            return like
+            return like.array
+        like = like.array if is_array(like) else like
         shape = like.element_shape if is_array(like) else like.shape
         return tf.TensorArray(like.dtype, steps, element_shape=shape, clear_after_read=False)
+
+    def step_shape(like):
+        if is_array(like):
+            return like.shape
+        # A tensor of `observe` has no values, but its only unknown size is that of the batch.
+        batch, *rest = like.shape
+        sizes = [n if n is not None else tf.shape(like)[i] for i, n in enumerate(rest, 1)]
+        return [batch_size if batch is None else batch, *sizes]
 
     def advance(count, carry, writers):
         time = steps - 1 - count if reverse else count
@@ -188,7 +219,7 @@ def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated)
             if not is_array(x):
                 return tf.strided_slice(x, begin, end, [1], shrink_axis_mask=1)
             # Read through the loop variable, so that nothing else refers to an overwritten array.
-            return (writers[overwritten[id(x)]] if id(x) in overwritten else x).read(time)
+            return (writers[overwritten[id(x)]] if id(x) in overwritten else x.array).read(time)
 
         new_carry, outputs = body(carry, [read(x) for x in inputs])
         for new, old in zip(new_carry, carry, strict=True):
@@ -203,7 +234,8 @@ def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated)
         (tf.constant(0), carry, [writer(like) for like in outputs_like]),
         maximum_iterations=steps,
     )
-    return carry, writers
+    shapes = [step_shape(like) for like in outputs_like]
+    return carry, [_Steps(array, shape) for array, shape in zip(writers, shapes, strict=True)]
 
 
 def _fold_jax(body, carry, inputs, outputs_like, reverse, differentiated):

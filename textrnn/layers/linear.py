@@ -97,7 +97,7 @@ def recur_linearly(
     for index, first in zip(cell.delayed, initial_delayed, strict=True):
         valid_inputs = projected[index] if mask is None else _repeat_at_masked(projected[index], mask, first)
         seen[index] = _previous(valid_inputs, first)
-        last_delayed.append(_last(valid_inputs, first))
+        last_delayed.append(last_step(valid_inputs, first))
 
     # Cast before computing the coefficients: a projection may be the logarithm of one.
     exact_weights = {name: ops.cast(w, exact) if is_float(w) else w for name, w in weights.items()}
@@ -120,7 +120,7 @@ def recur_linearly(
             outputs = ops.where(mask, outputs, ops.zeros_like(outputs))
         else:
             outputs = _repeat_at_masked(outputs, mask, first_output)
-    return outputs, [_last(memory, initial_memory), *last_delayed]
+    return outputs, [last_step(memory, initial_memory), *last_delayed]
 
 
 def _in_sequence(a, b, initial, reverse=False):
@@ -147,7 +147,7 @@ def _previous(x, first):
     return ops.concatenate([first[None][: ops.shape(x)[0]], x[:-1]], axis=0)
 
 
-def _last(x, otherwise):
+def last_step(x, otherwise):
     """The last step of x, or another tensor if there are no steps."""
     return ops.concatenate([otherwise[None], x[-1:]], axis=0)[-1]
 

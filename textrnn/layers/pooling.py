@@ -118,7 +118,8 @@ class SequencePooling(keras.layers.Layer):
 
 def _at_last(sequences, valid):
     """The last valid step of each sequence, zeros if there is none."""
-    steps = ops.arange(ops.shape(valid)[1], dtype="int32")
-    last = ops.max(ops.where(valid, steps, -1), axis=1)
-    found = ops.take_along_axis(sequences, ops.maximum(last, 0)[:, None, None], axis=1)[:, 0]
-    return ops.where((last >= 0)[:, None], found, ops.zeros_like(found))
+    # Zeros before the first step: a sequence without any step has something to take.
+    sequences = ops.pad(sequences, [[0, 0], [1, 0], [0, 0]])
+    steps = ops.arange(ops.shape(valid)[1], dtype="int32") + 1
+    last = ops.max(ops.where(valid, steps, 0), axis=1, initial=0)
+    return ops.take_along_axis(sequences, last[:, None, None], axis=1)[:, 0]

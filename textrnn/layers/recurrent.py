@@ -6,7 +6,7 @@ from keras import ops
 from textrnn.cells.base import Cell, Tensor
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
-from textrnn.layers.linear import recur_linearly
+from textrnn.layers.linear import last_step, recur_linearly
 from textrnn.layers.strategies import recur, resolve
 from textrnn.layers.zoneout import check_zoneout, expect_zoneout, noise_name, zone_out, zoneout_rates
 
@@ -198,7 +198,7 @@ class Recurrent(keras.layers.RNN):
                 first_output,
                 self.zero_output_for_mask,
             )
-            last_output = outputs[-1]
+            last_output = last_step(outputs, first_output)
             outputs = outputs if self.return_sequences else None
         else:
             last_output, outputs, states = recur(
