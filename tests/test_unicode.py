@@ -98,3 +98,34 @@ def test_well_formed_strings_can_be_encoded(text):
 def test_half_surrogates_are_replaced_one_by_one():
     assert well_formed("cut \ud83d") == "cut \ufffd"
     assert well_formed("\udcff\udcfe a \ud83d\ude00") == "\ufffd\ufffd a 😀"
+
+
+def test_marks_of_joined_files_and_line_ends_of_old_macs_are_read():
+    assert decode(2 * "one\r\n".encode("utf-8-sig"), "a.txt") == "one\none\n"
+    assert decode(2 * "one\n".encode("utf-16"), "a.txt") == "one\none\n"
+    assert decode(b"one\rtwo\r", "a.txt") == "one\ntwo\n"
+    assert decode(b"one\rtwo\n", "a.txt") == "one\rtwo\n"
+
+
+@pytest.mark.parametrize("encoding", ["idna", "undefined", "rot13", "a\0"])
+def test_codecs_that_are_no_encoding_of_files_are_refused(encoding):
+    with pytest.raises(InputError, match="unknown encoding"):
+        decode(b"a", "a.txt", encoding)
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "utf-7", "unicode_escape"])
+def test_bytes_that_are_invalid_in_a_rare_encoding_are_refused(encoding):
+    with pytest.raises(InputError, match=r"a\.txt is not"):
+        decode(b"\\x\xff\n+AA", "a.txt", encoding)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xcb\r\r\n\x01\x02\xe4\x91\xe9f\xff\x03\xe3",
+        b"\x89PNG\r\n\x1a\n\x01\xff\x08\x02",
+        b"\x80\x04\x95\x10\x8c\x01a\x94.",
+    ],
+)
+def test_small_binary_content_without_nul_is_no_text(content):
+    assert guess_encoding(content) is None

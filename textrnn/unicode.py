@@ -1,6 +1,7 @@
 """Text from bytes in any encoding, and valid Unicode from any string."""
 
 import codecs
+import re
 
 from textrnn.errors import InputError, warn
 
@@ -20,12 +21,17 @@ TOLERANCE = 0.03
 """Difference of charset-normalizer's coherence, from 0 to 1, up to which encodings fit as well."""
 DAMAGED = 0.1
 """Fraction of the characters beyond ASCII that may be invalid in a damaged UTF-8 file."""
+BINARY = re.compile(r"[\0-\x06\x0e-\x19]")
+"""Control characters that texts do not have."""
 SAMPLE = 2**16
 """Bytes from which an encoding is guessed."""
 
 
 def decode(content: bytes, name: str, encoding: str | None = None) -> str:
-    r"""Decode a file's content. The byte order mark is removed, and `\r\n` becomes `\n`.
+    r"""Decode a file's content. Byte order marks are removed, and line ends become `\n`.
+
+    Files that were joined have such a mark in the middle, at the start of a line. Line ends are `\n`, `\r\n`
+    or, in a text without `\n`, the `\r` of old Macs.
 
     Args:
         content: The bytes.
@@ -54,11 +60,14 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> str:
     codec = encoding_of(content, encoding)
     try:
         text = content.decode(codec)
-    except UnicodeDecodeError as error:
-        raise InputError(_problem(content, name, codec, error.start)) from None
+    except UnicodeError as error:  # some codecs do not say where
+        raise InputError(_problem(content, name, codec, getattr(error, "start", 0))) from None
     if "\0" in text:
         raise InputError(_problem(content, name, codec, content.index(b"\0")))
-    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    return text.removeprefix("\ufeff").replace("\n\ufeff", "\n")
 
 
 def encoding_of(start: bytes, encoding: str | None = None) -> str:
@@ -80,7 +89,7 @@ def encoding_of(start: bytes, encoding: str | None = None) -> str:
     if encoding:
         try:
             b"abcd".decode(encoding, "replace")
-        except LookupError:
+        except (LookupError, ValueError):  # ValueError: codecs that are no encoding of files, such as idna
             raise InputError(
                 f"unknown encoding {encoding!r}: give a name such as utf-8, utf-16, cp1252 or shift_jis"
             ) from None
@@ -119,7 +128,8 @@ def guess_encoding(content: bytes) -> str | None:
         characters = [character for character in sample.decode("utf-8", "replace") if not character.isascii()]
         if characters.count("\ufffd") <= DAMAGED * len(characters):
             return "utf-8"
-    matches = list(from_bytes(sample, cp_isolation=allowed))
+    excluded = [] if allowed else [*WIDE, "utf_16", "utf_32"]
+    matches = list(from_bytes(sample, cp_isolation=allowed, cp_exclusion=excluded))
     if matches and not allowed:  # a multi-byte encoding that fits keeps others from being tried
         tried = list(from_bytes(sample, cp_isolation=list(WINDOWS)))
         matches += sorted(tried, key=lambda match: WINDOWS.index(match.encoding))
@@ -182,7 +192,7 @@ def cleaned(text: str, name: str) -> str:
 
 def _is_valid(content: bytes, encoding: str) -> bool:
     try:
-        return "\0" not in content.decode(encoding)
+        return not BINARY.search(content.decode(encoding))
     except UnicodeDecodeError:
         return False
 

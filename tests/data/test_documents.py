@@ -1,6 +1,7 @@
 """Documents: which files are read, and the errors for files that cannot be."""
 
 import gzip
+import zipfile
 
 import pytest
 from hypothesis import given
@@ -115,7 +116,7 @@ def test_broken_gzip(tmp_path, content):
 
 def test_a_broken_link_in_a_folder(tmp_path):
     (tmp_path / "link.txt").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"link\.txt cannot be read"):
+    with pytest.raises(InputError, match=r"has no text: .*link\.txt \(cannot be read"):
         read_documents(tmp_path)
 
 
@@ -151,3 +152,24 @@ def test_held_out_must_be_between_0_and_1(fraction):
 def test_too_short_a_text_cannot_be_split(text):
     with pytest.raises(InputError, match="one side would be empty"):
         split_documents([Document("a", text)], 0.1)
+
+
+def test_unreadable_files_are_left_out_of_a_folder(tmp_path):
+    (tmp_path / "good.txt").write_text("good")
+    (tmp_path / "bad.gz").write_bytes(b"not gzip")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "nowhere")
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.txt", "a")
+        archive.writestr("b.txt", "b")
+    documents, [warning] = find_documents(tmp_path)
+    assert [document.text for document in documents] == ["good"]
+    assert warning.startswith(f"left out 3 files without text: {tmp_path / 'bad.gz'} (cannot be read: ")
+    assert warning.endswith("two.zip (holds 2 files, expected one: unpack it)")
+
+
+def test_include_is_refused_with_a_file(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(
+        InputError, match=r"--include '\*\.txt' chooses files of a folder, but .*a\.txt is a file"
+    ):
+        find_documents(tmp_path / "a.txt", include="*.txt")

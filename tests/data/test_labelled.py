@@ -297,3 +297,67 @@ def test_tables_in_other_encodings_are_read(tmp_path):
         assert [e.text for e in examples] == ["It’s fine", "naïve"]
     with pytest.raises(InputError, match="give --encoding cp1252"):
         read_labelled(tmp_path / "b.csv")
+
+
+def test_headers_of_joined_files_are_no_class(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        b"".join(f"{text}\r\n".encode("utf-8-sig") for text in ("Text,Label\r\na,x", "Text,Label\r\nb,y"))
+    )
+    examples, [warning] = read_labelled(path)
+    assert [(e.text, e.label) for e in examples] == [("a", "x"), ("b", "y")]
+    assert warning == f"left out 1 repeated header: {path}, line 3"
+    path = write(tmp_path / "b.csv", "text,label\na,x\n Text , LABEL\nb,y\n")
+    assert [e.label for e in read_labelled(path).examples] == ["x", "y"]
+
+
+def test_a_column_is_named_in_any_case_unless_two_differ_in_it(tmp_path):
+    path = write(tmp_path / "a.csv", "Label,label,Text\na,b,c\n")
+    assert read_labelled(path).examples[0][1:] == ("c", "b")
+    with pytest.raises(InputError, match="columns 1 and 2 are both called 'LABEL'"):
+        read_labelled(path, label_column="LABEL")
+
+
+def test_folders_and_files_without_text_are_left_out(tmp_path):
+    contents = {
+        "good/1.txt": b"Good",
+        "bad/1.txt": b"Bad",
+        "bad/x.gz": b"no",
+        "__pycache__/x.pyc": b"\xcb\r\r\n\0\0\0\0\xe3",
+    }
+    for name, content in {
+        **contents,
+        "unsup/.DS_Store": b"\0",
+        "images/1.jpg": b"\xff\xd8\xff\xe0\0\x10JFIF\0",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "README.md").write_bytes("naïve".encode("cp1252"))  # is not read
+    examples, warnings = read_labelled(tmp_path)
+    assert [e.label for e in examples] == ["bad", "good"]
+    assert warnings[0].startswith("left out 3 files without text: ")
+    assert warnings[1] == "left out 3 subfolders without text: __pycache__, images, unsup"
+    assert read_labelled(tmp_path, include="*.txt").examples == examples
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"document": "line"}, "--document line splits the files of a folder, but .* is a table"),
+        ({"include": "*"}, "--include"),
+    ],
+)
+def test_options_of_folders_are_refused_with_a_table(options, message, tmp_path):
+    path = write(tmp_path / "a.csv", TABLES["reviews.csv"])
+    with pytest.raises(InputError, match=message):
+        read_labelled(path, **options)
+
+
+def test_a_folder_and_a_table_share_the_options_of_the_folder(tmp_path):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    write(folder / "pos.txt", "a\nb\n")
+    write(folder / "neg.txt", "c\nd\n")
+    table = write(tmp_path / "test.csv", "text,label\na,pos\n")
+    splits = load_labelled_texts(folder, test_data=table, document="line")
+    assert [e.label for e in splits.test] == ["pos"]

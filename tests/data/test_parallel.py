@@ -275,3 +275,18 @@ def test_pairs_in_other_encodings_are_read(tmp_path):
     assert sides(read_aligned(path, path, "cp1252").pairs) == [("It’s\tC’est", "It’s\tC’est")]
     path.write_bytes("It’s\tC’est\n".encode("utf-16"))
     assert sides(read_pairs(path).pairs) == [("It’s", "C’est")]
+
+
+def test_headers_of_joined_files_are_no_pair(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_bytes(2 * "Source\tTarget\r\nGo.\tVa !\r\n".encode("utf-8-sig"))
+    assert sides(read_pairs(path).pairs) == [("Go.", "Va !")] * 2
+
+
+def test_line_ends_of_old_macs_are_read(tmp_path):
+    for name, text in {
+        "a.tsv": "Go.\tVa !\rRun!\tCours !\r",
+        "a.csv": "source,target\rGo.,Va !\rRun!,Cours !\r",
+    }.items():
+        (tmp_path / name).write_bytes(text.encode())
+        assert sides(read_pairs(tmp_path / name).pairs) == [("Go.", "Va !"), ("Run!", "Cours !")]

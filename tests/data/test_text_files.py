@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from textrnn.data.text_files import files_in, lines_of, plain_name, read_bytes, read_lines, read_text
 from textrnn.errors import InputError
 
-TEXT = "première\r\nseconde\n\n\ufefflast"
-PLAIN = "première\nseconde\n\n\ufefflast"
-LINES = ["première", "seconde", "", "\ufefflast"]
+TEXT = "première\r\nseconde\n\nla\ufeffst"
+PLAIN = "première\nseconde\n\nla\ufeffst"
+LINES = ["première", "seconde", "", "la\ufeffst"]
 
 
 def zipped(members):
@@ -126,3 +126,9 @@ def test_the_mark_of_utf_32_is_not_taken_for_that_of_utf_16(tmp_path):
     assert codecs.BOM_UTF32_LE.startswith(codecs.BOM_UTF16_LE)
     (tmp_path / "a.txt").write_bytes(codecs.BOM_UTF32_LE + "ab".encode("utf-32-le"))
     assert read_text(tmp_path / "a.txt") == "ab"
+
+
+def test_marks_of_joined_files_and_line_ends_of_old_macs_are_read_line_by_line():
+    assert list(lines_of(io.BytesIO(2 * b"\xef\xbb\xbfone\r\n"))) == ["one", "one"]
+    assert list(lines_of(io.BytesIO(b"one\rtwo\r"))) == ["one", "two"]
+    assert list(lines_of(io.BytesIO(b"a\rb\nlast\rline"))) == ["a\rb", "last\rline"]

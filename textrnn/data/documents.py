@@ -1,6 +1,7 @@
 """Plain text: files and folders to documents."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,8 +52,9 @@ def find_documents(
     r"""Read a text file, or all text files of a folder.
 
     Folders are read recursively in sorted order, files before subfolders. Hidden files and folders are
-    skipped. Empty, blank and binary files of a folder are left out with a warning. Files that end in `.gz`,
-    `.bz2`, `.xz`, `.zst` or `.zip` are decompressed. A byte order mark is removed, and `\r\n` becomes `\n`.
+    skipped. Files of a folder that are empty, blank, binary or unreadable are left out with a warning. Files
+    that end in `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` are decompressed. Byte order marks are removed, and
+    line ends become `\n`; see `textrnn.unicode.decode`.
 
     Args:
         path: A text file, or a folder of text files.
@@ -63,8 +65,9 @@ def find_documents(
         A `PlainTexts`, with one `Document` per file. `origin` is the path.
 
     Raises:
-        InputError: If the path does not exist, if a folder has no texts, if a file is unreadable or text in
-            another encoding, or if a file that is not in a folder is empty, blank or binary.
+        InputError: If the path does not exist, if a folder has no texts, if a file is text in another
+            encoding, if a file that is not in a folder has no text or is unreadable, or if `include` is given
+            with such a file.
 
     Example:
 
@@ -81,13 +84,32 @@ def find_documents(
     if not path.exists():
         raise InputError(f"{path} does not exist: give a text file or a folder of text files")
     if not path.is_dir():
+        refuse_folder_options(path, include)
         text = read_text(path, encoding)
         if why := _without_text(text):
             raise InputError(f"{path} is {why}: give a file that contains text")
         return PlainTexts([Document(str(path), text)], [])
+    return read_files(files_in(path, include), encoding, path)
+
+
+def read_files(files: Sequence[Path], encoding: str | None, folder: Path) -> PlainTexts:
+    """Read the text files among those of a folder, as `find_documents` does.
+
+    Args:
+        files: Paths of files.
+        encoding: Name of the encoding, or None.
+        folder: Their folder, in messages.
+
+    Raises:
+        InputError: If none has text, or if one is text in another encoding.
+    """
     documents, left_out = [], []
-    for file in files_in(path, include):
-        content = read_bytes(file)
+    for file in files:
+        try:
+            content = read_bytes(file)
+        except InputError as error:
+            left_out.append(f"{file} ({str(error).removeprefix(f'{file} ')})")
+            continue
         try:
             text = decode(content, str(file), encoding)
             why = _without_text(text)
@@ -100,7 +122,7 @@ def find_documents(
         else:
             documents.append(Document(str(file), text))
     if not documents:
-        raise InputError(f"the folder {path} has no text: {listed(left_out)}. Put text files in it")
+        raise InputError(f"the folder {folder} has no text: {listed(left_out)}. Put text files in it")
     warnings = (
         [f"left out {count(len(left_out), 'file')} without text: {listed(left_out)}"] if left_out else []
     )
@@ -149,6 +171,33 @@ def split_documents(documents: list[Document], held_out: float) -> tuple[list[Do
         if tail:
             rest.append(Document(origin, tail))
     return train, rest
+
+
+def refuse_folder_options(
+    path: str | os.PathLike, include: str | None = None, document: str = "file"
+) -> None:
+    """Refuse options of folders with a file, which would ignore them.
+
+    Raises:
+        InputError: If an option is not the default.
+
+    Example:
+
+    >>> from textrnn.data.documents import refuse_folder_options
+    >>> refuse_folder_options("a.csv", "*.txt")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: --include '*.txt' chooses files of a folder, but a.csv is a file: leave it out
+    """
+    if include is not None:
+        raise InputError(
+            f"--include {include!r} chooses files of a folder, but {path} is a file: leave it out"
+        )
+    if document != "file":
+        raise InputError(
+            f"--document {document} splits the files of a folder, but {path} is a table, whose rows are "
+            "texts: leave it out"
+        )
 
 
 def _without_text(text: str) -> str:

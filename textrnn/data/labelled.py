@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from textrnn.data.documents import find_documents
+from textrnn.data.documents import read_files, refuse_folder_options
 from textrnn.data.records import count, listed, partition
 from textrnn.data.splitting import Unit, split_at
-from textrnn.data.tables import is_table, left_out, read_table
-from textrnn.data.text_files import plain_name
+from textrnn.data.tables import has_names, is_table, left_out, read_table
+from textrnn.data.text_files import files_in, plain_name
 from textrnn.data.values import in_order, is_missing, spelled
 from textrnn.errors import InputError, expect
 
@@ -59,7 +59,8 @@ def read_labelled(
         text_column: Column, or JSON key, of the text: its name, or its number from 1.
         label_column: Column, or JSON key, of the label.
         encoding: Encoding of the files. Default: that of the byte order mark, or UTF-8.
-        include: Pattern of the names of files to read in a folder, such as `"*.txt"`.
+        include: Pattern of the names of files to read in a folder, such as `"*.txt"`. Refused with a table,
+            as is `document`.
         no_header: Whether the first row of a table has no names. Columns are then chosen by number; if there
             are two, the default is found by looking.
         document: What one text of a folder is; see `textrnn.data.splitting.split_at`.
@@ -88,6 +89,8 @@ def read_labelled(
     if path.is_dir():
         examples, warnings = _read_folder(path, encoding, include, document)
     else:
+        if path.exists():
+            refuse_folder_options(path, include, document)
         examples, warnings = _read_table(path, text_column, label_column, encoding, no_header)
     if not examples:
         raise InputError(
@@ -253,24 +256,28 @@ def _comparable(label: str) -> str | float:
 def _read_folder(folder, encoding, include, document) -> LabelledTexts:
     """Read a folder whose subfolders are classes; its files are too if they hold several texts each."""
     children = sorted(child for child in folder.iterdir() if child.name[0] != ".")
-    classes = [child for child in children if child.is_dir() or document != "file"]
-    if not classes:
+    folders = [child.name for child in children if child.is_dir()]
+    if not folders and document == "file":
         raise InputError(
             f"the folder {folder} has no subfolders: expected one for each class, with one text per file. If "
             "its files are the classes, with one text per line, give --document line. Or give a table, such "
             "as a .csv file"
         )
-    if document != "file":
-        documents, warnings = find_documents(folder, encoding, include)
-    else:
-        found = [find_documents(child, encoding, include) for child in classes]
-        documents = [one for texts in found for one in texts.documents]
-        warnings = [one for texts in found for one in texts.warnings]
+    files = files_in(folder, include)
+    if document == "file":
+        files = [file for file in files if file.parent != folder]
+    documents, warnings = read_files(files, encoding, folder)
     examples = []
     for file in documents:
         first, *below = Path(file.origin).relative_to(folder).parts
         label = first if below else Path(plain_name(file.origin)).stem
         examples += [Example(origin, text, label) for origin, text in split_at([file], document)]
+    labels = {example.label for example in examples}
+    if empty := [name for name in folders if name not in labels]:
+        warnings = [
+            *warnings,
+            f"left out {count(len(empty), 'subfolder')} without text: {listed(empty, ', ')}",
+        ]
     return LabelledTexts(examples, warnings)
 
 
@@ -281,7 +288,7 @@ def _read_table(path, text_column, label_column, encoding, no_header) -> Labelle
     table = read_table(
         path,
         encoding,
-        (lambda names: not no_header and set(columns) <= set(names)) if plain else not no_header,
+        (lambda names: not no_header and has_names(names, columns)) if plain else not no_header,
     )
     warnings = list(table.warnings)
     if table.columns is None and columns == ("text", "label") and table.width == 2:

@@ -13,7 +13,7 @@ import numpy as np
 from textrnn.data.labelled import Example, repeated_examples
 from textrnn.data.records import count, listed, partition
 from textrnn.data.table_formats import tab_separated
-from textrnn.data.tables import Table, is_table, read_table
+from textrnn.data.tables import Table, has_names, is_table, read_table
 from textrnn.data.text_files import plain_name, read_text
 from textrnn.data.values import is_missing
 from textrnn.errors import InputError
@@ -87,9 +87,7 @@ def read_pairs(
     given = [column for column in (source_column, target_column) if column]
     if not is_table(path) or plain_name(path).lower().endswith((".tsv", ".tab")):
         rows = tab_separated(read_text(path, encoding), str(path))
-        named = (
-            bool(rows) and not no_header and set(given or columns) <= {name.strip() for name in rows[0][1]}
-        )
+        named = bool(rows) and not no_header and has_names(rows[0][1], given or columns)
         if not named and not given:
             return _checked(_first_two(rows, str(path)), (str(path), str(path)))
         table = read_table(path, encoding, header=named)

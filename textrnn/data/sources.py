@@ -1,6 +1,7 @@
 """Training, validation and test splits from user files, public data sets or starter corpora."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from textrnn.data import datasets, labelled, parallel, starter
@@ -127,10 +128,17 @@ def load_labelled_texts(
     test = None
     if data:
         name, description = str(data), ""
-        options = {"encoding": encoding, "include": include, "no_header": no_header, "document": document}
-        train, warnings = labelled.read_labelled(data, text_column, label_column, **options)
+        folders = [path for path in (data, test_data) if path and Path(path).is_dir()]
+
+        def read(path):  # a table beside a folder does not get the options of folders, which it refuses
+            of_folders = {"include": include, "document": document} if path in folders or not folders else {}
+            return labelled.read_labelled(
+                path, text_column, label_column, encoding=encoding, no_header=no_header, **of_folders
+            )
+
+        train, warnings = read(data)
         if test_data:
-            test, more = labelled.read_labelled(test_data, text_column, label_column, **options)
+            test, more = read(test_data)
             warnings = warnings + more
     elif dataset:
         found = datasets.load_labelled(dataset)

@@ -72,8 +72,6 @@ def tab_separated(text: str, name: str) -> Numbered:
     >>> tab_separated('ham\t"Call\nme"\nspam\t"Say ""yes"""\n', "a.tsv")
     [(2, ['ham', 'Call\nme']), (3, ['spam', 'Say "yes"'])]
     '''
-    if "\n" not in text:
-        text = text.replace("\r", "\n")  # the line end of old Macs
     lines = enumerate(text.split("\n"), start=1)
     literal: Numbered = [(number, line.split("\t")) for number, line in lines if line.strip(" ")]
     marked = [field for _, fields in literal for field in fields if '"' in field]

@@ -1,6 +1,6 @@
 """Tables: files of any format to rows with origins, and columns by name or number."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,14 @@ class Table:
 
     def has(self, column: str) -> bool:
         """Return whether there is a column of that name or number."""
-        named = self.columns is not None and column in self.columns
-        return named or (column.isdecimal() and 1 <= int(column) <= self.width)
+        return bool(self._named(column)) or (column.isdecimal() and 1 <= int(column) <= self.width)
 
     def position(self, column: str) -> int:
         """Return the position of a column.
 
         Args:
-            column: Its name, or its number, from 1. A name wins.
+            column: Its name, or its number, from 1. A name wins. The case of a name matters only where names
+                differ in nothing else.
 
         Raises:
             InputError: If there is no such column, or if several have that name.
@@ -68,7 +68,7 @@ class Table:
         >>> table.position("label"), table.position("2")
         (1, 1)
         """
-        positions = [place for place, name in enumerate(self.columns or ()) if name == column]
+        positions = self._named(column)
         if len(positions) > 1:
             numbers = " and ".join(str(place + 1) for place in positions)
             raise InputError(
@@ -80,6 +80,14 @@ class Table:
         if not self.has(column):
             raise InputError(f"{self.name}: there is no column {column!r}{self.among()}")
         return int(column) - 1
+
+    def _named(self, column: str) -> list[int]:
+        """Return the positions of the columns of that name, or of those that differ from it in case."""
+        names = self.columns or []
+        same = [place for place, name in enumerate(names) if name == column]
+        return same or [
+            place for place, name in enumerate(_comparable(names)) if [name] == _comparable([column])
+        ]
 
     def among(self) -> str:
         """Return the end of a message: the columns that there are."""
@@ -162,6 +170,7 @@ def _with_header(table: Table, header) -> Table:
     if not table.rows:
         return table
     _, names = table.rows[0]
+    header_key = _comparable(names)
     columns = [str(value or "").strip() for value in names]
     for number, values in table.rows:
         if len(values) != len(columns):
@@ -171,10 +180,27 @@ def _with_header(table: Table, header) -> Table:
             )
     if not (header(columns) if callable(header) else header):
         return table
-    rows = [row for row in table.rows if row[1] != names]
-    again = [table.origin(number) for number, values in table.rows[1:] if values == names]
+    rows = [row for row in table.rows[1:] if _comparable(row[1]) != header_key]
+    again = [table.origin(number) for number, values in table.rows[1:] if _comparable(values) == header_key]
     warnings = [f"left out {count(len(again), 'repeated header')}: {listed(again)}"] if again else []
     return Table(table.name, columns, rows, table.warnings + warnings, table.place)
+
+
+def has_names(row: Sequence[Any], columns: Iterable[str]) -> bool:
+    """Return whether a row has the names of columns, in any case.
+
+    Example:
+
+    >>> from textrnn.data.tables import has_names
+    >>> has_names(["Text", "id", " Label"], ["text", "label"])
+    True
+    """
+    return set(_comparable([*columns])) <= set(_comparable(row))
+
+
+def _comparable(names: Sequence[Any]) -> list[str]:
+    """Return names of columns without differences of case and of whitespace around them."""
+    return [str(name or "").strip().casefold() for name in names]
 
 
 def _shortened(text: str, size: int = 80) -> str:

@@ -42,7 +42,7 @@ def read_text(path: str | os.PathLike, encoding: str | None = None) -> str:
         encoding: Name of the encoding. Default: that of the byte order mark, or UTF-8.
 
     Returns:
-        The text without a byte order mark, with `\n` for `\r\n`.
+        The text without byte order marks, with `\n` for `\r\n`; see `textrnn.unicode.decode`.
 
     Raises:
         InputError: If the file cannot be read, or is not text in this encoding.
@@ -79,6 +79,8 @@ def read_lines(path: str | os.PathLike, encoding: str | None = None) -> Iterator
 def lines_of(stream: IO[bytes], encoding: str | None = None, errors: str = "replace") -> Iterator[str]:
     r"""Yield the lines of a binary stream without their ends, as soon as they are read.
 
+    Byte order marks and line ends are those of `textrnn.unicode.decode`.
+
     Args:
         stream: A binary stream, such as `sys.stdin.buffer`.
         encoding: Name of the encoding. Default: that of the byte order mark, or UTF-8.
@@ -91,20 +93,20 @@ def lines_of(stream: IO[bytes], encoding: str | None = None, errors: str = "repl
     >>> list(lines_of(io.BytesIO(b"one\r\ntwo\xff\n\nlast")))
     ['one', 'two\ufffd', '', 'last']
     """
-    decoder, rest, at_start = None, "", True
+    decoder, rest, end = None, "", "\r"
     while True:
         chunk = stream.read1(2**20)  # type: ignore[attr-defined]
         if decoder is None:
             decoder = codecs.getincrementaldecoder(encoding_of(chunk, encoding))(errors)
         text = rest + decoder.decode(chunk, final=not chunk)
-        if at_start and text:
-            text, at_start = text.removeprefix("\ufeff"), False
         *lines, rest = text.split("\n")
-        yield from (line.removesuffix("\r") for line in lines)
+        if lines:
+            end = "\n"
+        yield from (line.removesuffix("\r").removeprefix("\ufeff") for line in lines)
         if not chunk:
             break
-    if rest:
-        yield rest.removesuffix("\r")
+    if rest := rest.removesuffix("\r"):
+        yield from (line.removeprefix("\ufeff") for line in rest.split(end))
 
 
 def typed_lines() -> Iterator[str]:
