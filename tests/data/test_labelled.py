@@ -361,3 +361,35 @@ def test_a_folder_and_a_table_share_the_options_of_the_folder(tmp_path):
     table = write(tmp_path / "test.csv", "text,label\na,pos\n")
     splits = load_labelled_texts(folder, test_data=table, document="line")
     assert [e.label for e in splits.test] == ["pos"]
+
+
+def test_true_is_one_class_in_json_and_in_csv(tmp_path):
+    table = write(tmp_path / "a.csv", "text,label\na,true\nb,false\n")
+    lines = write(tmp_path / "a.jsonl", '{"text": "a", "label": true}\n{"text": "b", "label": false}\n')
+    assert [e.label for e in read_labelled(table).examples] == [
+        e.label for e in read_labelled(lines).examples
+    ]
+
+
+def test_a_first_row_that_may_be_a_text_is_named(tmp_path):
+    path = write(tmp_path / "a.tsv", "ham\tSee you\nspam\tWin\n")
+    examples, [warning] = read_labelled(path, "2", "1")
+    assert [e.text for e in examples] == ["Win"]
+    assert warning.endswith("names of columns, 'ham', 'See you'. If it is a text, give --no_header")
+    assert read_labelled(path, "2", "1", no_header=True).warnings == []
+    assert read_labelled(path, "See you", "1").warnings == []
+    lines = write(tmp_path / "a.jsonl", '{"a": "b", "c": "d"}\n')
+    assert read_labelled(lines, "1", "2").warnings == []
+
+
+def test_files_with_a_text_per_line_in_folders_of_classes_are_hinted_at(tmp_path):
+    for name in ("pos", "neg"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "all.txt", "one\ntwo\nthree\n")
+    with pytest.raises(InputError, match=r"'neg' has 1 text .*If each line is a text, give --document line"):
+        load_labelled_texts(tmp_path)
+    write(tmp_path / "README.md", "About\n")
+    examples, [warning] = read_labelled(tmp_path, document="line")
+    assert len(examples) == 7
+    assert warning.startswith("each of these files was read as a class: README.md. If one is none, choose")
+    assert read_labelled(tmp_path, document="line", include="*.txt").warnings == []

@@ -290,3 +290,20 @@ def test_line_ends_of_old_macs_are_read(tmp_path):
     }.items():
         (tmp_path / name).write_bytes(text.encode())
         assert sides(read_pairs(tmp_path / name).pairs) == [("Go.", "Va !"), ("Run!", "Cours !")]
+
+
+def test_a_first_row_of_a_csv_that_may_be_a_pair_is_named(tmp_path):
+    path = write(tmp_path / "a.csv", "Go.,Va !\nRun!,Cours !\n")
+    pairs, [warning] = read_pairs(path)
+    assert sides(pairs) == [("Run!", "Cours !")]
+    assert warning.endswith("names of columns, 'Go.', 'Va !'. If it is a pair, give --no_header")
+    assert read_pairs(path, no_header=True).warnings == []
+    assert read_pairs(write(tmp_path / "b.csv", "Source,Target\na,b\n")).warnings == []
+
+
+def test_codes_of_languages_in_a_first_line_are_named(tmp_path):
+    path = write(tmp_path / "a.tsv", "en\tde\nGo.\tGeh.\n")
+    pairs, [warning] = read_pairs(path)
+    assert sides(pairs) == [("en", "de"), ("Go.", "Geh.")]
+    assert warning.endswith("If it has the names of columns, give --source_column en --target_column de")
+    assert read_pairs(path, "en", "de").warnings == [] == read_pairs(path, no_header=True).warnings

@@ -1,6 +1,8 @@
 """Tables: what the writers of each format write is read, and what is no table is refused with its line."""
 
 import csv
+import datetime
+import gzip
 import io
 import json
 import math
@@ -168,7 +170,7 @@ def test_excel_numbers_dates_and_gaps(tmp_path):
         pandas.DataFrame([["other"]]).to_excel(writer, sheet_name="Notes", header=False, index=False)
     table = read_table(path)
     assert table.columns == ["text", "label"]
-    assert [values[1] for _, values in table.rows][:5] == ["1", "2", "2.5", None, "True"]
+    assert [values[1] for _, values in table.rows][:5] == ["1", "2", "2.5", None, "true"]
     assert table.rows[-1][1][1].startswith("2020-01-02")
     assert [table.origin(number) for number, _ in table.rows[:2]] == [f"{path}, row 2", f"{path}, row 4"]
     assert table.warnings == [f"{path}: only the first sheet is read, 'Reviews'"]
@@ -207,12 +209,15 @@ def test_json_arrays_and_absent_keys(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "a,b\n1,2\n3\n", "line 3: found 1 field, expected 2 .a, b.. Put quotes"),
+        ("a.csv", "a,b\n1,2\n3,4,5\n", "line 3: found 3 fields, expected 2 .a, b.. Put quotes"),
         ("a.csv", 'a,b\n1,"2\n3,4\n', "line 2: unexpected end of data: check the quotes"),
         ("a.csv", 'a,b\n1,"2"3\n', "line 2: ',' expected after '\"': check the quotes"),
         ("a.tsv", "a\tb\n1\t2\t3\n", "line 2: found 3 fields, expected 2"),
         ("a.jsonl", "{}\n{1}\n", "line 2: invalid JSON"),
         ("a.jsonl", '{"a": 1}\n[2]\n', "line 2: expected a JSON object, found"),
+        ("a.jsonl", '{"a": 1}\n{"a": %s}\n' % ("9" * 5000), "line 2: invalid JSON: .*digits"),
+        ("a.jsonl", "[" * 100_000, "line 1: invalid JSON: maximum recursion depth"),
+        ("a.json", '[\n {\n  "a": 1\n },\n 2\n]', "row 2: expected a JSON object, found 2"),
     ],
 )
 def test_errors_name_the_line(name, text, message, tmp_path):
@@ -226,7 +231,7 @@ def test_numbers_that_are_equal_are_spelled_alike(value):
     if isinstance(value, float) and math.isnan(value):
         assert is_missing(value)
     elif isinstance(value, (bool, str)):
-        assert spelled(value) == str(value)
+        assert spelled(value) == (value if isinstance(value, str) else json.dumps(value))
     else:
         assert float(spelled(value)) == pytest.approx(value)
         assert (
@@ -240,3 +245,38 @@ def test_numbers_that_are_equal_are_spelled_alike(value):
 def test_other_values_have_no_spelling(value):
     with pytest.raises(TypeError):
         spelled(value)
+
+
+def test_a_json_array_counts_rows(tmp_path):
+    objects = [{"text": "a", "label": 1}, {"text": "cut \ud83d", "label": 2}]
+    for name, pack in (("a.json", bytes), ("b.json.gz", gzip.compress)):
+        (tmp_path / name).write_bytes(pack(json.dumps(objects, indent=2).encode()))
+        table = read_table(tmp_path / name)
+        assert table.origin(table.rows[1][0]) == f"{tmp_path / name}, row 2"
+        assert table.warnings[0].endswith(f"{name}, row 2")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_short_rows_are_filled_with_missing_values(name, tmp_path):
+    text = "text,label,stars\na,x,1\nb,y\nc\n".replace(",", "," if name.endswith("csv") else "\t")
+    (tmp_path / name).write_text(text)
+    assert fields(read_table(tmp_path / name).rows) == [["a", "x", "1"], ["b", "y", None], ["c", None, None]]
+
+
+def test_durations_and_values_without_spelling_are_read_from_excel(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("openpyxl")
+    path = tmp_path / "a.xlsx"
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["text", "label", "length"], ["a", "x", datetime.timedelta(hours=1, minutes=30)]):
+        book.active.append(row)
+    book.save(path)
+    assert read_table(path).rows == [(2, ["a", "x", "1:30:00"])]
+    assert spelled(pandas.Timedelta(hours=1)).endswith("01:00:00")
+
+
+@pytest.mark.parametrize("value", ["NAN", "Nan", "Null", "n.a.", "N.A.", "NA", " null "])
+def test_missing_values_in_any_case(value):
+    assert is_missing(value)
+    assert not is_missing(value.strip() + "x") and not is_missing("na") and not is_missing("Na")

@@ -1,6 +1,7 @@
 """Labelled text: tables and folders to examples, with checks and stratified splits."""
 
 import collections
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from textrnn.data.documents import read_files, refuse_folder_options
 from textrnn.data.records import count, listed, partition
 from textrnn.data.splitting import Unit, split_at
-from textrnn.data.tables import has_names, is_table, left_out, read_table
+from textrnn.data.tables import has_names, header_note, is_table, left_out, read_table
 from textrnn.data.text_files import files_in, plain_name
 from textrnn.data.values import in_order, is_missing, spelled
 from textrnn.errors import InputError, expect
@@ -124,8 +125,11 @@ def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[st
     textrnn.errors.InputError: there is only one class, 'bad' (1 text): give texts of a second class
     """
     origins_by_label = collections.defaultdict(list)
+    whole_files = set()
     for example in examples:
         origins_by_label[example.label].append(example.origin)
+        if "\n" in example.text.strip() and not re.search(r", (line|row) \d+$", example.origin):
+            whole_files.add(example.label)
     if len(origins_by_label) == 1:
         [(label, origins)] = origins_by_label.items()
         raise InputError(
@@ -134,9 +138,11 @@ def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[st
         )
     for label, origins in sorted(origins_by_label.items()):
         if len(origins) < min_examples:
+            hint = "If each line is a text, give --document line" if label in whole_files else ""
             raise InputError(
                 f"the class {label!r} has {count(len(origins), 'text')} ({listed(origins)}), but the splits "
-                f"need at least {min_examples} texts of each class. Give more, or remove the class"
+                f"need at least {min_examples} texts of each class. "
+                + (hint or "Give more, or remove the class")
             )
     return in_order(origins_by_label)
 
@@ -272,6 +278,7 @@ def _read_folder(folder, encoding, include, document) -> LabelledTexts:
         first, *below = Path(file.origin).relative_to(folder).parts
         label = first if below else Path(plain_name(file.origin)).stem
         examples += [Example(origin, text, label) for origin, text in split_at([file], document)]
+    warnings = warnings + _odd_classes(folder, [Path(file.origin) for file in documents], document)
     labels = {example.label for example in examples}
     if empty := [name for name in folders if name not in labels]:
         warnings = [
@@ -279,6 +286,19 @@ def _read_folder(folder, encoding, include, document) -> LabelledTexts:
             f"left out {count(len(empty), 'subfolder')} without text: {listed(empty, ', ')}",
         ]
     return LabelledTexts(examples, warnings)
+
+
+def _odd_classes(folder, files, document) -> list[str]:
+    """Return a warning if files such as README.md became classes beside folders or files of text."""
+    suffixes = {file: Path(plain_name(file)).suffix for file in files if file.parent == folder}
+    odd = [file.name for file, suffix in suffixes.items() if suffix not in ("", ".txt")]
+    if document == "file" or not odd or (len(suffixes) == len(files) and len(set(suffixes.values())) == 1):
+        return []
+    warning = (
+        f"each of these files was read as a class: {listed(odd, ', ')}. If one is none, choose the others "
+        "with --include, such as '*.txt'"
+    )
+    return [warning]
 
 
 def _read_table(path, text_column, label_column, encoding, no_header) -> LabelledTexts:
@@ -304,6 +324,8 @@ def _read_table(path, text_column, label_column, encoding, no_header) -> Labelle
         )
     else:
         places = _positions(table, columns)
+        if not any(has_names(table.columns or (), [column]) for column in columns):
+            warnings += header_note(table, path, "text")
     return _examples(table, places, columns, warnings)
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import re
 import statistics
 import unicodedata
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from textrnn.data.labelled import Example, repeated_examples
 from textrnn.data.records import count, listed, partition
 from textrnn.data.table_formats import tab_separated
-from textrnn.data.tables import Table, has_names, is_table, read_table
+from textrnn.data.tables import Table, has_names, header_note, is_table, read_table
 from textrnn.data.text_files import plain_name, read_text
 from textrnn.data.values import is_missing
 from textrnn.errors import InputError
@@ -89,13 +90,17 @@ def read_pairs(
         rows = tab_separated(read_text(path, encoding), str(path))
         named = bool(rows) and not no_header and has_names(rows[0][1], given or columns)
         if not named and not given:
-            return _checked(_first_two(rows, str(path)), (str(path), str(path)))
+            pairs = _first_two(rows, str(path))
+            return _checked(pairs, (str(path), str(path)), [] if no_header else _codes_as_pair(pairs, path))
         table = read_table(path, encoding, header=named)
     else:
         table = read_table(path, encoding, header=not no_header)
     if not given and table.width == 2 and not all(map(table.has, columns)):
         columns = "1", "2"
-    return _checked(_columns(table, columns), (str(path), str(path)), table.warnings, table.place)
+    warnings = table.warnings
+    if not any(has_names(table.columns or (), [column]) for column in columns):
+        warnings = warnings + header_note(table, path, "pair")
+    return _checked(_columns(table, columns), (str(path), str(path)), warnings, table.place)
 
 
 def parse_pairs(text: str, name: str) -> ParallelTexts:
@@ -269,6 +274,18 @@ def _first_two(rows, name: str) -> dict[int, tuple[str, str]]:
             )
         found[number] = fields[0].strip(), fields[1].strip() if len(fields) > 1 else ""
     return found
+
+
+def _codes_as_pair(pairs: dict[int, tuple[str, str]], path) -> list[str]:
+    """Return a warning if the first pair looks like the names of two columns: codes of languages."""
+    source, target = next(iter(pairs.values()), ("", ""))
+    if source == target or not all(re.fullmatch(r"[a-z]{2,3}([-_]\w+)?", code) for code in (source, target)):
+        return []
+    warning = (
+        f"{path}: the first line was read as a pair, {source!r} and {target!r}. If it has the names of "
+        f"columns, give --source_column {source} --target_column {target}"
+    )
+    return [warning]
 
 
 def _columns(table: Table, columns: tuple[str, str]) -> dict[int, tuple[str, str]]:

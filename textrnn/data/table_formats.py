@@ -86,6 +86,23 @@ def tab_separated(text: str, name: str) -> Numbered:
     return quoted if _widths(quoted) == 1 else literal
 
 
+def json_place(text: str, name: str) -> str:
+    """Return what the numbers of JSON objects count: `"row"` in an array, otherwise `"line"`.
+
+    Args:
+        text: The content of the file.
+        name: Its name; only `.json` files hold an array.
+
+    Example:
+
+    >>> from textrnn.data.table_formats import json_place
+    >>> json_place("[{}, {}]", "a.json.gz"), json_place("{}", "a.json")
+    ('row', 'line')
+    """
+    is_json = ".json" in map(str.lower, Path(name).suffixes)
+    return "row" if is_json and text.lstrip().startswith("[") else "line"
+
+
 def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
     r"""Parse a JSON object per line, or a JSON array of objects.
 
@@ -97,7 +114,8 @@ def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
         The keys of all objects, the rows of their values, with None for an absent key, and warnings.
 
     Raises:
-        InputError: If a line is no JSON object, or has a key twice.
+        InputError: If a line is no JSON object, has a key twice, or has a number or lists that Python cannot
+            hold.
 
     Example:
 
@@ -106,7 +124,8 @@ def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
     (['text', 'label'], [(1, ['a', None]), (2, ['b', 1])], [])
     """
     found: Iterable[tuple[int, Any]]
-    if text.lstrip().startswith("[") and name.lower().endswith(".json"):
+    place = json_place(text, name)
+    if place == "row":
         found = enumerate(_json(text, name), start=1)
     else:
         lines = enumerate(text.split("\n"), start=1)
@@ -115,7 +134,7 @@ def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
     escapes = re.search(r"\\ud", text, re.IGNORECASE)
     for number, value in found:
         if not isinstance(value, dict):
-            raise InputError(f"{name}, line {number}: expected a JSON object, found {str(value)[:40]}")
+            raise InputError(f"{name}, {place} {number}: expected a JSON object, found {str(value)[:40]}")
         if escapes:
             whole = {key: well_formed(item) if isinstance(item, str) else item for key, item in value.items()}
             repaired += [number] if whole != value else []
@@ -124,7 +143,7 @@ def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
     keys = list(dict.fromkeys(key for _, value in objects for key in value))
     warnings = []
     if repaired:
-        places = f"{'line' if len(repaired) == 1 else 'lines'} {listed([*map(str, repaired)], ', ')}"
+        places = f"{place if len(repaired) == 1 else place + 's'} {listed([*map(str, repaired)], ', ')}"
         warnings.append(f"half of a surrogate pair was replaced by \ufffd: {name}, {places}")
     return keys, [(number, [value.get(key) for key in keys]) for number, value in objects], warnings
 
@@ -151,12 +170,20 @@ def excel(content: bytes, name: str) -> tuple[Numbered, list[str]]:
     except Exception as error:  # the engines raise errors of many classes
         raise InputError(f"{name} cannot be read as an Excel file: {error}") from error
     rows = [
-        (number, [None if is_missing(value) else spelled(value) for value in values])
+        (number, [None if is_missing(value) else _cell(value) for value in values])
         for number, values in enumerate(frame.itertuples(index=False, name=None), start=1)
     ]
     others = book.sheet_names[1:]
     warnings = [f"{name}: only the first sheet is read, {book.sheet_names[0]!r}"] if others else []
     return [row for row in rows if any(value is not None for value in row[1])], warnings
+
+
+def _cell(value: Any) -> str:
+    """Spell a value of a cell. What has no spelling may stand in a column that is not read."""
+    try:
+        return spelled(value)
+    except TypeError:
+        return str(value)
 
 
 def parquet(content: bytes, name: str) -> tuple[list[str], Numbered]:
@@ -304,7 +331,9 @@ def _json(text: str, place: str) -> Any:
 
     try:
         return json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # also of numbers that are too long and of deep lists
         raise InputError(f"{place}: invalid JSON: {error}") from error
 
 

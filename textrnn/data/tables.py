@@ -120,7 +120,8 @@ def read_table(
     - `.tsv` and other names: separated by tabs, with quotes as described at
       `textrnn.data.table_formats.tab_separated`.
 
-    Rows that repeat the header, as in files put together, are left out with a warning.
+    Rows that repeat the header, as in files put together, are left out with a warning. Short rows are filled
+    with missing values.
 
     Args:
         path: The file.
@@ -133,7 +134,7 @@ def read_table(
 
     Raises:
         InputError: If the file cannot be read, if it is not of the format of its name, or if a row has
-            another number of fields than the first. The message names the line.
+            more fields than the first. The message names the line.
 
     Example:
 
@@ -153,8 +154,9 @@ def read_table(
         columns, rows = table_formats.parquet(content, name)
         return Table(name, columns, rows, place="row")
     if suffix in JSON:
-        columns, rows, warnings = table_formats.json_lines(decode(content, name, encoding), name)
-        return Table(name, columns, rows, warnings)
+        text = decode(content, name, encoding)
+        columns, rows, warnings = table_formats.json_lines(text, name)
+        return Table(name, columns, rows, warnings, table_formats.json_place(text, name))
     if suffix in EXCEL:
         rows, warnings = table_formats.excel(content, name)
         place = "row"
@@ -173,7 +175,8 @@ def _with_header(table: Table, header) -> Table:
     header_key = _comparable(names)
     columns = [str(value or "").strip() for value in names]
     for number, values in table.rows:
-        if len(values) != len(columns):
+        values.extend([None] * (len(columns) - len(values)))  # some programs drop empty cells at the end
+        if len(values) > len(columns):
             raise InputError(
                 f"{table.origin(number)}: found {count(len(values), 'field')}, expected {len(columns)} "
                 f"({_shortened(', '.join(columns))}). Put quotes around texts that contain the separator"
@@ -196,6 +199,28 @@ def has_names(row: Sequence[Any], columns: Iterable[str]) -> bool:
     True
     """
     return set(_comparable([*columns])) <= set(_comparable(row))
+
+
+def header_note(table: Table, path: Path, noun: str) -> list[str]:
+    """Return a warning that the first row of a table was read as names, or nothing where formats have names.
+
+    Args:
+        table: The table.
+        path: Its file.
+        noun: What the row may be instead, such as `"pair"`.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> from textrnn.data.tables import Table, header_note
+    >>> header_note(Table("a.csv", ["Go.", "Va !"], []), Path("a.csv"), "pair")
+    ["a.csv: the first row was read as names of columns, 'Go.', 'Va !'. If it is a pair, give --no_header"]
+    """
+    if table.columns is None or plain_name(path).lower().endswith((*JSON, *PARQUET)):
+        return []
+    names = _shortened(", ".join(map(repr, table.columns)))
+    warning = f"{table.name}: the first row was read as names of columns, {names}"
+    return [f"{warning}. If it is a {noun}, give --no_header"]
 
 
 def _comparable(names: Sequence[Any]) -> list[str]:

@@ -6,12 +6,12 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-MISSING = frozenset(["", "NaN", "nan", "N/A", "n/a", "NA", "#N/A", "<NA>", "null", "NULL"])
-"""Spellings of a missing value. `None` is not one of them: it may be the name of a class."""
+MISSING = frozenset(["", "nan", "n/a", "n.a.", "#n/a", "<na>", "null"])
+"""Spellings of a missing value in any case. `None` is not one of them: it may be the name of a class."""
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value of a table is missing: None, NaN, or a str in `MISSING`.
+    """Return whether a value of a table is missing: None, NaN, `NA`, or a str in `MISSING`.
 
     Example:
 
@@ -20,7 +20,8 @@ def is_missing(value: Any) -> bool:
     [True, True, True, True, False, False]
     """
     if isinstance(value, str):
-        return value.strip() in MISSING
+        value = value.strip()
+        return value == "NA" or value.casefold() in MISSING  # in lower case it is a word
     return value is None or (isinstance(value, numbers.Real) and math.isnan(value))
 
 
@@ -28,7 +29,7 @@ def spelled(value: Any) -> str:
     """Spell a value of a table. Numbers that are equal are spelled alike.
 
     Args:
-        value: A str, a number, a bool, or a date or time.
+        value: A str, a number, a bool, or a date, time or duration.
 
     Raises:
         TypeError: For a list, a dict or another value that is not text.
@@ -37,7 +38,7 @@ def spelled(value: Any) -> str:
 
     >>> from textrnn.data.values import spelled
     >>> [spelled(value) for value in (1, 1.0, 1.5, True, "a")]
-    ['1', '1', '1.5', 'True', 'a']
+    ['1', '1', '1.5', 'true', 'a']
     """
     if isinstance(value, str):
         return value
@@ -46,8 +47,10 @@ def spelled(value: Any) -> str:
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
         number = float(value)
         return str(int(number)) if number.is_integer() else repr(number)
-    if isinstance(value, (datetime.date, datetime.time)) or type(value).__name__.startswith("bool"):
+    if isinstance(value, (datetime.date, datetime.time, datetime.timedelta)):
         return str(value)
+    if type(value).__name__.startswith("bool"):  # or numpy's
+        return str(value).lower()  # as in JSON and most tables
     raise TypeError(f"{value!r} is not a text or a number")
 
 
