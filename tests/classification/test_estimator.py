@@ -1,5 +1,6 @@
 """The estimator inside scikit-learn's tools."""
 
+import json
 import pickle
 import random
 
@@ -97,6 +98,16 @@ def test_columns_of_tables_are_texts_and_labels_and_numbers_of_numpy_arguments()
     assert not hasattr(estimator, "n_features_in_")
 
 
+def test_values_of_a_grid_may_be_those_of_an_array():
+    grid = {
+        name: np.array([value])[0] for name, value in {"lowercase": False, "units": 3, "cell": "gru"}.items()
+    }
+    estimator = small(epochs=1, **grid).fit(TEXTS, LABELS)
+    config = json.loads(json.dumps(estimator.model_.preprocessor.get_config()))
+    assert config["lowercase"] is False
+    assert estimator.model_.backbone.get_config()["units"] == 3
+
+
 def test_classes_may_have_one_text():
     estimator = small(epochs=6).fit(["joy", "dull"], [1, 0])
     assert estimator.predict(["joy", "dull"]).tolist() == [1, 0]
@@ -150,6 +161,9 @@ def test_an_estimator_that_is_not_fitted_does_not_predict():
         (["a", b"b"], "got b'b': decode bytes first"),
         (pd.Series(["a", None]), "expected texts, got nan"),
         ("ab", "got the str 'ab': put texts in a list"),
+        (None, "expected a sequence of texts, got the NoneType 'None'"),
+        (5, "got the int '5': put texts in a list"),
+        (["", " \n"], "all texts are blank"),
         ({"a": 1, "b": 2}, "got the dict"),
         (pd.DataFrame({"a": ["x", "y"], "b": ["x", "y"]}), r"a DataFrame of shape \(2, 2\): give one column"),
         (np.array([["a"], ["b"]]), r"got a ndarray of shape \(2, 1\)"),
@@ -176,6 +190,7 @@ NAN = float("nan")
         (["a", 1, "b"], "y has both str and numbers"),
         ([[0, 1], [1, 0], [1, 1]], "1d array"),
         (None, "y is None"),
+        (5, "Expected array-like"),
     ],
 )
 def test_what_is_no_label_of_a_class_is_refused(labels, message):

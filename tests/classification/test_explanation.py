@@ -1,5 +1,7 @@
 """Explanations of the signatures' answers, in the terminal and as an HTML page."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,7 +28,7 @@ def signatures(**more):
 
 def test_explanations_have_the_words_that_are_not_padding():
     first, second = explainer(signatures())(["So\ndull", "?"])
-    assert first == Explanation(["So", "dull"], [-0.5, 2.0], "negative", 0.75)
+    assert first == Explanation(["So", "dull"], [-0.5, 2.0], "negative", 0.75, text="So\ndull")
     assert (second.words[1], second.weights, second.label, second.attention) == (
         "\ufffd", [1.0, 3.0], "überaus", None,
     )  # fmt: skip
@@ -85,6 +87,25 @@ def test_selected_examples_are_errors_doubts_and_confident_correct_predictions()
         "Confident errors": [0, 3], "Least confident": [3, 1], "Confident and correct": [2, 4],
     }  # fmt: skip
     assert "Confident errors" not in select_examples([1], probabilities[:1])
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["我", "喜欢", "this", "北京"], "我喜欢 this 北京"),
+        (["我", "喜欢", "this", "北京"], "我喜欢this北京"),
+        (["so", "?", "dull"], "so ? dull"),
+    ],
+)
+def test_spaces_stand_where_the_text_has_them(words, text):
+    explanation = Explanation(words, [1.0] * len(words), "good", 0.9, text=text)
+    assert to_terminal(explanation, colours=False).splitlines()[1] == text
+    assert re.sub("<[^>]+>", "", to_html([explanation])).count(text) == 1
+
+
+def test_words_that_are_not_in_the_text_have_spaces_around_them():
+    explanation = Explanation(["so", "\ufffd", "dull"], [1.0] * 3, "good", 0.9, text="so dull")
+    assert to_terminal(explanation, colours=False).splitlines()[1] == "so \ufffd dull"
 
 
 def test_words_of_scripts_without_spaces_stand_side_by_side():

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from textrnn import InputError
 from textrnn.data.documents import Document
+from textrnn.data.sources import load_labelled_texts, load_texts
 from textrnn.data.splitting import hold_out, split_at, unit_hint
 
 texts = st.text("ab \n\t", max_size=30)
@@ -33,6 +34,13 @@ def test_paragraphs_have_no_blank_line_and_lose_no_text(text):
         first = int(part.origin.rpartition(" ")[2])
         assert part.text.split("\n") == lines[first - 1 :][: part.text.count("\n") + 1]
         assert first == 1 or not lines[first - 2].strip()
+
+
+@pytest.mark.parametrize("load", [load_texts, load_labelled_texts])
+@pytest.mark.parametrize("dataset", [None, "any"])
+def test_lines_and_paragraphs_are_those_of_your_own_files(load, dataset):
+    with pytest.raises(InputError, match="--document line is for files of your own: give them with --data"):
+        load(dataset=dataset, document="line")
 
 
 def test_files_stay_documents():

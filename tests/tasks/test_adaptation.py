@@ -56,6 +56,7 @@ def test_lora_trains_adapters_of_embeddings_and_projections_alone(task, tmp_path
 def test_layers_that_lora_cannot_adapt_are_refused(tmp_path):
     backbone = textrnn.RecurrentBackbone(9, units=4, embedding_dim=3)
     for names, message in (
+        ("stack", r"is \['stack'\]: choose among"),
         (["stack"], "choose among the layers that Keras can adapt, .*token_embedding.* cannot adapt stack"),
         ([], r"target_layer_names is \[\]: choose among"),
     ):
@@ -71,7 +72,7 @@ def test_adapters_of_projections_are_saved_by_kerashub(tmp_path):
     file = str(tmp_path / "model.lora.h5")
     first, second = (textrnn.RecurrentBackbone(9, units=4, embedding_dim=3) for _ in range(2))
     for backbone in (first, second):
-        backbone.enable_lora(2, target_layer_names=["output_projection"])
+        backbone.enable_lora(2, "output_projection")  # one name stands for a list of it
     first.output_projection.lora_kernel_b.assign(first.output_projection.lora_kernel_b + 1)
     first.save_lora_weights(file)
     second.load_lora_weights(file)

@@ -34,6 +34,13 @@ def test_characters_know_their_script(pairs):
     assert tokenizer.is_unfamiliar(["thirteen minutes", "Привет, мир"]).numpy().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("kind", [SentencePieceTokenizer, CharacterTokenizer])
+@pytest.mark.parametrize("text", ["a", "   ", "ab", "aaab"])
+def test_the_vocabulary_of_a_toy_text_knows_that_text_alone(kind, text):
+    found = kind.train([text]).is_unfamiliar([text, "", "Привет, мир"])
+    assert found.numpy().tolist() == [False, False, True]
+
+
 def test_words_are_known_or_unknown_and_bytes_are_known():
     tokenizer = WordTokenizer.train(["the cat sat"])
     texts = ["the cat ran", "the dog ran", "", "a"]

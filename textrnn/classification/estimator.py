@@ -125,15 +125,16 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             The estimator.
 
         Raises:
-            InputError: If an argument of the constructor is invalid, if `X` holds anything but str, or if
-                there are fewer than two classes.
+            InputError: If an argument of the constructor is invalid, if `X` holds anything but str or blank
+                texts alone, or if there are fewer than two classes.
             ValueError: If lengths differ, if `y` holds no class labels, or if a weight is negative or not
                 finite.
         """
         _check_arguments(self)
         texts = _check_texts(X)
-        check_consistent_length(texts, y)
+        expect(any(map(str.strip, texts)), "all texts are blank: give texts with words")
         self.classes_, targets = _check_labels(y)
+        check_consistent_length(texts, targets)
         weights = check_sample_weight(sample_weight, texts)
         seed = _draw_seed(self.seed)
         validation = _stratified_rows(targets, weights, self.validation_fraction, seed)
@@ -183,7 +184,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         return TextClassifier(
             encoder,
             self.classes_,
-            TextClassifierPreprocessor(tokenizer, self.max_tokens, self.lowercase),
+            TextClassifierPreprocessor(tokenizer, self.max_tokens, bool(self.lowercase)),
             self.pooling,
             self.dropout,
             ngrams=self.ngrams,
@@ -228,12 +229,13 @@ def _check_arguments(estimator):
     """Check the arguments of the constructor, which scikit-learn only stores there."""
     for name, parameter in signature(type(estimator)).parameters.items():
         value, annotation = getattr(estimator, name), parameter.annotation
+        value = value.item() if isinstance(value, np.generic) else value  # a grid may be an array
         if annotation is not parameter.empty:
             expect(conforms(value, annotation), f"{name} is {value!r}: expected {expected(annotation)}")
 
 
 def _check_texts(X):
-    if isinstance(X, (str, bytes, Mapping, Set)):
+    if isinstance(X, (str, bytes, Mapping, Set)) or not hasattr(X, "__iter__"):
         raise InputError(
             f"expected a sequence of texts, got the {type(X).__name__} {str(X)[:40]!r}: put texts in a list"
         )

@@ -19,6 +19,7 @@ class Explanation(NamedTuple):
         score: The probability of the label.
         attention: The share of the attention of each word; None without attention pooling.
         true_label: The true label, or None if it is unknown.
+        text: The text, which tells where spaces stand; empty if it is unknown.
     """
 
     words: list[str]
@@ -27,6 +28,7 @@ class Explanation(NamedTuple):
     score: float
     attention: list[float] | None = None
     true_label: str | None = None
+    text: str = ""
 
     @property
     def depths(self):
@@ -94,7 +96,8 @@ def explainer(signatures):
     import tensorflow as tf
 
     def explain(texts):
-        text = tf.constant([well_formed(text) for text in texts], tf.string)
+        texts = [well_formed(text) for text in texts]
+        text = tf.constant(texts, tf.string)
         answer = {name: value.numpy() for name, value in signatures["explain"](text=text).items()}
         scores = signatures["serving_default"](text=text)["scores"].numpy().max(axis=1)
         explanations = []
@@ -104,7 +107,7 @@ def explainer(signatures):
             weights = answer["weights"][row][named].tolist()
             attention = answer["attention"][row][named].tolist() if "attention" in answer else None
             label = answer["label"][row].decode("utf-8")
-            explanations.append(Explanation(words, weights, label, float(score), attention))
+            explanations.append(Explanation(words, weights, label, float(score), attention, text=texts[row]))
         return explanations
 
     return explain
@@ -168,7 +171,8 @@ def to_terminal(explanation, colours=True):
     """
     words, weights, attention = explanation.words, explanation.weights, explanation.attention
     marked = []
-    for space, word, weight, depth in zip(separators(words), words, weights, explanation.depths, strict=True):
+    spaces = separators(words, explanation.text)
+    for space, word, weight, depth in zip(spaces, words, weights, explanation.depths, strict=True):
         if colours and abs(depth) > 0.15:
             strong = "1;" if abs(depth) > 0.5 else ""
             word = "\033[{}38;2;{};{};{}m{}\033[0m".format(strong, *_colour(weight), word)  # noqa: PLW2901
@@ -188,7 +192,7 @@ def _marked_words(explanation):
     attention = explanation.attention or [None] * len(explanation.words)
     most = max(explanation.attention or [], default=0) or 1
     spans = []
-    spaces = separators(explanation.words)
+    spaces = separators(explanation.words, explanation.text)
     for space, word, weight, depth, share in zip(
         spaces, explanation.words, explanation.weights, explanation.depths, attention, strict=True
     ):

@@ -140,7 +140,7 @@ class NGramLogits(keras.layers.Layer):
                 added to the log loss, summed over the texts.
 
         Raises:
-            InputError: If the targets hold fewer than two classes.
+            InputError: If the targets hold fewer than two classes, or if the texts hold no tokens.
         """
         from scipy.sparse import vstack
         from sklearn.feature_extraction.text import TfidfTransformer
@@ -158,6 +158,8 @@ class NGramLogits(keras.layers.Layer):
                 "cannot fit n-grams to texts of fewer than two classes: give texts of two classes or more"
             )
         counted = vstack(parts, format="csr")
+        if not counted.nnz:
+            raise InputError("cannot fit n-grams to texts without tokens: give texts with words, or ngrams=0")
         frequency = TfidfTransformer().fit(counted).idf_
         used = np.unique(counted.indices)
         squares = counted @ frequency**2

@@ -29,19 +29,31 @@ def mostly_unspaced(texts):
     return 2 * sum(len(_FIRST.findall(text)) for text in sample) > sum(map(len, sample))
 
 
-def separators(words):
-    """Return what stands before each word: a space, or nothing for the first and beside unspaced scripts.
+def separators(words, text=""):
+    """Return what stands before each word: a space or nothing.
+
+    It is what the text has there. Before words that are not found in it, it is a space, but for the first
+    word and beside unspaced scripts.
 
     Args:
         words: A list of str.
+        text: The text of these words, if it is known.
 
     Example:
 
     >>> from textrnn.classification.unspaced import separators
     >>> separators(["so", "dull", "太", "难吃"])
     ['', ' ', '', '']
+    >>> separators(["太", "难吃"], "太 难吃")
+    ['', ' ']
     """
-    return [
-        " " if before and not _LAST.search(before) and not _FIRST.match(word) else ""
-        for before, word in zip(["", *words], words, strict=False)
-    ]
+    spaces, end = [], 0
+    for before, word in zip(["", *words], words, strict=False):
+        start = text.find(word, end) if word else -1
+        if start >= 0:
+            spaced = text[start - 1 : start].isspace()
+            end = start + len(word)
+        else:
+            spaced = not _LAST.search(before) and not _FIRST.match(word)
+        spaces.append(" " if before and spaced else "")
+    return spaces

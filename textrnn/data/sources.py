@@ -9,7 +9,7 @@ from textrnn.data.documents import Document, find_documents
 from textrnn.data.labelled import Example
 from textrnn.data.parallel import Pair
 from textrnn.data.splitting import Unit, hold_out, split_at, unit_hint
-from textrnn.errors import warn
+from textrnn.errors import expect, warn
 
 Item = TypeVar("Item")
 
@@ -56,7 +56,8 @@ def load_texts(
         `Splits` of `Document`.
 
     Raises:
-        InputError: If the data cannot be read, or is too short to split.
+        InputError: If the data cannot be read, or is too short to split, or if `document` is given without
+            `data`.
 
     Example:
 
@@ -66,6 +67,7 @@ def load_texts(
     ('the starter corpus', True)
     """
     warnings: list[str] = []
+    _check_document(document, data)
     if data:
         name, description, validation = str(data), "", None
         train, warnings = find_documents(data, encoding, include)
@@ -114,8 +116,8 @@ def load_labelled_texts(
         `Splits` of `Example`.
 
     Raises:
-        InputError: If the data cannot be read, if a class has too few texts for one in each split, or if a
-            label of the test split is not in the training split.
+        InputError: If the data cannot be read, if a class has too few texts for one in each split, if a
+            label of the test split is not in the training split, or if `document` is given without `data`.
 
     Example:
 
@@ -126,6 +128,7 @@ def load_labelled_texts(
     """
     warnings: list[str] = []
     test = None
+    _check_document(document, data)
     if data:
         name, description = str(data), ""
         folders = [path for path in (data, test_data) if path and Path(path).is_dir()]
@@ -242,6 +245,13 @@ def describe(splits: Splits) -> None:
         print("splits: " + ", ".join(f"{len(part):,} {name}" for name, part in sizes.items()), flush=True)
     for warning in splits.warnings:
         warn(warning)
+
+
+def _check_document(document, data):
+    expect(
+        data or document == "file",
+        f"--document {document} is for files of your own: give them with --data, or leave out --document",
+    )
 
 
 def _described(found):

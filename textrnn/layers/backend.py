@@ -199,9 +199,11 @@ def _fold_tensorflow(body, carry, inputs, outputs_like, reverse, differentiated)
     def writer(like):
         if id(like) in overwritten:
             return like.array
-        like = like.array if is_array(like) else like
-        shape = like.element_shape if is_array(like) else like.shape
-        return tf.TensorArray(like.dtype, steps, element_shape=shape, clear_after_read=False)
+        if is_array(like):
+            dtype, shape = like.array.dtype, like.array.element_shape
+        else:
+            dtype, shape = like.dtype, like.shape
+        return tf.TensorArray(dtype, steps, element_shape=shape, clear_after_read=False)
 
     def step_shape(like):
         if is_array(like):

@@ -20,12 +20,15 @@ class RecurrentNetwork(KnownArguments):
 
         Args:
             rank: int. Rank of the adapters.
-            target_layer_names: list of str. Layers to adapt; None for all of `default_lora_layer_names`.
+            target_layer_names: str or list of str. Layers to adapt; None for all of
+                `default_lora_layer_names`.
 
         Raises:
             InputError: For a name of no layer that Keras can adapt.
         """
         possible = self.default_lora_layer_names()
+        if isinstance(target_layer_names, str):
+            target_layer_names = [target_layer_names]
         names = possible if target_layer_names is None else list(target_layer_names)
         if not names or (unknown := [name for name in names if name not in possible]):
             raise InputError(
