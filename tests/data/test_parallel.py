@@ -253,7 +253,10 @@ def test_a_tsv_that_a_program_wrote_with_quotes_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("en,id,fr\na,1,b\n", "there is no 'source' and no 'target' among the columns 'en', 'id', 'fr'"),
+        (
+            "en,id,fr\na,1,b\n",
+            "there is no 'source' and no 'target' among the columns 'en', 'id', 'fr'.*--no_header",
+        ),
         ("source,target\n,\n", "no line has both a source and a target"),
     ],
 )

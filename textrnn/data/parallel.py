@@ -50,7 +50,8 @@ def read_pairs(
 
     - `.tsv`, `.txt` and other names: a source, a tab and its translation per line. Further columns are
       ignored, such as the attribution in Tatoeba's tables. The first line has names of columns only if these
-      are `source` and `target`, or the ones given. Quotes as in `textrnn.data.table_formats.tab_separated`.
+      are `source` and `target`, in any case, or the ones given. Quotes as in
+      `textrnn.data.table_formats.tab_separated`.
     - `.csv`, JSON lines, Excel and Parquet files, as in `textrnn.data.tables.read_table`: the columns
       `source` and `target`, the ones given, or the only two.
 
@@ -292,9 +293,10 @@ def _columns(table: Table, columns: tuple[str, str]) -> dict[int, tuple[str, str
     """Return the sources and targets of a table by the number of the row; missing ones are empty."""
     missing = [repr(column) for column in columns if not table.has(column)]
     if missing:
+        advice = ", or give --no_header if the first row is a pair" if table.columns else ""
         raise InputError(
             f"{table.name}: there is no {' and no '.join(missing)}{table.among()}. Choose columns with "
-            "--source_column and --target_column, by name or number"
+            f"--source_column and --target_column, by name or number{advice}"
         )
     places = [table.position(column) for column in columns]
     found = {}
