@@ -71,11 +71,32 @@ def test_bytes_that_are_not_utf_8_are_replaced_with_a_warning(model, capsys):
     assert "the text is not valid Unicode" in warning
 
 
+def test_a_file_of_labelled_lines_has_an_answer_about_its_column(model, answers, tmp_path, capsys):
+    path, output = tmp_path / "reviews.txt", tmp_path / "answers.xlsx"
+    path.write_text("".join(f"good\t{text}\n" for text in TEXTS))
+    options = ("--file", path, "--text_column", 2)
+    assert textrnn_command(capsys, "classify", model, *options) == (0, "\n".join(answers) + "\n", "")
+    pytest.importorskip("openpyxl")
+    assert textrnn_command(capsys, "classify", model, *options, "--output", output) == (0, "", "")
+    table = read_table(output)
+    assert table.columns == ["1", "2", "predicted_label", "probability"]
+    assert [values[1] for _, values in table.rows] == TEXTS
+
+
+def test_an_output_is_checked_before_the_model_is_loaded(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("text,predicted_label\na,good\n")
+    options = ("--file", tmp_path / "a.csv", "--output", tmp_path / "b.csv")
+    status, _, error = textrnn_command(capsys, "classify", "nowhere", *options)
+    assert status == 2 and "already has a column 'predicted_label', as the answers do: rename or" in error
+    assert not (tmp_path / "b.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--text", "a", "--file", "b.txt"], "--text and --file: give one of them"),
         (["--file", "nowhere.csv"], "there is no such file"),
+        (["--text", "a", "--no_header"], "--no_header: it is about a table: give one with --file"),
         (
             ["--file", "TABLE", "--text_column", "review"],
             "there is no 'review' among the columns 'id', 'text'",

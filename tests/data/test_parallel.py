@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from textrnn.data.parallel import Pair, read_aligned, read_pairs, repeated_pairs, split_pairs, swapped
-from textrnn.data.table_formats import write_table
+from textrnn.data.table_writing import write_table
 from textrnn.errors import InputError
 
 PAIRS = [("Go.", "Va !"), ('She said "no"', "Elle a dit « non »"), ("naïve, \u2028 really", "à\x85b")]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from textrnn.data.table_formats import WRITERS, comma_separated, json_lines, tab_separated, write_table
+from textrnn.data.table_formats import comma_separated, json_lines, tab_separated
+from textrnn.data.table_writing import WRITERS, write_table
 from textrnn.data.tables import read_table
 from textrnn.data.values import is_missing, spelled
 from textrnn.errors import InputError

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from textrnn.data.table_formats import write_table
+from textrnn.data.table_writing import write_table
+from textrnn.data.tables import Table
 from textrnn.errors import InputError
-from textrnn.serving.texts import answered, check_output, given_texts
+from textrnn.serving.texts import answered, check_answers, check_output, given_texts
 
 TEXTS = ["It’s fine", "", "naïve, and \t so on", "last"]
 
@@ -62,7 +63,7 @@ def test_missing_texts_are_answered_as_empty_ones_with_a_warning(tmp_path, capsy
     [
         (b"one\ntwo\n", {"no_header": True}, ["one", "two"]),
         (b"1,one\n2,two\n", {"no_header": True, "text_column": "2"}, ["one", "two"]),
-        (b"source,text\none,1\n", {"columns": ("source", "text")}, ["one"]),
+        (b"source,text\none,1\n", {"pairs": True}, ["one"]),
         (b"review\none\n", {"text_column": "review"}, ["one"]),
         (b"", {}, []),
     ],
@@ -121,5 +122,91 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
         (lines, None),
     ]:
         check_output(output, file)
-    with pytest.raises(InputError, match="already has a column 'text'"):
+    with pytest.raises(InputError, match="already has a column 'text', as the answers do"):
         answered(given_texts(file=table).table, ["text"], [["x"]])
+
+
+LABELLED = b"good\ta joy\nbad\tso dull\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (LABELLED, {"text_column": "2"}, ["a joy", "so dull"]),
+        (LABELLED, {"text_column": "2", "no_header": True}, ["a joy", "so dull"]),
+        (b"label\ttext\n" + LABELLED, {"text_column": "text"}, ["a joy", "so dull"]),
+        (b"Go.\tVa !\n", {"text_column": "1", "pairs": True}, ["Go."]),
+    ],
+)
+def test_a_column_of_a_file_of_lines_is_read_as_in_training(content, options, expected, tmp_path, capsys):
+    given = given_texts(file=write(tmp_path / "a.txt", content), **options)
+    assert list(given.texts) == expected and given.table is not None
+    assert capsys.readouterr().err == ""
+
+
+def test_options_of_tables_are_refused_where_there_is_none(tmp_path):
+    path = write(tmp_path / "a.txt", LABELLED)
+    with pytest.raises(InputError, match="no 'nonsense' among its 2 columns"):
+        given_texts(file=path, text_column="nonsense")
+    with pytest.raises(InputError, match=r"--no_header: each line of .*a\.txt is a text. Leave it out, or"):
+        check_output(None, path, no_header=True)
+    for options in ({"text_column": "2"}, {"no_header": True}):
+        with pytest.raises(InputError, match="it is about a table: give one with --file"):
+            check_output(None, None, **options)
+    with pytest.raises(InputError, match="the answers about a table are a table"):
+        check_output(tmp_path / "b.txt", path, text_column="2")
+
+
+def test_lines_that_all_have_tabs_are_whole_texts_with_a_warning(tmp_path, capsys):
+    given = given_texts(file=write(tmp_path / "a.txt", LABELLED))
+    assert list(given.texts) == ["good\ta joy", "bad\tso dull"]
+    assert "Choose a column with --text_column" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "warning"),
+    [
+        ("a.tsv", b"Go.\tVa !\nRun.\tCours !\n", {}, "column 1 is the source, from row 1 on"),
+        ("a.tsv", b"Go.\tVa !\nRun.\tCours !\n", {"no_header": True}, ""),
+        ("a.tsv", b"Va !\tGo.\nCours !\tRun.\n", {"text_column": "2"}, ""),
+        ("a.tsv", b"target\tsource\nVa !\tGo.\nCours !\tRun.\n", {}, ""),
+        ("a.csv", b"Go.,Va !\nRun.,Cours !\n", {"no_header": True}, ""),
+    ],
+)
+def test_the_sources_of_pairs_are_found_as_in_training(name, content, options, warning, tmp_path, capsys):
+    given = given_texts(file=write(tmp_path / name, content), pairs=True, **options)
+    assert list(given.texts) == ["Go.", "Run."]
+    error = capsys.readouterr().err
+    assert warning in error and bool(warning) == bool(error)
+
+
+@pytest.mark.parametrize(("suffix", "package"), [("xlsx", "openpyxl"), ("parquet", "pyarrow")])
+def test_missing_packages_of_the_output_are_found_first(suffix, package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    if suffix == "parquet":
+        monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(__spec__=True))
+    output = tmp_path / f"b.{suffix}"
+    with pytest.raises(
+        InputError, match=rf"--output .*/b\.{suffix}: this format needs {package}: pip install"
+    ):
+        check_output(output, write(tmp_path / "a.csv", b"text\na\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "rows", "message"),
+    [
+        (
+            "b.csv",
+            ["text", "label"],
+            [],
+            "already has a column 'label', as the answers do: rename or remove it",
+        ),
+        ("b.jsonl", ["text", "id", "id"], [], "2 columns are called 'id': rename one, or give a .csv"),
+        ("b.tsv", ["text", "id"], [["a\tb\tc\nd", "e"]], "contain tabs and line ends: give a .csv file"),
+    ],
+)
+def test_tables_that_cannot_hold_answers_are_refused_first(name, columns, rows, message, tmp_path):
+    table = Table("a.csv", columns, list(enumerate(rows)))
+    with pytest.raises(InputError, match=message):
+        check_answers(tmp_path / name, table, ["label"])
+    check_answers(tmp_path / "b.csv", table, ["other"])

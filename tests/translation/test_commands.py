@@ -53,3 +53,23 @@ def test_texts_that_are_not_utf_8_are_translated_with_a_warning(model, capsys):
     for text in ("one \udcff", "one \ud83d"):
         status, _, warning = textrnn_command(capsys, "translate", model, "--text", text)
         assert status == 0 and "text 1 is not valid" in warning
+
+
+def test_pairs_without_a_header_are_translated_as_they_are_trained_on(model, tmp_path, capsys):
+    path, output = tmp_path / "pairs.tsv", tmp_path / "answers.csv"
+    path.write_text("".join(f"{text}\tun\n" for text in TEXTS))
+    each = [word for text in TEXTS for word in ("--text", text)]
+    answers = translate(capsys, model, *each)
+    assert translate(capsys, model, "--file", path) == answers
+    assert translate(capsys, model, "--file", path, "--output", output) == ""
+    table = read_table(output)
+    assert table.columns == ["1", "2", "translation"]
+    assert [values[2] for _, values in table.rows] == answers.splitlines()
+
+
+@pytest.mark.parametrize(("options", "column"), [([], "translation"), (["--n_best", 2], "score_2")])
+def test_an_output_is_checked_before_the_model_is_loaded(options, column, tmp_path, capsys):
+    (tmp_path / "a.csv").write_text(f"text,{column}\na,b\n")
+    files = ("--file", tmp_path / "a.csv", "--output", tmp_path / "b.csv")
+    status, _, error = textrnn_command(capsys, "translate", "nowhere", *files, *options)
+    assert status == 2 and f"already has a column '{column}', as the answers do: rename or" in error

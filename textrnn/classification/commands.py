@@ -30,17 +30,20 @@ def classify(
         text: Text to classify; can be repeated (default: every line of the standard input)
         file: File with one text per line, or a table such as reviews.csv
         output: File to write to; for a table, one with its columns and the answers
-        text_column: Column of the table with the texts, by name or number (default: text)
+        text_column: Column of the file with the texts, by name or number (default: text)
         no_header: The first row of the table has no names of columns
         encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
         batch_size: Maximum number of texts per batch
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
     expect(text is None or file is None, "--text and --file: give one of them")
-    from textrnn.serving.texts import answered, check_output, given_texts
+    from textrnn.serving.texts import answered, check_answers, check_output, given_texts
 
-    check_output(output, file)
+    check_output(output, file, text_column, no_header)
     given = given_texts(text, file, text_column=text_column, no_header=no_header, encoding=encoding)
+    names = ["predicted_label", "probability"]
+    if given.table and output:
+        check_answers(output, given.table, names)
     from textrnn.presets.functions import load_functions
 
     functions = load_functions(model, "serving_default", "scores", "does not classify text", cell)
@@ -53,10 +56,10 @@ def classify(
 
         answers = tqdm(answers, total=given.number, unit="text", unit_scale=True)
     if given.table and output:
-        from textrnn.data.table_formats import write_table
+        from textrnn.data.table_writing import write_table
 
         rows = [(label, round(score, 4)) for label, score in answers]
-        write_table(output, *answered(given.table, ["predicted_label", "probability"], rows))
+        write_table(output, *answered(given.table, names, rows))
         return
     with open(output, "w", encoding="utf-8") if output else nullcontext(sys.stdout) as to:
         for label, score in answers:

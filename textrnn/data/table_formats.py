@@ -11,14 +11,13 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from textrnn.data.records import listed
 from textrnn.data.values import is_missing, spelled
 from textrnn.errors import InputError
-from textrnn.files import replacing
 from textrnn.unicode import well_formed
 
 Numbered = list[tuple[int, list[Any]]]
@@ -211,72 +210,6 @@ def parquet(content: bytes, name: str) -> tuple[list[str], Numbered]:
         (number, list(row)) for number, row in enumerate(values, start=1)
     ]
 
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table in the format of the path's suffix.
-
-    Args:
-        path: A file of one of the formats in `WRITERS`.
-        columns: The names of the columns.
-        rows: The values of each row.
-
-    Raises:
-        InputError: If a package that writes the format is not installed.
-
-    Example:
-
-    >>> import pathlib, tempfile
-    >>> from textrnn.data.table_formats import write_table
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "labels.csv")
-    >>> write_table(path, ["text", "label"], [["Good, really", "a"]])
-    >>> print(path.read_text())
-    text,label
-    "Good, really",a
-    <BLANKLINE>
-    """
-    with replacing(path) as temporary:
-        WRITERS[path.suffix.lower()](temporary, columns, rows)
-
-
-def _csv_writer(delimiter: str):
-    def write(path, columns, rows):
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(rows)
-
-    return write
-
-
-def _jsonl_writer(path, columns, rows):
-    with open(path, "w", encoding="utf-8") as file:
-        for row in rows:
-            values = {c: v for c, v in zip(columns, row, strict=True) if v is not None}
-            file.write(json.dumps(values, ensure_ascii=False, default=str) + "\n")
-
-
-def _pandas_writer(method: str, **options):
-    def write(path, columns, rows):
-        pandas = _pandas(str(path))
-        frame = pandas.DataFrame(list(rows), columns=list(columns))
-        file = io.BytesIO()
-        try:
-            getattr(frame, method)(file, index=False, **options)
-        except ImportError as error:
-            raise _not_installed(str(path), error) from error
-        path.write_bytes(file.getvalue())
-
-    return write
-
-
-WRITERS: dict[str, Callable[..., None]] = {
-    ".csv": _csv_writer(","),
-    ".tsv": _csv_writer("\t"),
-    ".jsonl": _jsonl_writer,
-    ".xlsx": _pandas_writer("to_excel", engine="openpyxl"),
-    ".parquet": _pandas_writer("to_parquet"),
-}
-"""Functions that write the formats, by suffix."""
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 

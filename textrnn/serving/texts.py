@@ -1,14 +1,15 @@
 """The texts that a command answers: from its options, a file of lines, a table, or the standard input."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from textrnn.data.records import count, listed
-from textrnn.data.table_formats import WRITERS
-from textrnn.data.tables import Table, is_table, read_table
-from textrnn.data.text_files import lines_of, read_lines
+from textrnn.data.table_writing import WRITERS, expect_writable
+from textrnn.data.tables import Table, has_names, is_table, read_table
+from textrnn.data.text_files import lines_of, plain_name, read_lines
 from textrnn.data.values import is_missing, spelled
 from textrnn.errors import InputError, expect, warn
 from textrnn.files import expect_output
@@ -36,7 +37,7 @@ def given_texts(
     text_column: str | None = None,
     no_header: bool = False,
     encoding: str | None = None,
-    columns: Sequence[str] = ("text",),
+    pairs: bool = False,
 ) -> Texts:
     r"""Return the texts that the options of a command name. Warnings go to stderr.
 
@@ -44,12 +45,15 @@ def given_texts(
         text: The texts themselves.
         file: Instead, a file with a text per line, or a table as in `textrnn.data.tables.read_table`. With
             neither, the lines of the standard input.
-        text_column: Column of the texts in a table, by name or number. Default: the first of `columns` that
-            there is, or the only column of a table without a header.
+        text_column: Column of the texts in a table, by name or number. Default: `text`, or the only column of
+            a table without a header. With it, a file of lines is a table too, separated by tabs, whose first
+            line has the names of the columns only if this is one of them.
         no_header: Whether the first row of a table has no names of columns.
         encoding: Encoding of the file or of the standard input. Default: that of the byte order mark, or
             UTF-8.
-        columns: Usual names of the column.
+        pairs: Whether tables are those of `textrnn.data.parallel.read_pairs`: the column is `source` or
+            `text`, or the first one of a table without a header, and a `.tsv` file has a header only if it
+            has such a name, or `text_column`.
 
     Raises:
         InputError: If the file cannot be read, if a table has no such column, or if a value there is no text.
@@ -67,13 +71,29 @@ def given_texts(
         return Texts([cleaned(one, f"text {number}") for number, one in enumerate(text, start=1)], len(text))
     if file is None:
         return Texts(checked(lines_of(sys.stdin.buffer, encoding)))
-    if not is_table(file):
-        number = sum(1 for _ in read_lines(file, encoding))  # finds invalid lines before the first answer
-        return Texts(read_lines(file, encoding), number)
-    table = read_table(file, encoding, header=not no_header)
+    if not _is_tabular(file, text_column):
+        lines = read_lines(file, encoding)  # finds invalid lines before the first answer
+        tabs = Counter("\t" in line if line.strip() else None for line in lines)
+        if tabs[True] and not tabs[False]:
+            warn(f"{file}: each line with its tabs is one text. Choose a column with --text_column, from 1")
+        return Texts(read_lines(file, encoding), tabs.total())
+    names = ("source", "text") if pairs else ("text",)
+    expected = {text_column} if text_column else set(names)
+    guessed = not is_table(file) or (pairs and plain_name(file).lower().endswith((".tsv", ".tab")))
+    table = read_table(
+        file,
+        encoding,
+        (lambda row: not no_header and any(has_names(row, [name]) for name in expected))
+        if guessed
+        else not no_header,
+    )
     for warning in table.warnings:
         warn(warning)
-    texts = list(_column(table, text_column, columns))
+    if table.columns is None and text_column is None and table.rows and (pairs or table.width == 1):
+        text_column = "1"
+        if not no_header:
+            warn(f"{file} has no column named {' or '.join(names)}: column 1 is the source, from row 1 on")
+    texts = list(_column(table, text_column, names))
     return Texts(texts, len(texts), table)
 
 
@@ -94,12 +114,15 @@ def checked(texts: Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def check_output(output: Path | None, file: Path | None) -> None:
-    """Check that answers can be written to a file.
+def check_output(
+    output: Path | None, file: Path | None, text_column: str | None = None, no_header: bool = False
+) -> None:
+    """Check that a file can be read with these options, and answers be written to another.
 
     Args:
         output: The file, or None for the standard output.
         file: The file that is read, or None. Answers about a table are written as a table.
+        text_column, no_header: As for `given_texts`.
 
     Raises:
         InputError: If they cannot.
@@ -115,6 +138,16 @@ def check_output(output: Path | None, file: Path | None) -> None:
     written
     """
     expect(file is None or file.is_file(), f"--file {file}: there is no such file")
+    option = "--text_column" if text_column is not None else "--no_header"
+    expect(
+        file is not None or not (text_column is not None or no_header),
+        f"{option}: it is about a table: give one with --file",
+    )
+    tabular = file is not None and _is_tabular(file, text_column)
+    expect(
+        tabular or not no_header,
+        f"--no_header: each line of {file} is a text. Leave it out, or choose a column with --text_column",
+    )
     if output is None:
         return
     expect_output(output, "--output")
@@ -122,10 +155,38 @@ def check_output(output: Path | None, file: Path | None) -> None:
         file is None or not output.exists() or not output.samefile(file),
         f"--output {output}: this is the file that is read. Give another one",
     )
-    expect(
-        file is None or not is_table(file) or output.suffix.lower() in WRITERS,
-        f"--output {output}: the answers about a table are a table. Give a {', '.join(WRITERS)} file",
-    )
+    if tabular:
+        expect(
+            output.suffix.lower() in WRITERS,
+            f"--output {output}: the answers about a table are a table. Give a {', '.join(WRITERS)} file",
+        )
+        expect_writable(output, flag="--output")
+
+
+def check_answers(output: Path, table: Table, names: Sequence[str]) -> None:
+    """Check that a table can be written with answers, before there are any.
+
+    Args:
+        output: The file.
+        table: The table.
+        names: Names of the columns of the answers.
+
+    Raises:
+        InputError: If the table has a column of such a name, or as
+            `textrnn.data.table_writing.expect_writable`.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> from textrnn.data.tables import Table
+    >>> from textrnn.serving.texts import check_answers
+    >>> check_answers(Path("b.csv"), Table("a.csv", ["text"], [(2, ["Dull"])]), ["text"])
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: a.csv already has a column 'text', as the answers do: rename or remove it
+    """
+    columns, rows = answered(table, names, [[""] * len(names)] * len(table.rows))
+    expect_writable(output, columns, rows, flag="--output")
 
 
 def answered(table: Table, names: Sequence[str], answers: Sequence[Sequence]) -> tuple[list[str], list[list]]:
@@ -148,9 +209,16 @@ def answered(table: Table, names: Sequence[str], answers: Sequence[Sequence]) ->
     """
     columns = table.columns or [str(number) for number in range(1, table.width + 1)]
     if both := sorted(set(columns) & set(names)):
-        raise InputError(f"{table.name} already has a column {both[0]!r}: rename it")
+        raise InputError(
+            f"{table.name} already has a column {both[0]!r}, as the answers do: rename or remove it"
+        )
     rows = [[*values, *answer] for (_, values), answer in zip(table.rows, answers, strict=True)]
     return [*columns, *names], rows
+
+
+def _is_tabular(file: Path, text_column: str | None) -> bool:
+    """Return whether a file is read as a table: by its name, or since one of its columns is chosen."""
+    return is_table(file) or text_column is not None
 
 
 def _column(table: Table, text_column: str | None, names: Sequence[str]) -> Iterator[str]:
@@ -158,8 +226,6 @@ def _column(table: Table, text_column: str | None, names: Sequence[str]) -> Iter
     if not table.rows:
         return
     column = text_column or next((name for name in names if table.has(name)), None)
-    if column is None and table.columns is None and table.width == 1:
-        column = "1"
     if column is None or not table.has(column):
         raise InputError(
             f"{table.name}: there is no {column or names[0]!r}{table.among()}. Choose the column of the "

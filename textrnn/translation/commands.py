@@ -34,7 +34,7 @@ def translate(
         file: File with one text per line, or a table such as texts.csv; optionally compressed
         output: File to write to; for a table, one with its columns and the translations
         interactive: Read texts until Ctrl-D
-        text_column: Column of the table with the texts, by name or number (default: source or text)
+        text_column: Column of the file with the texts, by name or number (default: source or text)
         no_header: The first row of the table has no names of columns
         encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
         n_best: Number of translations per text, up to 32; more than one are printed with scores
@@ -53,16 +53,18 @@ def translate(
         num_beams is None or n_best <= num_beams,
         f"--n_best {n_best}: beam search with {num_beams} beams returns at most {num_beams}",
     )
-    from textrnn.serving.texts import Texts, answered, check_output, checked, given_texts
+    from textrnn.serving.texts import Texts, answered, check_answers, check_output, checked, given_texts
 
-    check_output(output, file)
+    check_output(output, file, text_column, no_header)
     if interactive:
         given, batch_size = Texts(checked(typed_lines())), 1
     else:
         given = given_texts(
             text, file, text_column=text_column, no_header=no_header, encoding=encoding,
-            columns=("source", "text"),
+            pairs=True,
         )  # fmt: skip
+    if given.table and output:
+        check_answers(output, given.table, _names(n_best))
     from textrnn.presets.functions import load_functions
 
     search = load_functions(model, "translate", "attention", "does not translate", cell)["translate"]
@@ -81,9 +83,9 @@ def translate(
             yield answer.n_best[:n_best]
 
     if given.table and output:
-        from textrnn.data.table_formats import write_table
+        from textrnn.data.table_writing import write_table
 
-        write_table(output, *answered(given.table, *_columns(list(answers()), n_best)))
+        write_table(output, *answered(given.table, _names(n_best), _rows(answers(), n_best)))
         return
     with open(output, "w", encoding="utf-8") if output else nullcontext(sys.stdout) as to:
         for best in answers():
@@ -94,12 +96,18 @@ def translate(
             to.flush()
 
 
-def _columns(answers, n_best: int) -> tuple[list[str], list[list]]:
-    """Return the names and the values of the columns of a table of translations."""
+def _names(n_best: int) -> list[str]:
+    """Return the names of the columns of a table of translations."""
     if n_best == 1:
-        return ["translation"], [[translation] for [(translation, _)] in answers]
-    names = [f"{name}_{rank}" for rank in range(1, n_best + 1) for name in ("translation", "score")]
+        return ["translation"]
+    return [f"{name}_{rank}" for rank in range(1, n_best + 1) for name in ("translation", "score")]
+
+
+def _rows(answers, n_best: int) -> list[list]:
+    """Return the values of these columns."""
+    if n_best == 1:
+        return [[translation] for [(translation, _)] in answers]
     rows = [
         [value for translation, score in best for value in (translation, round(score, 3))] for best in answers
     ]
-    return names, [row + [None] * (len(names) - len(row)) for row in rows]
+    return [row + [None] * (2 * n_best - len(row)) for row in rows]

@@ -1,0 +1,192 @@
+"""Writing tables as CSV, TSV, JSON lines, Excel or Parquet files that are read back the same."""
+
+import collections
+import importlib.util
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from textrnn.data.table_formats import tab_separated
+from textrnn.errors import InputError
+from textrnn.files import replacing
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    r"""Write a table in the format of the path's suffix, so that `textrnn.data.tables.read_table` reads it.
+
+    Characters that a format lacks are replaced by U+FFFD, such as control characters in Excel. Numbers that
+    JSON lacks, such as NaN, become null.
+
+    Args:
+        path: A file of one of the formats in `WRITERS`.
+        columns: The names of the columns.
+        rows: The values of each row.
+
+    Raises:
+        InputError: As `expect_writable`.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from textrnn.data.table_writing import write_table
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "labels.csv")
+    >>> write_table(path, ["text", "label"], [["Good, really", "a"]])
+    >>> print(path.read_text())
+    text,label
+    "Good, really",a
+    <BLANKLINE>
+    """
+    rows = list(rows)
+    expect_writable(path, columns, rows)
+    with replacing(path) as temporary:
+        WRITERS[path.suffix.lower()](temporary, columns, rows)
+
+
+def expect_writable(
+    path: Path, columns: Sequence[str] = (), rows: Sequence[Sequence[Any]] = (), flag: str = ""
+) -> None:
+    r"""Raise an `InputError` if a table cannot be written and read again, before a long computation.
+
+    Args:
+        path: A file of one of the formats in `WRITERS`.
+        columns: The names of the columns.
+        rows: The values of each row.
+        flag: The option that names the file, for the message.
+
+    Raises:
+        InputError: If a package that writes the format is not installed, if columns of a `.jsonl` or
+            `.parquet` file have the same name, if tabs and line ends in a `.tsv` file would look like those
+            between texts, or if a text is too long for a cell of an `.xlsx` file.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> from textrnn.data.table_writing import expect_writable
+    >>> expect_writable(Path("a.jsonl"), ["text", "text"])
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: a.jsonl: 2 columns are called 'text': rename one, or give a .csv, .tsv or .xlsx
+    file
+    """
+    suffix, name = path.suffix.lower(), f"{flag} {path}".strip()
+    for package in _PACKAGES.get(suffix, ()):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(f"{name}: this format needs {package}: pip install 'textrnn[tables]'")
+    for column, number in collections.Counter(columns).items():
+        if number > 1 and suffix in (".jsonl", ".parquet"):
+            raise InputError(
+                f"{name}: {number} columns are called {column!r}: rename one, or give a .csv, .tsv or .xlsx "
+                "file"
+            )
+    if suffix == ".tsv" and columns:
+        wanted = [[_in_text(_spelled(value)) for value in row] for row in (columns, *rows)]
+        if [fields for _, fields in tab_separated(_in_text(_separated("\t", columns, rows)), name)] != wanted:
+            raise InputError(f"{name}: texts contain tabs and line ends: give a .csv file")
+    if suffix == ".xlsx":
+        for number, row in enumerate((columns, *rows), start=1):
+            if any(isinstance(value, str) and len(value) > _EXCEL_CELL for value in row):
+                raise InputError(
+                    f"{name}: a text of row {number} has more than {_EXCEL_CELL:,} characters, the most in "
+                    "a cell of Excel: give a .csv file"
+                )
+
+
+def _spelled(value: Any) -> str:
+    return "" if value is None else str(value).replace("\0", "\ufffd")
+
+
+def _in_text(text: str) -> str:
+    """Return a text with the line ends that `textrnn.unicode.decode` returns."""
+    return text.replace("\r\n", "\n").replace("\n\ufeff", "\n")
+
+
+def _separated(separator: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as text, with quotes around fields that a reader might split or take for no field.
+
+    Unlike Python's `csv`, they are also around other separators than that of the table, since `read_table`
+    guesses it, and around carriage returns alone.
+    """
+
+    def line(values):
+        fields = [_spelled(value) for value in values]
+        quoted = [
+            '"' + field.replace('"', '""') + '"'
+            if _SPECIAL.search(field) or (len(fields) == 1 and not field.strip())
+            else field
+            for field in fields
+        ]
+        return separator.join(quoted) + "\n"
+
+    return "".join(map(line, (columns, *rows)))
+
+
+def _text_writer(separator: str):
+    def write(path, columns, rows):
+        path.write_text(_separated(separator, columns, rows), encoding="utf-8", newline="")
+
+    return write
+
+
+def _jsonl_writer(path, columns, rows):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        for row in rows:
+            values = {column: _in_json(value) for column, value in zip(columns, row, strict=True)}
+            file.write(json.dumps(values, ensure_ascii=False, default=str, allow_nan=False) + "\n")
+
+
+def _in_json(value: Any) -> Any:
+    """Return a value with None for the numbers that JSON lacks."""
+    if isinstance(value, dict):
+        return {key: _in_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_in_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _excel_writer(path, columns, rows):
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+
+    def cell(value):
+        if value is None or (isinstance(value, (bool, int, float)) and abs(value) < _EXCEL_NUMBER):
+            return value
+        found = WriteOnlyCell(sheet, _NOT_IN_XML.sub("\ufffd", str(value)))
+        found.data_type = "s"  # "=1+1" is a text, not a formula
+        return found
+
+    for row in (columns, *rows):
+        sheet.append([cell(value) for value in row])
+    file = io.BytesIO()
+    book.save(file)
+    path.write_bytes(file.getvalue())
+
+
+def _parquet_writer(path, columns, rows):
+    import pandas
+
+    file = io.BytesIO()
+    pandas.DataFrame(list(rows), columns=list(columns)).to_parquet(file, index=False)
+    path.write_bytes(file.getvalue())
+
+
+WRITERS: dict[str, Callable[..., None]] = {
+    ".csv": _text_writer(","),
+    ".tsv": _text_writer("\t"),
+    ".jsonl": _jsonl_writer,
+    ".xlsx": _excel_writer,
+    ".parquet": _parquet_writer,
+}
+"""Functions that write the formats, by suffix."""
+
+_PACKAGES = {".xlsx": ("openpyxl",), ".parquet": ("pandas", "pyarrow")}
+_SPECIAL = re.compile('[",;\t|\r\n\ufeff]|^sep=')
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_EXCEL_CELL = 32_767  # characters
+_EXCEL_NUMBER = 10**15  # it keeps 15 digits
