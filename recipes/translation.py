@@ -65,9 +65,13 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     decoder_units: PositiveInt | None = option(None, "Units of a decoder layer (default: as units)", "Model")
     attention: Score = option("scaled_general", "Attention score", "Model")
     input_feeding: bool = option(False, "Feed the attention output into the next step; slower", "Model")
-    num_beams: Beams = option(5, "Number of beams; 1 is greedy", "Model")
-    length_penalty: LengthPenalty = option(1.0, "Length penalty; higher favours longer translations", "Model")
-    coverage_penalty: NonNegativeNumber = option(0.0, "Penalty for source tokens without attention", "Model")
+    num_beams: Beams | None = option(None, "Number of beams; 1 is greedy (default: 5, or as saved)", "Model")
+    length_penalty: LengthPenalty | None = option(
+        None, "Length penalty; higher favours longer translations (default: 1, or as saved)", "Model"
+    )
+    coverage_penalty: NonNegativeNumber | None = option(
+        None, "Penalty for source tokens without attention (default: 0, or as saved)", "Model"
+    )
     batch_size: PositiveInt = 64
     epochs: PositiveInt = option(12, "Maximum number of epochs")
     learning_rate: PositiveNumber = 4e-3
@@ -122,11 +126,15 @@ def main(options: Options):
         encoding=options.encoding, no_header=options.no_header,
     )  # fmt: skip
     sources.describe(pairs)
-    sampler = textrnn.BeamSearchSampler(options.num_beams, options.length_penalty, options.coverage_penalty)
+    given = {name: getattr(options, name) for name in ("num_beams", "length_penalty", "coverage_penalty")}
+    search = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
-        lm = load_preset(options.from_preset, textrnn.Seq2SeqLM, sampler=sampler)
+        lm = load_preset(options.from_preset, textrnn.Seq2SeqLM)
+        if search:
+            saved = textrnn.BeamSearchSampler.like(lm.default_sampler).get_config()
+            lm.default_sampler = textrnn.BeamSearchSampler(**saved | search)
     else:
-        lm = new_model(options, pairs.train, sampler)
+        lm = new_model(options, pairs.train, textrnn.BeamSearchSampler(**search))
     preprocessor = lm.preprocessor
     start = preprocessor.target_tokenizer.start_token_id
     train = encode_pairs(preprocessor, pairs.train, options.max_tokens, "training")
@@ -165,9 +173,10 @@ def main(options: Options):
     # === Evaluation and report ===
     texts, references = [pair.source for pair in pairs.test], [pair.target for pair in pairs.test]
     greedy = translations.translate(lm, texts, num_beams=1)
-    found = translations.translate(lm, texts, num_beams=options.num_beams)
+    beams = textrnn.BeamSearchSampler.like(lm.default_sampler).num_beams
+    found = translations.translate(lm, texts, num_beams=beams)
     greedy_score, score = (evaluation.score_translations(each.best, references) for each in (greedy, found))
-    print(f"{'greedy:':12}{greedy_score}\n{f'{options.num_beams} beams:':12}{score}")
+    print(f"{'greedy:':12}{greedy_score}\n{f'{beams} beams:':12}{score}")
     for warning in report.translation_warnings(found):
         warn(warning)
     save_report(

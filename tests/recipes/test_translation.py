@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(folder):
     """The folder of a model, and what the recipe printed."""
-    arguments = ("--data", "pairs.tsv", "--name", "tiny", "--output", ".", *SMALL)
+    arguments = ("--data", "pairs.tsv", "--name", "tiny", "--output", ".", *SMALL, "--length_penalty", "2")
     process = start_recipe(folder, RECIPE, *arguments)  # the smoke test of the real command line
     out, err = process.communicate(timeout=280)
     assert process.returncode == 0, err
@@ -131,7 +131,8 @@ def test_training_continues_from_a_preset_on_two_line_aligned_files(trained, fol
     assert status == 0, error
     metrics = json.loads((folder / "again" / "report" / "metrics.json").read_text("utf-8"))["metrics"]
     assert metrics["test"]["exact_match"] > 0.8
-    assert load_preset(folder / "again").default_sampler.num_beams == 2
+    search = load_preset(folder / "again").default_sampler.get_config()
+    assert search == {"num_beams": 2, "length_penalty": 2.0, "coverage_penalty": 0.0}  # given, saved, default
 
 
 def bad_inputs(folder):
