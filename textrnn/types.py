@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     LongSeed: TypeAlias = int
     Beams: TypeAlias = int
     MaxNewTokens: TypeAlias = int
+    SampleLength: TypeAlias = int
     PositiveNumber: TypeAlias = float
     NonNegativeNumber: TypeAlias = float
     Fraction: TypeAlias = float
@@ -38,6 +39,7 @@ else:
     LongSeed = _number("LongSeed", int, "an integer from 0 to 2**63 - 1", (">=", 0), ("<", 2**63))
     Beams = _number("Beams", int, "an integer from 1 to 32", (">=", 1), ("<=", 32))
     MaxNewTokens = _number("MaxNewTokens", int, "an integer from 0 to 1024", (">=", 0), ("<=", 1024))
+    SampleLength = _number("SampleLength", int, "an integer from 0 to 4096", (">=", 0), ("<=", 4096))
     PositiveNumber = _number("PositiveNumber", float, "a number above 0", (">", 0), ("<", inf))
     NonNegativeNumber = _number("NonNegativeNumber", float, "a number of at least 0", (">=", 0), ("<", inf))
     Fraction = _number("Fraction", float, "a number of at least 0 and below 1", (">=", 0), ("<", 1))

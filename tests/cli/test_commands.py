@@ -115,6 +115,7 @@ def test_interactive_settings_are_changed_by_commands(model, capsys, monkeypatch
     [
         ("/temprature 1", "/temprature: there is no such command; /help lists them"),
         ("/temperature hot", "/temperature hot: expected a number of at least 0"),
+        ("/max_new_tokens 9999", "/max_new_tokens 9999: expected an integer from 0 to 4096"),
         ("/top_p 0", "/top_p 0: expected a number above 0 and at most 1"),
         ("/again", "/again: there is no prompt yet"),
     ],
@@ -122,6 +123,35 @@ def test_interactive_settings_are_changed_by_commands(model, capsys, monkeypatch
 def test_interactive_says_what_is_wrong_with_a_command(typed, message, model, capsys, monkeypatch):
     out, err = ask(monkeypatch, capsys, model, typed)
     assert message in err and not out
+
+
+@pytest.mark.parametrize("command", ["/quit", "/exit", "/quit "])
+def test_interactive_ends_by_a_command(command, model, capsys, monkeypatch):
+    out, err = ask(monkeypatch, capsys, model, f"a\n{command}\nb\n", "--max_new_tokens", 0)
+    assert out == "a\n" and "no such command" not in err
+
+
+def test_the_most_new_tokens_are_those_of_the_signature():
+    from textrnn.text_generation.signatures import MAX_NEW_TOKENS
+    from textrnn.types import SampleLength, conforms
+
+    assert [conforms(MAX_NEW_TOKENS + more, SampleLength) for more in (0, 1)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stop", "a", "--stop", ""], "--stop '': give the text before which a continuation ends"),
+        (
+            ["--interactive", "--temperature", 0.1, "--temperature", 0.9],
+            "--interactive: give one --temperature",
+        ),
+        (["--max_new_tokens", 9999], "--max_new_tokens 9999: expected an integer from 0 to 4096"),
+    ],
+)
+def test_options_of_generate_are_checked_before_the_model_is_loaded(options, message, capsys):
+    status, _, error = textrnn_command(capsys, "generate", "nowhere", *options)
+    assert status == 2 and message in error
 
 
 def test_prompts_that_are_not_utf_8_are_repaired_with_a_warning(model, capsys):

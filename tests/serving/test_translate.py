@@ -82,6 +82,15 @@ def test_a_translation_with_fewer_sentences_than_the_text_has_a_warning():
         ('"Go!" She went.', 2),
         ("¿Vienes? ¡Claro!", 2),
         ("我来了。他走了。", 2),
+        ("我来了。 他走了。\n", 2),
+        ("नमस्ते। आप कैसे हैं?", 2),
+        ("سؤال؟ نعم.", 2),
+        ("I was born in 1990. She was not.", 2),
+        ("One line\nAnother line\n\nThe last line", 3),
+        ("One.\nTwo.\nThree.", 3),
+        ("- one\n- two", 2),
+        ("A sentence may go\non in the next line.", 1),
+        ("Dr.\nLi", 1),
     ],
 )
 def test_sentences_are_counted(text, count):

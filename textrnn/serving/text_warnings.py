@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 _ENDS = re.compile(
-    r"""[.!?…]+["'”’»)\]]*(?=\s+["'“‘«(\[¿¡]*(\w))"""  # before another word
-    r"""|[。！？]["”』」]*(?=\S)"""
+    r"""[.!?…؟۔։]+["'”’»)\]]*\s+(?=["'“‘«(\[¿¡]*(\w))"""  # before another word
+    r"""|[。！？।॥።။។]+["'”’»』」)]*\s*(?=\S)"""
+    r"""|\s*\n\s*(?=[^\w\n]*(\w))"""  # a line ends a sentence too
 )
 _ABBREVIATIONS = frozenset({
     "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "vs", "no", "nr", "hr", "fr", "mme", "mlle", "sra",
@@ -16,7 +17,7 @@ _ABBREVIATIONS = frozenset({
 
 
 def sentence_count(text: str) -> int:
-    """Count the sentences of a text. Abbreviations and ordinal numbers do not end one.
+    """Count the sentences of a text. Lines end sentences too; abbreviations and ordinal numbers do not.
 
     Args:
         text: A text in any language.
@@ -30,16 +31,17 @@ def sentence_count(text: str) -> int:
     >>> sentence_count("Dr. Li came at 3 p.m. and left. Why? Nobody knows..."), sentence_count("a sentence")
     (3, 1)
     """
-    if not text.strip():
+    text = text.strip()
+    if not text:
         return 0
     lowercase = text.islower()
     count = 1
     for found in _ENDS.finditer(text):
         word = re.search(r"\w*\Z", text[: found.start()])[0]  # type: ignore[index]
         shortened = found[0].startswith(".") and (
-            len(word) == 1 or word.isdigit() or word.lower() in _ABBREVIATIONS
+            0 < len(word) <= 1 + word.isdigit() or word.lower() in _ABBREVIATIONS
         )
-        goes_on = found[1] is not None and found[1].islower() and not lowercase
+        goes_on = (found[1] or found[2] or "").islower() and not lowercase
         count += not (shortened or goes_on)
     return count
 

@@ -3,7 +3,8 @@
 import itertools
 from pathlib import Path
 
-from textrnn.types import LongSeed, NonNegativeInt, NonNegativeNumber, PositiveInt, Probability
+from textrnn.errors import expect
+from textrnn.types import LongSeed, NonNegativeInt, NonNegativeNumber, PositiveInt, Probability, SampleLength
 from textrnn.unicode import cleaned
 
 
@@ -14,7 +15,7 @@ def generate(
     encoding: str | None = None,
     interactive: bool = False,
     samples: PositiveInt = 1,
-    max_new_tokens: NonNegativeInt | None = None,
+    max_new_tokens: SampleLength | None = None,
     temperature: list[NonNegativeNumber] | None = None,
     top_k: NonNegativeInt | None = None,
     top_p: Probability | None = None,
@@ -29,7 +30,7 @@ def generate(
         prompt: Text to continue; can be repeated
         file: Text file with a prompt on each line
         encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
-        interactive: Read prompts until Ctrl-D; /help lists the commands there
+        interactive: Read prompts until Ctrl-D or /quit; /help lists the commands there
         samples: Number of different continuations
         max_new_tokens: Maximum number of new tokens, up to 4096 (default: the model's)
         temperature: Sampling temperature; 0 is greedy; can be repeated (default: the model's)
@@ -39,6 +40,11 @@ def generate(
         seed: Seed of the samples (default: derived from the prompt, random if interactive)
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
+    expect("" not in (stop or ()), "--stop '': give the text before which a continuation ends")
+    expect(
+        not interactive or len(temperature or ()) <= 1,
+        "--interactive: give one --temperature; the command /temperature changes it",
+    )
     from textrnn.data.text_files import read_lines
     from textrnn.presets.functions import load_functions
     from textrnn.text_generation.interactive import Conversation

@@ -15,11 +15,12 @@ from textrnn.types import (
     NonNegativeNumber,
     PositiveInt,
     Probability,
+    SampleLength,
     expected,
 )
 
 HELP = """\
-A line is a prompt. End it with \\ to go on with the next line; Ctrl-D ends.
+A line is a prompt. End it with \\ to go on with the next line; Ctrl-D or /quit ends.
 /temperature X    higher is more surprising; 0 is greedy
 /top_k N          sample from so many tokens; 0 for all
 /top_p X          sample among the most likely tokens that reach this probability
@@ -37,7 +38,7 @@ KINDS: dict[str, Any] = {
     "temperature": NonNegativeNumber,
     "top_k": NonNegativeInt,
     "top_p": Probability,
-    "max_new_tokens": NonNegativeInt,
+    "max_new_tokens": SampleLength,
     "samples": PositiveInt,
     "seed": LongSeed,
 }
@@ -64,14 +65,16 @@ class Conversation:
             self.settings = self.settings._replace(seed=secrets.randbelow(2**31))
 
     def run(self):
-        """Answer until the end of stdin."""
+        """Answer until the end of stdin, `/quit` or `/exit`."""
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 (lets `input` edit lines and recall earlier ones)
         forgive_invalid_bytes()
-        print("Type a prompt and Enter; /help lists the commands, Ctrl-D ends.", file=sys.stderr)
+        print("Type a prompt and Enter; /help lists the commands, Ctrl-D or /quit ends.", file=sys.stderr)
         while (text := self.read()) is not None:
             if text.startswith("/") and not text.startswith("//"):
                 command, _, value = text[1:].partition(" ")
+                if command.strip() in ("quit", "exit"):
+                    return
                 self.obey(command, value.strip())
             else:
                 self.answer(text.removeprefix("/"))
