@@ -37,6 +37,7 @@ def as_a_user(*arguments):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_a_python_program_prints_no_messages_of_libraries(tmp_path):
     with tarfile.open(WRITTEN / "saved_models.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")

@@ -34,6 +34,7 @@ def fitted():
     return small(seed=3).fit(TEXTS, LABELS)
 
 
+@pytest.mark.slow
 def test_cross_validation():
     assert cross_val_score(small(), TEXTS, LABELS, cv=2).tolist() == [1.0, 1.0]
 

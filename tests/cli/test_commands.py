@@ -179,7 +179,7 @@ def test_prompts_of_a_file_may_have_another_encoding(model, tmp_path, capsys):
         (["generate", "MODEL", "--samples", "0"], "--samples 0: expected an integer of at least 1"),
         (
             ["generate", "MODEL", "--max_new_tokens", "many"],
-            "--max_new_tokens many: expected an integer of at least 0",
+            "--max_new_tokens many: expected an integer from 0 to 4096",
         ),
         (["generate"], "arguments are required: model"),
         (["dance"], "generate"),

@@ -117,7 +117,7 @@ NEW_WORDS = {"good": "splendid it was", "bad": "awful it was", "boring": "sleepy
 @pytest.mark.parametrize(
     ("classes", "labels", "learnt"),
     [
-        (("bad", "good"), ["bad", "good", "mixed"], True),
+        pytest.param(("bad", "good"), ["bad", "good", "mixed"], True, marks=pytest.mark.slow),
         pytest.param(("good", "boring"), ["boring", "good"], False, marks=pytest.mark.slow),
     ],
 )

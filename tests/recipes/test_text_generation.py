@@ -134,7 +134,7 @@ class Bounded(textrnn.GatedCell):
     ("cell", "arguments"),
     [
         pytest.param("leaky", [], marks=pytest.mark.slow, id="spec"),
-        pytest.param("Bounded", ["--cell", "my_cells:Bounded"], id="class"),
+        pytest.param("Bounded", ["--cell", "my_cells:Bounded"], marks=pytest.mark.slow, id="class"),
     ],
 )
 def test_a_preset_needs_the_module_of_a_cell_class_but_not_of_a_spec(

@@ -18,7 +18,6 @@ TEXT = "the cat sat on the mat. the dog ate the cat's hat, and that was that.\n"
 
 TRAINED = {
     "lstm_ln": "layer normalization",
-    "qrnn": "inputs that are states",
     "slstm": "a stabilizer, states that do not start at zero",
     "rg_lru": "a linear recurrence",
 }

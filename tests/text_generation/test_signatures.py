@@ -49,7 +49,9 @@ def test_serving_default_takes_text_alone_and_is_deterministic(served):
     assert all(answer.startswith(prompt) for answer, prompt in zip(answers, PROMPTS, strict=True))
 
 
-@pytest.mark.parametrize("sampler", [textrnn.BeamSearchSampler(3), "greedy"])
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(textrnn.BeamSearchSampler(3), marks=pytest.mark.slow), "greedy"]
+)
 def test_serving_default_uses_the_sampler_of_the_model(lm, sampler):
     other = textrnn.CausalLM(lm.backbone, lm.preprocessor, sampler)
     answer = python_functions(other, max_new_tokens=6)["serving_default"]

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import keras
+import pytest
 import tensorflow as tf
 
 from textrnn.private import sentencepiece_libraries
@@ -40,6 +41,7 @@ def round_trip(tokenizer):
     return lambda text: {"text": tokenizer.detokenize(tokenizer.tokenize(text))}
 
 
+@pytest.mark.slow
 def test_an_export_runs_with_only_tensorflow_and_the_sentencepiece_ops(trained, tmp_path):
     signature = [tf.TensorSpec([None], tf.string, name="text")]
     folders, expected = [], []

@@ -116,6 +116,7 @@ def test_a_preset_has_its_tokenizers_and_gives_the_same_translations(name, reque
         assert ours == theirs
 
 
+@pytest.mark.slow
 def test_a_preset_loads_in_a_process_that_imports_textrnn_only(tmp_path):
     make_translator([ByteTokenizer()]).save_to_preset(str(tmp_path / "preset"))
     code = f"import textrnn; textrnn.Seq2SeqLM.from_preset({str(tmp_path / 'preset')!r})"
