@@ -39,7 +39,11 @@ def decisive(pooling="mean", cell="lstm", classes=2, ngrams=0, num_layers=1):
 
 @pytest.mark.parametrize(
     ("pooling", "cell", "ngrams", "num_layers"),
-    [*((pooling, "gru", 0, 1) for pooling in POOLINGS), ("mean", "min_gru", 0, 1), ("max", "lstm", 2, 2)],
+    [
+        *((pooling, "gru", 0, 1) for pooling in POOLINGS),
+        ("mean", "min_gru", 0, 1),
+        pytest.param("max", "lstm", 2, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_attributions_sum_to_the_difference_of_the_log_odds(pooling, cell, ngrams, num_layers):
     classifier = decisive(pooling, cell, ngrams=ngrams, num_layers=num_layers)

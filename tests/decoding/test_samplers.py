@@ -78,7 +78,7 @@ def test_kerashub_s_interface_gives_the_text_of_the_task(lm, sampler):
     np.testing.assert_array_equal(np.where(inside, made, 0), np.where(inside, expected, 0))
 
 
-@pytest.mark.parametrize("name", ["rows", "beams"])
+@pytest.mark.parametrize("name", ["rows", pytest.param("beams", marks=pytest.mark.slow)])
 def test_a_stock_model_with_a_cache_generates_each_row_alone(name):
     backbone = keras_hub.models.GPT2Backbone(12, 1, 2, 8, 8, max_sequence_length=14)
     for weight in backbone.trainable_variables:

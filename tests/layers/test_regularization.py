@@ -6,7 +6,7 @@ import pytest
 from builders.layers import tensorflow_only, weighted_sum
 from keras import ops
 from references.gated_cells import REFERENCES
-from references.gradients import TENSORFLOW, assert_close, value_and_gradients
+from references.gradients import assert_close, value_and_gradients
 
 from textrnn.cells import GatedCell
 from textrnn.errors import InputError
@@ -142,7 +142,7 @@ def test_stateful_layers_continue_from_the_last_batch():
     assert_close(ops.concatenate(parts, axis=1), Recurrent(layer.cell, return_sequences=True, zoneout=0.3)(x))
 
 
-@pytest.mark.parametrize("policy", ["float32", *(["mixed_float16"] if TENSORFLOW else [])])
+@pytest.mark.parametrize("policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 def test_a_bidirectional_model_trains_saves_and_loads(policy, tmp_path):
     model = keras.Sequential(
         [

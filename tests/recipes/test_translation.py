@@ -121,6 +121,7 @@ def test_a_warning_says_that_a_text_is_truncated(trained, capsys):
     assert re.search("warning: text 1 is longer than the model reads, so its end is ignored", note)
 
 
+@pytest.mark.slow
 def test_training_continues_from_a_preset_on_two_line_aligned_files(trained, folder, capsys):
     model, _ = trained
     status, _, error = recipe_command(

@@ -133,7 +133,7 @@ def is_served(model, policy, folder):
 FAST = [calls, trains, generates]
 SLOW = [trains_in_a_graph, generates_in_a_graph, is_saved, is_served]
 FAST_MODELS = ["language model", "classifier with attention and n-grams", "translator with input feeding"]
-FAST_CASES = {(name, policy) for name in FAST_MODELS for policy in ("float16", "bfloat16", "floatx float64")}
+FAST_CASES = {(name, policy) for name in FAST_MODELS for policy in ("float16", "floatx float64")}
 CASES = [
     pytest.param(
         name, policy, use, id=f"{name}, {policy}: {use.__name__}",

@@ -55,6 +55,7 @@ def test_texts_that_are_not_utf_8_are_translated_with_a_warning(model, capsys):
         assert status == 0 and "text 1 is not valid" in warning
 
 
+@pytest.mark.slow
 def test_pairs_without_a_header_are_translated_as_they_are_trained_on(model, tmp_path, capsys):
     path, output = tmp_path / "pairs.tsv", tmp_path / "answers.csv"
     path.write_text("".join(f"{text}\tun\n" for text in TEXTS))

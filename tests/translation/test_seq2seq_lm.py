@@ -45,6 +45,7 @@ def test_a_translator_learns_from_strings(options):
     assert lm.generate(SOURCES) == TARGETS
 
 
+@pytest.mark.slow
 def test_a_translator_learns_from_bytes(lm_of_bytes):
     lm_of_bytes.compile(sampler=GREEDY)
     assert lm_of_bytes.generate(SOURCES) == TARGETS
@@ -101,7 +102,7 @@ def test_the_decoder_reads_its_targets_one_step_late():
         np.testing.assert_array_equal(target, y[row, : len(target)])
 
 
-@pytest.mark.parametrize("name", ["lm", "lm_of_bytes"])
+@pytest.mark.parametrize("name", ["lm", pytest.param("lm_of_bytes", marks=pytest.mark.slow)])
 def test_a_preset_has_its_tokenizers_and_gives_the_same_translations(name, request, tmp_path):
     learned = request.getfixturevalue(name)
     sampler = textrnn.BeamSearchSampler(num_beams=2, length_penalty=0.5)
