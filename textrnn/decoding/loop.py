@@ -22,41 +22,34 @@ def generate(step, choose, logits, states, *, max_new_tokens, limit, stop_token_
     """
     max_new_tokens = ops.cast(max_new_tokens, "int32")
     batch_size = ops.shape(logits)[0]
-    flat_states = keras.tree.flatten(states)
 
-    def continues(index, finished, *_):
+    def next_tokens(index, finished, lengths, logits):
+        tokens = ops.cast(choose(logits, index), "int32")
+        for stop in stop_token_ids:
+            finished = finished | (tokens == stop)
+        lengths = lengths + ops.cast(~finished, "int32")
+        return ops.where(finished, 0, tokens), finished | (index + 1 >= max_new_tokens), lengths
+
+    def continues(index, tokens, finished, *_):
         return ops.logical_not(ops.all(finished))
 
-    def body(index, finished, lengths, token_ids, logits, *flat_states):
-        chosen = ops.cast(choose(logits, index), "int32")
-        for stop in stop_token_ids:
-            finished = finished | (chosen == stop)
-        chosen = ops.where(finished, 0, chosen)
-        lengths = lengths + ops.cast(~finished, "int32")
-        token_ids = ops.scatter_update(token_ids, ops.reshape(index, (1, 1)), chosen[None])
-        finished = finished | (index + 1 >= max_new_tokens)
+    def body(index, tokens, finished, lengths, token_ids, *flat_states):
+        logits, *_, new_states = step(tokens, keras.tree.pack_sequence_as(states, list(flat_states)))
+        tokens, finished, lengths = next_tokens(index, finished, lengths, logits)
+        token_ids = ops.scatter_update(token_ids, ops.reshape(index, (1, 1)), tokens[None])
+        return (index + 1, tokens, finished, lengths, token_ids, *keras.tree.flatten(new_states))
 
-        def run_model():
-            logits, *_, new_states = step(chosen, keras.tree.pack_sequence_as(states, list(flat_states)))
-            return (logits, *keras.tree.flatten(new_states))
-
-        # The last token has no successor.
-        predicted = ops.cond(ops.all(finished), lambda: (logits, *flat_states), run_model)
-        return (index + 1, finished, lengths, token_ids, *predicted)
-
-    _, _, lengths, token_ids, *_ = ops.while_loop(
-        continues,
-        body,
-        (
-            ops.convert_to_tensor(0, "int32"),
-            max_new_tokens <= 0,
-            ops.zeros((batch_size,), "int32"),
-            ops.zeros((limit, batch_size), "int32"),
-            logits,
-            *flat_states,
-        ),
+    # The first token needs no step, and the last one is followed by none.
+    first = ops.convert_to_tensor(0, "int32")
+    tokens, finished, lengths = next_tokens(
+        first, max_new_tokens <= 0, ops.zeros((batch_size,), "int32"), logits
     )
-    return ops.transpose(token_ids), lengths
+    others = max(limit - 1, 0) if isinstance(limit, int) else ops.maximum(limit - 1, 0)
+    token_ids = ops.concatenate([tokens[None], ops.zeros((others, batch_size), "int32")], axis=0)
+    _, _, _, lengths, token_ids, *_ = ops.while_loop(
+        continues, body, (first + 1, tokens, finished, lengths, token_ids, *keras.tree.flatten(states))
+    )
+    return ops.transpose(token_ids)[:, :limit], lengths
 
 
 def without_padding(token_ids, padding_mask):
