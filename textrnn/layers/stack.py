@@ -105,11 +105,15 @@ class _Stack(keras.layers.Layer, abc.ABC):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Make a stack from the result of `get_config`."""
-        cells = [
-            keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects)
-            for cell in config["cells"]
-        ]
-        return cls(**{**config, "cells": cells})
+        return cls(**with_cells(config, custom_objects))
+
+
+def with_cells(config, custom_objects=None):
+    """Return the config of a layer with its `"cells"` deserialized."""
+    cells = [
+        keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects) for cell in config["cells"]
+    ]
+    return {**config, "cells": cells}
 
 
 @keras.saving.register_keras_serializable("textrnn")

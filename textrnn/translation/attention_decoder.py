@@ -11,7 +11,7 @@ from textrnn.errors import InputError
 from textrnn.layers.attention import GlobalAttention
 from textrnn.layers.backend import fold, stack_outputs
 from textrnn.layers.dropout import locked_mask
-from textrnn.layers.stack import RecurrentStack
+from textrnn.layers.stack import RecurrentStack, with_cells
 
 
 @keras.saving.register_keras_serializable("textrnn")
@@ -264,8 +264,4 @@ class AttentionDecoder(keras.layers.Layer):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Create a decoder from the result of `get_config`."""
-        cells = [
-            keras.saving.deserialize_keras_object(cell, custom_objects=custom_objects)
-            for cell in config["cells"]
-        ]
-        return cls(**{**config, "cells": cells})
+        return cls(**with_cells(config, custom_objects))
