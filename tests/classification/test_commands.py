@@ -87,7 +87,7 @@ def test_an_output_is_checked_before_the_model_is_loaded(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("text,predicted_label\na,good\n")
     options = ("--file", tmp_path / "a.csv", "--output", tmp_path / "b.csv")
     status, _, error = textrnn_command(capsys, "classify", "nowhere", *options)
-    assert status == 2 and "already has a column 'predicted_label', as the answers do: rename or" in error
+    assert status == 2 and "already has a column 'predicted_label', which the answers need" in error
     assert not (tmp_path / "b.csv").exists()
 
 
@@ -96,12 +96,12 @@ def test_an_output_is_checked_before_the_model_is_loaded(tmp_path, capsys):
     [
         (["--text", "a", "--file", "b.txt"], "--text and --file: give one of them"),
         (["--file", "nowhere.csv"], "there is no such file"),
-        (["--text", "a", "--no_header"], "--no_header: it is about a table: give one with --file"),
+        (["--text", "a", "--no_header"], "--no_header applies to tables: give one with --file"),
         (
             ["--file", "TABLE", "--text_column", "review"],
             "there is no 'review' among the columns 'id', 'text'",
         ),
-        (["--file", "TABLE", "--output", "a.txt"], "the answers about a table are a table"),
+        (["--file", "TABLE", "--output", "a.txt"], "the input is a table, so the output must be one"),
         (["--file", "TABLE", "--encoding", "utf-9"], "unknown encoding 'utf-9'"),
     ],
 )

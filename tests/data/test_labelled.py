@@ -220,7 +220,7 @@ def test_ratings_are_sorted_as_numbers(tmp_path):
 
 
 def test_texts_and_labels_are_two_columns(tmp_path):
-    with pytest.raises(InputError, match="'text' is the column of both texts and labels"):
+    with pytest.raises(InputError, match="'text' is both the text column and the label column"):
         read_labelled(write(tmp_path / "a.csv", "text\na\n"), "text", "text")
 
 
@@ -391,5 +391,7 @@ def test_files_with_a_text_per_line_in_folders_of_classes_are_hinted_at(tmp_path
     write(tmp_path / "README.md", "About\n")
     examples, [warning] = read_labelled(tmp_path, document="line")
     assert len(examples) == 7
-    assert warning.startswith("each of these files was read as a class: README.md. If one is none, choose")
+    assert warning.startswith(
+        "each of these files was read as a class: README.md. If one is not a class, select"
+    )
     assert read_labelled(tmp_path, document="line", include="*.txt").warnings == []

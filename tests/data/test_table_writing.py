@@ -4,9 +4,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from textrnn.data.table_values import is_missing
 from textrnn.data.table_writing import write_table
 from textrnn.data.tables import has_names, read_table
-from textrnn.data.values import is_missing
 from textrnn.errors import InputError
 
 VALUES = st.text(st.sampled_from('\r\n\t",;|=a \u2028\ufeffé😀') | st.characters(codec="utf-8"), max_size=6)

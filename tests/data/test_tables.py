@@ -12,9 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from textrnn.data.table_formats import comma_separated, json_lines, tab_separated
+from textrnn.data.table_values import is_missing, spelled
 from textrnn.data.table_writing import WRITERS, write_table
 from textrnn.data.tables import read_table
-from textrnn.data.values import is_missing, spelled
 from textrnn.errors import InputError
 
 CELLS = st.text(

@@ -107,10 +107,10 @@ def test_several_texts_are_several_texts_and_invalid_bytes_are_replaced(capsys):
 def test_outputs_that_cannot_be_written_are_refused(tmp_path):
     table, lines = write(tmp_path / "a.csv", b"text\na\n"), write(tmp_path / "a.txt", b"a\n")
     for output, file, message in [
-        (tmp_path / "b.txt", table, "the answers about a table are a table"),
+        (tmp_path / "b.txt", table, "the input is a table, so the output must be one"),
         (tmp_path / "none" / "b.csv", table, "a folder that exists"),
         (tmp_path, lines, "give a file"),
-        (lines, lines, "this is the file that is read"),
+        (lines, lines, "is also the input file"),
         (None, tmp_path / "none.txt", "there is no such file"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -122,7 +122,7 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
         (lines, None),
     ]:
         check_output(output, file)
-    with pytest.raises(InputError, match="already has a column 'text', as the answers do"):
+    with pytest.raises(InputError, match="already has a column 'text', which the answers need"):
         answered(given_texts(file=table).table, ["text"], [["x"]])
 
 
@@ -148,25 +148,27 @@ def test_options_of_tables_are_refused_where_there_is_none(tmp_path):
     path = write(tmp_path / "a.txt", LABELLED)
     with pytest.raises(InputError, match="no 'nonsense' among its 2 columns"):
         given_texts(file=path, text_column="nonsense")
-    with pytest.raises(InputError, match=r"--no_header: each line of .*a\.txt is a text. Leave it out, or"):
+    with pytest.raises(
+        InputError, match=r"--no_header applies to tables, and each line of .*a\.txt is a text: omit it, or"
+    ):
         check_output(None, path, no_header=True)
     for options in ({"text_column": "2"}, {"no_header": True}):
-        with pytest.raises(InputError, match="it is about a table: give one with --file"):
+        with pytest.raises(InputError, match="applies to tables: give one with --file"):
             check_output(None, None, **options)
-    with pytest.raises(InputError, match="the answers about a table are a table"):
+    with pytest.raises(InputError, match="the input is a table, so the output must be one"):
         check_output(tmp_path / "b.txt", path, text_column="2")
 
 
 def test_lines_that_all_have_tabs_are_whole_texts_with_a_warning(tmp_path, capsys):
     given = given_texts(file=write(tmp_path / "a.txt", LABELLED))
     assert list(given.texts) == ["good\ta joy", "bad\tso dull"]
-    assert "Choose a column with --text_column" in capsys.readouterr().err
+    assert "To use one column, give --text_column N" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("name", "content", "options", "warning"),
     [
-        ("a.tsv", b"Go.\tVa !\nRun.\tCours !\n", {}, "column 1 is the source, from row 1 on"),
+        ("a.tsv", b"Go.\tVa !\nRun.\tCours !\n", {}, "column 1 is used, and the first row is a text"),
         ("a.tsv", b"Go.\tVa !\nRun.\tCours !\n", {"no_header": True}, ""),
         ("a.tsv", b"Va !\tGo.\nCours !\tRun.\n", {"text_column": "2"}, ""),
         ("a.tsv", b"target\tsource\nVa !\tGo.\nCours !\tRun.\n", {}, ""),
@@ -199,7 +201,7 @@ def test_missing_packages_of_the_output_are_found_first(suffix, package, tmp_pat
             "b.csv",
             ["text", "label"],
             [],
-            "already has a column 'label', as the answers do: rename or remove it",
+            "already has a column 'label', which the answers need: rename or remove it",
         ),
         ("b.jsonl", ["text", "id", "id"], [], "2 columns are called 'id': rename one, or give a .csv"),
         ("b.tsv", ["text", "id"], [["a\tb\tc\nd", "e"]], "contain tabs and line ends: give a .csv file"),

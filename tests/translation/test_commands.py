@@ -73,4 +73,4 @@ def test_an_output_is_checked_before_the_model_is_loaded(options, column, tmp_pa
     (tmp_path / "a.csv").write_text(f"text,{column}\na,b\n")
     files = ("--file", tmp_path / "a.csv", "--output", tmp_path / "b.csv")
     status, _, error = textrnn_command(capsys, "translate", "nowhere", *files, *options)
-    assert status == 2 and f"already has a column '{column}', as the answers do: rename or" in error
+    assert status == 2 and f"already has a column '{column}', which the answers need: rename or" in error

@@ -134,7 +134,7 @@ def predict_probabilities(classifier, texts, batch_size=64):
 
 
 def tfidf_features(texts):
-    """Return the features that suit texts: `"words"`, or `"characters"` for scripts without spaces.
+    """Choose TF-IDF features for texts: `"words"`, or `"characters"` for scripts without spaces.
 
     Args:
         texts: Training texts, a list of str.

@@ -19,7 +19,7 @@ class Explanation(NamedTuple):
         score: The probability of the label.
         attention: The share of the attention of each word; None without attention pooling.
         true_label: The true label, or None if it is unknown.
-        text: The text, which tells where spaces stand; empty if it is unknown.
+        text: The original text, from which spaces are restored; empty if it is unknown.
     """
 
     words: list[str]

@@ -1,4 +1,4 @@
-"""Scripts that are written without spaces between words, such as those of Chinese, Japanese and Thai."""
+"""Scripts without spaces between words, such as Chinese, Japanese and Thai."""
 
 import re
 
@@ -14,10 +14,10 @@ _FIRST, _LAST = re.compile(f"[{UNSPACED}]"), re.compile(f"[{UNSPACED}]$")
 
 
 def mostly_unspaced(texts):
-    """Whether most characters of texts are of scripts without spaces.
+    """Return whether most characters of the texts belong to scripts without spaces.
 
     Args:
-        texts: A list of str; about a thousand of them are looked at.
+        texts: A list of str; about a thousand of them are sampled.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The end of a command: errors in the input, full or read-only disks, Ctrl-C and closed pipes."""
+"""Running a command: exit statuses and messages of input errors, full disks, Ctrl-C and closed pipes."""
 
 import os
 import sys

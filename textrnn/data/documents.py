@@ -28,7 +28,7 @@ class PlainTexts(NamedTuple):
 def read_documents(
     path: str | os.PathLike, encoding: str | None = None, include: str | None = None
 ) -> list[Document]:
-    r"""Do what `find_documents` does, and print its warnings on stderr.
+    r"""Read documents as `find_documents` does, and print its warnings on stderr.
 
     Example:
 
@@ -201,5 +201,5 @@ def refuse_folder_options(
 
 
 def _without_text(text: str) -> str:
-    """Say why a text has nothing to learn from, or return an empty str."""
+    """Return why a text is unusable, `"empty"` or `"blank"`, or an empty str."""
     return "" if text.strip() else "blank" if text else "empty"

@@ -11,9 +11,9 @@ import numpy as np
 from textrnn.data.documents import read_files, refuse_folder_options
 from textrnn.data.records import count, listed, partition
 from textrnn.data.splitting import Unit, split_at
+from textrnn.data.table_values import in_order, is_missing, spelled
 from textrnn.data.tables import has_names, header_note, is_table, left_out, read_table
 from textrnn.data.text_files import files_in, plain_name
-from textrnn.data.values import in_order, is_missing, spelled
 from textrnn.errors import InputError, expect
 
 
@@ -46,7 +46,7 @@ def read_labelled(
 
     Tables are read by `textrnn.data.tables.read_table`: CSV, TSV, JSON lines, Excel or Parquet, optionally
     compressed. Other files, such as `.txt`, have a label, a tab and a text per line, or a text, a tab and a
-    label. Which is which is found by looking: labels repeat.
+    label. The order is inferred: labels repeat.
 
     Rows without a text or a label are left out with a warning: empty cells, `NaN`, `N/A`, `null`. Whitespace
     around labels is removed, and numbers that are equal are the same label. Labels that differ only in case,
@@ -295,15 +295,18 @@ def _odd_classes(folder, files, document) -> list[str]:
     if document == "file" or not odd or (len(suffixes) == len(files) and len(set(suffixes.values())) == 1):
         return []
     warning = (
-        f"each of these files was read as a class: {listed(odd, ', ')}. If one is none, choose the others "
-        "with --include, such as '*.txt'"
+        f"each of these files was read as a class: {listed(odd, ', ')}. If one is not a "
+        "class, select the others with --include, such as '*.txt'"
     )
     return [warning]
 
 
 def _read_table(path, text_column, label_column, encoding, no_header) -> LabelledTexts:
     columns = text_column, label_column
-    expect(text_column != label_column, f"{text_column!r} is the column of both texts and labels: give two")
+    expect(
+        text_column != label_column,
+        f"{text_column!r} is both the text column and the label column: give two columns",
+    )
     plain = not is_table(path)  # a .txt file has names only if they are the expected ones
     table = read_table(
         path,

@@ -14,9 +14,9 @@ import numpy as np
 from textrnn.data.labelled import Example, repeated_examples
 from textrnn.data.records import count, listed, partition
 from textrnn.data.table_formats import tab_separated
+from textrnn.data.table_values import is_missing
 from textrnn.data.tables import Table, has_names, header_note, is_table, read_table
 from textrnn.data.text_files import plain_name, read_text
-from textrnn.data.values import is_missing
 from textrnn.errors import InputError
 
 LONG_TEXT_CHARACTERS = 1000

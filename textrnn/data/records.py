@@ -1,4 +1,4 @@
-"""What the readers of plain, labelled and parallel texts share: words of messages, and splits by row."""
+"""Helpers of the readers of plain, labelled and parallel texts: messages, and splits by row."""
 
 from collections.abc import Collection, Sequence
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Running text: what counts as one document, and which part is held out."""
+"""Splits of running text: into documents, and into training and validation parts."""
 
 import re
 import statistics

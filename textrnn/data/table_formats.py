@@ -1,4 +1,4 @@
-"""The formats of tables: the content of a CSV, TSV, JSON lines, Excel or Parquet file to rows of values.
+"""Parsers of table formats: CSV, TSV, JSON lines, Excel and Parquet.
 
 CSV and JSON are parsed by Python's own modules, which know the line of each row, refuse rows of another
 length, and keep strings and numbers apart. Excel and Parquet files are parsed by pandas.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from textrnn.data.records import listed
-from textrnn.data.values import is_missing, spelled
+from textrnn.data.table_values import is_missing, spelled
 from textrnn.errors import InputError
 from textrnn.unicode import well_formed
 

@@ -1,4 +1,4 @@
-"""Values of tables as text: how numbers are spelled, and which values count as missing."""
+"""Table values as text: the spelling of numbers, and missing values."""
 
 import datetime
 import math
@@ -15,7 +15,7 @@ def is_missing(value: Any) -> bool:
 
     Example:
 
-    >>> from textrnn.data.values import is_missing
+    >>> from textrnn.data.table_values import is_missing
     >>> [is_missing(value) for value in (None, float("nan"), " ", "N/A", "None", 0)]
     [True, True, True, True, False, False]
     """
@@ -36,7 +36,7 @@ def spelled(value: Any) -> str:
 
     Example:
 
-    >>> from textrnn.data.values import spelled
+    >>> from textrnn.data.table_values import spelled
     >>> [spelled(value) for value in (1, 1.0, 1.5, True, "a")]
     ['1', '1', '1.5', 'true', 'a']
     """
@@ -59,7 +59,7 @@ def in_order(labels: Iterable[str]) -> list[str]:
 
     Example:
 
-    >>> from textrnn.data.values import in_order
+    >>> from textrnn.data.table_values import in_order
     >>> in_order({"10", "2", "1"}), in_order({"10", "2", "good"})
     (['1', '2', '10'], ['10', '2', 'good'])
     """

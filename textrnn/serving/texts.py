@@ -1,4 +1,4 @@
-"""The texts that a command answers: from its options, a file of lines, a table, or the standard input."""
+"""The input texts of a command: options, a file with one text per line, a table, or standard input."""
 
 import sys
 from collections import Counter
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textrnn.data.records import count, listed
+from textrnn.data.table_values import is_missing, spelled
 from textrnn.data.table_writing import WRITERS, expect_writable
 from textrnn.data.tables import Table, has_names, is_table, read_table
 from textrnn.data.text_files import lines_of, plain_name, read_lines
-from textrnn.data.values import is_missing, spelled
 from textrnn.errors import InputError, expect, warn
 from textrnn.files import expect_output
 from textrnn.unicode import cleaned
@@ -43,7 +43,7 @@ def given_texts(
 
     Args:
         text: The texts themselves.
-        file: Instead, a file with a text per line, or a table as in `textrnn.data.tables.read_table`. With
+        file: Instead, a file with one text per line, or a table as in `textrnn.data.tables.read_table`. With
             neither, the lines of the standard input.
         text_column: Column of the texts in a table, by name or number. Default: `text`, or the only column of
             a table without a header. With it, a file of lines is a table too, separated by tabs, whose first
@@ -56,7 +56,7 @@ def given_texts(
             has such a name, or `text_column`.
 
     Raises:
-        InputError: If the file cannot be read, if a table has no such column, or if a value there is no text.
+        InputError: If the file cannot be read, if a table has no such column, or if a value is not a text.
 
     Example:
 
@@ -75,7 +75,7 @@ def given_texts(
         lines = read_lines(file, encoding)  # finds invalid lines before the first answer
         tabs = Counter("\t" in line if line.strip() else None for line in lines)
         if tabs[True] and not tabs[False]:
-            warn(f"{file}: each line with its tabs is one text. Choose a column with --text_column, from 1")
+            warn(f"{file}: each line, tabs included, is one text. To use one column, give --text_column N")
         return Texts(read_lines(file, encoding), tabs.total())
     names = ("source", "text") if pairs else ("text",)
     expected = {text_column} if text_column else set(names)
@@ -92,7 +92,7 @@ def given_texts(
     if table.columns is None and text_column is None and table.rows and (pairs or table.width == 1):
         text_column = "1"
         if not no_header:
-            warn(f"{file} has no column named {' or '.join(names)}: column 1 is the source, from row 1 on")
+            warn(f"{file} has no column {' or '.join(names)}: column 1 is used, and the first row is a text")
     texts = list(_column(table, text_column, names))
     return Texts(texts, len(texts), table)
 
@@ -121,7 +121,7 @@ def check_output(
 
     Args:
         output: The file, or None for the standard output.
-        file: The file that is read, or None. Answers about a table are written as a table.
+        file: The input file, or None. If it is a table, so is the output.
         text_column, no_header: As for `given_texts`.
 
     Raises:
@@ -141,24 +141,25 @@ def check_output(
     option = "--text_column" if text_column is not None else "--no_header"
     expect(
         file is not None or not (text_column is not None or no_header),
-        f"{option}: it is about a table: give one with --file",
+        f"{option} applies to tables: give one with --file",
     )
     tabular = file is not None and _is_tabular(file, text_column)
     expect(
         tabular or not no_header,
-        f"--no_header: each line of {file} is a text. Leave it out, or choose a column with --text_column",
+        f"--no_header applies to tables, and each line of {file} is a text: omit it, or give --text_column",
     )
     if output is None:
         return
     expect_output(output, "--output")
     expect(
         file is None or not output.exists() or not output.samefile(file),
-        f"--output {output}: this is the file that is read. Give another one",
+        f"--output {output} is also the input file: give another one",
     )
     if tabular:
         expect(
             output.suffix.lower() in WRITERS,
-            f"--output {output}: the answers about a table are a table. Give a {', '.join(WRITERS)} file",
+            f"--output {output}: the input is a table, so the output must be one: "
+            f"give a {', '.join(WRITERS)} file",
         )
         expect_writable(output, flag="--output")
 
@@ -183,7 +184,7 @@ def check_answers(output: Path, table: Table, names: Sequence[str]) -> None:
     >>> check_answers(Path("b.csv"), Table("a.csv", ["text"], [(2, ["Dull"])]), ["text"])
     Traceback (most recent call last):
     ...
-    textrnn.errors.InputError: a.csv already has a column 'text', as the answers do: rename or remove it
+    textrnn.errors.InputError: a.csv already has a column 'text', which the answers need: rename or remove it
     """
     columns, rows = answered(table, names, [[""] * len(names)] * len(table.rows))
     expect_writable(output, columns, rows, flag="--output")
@@ -210,7 +211,7 @@ def answered(table: Table, names: Sequence[str], answers: Sequence[Sequence]) ->
     columns = table.columns or [str(number) for number in range(1, table.width + 1)]
     if both := sorted(set(columns) & set(names)):
         raise InputError(
-            f"{table.name} already has a column {both[0]!r}, as the answers do: rename or remove it"
+            f"{table.name} already has a column {both[0]!r}, which the answers need: rename or remove it"
         )
     rows = [[*values, *answer] for (_, values), answer in zip(table.rows, answers, strict=True)]
     return [*columns, *names], rows

@@ -26,7 +26,7 @@ BY_SIZE = (
 """Minimum number of characters of the training text, and the defaults from there on."""
 
 SMALL_TEXT = 100_000
-"""Number of characters below which a new model learns words, but hardly sentences."""
+"""Number of characters below which a new model learns words, but few sentences."""
 
 
 def defaults_for(characters: int, continued: bool = False) -> Defaults:
@@ -59,7 +59,7 @@ def small_text_warning(characters: int) -> list[str]:
         return []
     warning = (
         f"the training text has {characters:,} characters, too few for a model that starts from random "
-        "weights: expect words, but hardly sentences. Give more text of the kind, or continue from a trained "
+        "weights: expect words, but few sentences. Give more text, or continue from a trained "
         "model with --from_preset"
     )
     return [warning]

@@ -1,4 +1,4 @@
-"""Prompts from a terminal, answered one by one."""
+"""An interactive session: prompts from the terminal and their continuations."""
 
 import contextlib
 import dataclasses
@@ -22,13 +22,13 @@ from textrnn.types import (
 HELP = """\
 A line is a prompt. End it with \\ to go on with the next line; Ctrl-D or /quit ends.
 /temperature X    higher is more surprising; 0 is greedy
-/top_k N          sample from so many tokens; 0 for all
+/top_k N          sample from the N most likely tokens; 0 for all
 /top_p X          sample among the most likely tokens that reach this probability
 /max_new_tokens N maximum number of new tokens
 /samples N        continuations of each prompt
 /stop TEXT        end before this text; \\n is a line break; without TEXT nowhere
-/seed N           seed of the next answer; each answer counts one up
-/again            answer the last prompt anew
+/seed N           seed of the next continuation; each one adds 1
+/again            continue the last prompt again
 /settings         print the settings
 A setting without a value is the model's own. A prompt that begins with / is typed with //."""
 
@@ -112,7 +112,7 @@ class Conversation:
                 print(f"/{name} {MODELS_OWN if setting is None else setting}")
         elif command == "again":
             if self.last is None:
-                problem = "/again: there is no prompt yet: type one"
+                problem = "/again: there is no prompt yet; type one"
             else:
                 self.answer(self.last)
         elif command == "stop":

@@ -1,4 +1,4 @@
-"""The two ends of a sample: its prompt, and the texts that stop it."""
+"""Prompts of samples, and stop texts."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -58,7 +58,7 @@ def cut_at(text: str, stops: Iterable[str], start: int = 0) -> str:
     ends = []
     for stop in stops:
         if not stop:
-            raise InputError("a stop text is empty: give the text before which samples shall end")
+            raise InputError("a stop text is empty: give the text before which samples end")
         if (found := text.find(stop, start)) >= 0:
             ends.append(found)
     return text[: min(ends)] if ends else text

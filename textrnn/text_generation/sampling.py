@@ -1,4 +1,4 @@
-"""Samples from the `generate` function of a model, with its settings."""
+"""Sampling from the `generate` signature of a model."""
 
 from collections.abc import Callable
 from typing import NamedTuple
