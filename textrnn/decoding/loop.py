@@ -30,25 +30,33 @@ def generate(step, choose, logits, states, *, max_new_tokens, limit, stop_token_
         lengths = lengths + ops.cast(~finished, "int32")
         return ops.where(finished, 0, tokens), finished | (index + 1 >= max_new_tokens), lengths
 
-    def continues(index, tokens, finished, *_):
-        return ops.logical_not(ops.all(finished))
+    def continues(index, logits, finished, *_):
+        return (index + 1 < limit) & ops.logical_not(ops.all(finished))
 
-    def body(index, tokens, finished, lengths, token_ids, *flat_states):
-        logits, *_, new_states = step(tokens, keras.tree.pack_sequence_as(states, list(flat_states)))
+    def body(index, logits, finished, lengths, token_ids, *flat_states):
         tokens, finished, lengths = next_tokens(index, finished, lengths, logits)
         token_ids = ops.scatter_update(token_ids, ops.reshape(index, (1, 1)), tokens[None])
-        return (index + 1, tokens, finished, lengths, token_ids, *keras.tree.flatten(new_states))
+        logits, *_, new_states = step(tokens, keras.tree.pack_sequence_as(states, list(flat_states)))
+        return (index + 1, logits, finished, lengths, token_ids, *keras.tree.flatten(new_states))
 
-    # The first token needs no step, and the last one is followed by none.
-    first = ops.convert_to_tensor(0, "int32")
-    tokens, finished, lengths = next_tokens(
-        first, max_new_tokens <= 0, ops.zeros((batch_size,), "int32"), logits
+    # The last token is chosen after the loop, because no step follows it.
+    rows = max(limit, 1) if isinstance(limit, int) else ops.maximum(limit, 1)
+    index, logits, finished, lengths, token_ids, *_ = ops.while_loop(
+        continues,
+        body,
+        (
+            ops.convert_to_tensor(0, "int32"),
+            logits,
+            max_new_tokens <= 0,
+            ops.zeros((batch_size,), "int32"),
+            ops.zeros((rows, batch_size), "int32"),
+            *keras.tree.flatten(states),
+        ),
     )
-    others = max(limit - 1, 0) if isinstance(limit, int) else ops.maximum(limit - 1, 0)
-    token_ids = ops.concatenate([tokens[None], ops.zeros((others, batch_size), "int32")], axis=0)
-    _, _, _, lengths, token_ids, *_ = ops.while_loop(
-        continues, body, (first + 1, tokens, finished, lengths, token_ids, *keras.tree.flatten(states))
-    )
+    tokens, _, lengths = next_tokens(index, finished, lengths, logits)
+    # TensorFlow cannot scatter into an empty tensor.
+    here = ops.arange(rows, dtype="int32")[:, None] == index
+    token_ids = ops.where(here, tokens[None], token_ids)
     return ops.transpose(token_ids)[:, :limit], lengths
 
 
