@@ -49,8 +49,8 @@ def text_batches(
     lengths = np.array([len(text) for text in tokens])
     order = _BatchOrder([lengths], batch_size, shuffle, seed, pool)
 
-    def generate():
-        for rows in order.epoch():
+    def generate(epoch):
+        for rows in order.epoch(epoch):
             token_ids, mask = _padded(tokens, rows)
             batch = ({"token_ids": token_ids, "padding_mask": mask}, targets[rows])
             yield batch if weights is None else (*batch, weights[rows])
@@ -98,8 +98,8 @@ def pair_batches(
     lengths = [np.array([len(text) for text in side]) for side in (sources, targets)]
     order = _BatchOrder(lengths, batch_size, shuffle, seed, pool)
 
-    def generate():
-        for rows in order.epoch():
+    def generate(epoch):
+        for rows in order.epoch(epoch):
             source, source_mask = _padded(sources, rows)
             target, target_mask = _padded(targets, rows)
             start = np.full((len(rows), 1), start_token_id, np.int32)
@@ -130,14 +130,14 @@ class _BatchOrder:
 
     def __init__(self, lengths, batch_size, shuffle, seed, pool):
         self.lengths, self.batch_size, self.shuffle = lengths, batch_size, shuffle
-        self.pool_size, self.seed, self.epochs = pool * batch_size, seed, itertools.count()
+        self.pool_size, self.seed = pool * batch_size, seed
 
     def __len__(self):
         return len(self._batches(np.random.default_rng(0)))
 
-    def epoch(self):
-        """Return the batches of the next epoch, each an array of row numbers."""
-        return self._batches(np.random.default_rng((self.seed, next(self.epochs))))
+    def epoch(self, number):
+        """Return the batches of an epoch, each an array of row numbers."""
+        return self._batches(np.random.default_rng((self.seed, number)))
 
     def _batches(self, random):
         count = len(self.lengths[0])
@@ -160,20 +160,62 @@ def _padded(tokens, rows):
     return token_ids, mask
 
 
+class Epochs:
+    """Which epoch of a generated dataset comes next. Each iteration over the dataset is one.
+
+    Example:
+
+    >>> from textrnn.data.batching import text_batches
+    >>> batches = text_batches([np.array([n]) for n in range(4)], np.arange(4), batch_size=1)
+    >>> third = [list(batches) for _ in range(3)][2]
+    >>> batches.epochs.start(2, batch=1)
+    >>> bool(next(iter(batches))[1] == third[1][1])
+    True
+    """
+
+    def __init__(self):
+        self.start(0)
+
+    def start(self, epoch, batch=0):
+        """Let the next iteration be that of an epoch, from a batch on; both are counted from 0.
+
+        Such a part of an epoch has fewer batches than the dataset says: do not ask for more.
+        """
+        self._next = (epoch, batch)
+
+    def take(self):
+        """Return the next epoch and its first batch, and go on to the epoch after it."""
+        epoch, batch = self._next
+        self.start(epoch + 1)
+        return epoch, batch
+
+
 def generated_dataset(generate, signature, batches: int) -> tf.data.Dataset:
     """Make a dataset of known length from a generator, with two batches made ahead.
 
     Args:
-        generate: A function that returns an iterator of batches; each epoch calls it anew.
+        generate: `generate(epoch)` returns an iterator of batches. Epochs are counted from 0.
         signature: The `tf.TensorSpec`s of a batch.
         batches: Batches per epoch.
+
+    Returns:
+        A `tf.data.Dataset` with an attribute `epochs`, an `Epochs`.
 
     Example:
 
     >>> import tensorflow as tf
     >>> from textrnn.data.batching import generated_dataset
-    >>> len(generated_dataset(lambda: iter([1, 2]), tf.TensorSpec([], tf.int32), 2))
-    2
+    >>> dataset = generated_dataset(lambda epoch: iter([epoch, 7]), tf.TensorSpec([], tf.int32), 2)
+    >>> [batch.numpy().item() for _ in range(2) for batch in dataset]
+    [0, 7, 1, 7]
     """
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+    epochs = Epochs()
+
+    def next_epoch():
+        epoch, first = epochs.take()
+        return itertools.islice(generate(epoch), first, None)
+
+    dataset = tf.data.Dataset.from_generator(next_epoch, output_signature=signature)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+    dataset.epochs = epochs
+    return dataset

@@ -1,6 +1,5 @@
 """Windows of a token stream, for training and evaluating language models."""
 
-import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -97,10 +96,9 @@ def windows(
     boundaries = np.flatnonzero(np.isin(tokens[: last_start + 1], list(boundary_token_ids)))
     reach = min(4 * sequence_length, row_length // 2)
     times = np.arange(sequence_length)
-    epochs = itertools.count()
 
-    def generate():
-        random = np.random.default_rng((seed, next(epochs)))
+    def generate(epoch):
+        random = np.random.default_rng((seed, epoch))
         positions = np.arange(batch_size) * row_length
         for step in range(steps):
             restart = (random.random(batch_size) < restart_probability) | (step == 0)
@@ -160,7 +158,7 @@ def evaluation_windows(
     tokens = np.asarray(stream, np.int32)
     row_starts = np.arange(rows)[:, None] * row_length
 
-    def generate():
+    def generate(epoch):
         for step in range(steps):
             offsets = step * sequence_length + np.arange(sequence_length)  # (time,)
             positions = row_starts + offsets  # (rows, time)
