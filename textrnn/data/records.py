@@ -1,6 +1,7 @@
-"""Helpers of the readers of plain, labelled and parallel texts: messages, and splits by row."""
+"""Helpers of the readers of plain, labelled and parallel texts: messages, splits by row, and hashes."""
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -49,3 +50,31 @@ def partition(items: Sequence[Item], held_out: Collection[int]) -> tuple[list[It
         [item for row, item in enumerate(items) if row not in rows],
         [item for row, item in enumerate(items) if row in rows],
     )
+
+
+def fingerprint(records: Iterable[str | tuple]) -> str:
+    """Hash texts or records, without where they come from.
+
+    Args:
+        records: Texts, or named tuples of texts. A field `origin` is passed over.
+
+    Returns:
+        64 hexadecimal digits, which differ if any text or the order differs.
+
+    Example:
+
+    >>> from textrnn.data.records import fingerprint
+    >>> fingerprint(["ab", "c"]) == fingerprint(["a", "bc"])
+    False
+    """
+    digest = hashlib.sha256()
+    for record in records:
+        fields = [record] if isinstance(record, str) else _without_origin(record)
+        parts = [part.encode("utf-8", "surrogatepass") for part in fields]
+        digest.update(b"".join(b"%d:" % len(part) + part for part in parts))
+    return digest.hexdigest()
+
+
+def _without_origin(record):
+    names = getattr(record, "_fields", [""] * len(record))
+    return [value for name, value in zip(names, record, strict=True) if name != "origin"]

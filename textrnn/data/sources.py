@@ -1,6 +1,7 @@
 """Training, validation and test splits from user files, public data sets or starter corpora."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -8,10 +9,11 @@ from textrnn.data import datasets, labelled, parallel, starter
 from textrnn.data.documents import Document, find_documents
 from textrnn.data.labelled import Example
 from textrnn.data.parallel import Pair
+from textrnn.data.records import fingerprint
 from textrnn.data.splitting import Unit, hold_out, split_at, unit_hint
 from textrnn.errors import expect, warn
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", bound=str | tuple)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,22 @@ class Splits(Generic[Item]):
     name: str = ""
     description: str = ""
     warnings: list[str] = field(default_factory=list)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the content of all splits, by which a later run can tell whether its data are the same.
+
+        It depends on texts, labels and their order, and not on the names and the format of files.
+
+        Example:
+
+        >>> from textrnn.data.documents import Document
+        >>> from textrnn.data.sources import Splits
+        >>> [here, moved] = [Splits([Document(origin, "one two")], []) for origin in ("a.txt", "b.txt")]
+        >>> here.fingerprint == moved.fingerprint, len(here.fingerprint)
+        (True, 64)
+        """
+        return fingerprint(fingerprint(part) for part in (self.train, self.validation, self.test))
 
 
 def load_texts(

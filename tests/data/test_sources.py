@@ -1,0 +1,44 @@
+"""Splits of all kinds of data."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrnn.data.documents import Document
+from textrnn.data.labelled import Example
+from textrnn.data.parallel import Pair
+from textrnn.data.records import fingerprint
+from textrnn.data.sources import Splits, load_labelled_texts, load_pairs, load_texts
+
+texts = st.text(st.characters(), max_size=3)
+
+
+@given(st.lists(st.tuples(texts, texts), max_size=3), st.lists(st.tuples(texts, texts), max_size=3))
+def test_a_fingerprint_tells_data_apart(one, other):
+    """Of records whose texts are divided or ordered differently, too."""
+    pairs = [Pair("a", *record) for record in one], [Pair("b", *record) for record in other]
+    assert (fingerprint(pairs[0]) == fingerprint(pairs[1])) == (one == other)
+
+
+def test_a_fingerprint_depends_on_every_text_and_label_of_every_split_and_on_no_file():
+    record = Example("a.csv, line 2", "good soup", "good")
+    base = Splits([record], [record], [record]).fingerprint
+    changed = [record._replace(text="good soups"), record._replace(label="bad")]
+    others = [[record, record], [], *([each] for each in changed)]
+    splits = [
+        Splits(*([other if i == part else [record] for i in range(3)]))
+        for part in range(3)
+        for other in others
+    ]
+    assert len({base, *(each.fingerprint for each in splits)}) == 1 + 3 * len(others)
+    moved = [record._replace(origin="b.csv, line 9")]
+    assert Splits(moved, moved, moved, name="b").fingerprint == base
+    assert Splits([Document("a", "x")], []).fingerprint != Splits([], [Document("a", "x")]).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("load", "options"),
+    [(load_texts, {"held_out": 0.2}), (load_labelled_texts, {"seed": 1}), (load_pairs, {"reverse": True})],
+)
+def test_the_same_command_has_the_same_fingerprint_and_another_split_has_another(load, options):
+    assert load().fingerprint == load().fingerprint != load(**options).fingerprint
