@@ -17,6 +17,32 @@ def load_preset_json(preset, config_file):
     return load_json(preset, config_file)
 
 
+def fused_kernel(architecture):
+    """Return Keras's function over the backend's fused kernel for `"lstm"` or `"gru"`."""
+    # Only `keras.layers.LSTM` and `GRU` call these functions, and those layers make their own weights.
+    from keras.src import backend
+
+    return getattr(backend, architecture)
+
+
+def has_fused_kernels():
+    """Whether Keras would run fused kernels for an LSTM on this machine."""
+    # The public layers ask this function, and tell only by what they run.
+    import keras
+    from keras.src import backend
+
+    return backend.cudnn_ok(keras.activations.tanh, keras.activations.sigmoid, unroll=False, use_bias=True)
+
+
+def compiled_by_xla():
+    """Whether TensorFlow is tracing a function for XLA, which has no fused kernels."""
+    # Public names say whether a graph is traced, not for what.
+    import tensorflow as tf
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+    return not tf.executing_eagerly() and GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
 def sentencepiece_ops():
     """Return the generated module of TensorFlow Text's SentencePiece ops."""
     # The public `tensorflow_text.SentencepieceTokenizer` creates its resource without a name, so the resource

@@ -1,7 +1,5 @@
 """Versions on disk, checks before publishing, warm-up requests and TF Serving's list of models."""
 
-import collections
-
 import keras
 import numpy as np
 import pytest
@@ -150,26 +148,6 @@ def test_weights_that_half_precision_cannot_hold_are_refused():
         traced_module({"classify": signatures["serving_default"]}, [], classifier.weights, "float16")
     with pytest.raises(InputError, match=r"cannot be exported as 'int8': give 'float32' or 'float16'"):
         traced_module({}, [], classifier.weights, "int8")
-
-
-def test_the_exported_graph_does_not_depend_on_the_devices_of_this_machine(monkeypatch):
-    lm = make_lm("byte", cell="min_lstm")  # a linear cell, which a GPU runs as a parallel scan
-    function, specs = signatures_of(lm)["start"]
-
-    def ops():
-        _, traced = traced_module({"start": (function, specs)}, [], lm.weights)
-        return collections.Counter(node.op for node in graph_nodes(traced["start"]))
-
-    here = ops()
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"])
-    assert ops() == here
-    beside_a_gpu = tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
-    assert "Roll" in {node.op for node in graph_nodes(beside_a_gpu)} - set(here)
-
-
-def graph_nodes(function):
-    graph = function.graph.as_graph_def()
-    return [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
 
 
 def test_a_folder_without_a_saved_model_is_refused(tmp_path):

@@ -205,7 +205,7 @@ def test_auto_resolves_to_a_strategy():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strategy": "scam"}, "strategy is 'scam': use auto, loop, recompute or scan"),
+        ({"strategy": "scam"}, "strategy is 'scam': use auto, loop, recompute, scan or fused"),
         ({"dropout": 1.0}, "dropout is 1.0: give a rate, at least 0 and below 1"),
         ({"recurrent_dropout": "x"}, "recurrent_dropout is 'x': give a rate"),
         ({"recurrent_dropout": [0.1]}, r"recurrent_dropout is \[0.1\]: give a rate"),

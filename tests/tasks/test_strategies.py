@@ -26,5 +26,5 @@ def test_the_strategy_of_a_backbone_is_that_of_its_layers_and_is_saved(task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_an_unknown_strategy_is_refused(task):
-    with pytest.raises(InputError, match="strategy is 'fast': use auto, loop, recompute or scan"):
+    with pytest.raises(InputError, match="strategy is 'fast': use auto, loop, recompute, scan or fused"):
         TASKS[task](strategy="fast")

@@ -62,9 +62,25 @@ def forbid_second_derivative(gradient: Tensor) -> Tensor:
     """
     return forbid_gradient(
         gradient,
-        "the strategies recompute and scan have no second derivatives. For them, set strategy='loop' in the "
-        "layer, stack or backbone",
+        "the strategies recompute, scan and fused have no second derivatives. For them, set strategy='loop' "
+        "in the layer, stack or backbone",
     )
+
+
+def differentiable_once(tensor: Tensor) -> Tensor:
+    """The same tensor, whose gradient raises an error when it is differentiated.
+
+    For ops without a second derivative, whose own error would not say what to do.
+    """
+
+    def identity(x):
+        def gradient(*upstream, **_):
+            (d,) = upstream_gradients(upstream)
+            return forbid_second_derivative(d)
+
+        return x, gradient
+
+    return ops.custom_gradient(identity)(tensor)
 
 
 def observe(function: Callable, *arguments) -> list[Tensor]:
@@ -317,7 +333,8 @@ def has_accelerator() -> bool:
         return jax.default_backend() != "cpu"
     import tensorflow as tf
 
-    return bool(tf.config.list_physical_devices("GPU"))
+    # As Keras does. A physical device may be hidden.
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 def parallel_scan(a: Tensor, b: Tensor, reverse: bool = False) -> Tensor:

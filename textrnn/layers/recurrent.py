@@ -1,11 +1,13 @@
 """`Recurrent`, the layer that runs a cell over time."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from textrnn.cells.base import Cell, Tensor
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
+from textrnn.layers.fused import ARCHITECTURES, fused_architecture, has_kernel, recur_fused
 from textrnn.layers.linear import last_step, recur_linearly
 from textrnn.layers.strategies import recur, resolve
 from textrnn.layers.zoneout import check_zoneout, expect_zoneout, noise_name, zone_out, zoneout_rates
@@ -30,8 +32,9 @@ class Recurrent(keras.layers.RNN):
         stateful: Whether the initial states of a batch are the last states of the previous batch.
         strategy: How to run the recurrence. `"loop"` is a plain loop. `"recompute"` has a custom gradient
             that computes the kernels' gradients outside the loop. `"scan"`, for linear cells, computes all
-            but the recurrence itself for all steps at once. `"auto"` chooses the fastest, see
-            `textrnn.layers.strategies`.
+            but the recurrence itself for all steps at once. `"fused"`, for cells that are exactly Keras's
+            LSTM or GRU, runs cuDNN's kernel on a GPU and the choice of `"auto"` elsewhere. `"auto"` chooses
+            the fastest, see `textrnn.layers.strategies`.
         dropout: Fraction of the input features to drop in training. This is locked (variational) dropout: one
             mask per sequence, shared by all steps (Gal & Ghahramani 2016; Merity et al. 2018).
         recurrent_dropout: Fraction of the inputs of each recurrent kernel to drop in training, with one mask
@@ -63,8 +66,8 @@ class Recurrent(keras.layers.RNN):
     Raises:
         InputError: If the strategy is unknown, a rate is not in [0, 1), the number of zoneout rates is wrong,
             the cell is no `textrnn.Cell` and `recurrent_dropout`, `weight_drop` or `zoneout` is set, the
-            cell has no recurrent matrices and `recurrent_dropout` or `weight_drop` is set (raised by
-            `build`).
+            cell has no recurrent matrices and `recurrent_dropout` or `weight_drop` is set, the strategy does
+            not suit the cell or, for `"fused"`, the other options (the last two raised by `build`).
 
     Example:
 
@@ -117,6 +120,10 @@ class Recurrent(keras.layers.RNN):
         resolve(self.strategy, self._kind)
         if isinstance(self.cell, Cell):
             self._check_that_options_suit_the_kernels()
+        if self.strategy == "fused":
+            self._check_that_a_kernel_may_exist()
+        if keras.backend.backend() == "tensorflow" and self.resolved_strategy == "fused":
+            self.supports_jit = False  # as Keras's own LSTM: XLA has no such kernel
 
     def reset_state(self):
         """Reset a stateful layer to the cell's initial states, which need not be zeros."""
@@ -129,13 +136,23 @@ class Recurrent(keras.layers.RNN):
 
     @property
     def resolved_strategy(self) -> str:
-        """The strategy that runs in training, with "auto" resolved.
+        """The strategy that runs in training on this machine, with "auto" resolved.
 
         It is "loop" for unrolled layers and for cells that do not subclass `textrnn.Cell`.
         """
+        return self._resolved(training=True)
+
+    def _resolved(self, training, masked=False):
         if self.unroll or not isinstance(self.cell, Cell):
             return "loop"
-        return resolve(self.strategy, self._kind)
+        fused = self.strategy in ("auto", "fused") and not self._changes_the_step
+        found = fused and has_kernel(fused_architecture(self.cell), masked, self.cell.compute_dtype)
+        return resolve(self.strategy, self._kind, training, found)
+
+    @property
+    def _changes_the_step(self):
+        """Whether options change a step in a way that no kernel has."""
+        return bool(self.unroll or self.recurrent_dropout or self._zoneout_rates)
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         """Run the cell over the sequences. The class docstring has the shapes."""
@@ -184,9 +201,15 @@ class Recurrent(keras.layers.RNN):
         if mask is not None:
             mask = self._in_running_order(ops.expand_dims(ops.cast(mask, "bool"), -1))
         step, kernels, weights, noise = self._regularized(training, steps, batch_size)
-        strategy = resolve(self.strategy, self._kind, bool(training))
+        strategy = self._resolved(bool(training), mask is not None)
         first_output = ops.zeros((batch_size, cell.output_size), dtype=cell.compute_dtype)
-        if strategy == "scan" and not self.unroll:
+        if strategy == "fused":
+            outputs, states = recur_fused(
+                cell, inputs, initial_state, kernels, mask, self.zero_output_for_mask
+            )
+            last_output = last_step(outputs, first_output)
+            outputs = outputs if self.return_sequences else None
+        elif strategy == "scan":
             group = self._zoneout_groups[0]
             outputs, states = recur_linearly(
                 cell,
@@ -202,7 +225,7 @@ class Recurrent(keras.layers.RNN):
             outputs = outputs if self.return_sequences else None
         else:
             last_output, outputs, states = recur(
-                "loop" if self.unroll else strategy,
+                strategy,
                 step,
                 cell.project_inputs(inputs),
                 initial_state,
@@ -292,17 +315,34 @@ class Recurrent(keras.layers.RNN):
     def _check_that_options_suit_the_kernels(self):
         for name in ("recurrent_dropout", "weight_drop"):
             if (value := getattr(self, name)) and not self.cell.recurrent_kernels:
-                spec = getattr(self.cell, "spec", None)
-                cell = getattr(spec, "name", type(self.cell).__name__)
                 raise InputError(
-                    f"{name} is {value}, but the cell {cell} has no recurrent matrices: "
+                    f"{name} is {value}, but {_name_of(self.cell)} has no recurrent matrices: "
                     "use dropout or zoneout"
+                )
+
+    def _check_that_a_kernel_may_exist(self):
+        if not isinstance(self.cell, Cell) or fused_architecture(self.cell) is None:
+            raise InputError(
+                f"strategy is fused, but {_name_of(self.cell)} has no fused kernel: use auto, or a cell with "
+                f"exactly the equations and biases of {' or '.join(ARCHITECTURES)}"
+            )
+        for name in ("unroll", "recurrent_dropout", "zoneout"):
+            value = getattr(self, name)
+            if np.any(value):
+                raise InputError(
+                    f"strategy is fused, but {name} is {value}, which no fused kernel has: use auto, or "
+                    f"remove {name}"
                 )
 
     def _in_running_order(self, x):
         """`(batch, time, ...)` -> `(time, batch, ...)`, in the order in which the steps run."""
         x = ops.swapaxes(x, 0, 1)
         return ops.flip(x, axis=0) if self.go_backwards else x
+
+
+def _name_of(cell):
+    """What messages call a cell."""
+    return f"the cell {getattr(getattr(cell, 'spec', None), 'name', type(cell).__name__)}"
 
 
 def _seed_of_direction(seed, go_backwards):

@@ -1,7 +1,7 @@
 """The strategies that run a cell's step over time, by name, and how "auto" chooses one.
 
-`loop` is the reference. The module `recompute` has the strategy of that name, and `linear` has `scan`. All
-functions are pure, and tensors of sequences are time-major: `(time, batch, ...)`.
+`loop` is the reference. The modules `recompute` and `fused` have the strategies of these names, and `linear`
+has `scan`. All functions are pure, and tensors of sequences are time-major: `(time, batch, ...)`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -105,12 +105,16 @@ def unrolled(advance, carry, projected, constants, kernels, weights, outputs_lik
 STRATEGIES = {"loop": loop, "recompute": recompute}
 """Name -> function, of the strategies for any cell. All have the arguments and results of `loop`."""
 
-NAMES = (*STRATEGIES, "scan")
-"""All strategies. `scan` is for linear cells: `textrnn.layers.linear.recur_linearly`."""
+NAMES = (*STRATEGIES, "scan", "fused")
+"""All strategies.
+
+`scan` is for linear cells: `textrnn.layers.linear.recur_linearly`. `fused` is for cells with a kernel of
+their own on some devices: `textrnn.layers.fused.recur_fused`.
+"""
 
 
 def strategies_of(kind: str) -> tuple[str, ...]:
-    """The strategies that can run a cell of this kind.
+    """The strategies that can run a cell of this kind on every device.
 
     Example:
 
@@ -118,19 +122,21 @@ def strategies_of(kind: str) -> tuple[str, ...]:
     >>> strategies_of("S"), strategies_of("P")
     (('loop', 'recompute'), ('loop', 'recompute', 'scan'))
     """
-    return NAMES if kind == "P" else tuple(STRATEGIES)
+    return (*STRATEGIES, "scan") if kind == "P" else tuple(STRATEGIES)
 
 
-def resolve(strategy: str, kind: str = "S", training: bool = True) -> str:
+def resolve(strategy: str, kind: str = "S", training: bool = True, has_kernel: bool = False) -> str:
     """The name of the strategy to run, with "auto" resolved.
 
-    "auto" is `scan` for a linear cell. For others it is `recompute` in training, and `loop` in inference,
-    which keeps nothing for a gradient. (The gradient of `loop` is right all the same.)
+    "auto" is `fused` where there is a kernel, and `scan` for a linear cell. For others it is `recompute` in
+    training, and `loop` in inference, which keeps nothing for a gradient. (The gradient of `loop` is right
+    all the same.) Where there is no kernel, "fused" is what "auto" is.
 
     Args:
         strategy: One of `NAMES`, or "auto".
         kind: The cell's kind, "S", "D" or "P".
         training: Whether a gradient is expected.
+        has_kernel: Whether the device has a fused kernel for what is to run.
 
     Raises:
         InputError: If the strategy is unknown, or is `scan` and the cell is not linear.
@@ -140,8 +146,12 @@ def resolve(strategy: str, kind: str = "S", training: bool = True) -> str:
     >>> from textrnn.layers.strategies import resolve
     >>> resolve("auto"), resolve("auto", training=False), resolve("auto", kind="P")
     ('recompute', 'loop', 'scan')
+    >>> resolve("auto", has_kernel=True), resolve("fused", has_kernel=False)
+    ('fused', 'recompute')
     """
-    if strategy == "auto":
+    if strategy in ("auto", "fused"):
+        if has_kernel:
+            return "fused"
         return "scan" if kind == "P" else "recompute" if training else "loop"
     if strategy not in NAMES:
         raise InputError(f"strategy is {strategy!r}: use auto, {', '.join(NAMES[:-1])} or {NAMES[-1]}")
