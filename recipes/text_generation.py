@@ -74,14 +74,15 @@ def main(options: Options):
     import textrnn
     from textrnn import files, training
     from textrnn.data import sources
-    from textrnn.data.windows import evaluation_windows, stream, windows
+    from textrnn.data.stored_texts import count_characters
+    from textrnn.data.token_streams import token_stream
+    from textrnn.data.windows import evaluation_windows, windows
     from textrnn.errors import warn
     from textrnn.export import publish
     from textrnn.presets import load_preset, save_preset
     from textrnn.reporting.report import save_report
     from textrnn.text_generation import evaluation, report, signatures
     from textrnn.text_generation.prompts import sample_prompt
-    from textrnn.tokenizers import encode_documents
 
     options.check()
     keras.utils.set_random_seed(options.seed)
@@ -108,10 +109,8 @@ def main(options: Options):
     else:
         lm = new_model(options, texts.train, textrnn.RowSampler(**{"temperature": 0.8} | sampling))
     tokenizer = lm.preprocessor.tokenizer
-    train_stream, validation_stream = (
-        stream(encode_documents(tokenizer, part), tokenizer.end_token_id)
-        for part in (texts.train, texts.validation)
-    )
+    train_stream = token_stream(tokenizer, texts.train, "training text")
+    validation_stream = token_stream(tokenizer, texts.validation, "validation text")
     train = windows(
         train_stream,
         options.batch_size,
@@ -123,7 +122,7 @@ def main(options: Options):
         origin=texts.name,
     )
     validation = evaluation_windows(validation_stream, batch_size=8, sequence_length=256, origin=texts.name)
-    characters = sum(len(document.text) for document in texts.validation)
+    characters = count_characters(texts.validation)
     print(
         f"{len(train_stream):,} training tokens, {len(validation_stream):,} validation tokens; "
         f"vocabulary of {tokenizer.vocabulary_size():,}; {lm.count_params():,} weights",
@@ -152,8 +151,9 @@ def main(options: Options):
         epochs=options.epochs,
         callbacks=[
             training.Evaluate(
-                evaluation.validation_metrics(lm, validation, characters), every=2000
-            ),  # batches
+                evaluation.validation_metrics(lm, validation, characters),
+                every=max(2000, 2 * len(validation)),  # batches: not too much time is spent on a long text
+            ),
             training.SampleText(sample, folder / "report" / "samples.txt"),
         ],
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
@@ -183,9 +183,10 @@ def main(options: Options):
 
 def by_size(options, texts):
     """Return the options with those that depend on the size of the text, and warnings about a small one."""
+    from textrnn.data.stored_texts import count_characters
     from textrnn.text_generation.defaults import defaults_for, small_text_warning
 
-    characters = sum(len(document.text) for document in texts.train)
+    characters = count_characters(texts.train)
     defaults = defaults_for(characters, continued=options.from_preset is not None)._asdict()
     chosen = {name: value for name, value in defaults.items() if value and getattr(options, name) is None}
     if chosen:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textrnn.errors import InputError
-from textrnn.unicode import decode, encoding_of, guess_encoding, well_formed
+from textrnn.unicode import decode, decode_blocks, encoding_of, guess_encoding, well_formed
 
 ENGLISH = "It’s a “quoted” line – really… € 5.\n" * 30
 GERMAN = "Das Frühstück war köstlich, die Betten groß und die Leute sehr nett. Schöne Grüße!\n" * 9
@@ -129,3 +129,15 @@ def test_bytes_that_are_invalid_in_a_rare_encoding_are_refused(encoding):
 )
 def test_small_binary_content_without_nul_is_no_text(content):
     assert guess_encoding(content) is None
+
+
+@given(
+    st.text("aé\r\n\ufeff\U0001f600", max_size=20),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "shift_jis"]),
+    st.integers(4, 9),
+)
+def test_blocks_are_decoded_as_the_whole(text, codec, size):
+    content = text.encode(codec, "ignore")
+    encoding = None if codec in ("utf-8", "utf-8-sig", "utf-16", "utf-32") else codec
+    blocks = [content[start : start + size] for start in range(0, len(content), size)]
+    assert "".join(decode_blocks(lambda: iter(blocks), "name", encoding)) == decode(content, "name", encoding)

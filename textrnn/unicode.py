@@ -2,6 +2,8 @@
 
 import codecs
 import re
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 from textrnn.errors import InputError, warn
 
@@ -27,6 +29,16 @@ SAMPLE = 2**16
 """Bytes from which an encoding is guessed."""
 
 
+class DecodingError(InputError):
+    """Raised for bytes that are not text in an encoding.
+
+    Attributes:
+        guess: The encoding that `guess_encoding` finds, or None for a binary file.
+    """
+
+    guess: str | None = None
+
+
 def decode(content: bytes, name: str, encoding: str | None = None) -> str:
     r"""Decode a file's content. Byte order marks are removed, and line ends become `\n`.
 
@@ -42,9 +54,9 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> str:
         The text.
 
     Raises:
-        InputError: If the encoding is unknown, if the bytes are invalid in it, or if they contain NUL
-            characters, as binary files do. The message names the line, and the encoding that
-            charset-normalizer finds.
+        InputError: If the encoding is unknown.
+        DecodingError: If the bytes are invalid in it, or contain NUL characters, as binary files do. The
+            message names the line, and the encoding that charset-normalizer finds.
 
     Example:
 
@@ -54,20 +66,58 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> str:
     >>> decode("It’s the café’s “best” – really".encode("cp1252"), "note.txt")
     Traceback (most recent call last):
     ...
-    textrnn.errors.InputError: note.txt is not UTF-8 text: byte 0x92 at offset 2 in line 1. It looks like
+    textrnn.unicode.DecodingError: note.txt is not UTF-8 text: byte 0x92 at offset 2 in line 1. It looks like
     cp1252, in which this line is 'It’s the café’s “best” – really': give --encoding cp1252
     """
     codec = encoding_of(content, encoding)
     try:
         text = content.decode(codec)
     except UnicodeError as error:  # some codecs do not say where
-        raise InputError(_problem(content, name, codec, getattr(error, "start", 0))) from None
+        raise _problem(content, name, codec, getattr(error, "start", 0)) from None
     if "\0" in text:
-        raise InputError(_problem(content, name, codec, content.index(b"\0")))
+        raise _problem(content, name, codec, content.index(b"\0"))
     text = text.replace("\r\n", "\n")
     if "\n" not in text:
         text = text.replace("\r", "\n")
     return text.removeprefix("\ufeff").replace("\n\ufeff", "\n")
+
+
+def decode_blocks(
+    read: Callable[[], Iterator[bytes]], name: str, encoding: str | None = None
+) -> Iterator[str]:
+    r"""Decode a file's content block by block, as `decode` does all at once.
+
+    Args:
+        read: A function that returns an iterator over the blocks of the file. It is called twice, since line
+            ends depend on whether there is a `\n` anywhere.
+        name: Name of the file in error messages.
+        encoding: Name of the encoding, as for `decode`.
+
+    Yields:
+        Parts of the text, which may be empty.
+
+    Raises:
+        InputError: As `decode`, while iterating.
+
+    Example:
+
+    >>> from textrnn.unicode import decode_blocks
+    >>> "".join(decode_blocks(lambda: iter([b"caf\xc3", b"\xa9\r", b"\nbar"]), "note.txt"))
+    'café\nbar'
+    """
+    old_mac = not any("\n" in text for text in _decoded(read(), name, encoding))
+    rest, first = "", True
+    for text in chain(_decoded(read(), name, encoding), [None]):
+        # A line end is kept until it is known what follows it.
+        part = rest + (text or "")
+        kept = 0 if text is None else len(part) - len(part.removesuffix("\n").removesuffix("\r"))
+        part, rest = part[: len(part) - kept], part[len(part) - kept :]
+        part = part.replace("\r\n", "\n")
+        if old_mac:
+            part = part.replace("\r", "\n")
+        if first and part:
+            part, first = part.removeprefix("\ufeff"), False
+        yield part.replace("\n\ufeff", "\n")
 
 
 def encoding_of(start: bytes, encoding: str | None = None) -> str:
@@ -190,6 +240,28 @@ def cleaned(text: str, name: str) -> str:
     return valid
 
 
+def _decoded(blocks, name, encoding):
+    """Decode blocks of bytes. Raise the errors of `decode`."""
+    decoder, before = None, b""  # the block before this one, from which an encoding may be guessed
+    start = lines = found = 0  # the position and the lines of the file at the start of that, and lines in it
+    for block in chain(blocks, [b""]):
+        if decoder is None:
+            codec = encoding_of(block, encoding)
+            decoder = codecs.getincrementaldecoder(codec)("strict")
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            # Its object begins with the bytes of an unfinished character in the block before.
+            offset = len(before) + len(block) - len(getattr(error, "object", block))
+            offset += getattr(error, "start", 0)
+            raise _problem(before + block, name, codec, offset, start, lines) from None
+        if "\0" in text:
+            offset = len(before) + block.index(b"\0")
+            raise _problem(before + block, name, codec, offset, start, lines)
+        yield text
+        start, lines, found, before = start + len(before), lines + found, text.count("\n"), block
+
+
 def _is_valid(content: bytes, encoding: str) -> bool:
     try:
         return not BINARY.search(content.decode(encoding))
@@ -197,19 +269,23 @@ def _is_valid(content: bytes, encoding: str) -> bool:
         return False
 
 
-def _problem(content: bytes, name: str, codec: str, offset: int) -> str:
-    """Describe an invalid byte."""
+def _problem(content: bytes, name: str, codec: str, offset: int, start: int = 0, lines: int = 0):
+    """Return the error for an invalid byte. The content begins after so many bytes and lines of the file."""
     before = content.count(b"\n", 0, offset)
-    place = f"byte 0x{content[offset]:02x} at offset {offset} in line {before + 1}"
+    place = f"byte 0x{content[offset]:02x} at offset {start + offset} in line {lines + before + 1}"
     problem = f"{name} is not {codec.upper() if codec.startswith('utf') else codec} text: {place}. "
     guess = guess_encoding(content)
     if guess == codec == "utf-8":
-        return problem + (
+        advice = (
             "Nearly all of it is UTF-8: mend that line, or remove all invalid bytes with "
             "iconv -c -f utf-8 -t utf-8 FILE > NEW_FILE"
         )
-    if guess is None or guess == codec:
-        return problem + "It looks like a binary file: give a text file, or its encoding with --encoding NAME"
-    line = content.decode(guess, "replace").split("\n")[before].strip("\r\ufeff")
-    shown = line if len(line) <= 60 else line[:60] + "..."
-    return problem + f"It looks like {guess}, in which this line is {shown!r}: give --encoding {guess}"
+    elif guess is None or guess == codec:
+        advice = "It looks like a binary file: give a text file, or its encoding with --encoding NAME"
+    else:
+        line = content.decode(guess, "replace").split("\n")[before].strip("\r\ufeff")
+        shown = line if len(line) <= 60 else line[:60] + "..."
+        advice = f"It looks like {guess}, in which this line is {shown!r}: give --encoding {guess}"
+    error = DecodingError(problem + advice)
+    error.guess = guess
+    return error

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textrnn import InputError
-from textrnn.data.windows import evaluation_windows, stream, windows
+from textrnn.data.windows import evaluation_windows, nearest_boundary, stream, windows
 
 lengths = st.integers(2, 60)
 sizes = st.integers(1, 7)
@@ -58,6 +58,15 @@ def test_rows_restart_like_prompts(batch_size, sequence_length, probability, see
         else:
             np.testing.assert_array_equal(token_ids[~restart, 0], previous[~restart])
         previous = targets.numpy()[:, -1]
+
+
+@given(st.lists(st.integers(1, 9), min_size=12, max_size=40), st.integers(0, 39), st.integers(0, 12))
+def test_the_nearest_boundary_is_found_without_looking_at_all_others(tokens, position, reach):
+    last = len(tokens) - 3
+    position = min(position, last)
+    starts = [i for i in range(last + 1) if tokens[i] in (1, 3) and abs(i - position) <= reach]
+    expected = min(starts, key=lambda i: (abs(i - position), -i), default=position)
+    assert nearest_boundary(np.array(tokens), (1, 3), position, reach, last) == expected
 
 
 def test_a_boundary_out_of_reach_is_not_used():

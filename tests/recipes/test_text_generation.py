@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from references.command import recipe_command, start_recipe, textrnn_command
 
+from textrnn.data import stored_texts
 from textrnn.data.documents import Document
 from textrnn.data.sources import Splits
 
@@ -80,10 +81,12 @@ def test_it_prints_a_command_that_asks_the_model(trained, capsys, monkeypatch):
     assert status == 0 and answer.startswith("the cat")
 
 
-def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys, monkeypatch):
+def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys, monkeypatch, tmp_path):
     folder, _ = trained
     monkeypatch.chdir(folder)
     Path("dogs.txt").write_text(TEXT.replace("cat", "dog") * 40)
+    monkeypatch.setattr(stored_texts, "IN_MEMORY_BYTES", 0)  # as if the text were larger than memory
+    monkeypatch.setenv("TEXTRNN_CACHE", str(tmp_path))
     # With the options of the first run from its report; flags win.
     config = Path("out", "cats", "report", "config.yaml")
     status, out, err = run(
@@ -98,6 +101,7 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
     )
     assert status == 0, err
     assert "vocabulary of 280" in out
+    assert [len(list((tmp_path / kind).glob("*/*"))) for kind in ("texts", "tokens")] == [3, 4]
     assert "before training  validation loss" in err
     history = Path("out", "cats", "report", "history.csv").read_text().splitlines()
     assert history[1].startswith("0,")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textrnn.data.records import count, listed
-from textrnn.data.text_files import files_in, read_bytes, read_text
+from textrnn.data.text_files import files_in, read_text
 from textrnn.errors import InputError, warn
-from textrnn.unicode import decode, guess_encoding
+from textrnn.unicode import DecodingError
 
 
 class Document(NamedTuple):
@@ -106,27 +106,43 @@ def read_files(files: Sequence[Path], encoding: str | None, folder: Path) -> Pla
     documents, left_out = [], []
     for file in files:
         try:
-            content = read_bytes(file)
-        except InputError as error:
-            left_out.append(f"{file} ({str(error).removeprefix(f'{file} ')})")
-            continue
-        try:
-            text = decode(content, str(file), encoding)
+            text = read_text(file, encoding)
             why = _without_text(text)
-        except InputError:
-            if guess_encoding(content):  # an error, since all the files may be written in that encoding
-                raise
-            why = "binary"
+        except InputError as error:
+            why = reason_to_leave_out(error, file)
         if why:
             left_out.append(f"{file} ({why})")
         else:
             documents.append(Document(str(file), text))
-    if not documents:
+    return PlainTexts(documents, left_out_warnings(left_out, folder, found=bool(documents)))
+
+
+def reason_to_leave_out(error: InputError, file: Path) -> str:
+    """Return why a file of a folder is left out, or raise the error if it is text in another encoding.
+
+    All the files may be written in that encoding.
+    """
+    if not isinstance(error, DecodingError):
+        return str(error).removeprefix(f"{file} ")
+    if error.guess:
+        raise error
+    return "binary"
+
+
+def left_out_warnings(left_out: Sequence[str], folder: Path, found: bool) -> list[str]:
+    """Return the warning about files that were left out, if there are any.
+
+    Args:
+        left_out: The files, each with the reason.
+        folder: Their folder.
+        found: Whether there are other files.
+
+    Raises:
+        InputError: If there are none.
+    """
+    if not found:
         raise InputError(f"the folder {folder} has no text: {listed(left_out)}. Put text files in it")
-    warnings = (
-        [f"left out {count(len(left_out), 'file')} without text: {listed(left_out)}"] if left_out else []
-    )
-    return PlainTexts(documents, warnings)
+    return [f"left out {count(len(left_out), 'file')} without text: {listed(left_out)}"] if left_out else []
 
 
 def split_documents(documents: list[Document], held_out: float) -> tuple[list[Document], list[Document]]:
@@ -152,16 +168,8 @@ def split_documents(documents: list[Document], held_out: float) -> tuple[list[Do
     >>> [document.text for document in train], [document.text for document in held_out]
     (['abcde'], ['f', 'ghij'])
     """
-    if not 0 < held_out < 1:
-        raise InputError(f"held_out is {held_out}: give a fraction between 0 and 1, such as 0.1")
-    characters = sum(len(document.text) for document in documents)
-    cut = int((1 - held_out) * characters)
-    if not 0 < cut < characters:
-        origin = documents[0].origin if documents else "the text"
-        raise InputError(
-            f"{origin}: {characters} characters cannot be split with held_out={held_out}, because one side "
-            "would be empty. Give more text or another fraction"
-        )
+    origin = documents[0].origin if documents else "the text"
+    cut = end_of_training(sum(len(document.text) for document in documents), held_out, origin)
     train, rest = [], []
     for origin, text in documents:
         head, tail = text[:cut], text[cut:]
@@ -171,6 +179,34 @@ def split_documents(documents: list[Document], held_out: float) -> tuple[list[Do
         if tail:
             rest.append(Document(origin, tail))
     return train, rest
+
+
+def end_of_training(characters: int, held_out: float, origin: str) -> int:
+    """Return where `split_documents` cuts a text: the number of characters to train on.
+
+    Args:
+        characters: The length of the text.
+        held_out: Fraction of the characters to hold out, between 0 and 1.
+        origin: Name of the text in error messages.
+
+    Raises:
+        InputError: As for `split_documents`.
+
+    Example:
+
+    >>> from textrnn.data.documents import end_of_training
+    >>> end_of_training(200, 0.1, "novel.txt")
+    180
+    """
+    if not 0 < held_out < 1:
+        raise InputError(f"held_out is {held_out}: give a fraction between 0 and 1, such as 0.1")
+    cut = int((1 - held_out) * characters)
+    if not 0 < cut < characters:
+        raise InputError(
+            f"{origin}: {characters} characters cannot be split with held_out={held_out}, because one side "
+            "would be empty. Give more text or another fraction"
+        )
+    return cut
 
 
 def refuse_folder_options(

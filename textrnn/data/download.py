@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pooch
 
+from textrnn.data.cache import cache_folder
 from textrnn.data.public_sets import PublicSet, RemoteFile
 from textrnn.errors import InputError
 
@@ -55,7 +56,7 @@ def fetch(public_set: PublicSet) -> dict[str, list[Path]]:
 
 
 def _cache(public_set: PublicSet) -> Path:
-    return Path(os.environ.get("TEXTRNN_CACHE") or "~/.cache/textrnn").expanduser() / public_set.folder
+    return cache_folder() / public_set.folder
 
 
 def _find(public_set: PublicSet, file: RemoteFile) -> Path | None:

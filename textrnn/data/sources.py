@@ -1,5 +1,6 @@
 """Training, validation and test splits from user files, public data sets or starter corpora."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from textrnn.data.labelled import Example
 from textrnn.data.parallel import Pair
 from textrnn.data.records import fingerprint
 from textrnn.data.splitting import Unit, hold_out, split_at, unit_hint
+from textrnn.data.stored_texts import LongDocument, StoredTexts, is_long, store_texts
 from textrnn.errors import expect, warn
 
 Item = TypeVar("Item", bound=str | tuple)
@@ -29,9 +31,9 @@ class Splits(Generic[Item]):
         warnings: Warnings about the data, one sentence each.
     """
 
-    train: list[Item]
-    validation: list[Item]
-    test: list[Item] = field(default_factory=list)
+    train: Sequence[Item]
+    validation: Sequence[Item]
+    test: Sequence[Item] = field(default_factory=list)
     name: str = ""
     description: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -50,12 +52,15 @@ class Splits(Generic[Item]):
         >>> here.fingerprint == moved.fingerprint, len(here.fingerprint)
         (True, 64)
         """
-        return fingerprint(fingerprint(part) for part in (self.train, self.validation, self.test))
+        parts = (self.train, self.validation, self.test)
+        return fingerprint(
+            part.fingerprint if isinstance(part, StoredTexts) else fingerprint(part) for part in parts
+        )
 
 
 def load_texts(
     data=None, dataset=None, held_out=0.1, *, document: Unit = "file", seed=0, encoding=None, include=None
-) -> Splits[Document]:
+) -> Splits[Document | LongDocument]:
     """Load running text in two splits.
 
     Args:
@@ -71,7 +76,7 @@ def load_texts(
         include: Pattern of the names of files to read in a folder, such as `"*.txt"`.
 
     Returns:
-        `Splits` of `Document`.
+        `Splits` of `Document`. Of data of more than 16 MB they are `StoredTexts`, which are read from files.
 
     Raises:
         InputError: If the data cannot be read, or is too short to split, or if `document` is given without
@@ -86,6 +91,9 @@ def load_texts(
     """
     warnings: list[str] = []
     _check_document(document, data)
+    if data and is_long(data, include):
+        stored = store_texts(data, held_out, document, seed, encoding, include)
+        return Splits(stored.train, stored.validation, name=str(data), warnings=stored.warnings)
     if data:
         name, description, validation = str(data), "", None
         train, warnings = find_documents(data, encoding, include)

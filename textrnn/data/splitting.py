@@ -83,11 +83,26 @@ def hold_out(
     """
     if len(documents) < FEW_DOCUMENTS or not 0 < fraction < 1:
         return split_documents(list(documents), fraction)
-    order = np.random.default_rng(seed).permutation(len(documents))
-    ends = np.cumsum([len(documents[row].text) for row in order])
+    return partition(documents, chosen_rows([len(document.text) for document in documents], fraction, seed))
+
+
+def chosen_rows(lengths: Sequence[int], fraction: float, seed: int) -> set[int]:
+    """Return the positions of documents that are held out at random, at least one and not all.
+
+    Args:
+        lengths: The number of characters of each document.
+        fraction, seed: As for `hold_out`.
+
+    Example:
+
+    >>> from textrnn.data.splitting import chosen_rows
+    >>> len(chosen_rows([5] * 20, 0.2, seed=0))
+    4
+    """
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    ends = np.cumsum(np.asarray(lengths)[order])
     count = int(np.searchsorted(ends, fraction * ends[-1], side="right"))
-    chosen = set(order[: min(max(count, 1), len(documents) - 1)].tolist())
-    return partition(documents, chosen)
+    return set(order[: min(max(count, 1), len(lengths) - 1)].tolist())
 
 
 def unit_hint(documents: Sequence[Document]) -> list[str]:

@@ -9,14 +9,17 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
 from textrnn.errors import InputError
-from textrnn.unicode import decode, encoding_of
+from textrnn.unicode import decode, decode_blocks, encoding_of
+
+BLOCK_BYTES = 2**20
+"""Size of the parts in which long files are read."""
 
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 """Exceptions of files that cannot be read, of damaged archives and of encrypted ones."""
@@ -57,6 +60,38 @@ def read_text(path: str | os.PathLike, encoding: str | None = None) -> str:
     'première\nseconde'
     """
     return decode(read_bytes(path), str(path), encoding)
+
+
+def read_blocks(path: str | os.PathLike) -> Iterator[bytes]:
+    """Yield the content of a file in parts, decompressed as by `read_bytes`.
+
+    Raises:
+        InputError: As `read_bytes`, while iterating.
+    """
+    with _opened(Path(path)) as stream:
+        while block := stream.read(BLOCK_BYTES):
+            yield block
+
+
+def text_blocks(path: str | os.PathLike, encoding: str | None = None) -> Iterator[str]:
+    """Yield the text of a file in parts, which are together what `read_text` returns.
+
+    Raises:
+        InputError: As `read_text`, while iterating.
+    """
+    return decode_blocks(lambda: read_blocks(path), str(path), encoding)
+
+
+def exceeds(paths: Iterable[Path], size: int) -> bool:
+    """Tell whether files have more than so many bytes together, decompressed. Unreadable files have none."""
+    for path in paths:
+        compressed = path.suffix.lower() in _OPENERS
+        with suppress(*DAMAGED, InputError):
+            for length in map(len, read_blocks(path)) if compressed else [path.stat().st_size]:
+                size -= length
+                if size < 0:
+                    return True
+    return False
 
 
 def read_lines(path: str | os.PathLike, encoding: str | None = None) -> Iterator[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.data.batching import generated_dataset
+from textrnn.data.token_files import TokenFile
 from textrnn.errors import InputError
 
 
@@ -33,7 +34,7 @@ def stream(documents: Iterable[np.ndarray], end_token_id: int) -> np.ndarray:
 
 
 def windows(
-    stream: np.ndarray,
+    stream: np.ndarray | TokenFile,
     batch_size: int,
     sequence_length: int,
     restart_probability: float = 0.0,
@@ -53,7 +54,7 @@ def windows(
     from the nearest boundary, and with the start token in place of the token there.
 
     Args:
-        stream: Token ids of shape `(tokens,)`.
+        stream: Token ids of shape `(tokens,)`, or a `TokenFile`.
         batch_size: Number of rows.
         sequence_length: Number of tokens per window.
         restart_probability: Probability that a row starts a window from zero states.
@@ -90,10 +91,9 @@ def windows(
             f"sequence_length={sequence_length} need at least {window + 1}. Reduce one of them or give more "
             "text"
         )
-    tokens = np.asarray(stream, np.int32)
+    tokens = _as_tokens(stream)
     row_length = steps * sequence_length
     last_start = len(tokens) - 1 - sequence_length
-    boundaries = np.flatnonzero(np.isin(tokens[: last_start + 1], list(boundary_token_ids)))
     reach = min(4 * sequence_length, row_length // 2)
     times = np.arange(sequence_length)
 
@@ -105,7 +105,10 @@ def windows(
             over = positions > last_start  # of rows that restarted at later boundaries
             restart |= over
             positions = np.where(over, 0, positions)
-            positions = np.where(restart, _nearest(boundaries, positions, reach), positions)
+            for row in np.flatnonzero(restart):
+                positions[row] = nearest_boundary(
+                    tokens, boundary_token_ids, positions[row], reach, last_start
+                )
             indices = positions[:, None] + times
             inputs, targets = tokens[indices], tokens[indices + 1]
             if start_token_id is not None:
@@ -117,7 +120,7 @@ def windows(
 
 
 def evaluation_windows(
-    stream: np.ndarray, batch_size: int, sequence_length: int, origin: str = "the text"
+    stream: np.ndarray | TokenFile, batch_size: int, sequence_length: int, origin: str = "the text"
 ) -> tf.data.Dataset:
     """Cut a token stream into windows that score every token except the first exactly once.
 
@@ -125,7 +128,7 @@ def evaluation_windows(
     rows give a better score; the literature uses `batch_size=1`. A short stream gets fewer rows.
 
     Args:
-        stream: Token ids of shape `(tokens,)`, at least two.
+        stream: Token ids of shape `(tokens,)`, at least two, or a `TokenFile`.
         batch_size: Maximum number of rows.
         sequence_length: Number of tokens per window.
         origin: Name of the text in error messages, such as its file.
@@ -155,7 +158,7 @@ def evaluation_windows(
     rows = min(batch_size, -(-targets // sequence_length))
     row_length = -(-targets // rows)
     steps = -(-row_length // sequence_length)
-    tokens = np.asarray(stream, np.int32)
+    tokens = _as_tokens(stream)
     row_starts = np.arange(rows)[:, None] * row_length
 
     def generate(epoch):
@@ -174,15 +177,44 @@ def evaluation_windows(
     return generated_dataset(generate, signature, steps)
 
 
-def _nearest(boundaries: np.ndarray, positions: np.ndarray, reach: int) -> np.ndarray:
-    """Return the boundary nearest to each position, or the position itself if none is within reach."""
+def _as_tokens(stream):
+    """Return a token stream that is indexed by arrays: an array, or a file that reads what is asked for."""
+    return stream if isinstance(stream, TokenFile) else np.asarray(stream, np.int32)
+
+
+def nearest_boundary(
+    tokens: np.ndarray | TokenFile,
+    boundary_token_ids: Sequence[int],
+    position: int,
+    reach: int,
+    last_start: int,
+) -> int:
+    """Return the nearest place after which a text or a line begins.
+
+    Args:
+        tokens: The token stream.
+        boundary_token_ids: The tokens that stand at such places.
+        position: A place in the stream.
+        reach: How far from the position to look.
+        last_start: The last place to look at.
+
+    Returns:
+        The place of the nearest boundary, the later one of two, or the position if there is none.
+
+    Example:
+
+    >>> from textrnn.data.windows import nearest_boundary
+    >>> tokens = np.array([5, 5, 1, 5, 5, 5, 1])
+    >>> [nearest_boundary(tokens, [1], position, reach=2, last_start=6) for position in (0, 4)]
+    [2, 6]
+    """
+    first = max(position - reach, 0)
+    near = tokens[first : min(position + reach, last_start) + 1]
+    boundaries = first + np.flatnonzero(np.isin(near, list(boundary_token_ids)))
     if not len(boundaries):
-        return positions
-    after = np.searchsorted(boundaries, positions)
-    before = boundaries[np.maximum(after - 1, 0)]
-    after = boundaries[np.minimum(after, len(boundaries) - 1)]
-    nearest = np.where(np.abs(positions - before) < np.abs(after - positions), before, after)
-    return np.where(np.abs(nearest - positions) <= reach, nearest, positions)
+        return position
+    distances = np.abs(boundaries - position)
+    return int(boundaries[np.flatnonzero(distances == distances.min())[-1]])
 
 
 def _signature(rows: int, sequence_length: int):

@@ -1,12 +1,13 @@
 """Prompts of samples, and stop texts."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from textrnn.errors import InputError
+from textrnn.tokenizers.text import blocks_of
 
 
-def sample_prompt(documents: Sequence) -> str:
+def sample_prompt(documents: Iterable) -> str:
     r"""Return the first words of a line, for samples during training.
 
     Args:
@@ -25,7 +26,9 @@ def sample_prompt(documents: Sequence) -> str:
     >>> sample_prompt([Document("names.txt, line 7", "Isabella")])
     'Isab'
     """
-    lines = [line for document in documents[:1] for line in document.text.split("\n") if line.strip()]
+    first = next(iter(documents), None)
+    start = next(iter(blocks_of(first)), "") if first is not None else ""  # a long text has several blocks
+    lines = [line for line in start.split("\n") if line.strip()]
     lines = [line for line in lines if any(map(str.isalpha, line))] or lines  # no rulers, if possible
     if not lines:
         return ""

@@ -1,18 +1,26 @@
 """Tokenizing whole data sets."""
 
-from collections.abc import Iterable
-from itertools import islice
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from textrnn.tokenizers.base import Tokenizer
-from textrnn.tokenizers.text import Document, chunks, text_of
+from textrnn.tokenizers.text import Document, document_chunks
 
 CHUNK_CHARACTERS = 16_384
 """Maximum length of a string that is tokenized at once."""
 
-BATCH_CHUNKS = 256
-"""Number of strings that are tokenized together. Bounds memory: every word takes a string of its own."""
+BATCH_CHARACTERS = 2**20
+"""Number of characters that are tokenized together. Bounds memory: every word takes a string of its own."""
+
+BATCH_CHUNKS = 2**14
+"""Maximum number of strings that are tokenized together."""
+
+MAX_THREADS = 16
+"""Maximum number of batches that are tokenized at the same time."""
 
 
 def encode_documents(tokenizer: Tokenizer, documents: Iterable[Document | str]) -> list[np.ndarray]:
@@ -34,12 +42,73 @@ def encode_documents(tokenizer: Tokenizer, documents: Iterable[Document | str]) 
     >>> encode_documents(ByteTokenizer(), ["hi", "!"])
     [array([106, 107], dtype=int32), array([35], dtype=int32)]
     """
-    chunks_of = [list(chunks(text_of(document), CHUNK_CHARACTERS)) for document in documents]
-    queue = [chunk for document in chunks_of for chunk in document]
-    rows = []
-    for start in range(0, len(queue), BATCH_CHUNKS):
-        ids = tokenizer.tokenize(queue[start : start + BATCH_CHUNKS])
-        rows += np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
-    remaining = iter(rows)
-    empty = np.zeros(0, np.int32)
-    return [np.concatenate([empty, *islice(remaining, len(document))]) for document in chunks_of]
+    encoded, parts = [], [np.zeros(0, np.int32)]
+    for ids, ends, _ in encode_batches(tokenizer, documents):
+        *whole, rest = np.split(ids, ends)
+        for document in whole:
+            encoded.append(np.concatenate([*parts, document]))
+            parts = parts[:1]
+        parts.append(rest)
+    return encoded
+
+
+def encode_batches(
+    tokenizer: Tokenizer, documents: Iterable[Document | str], threads: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Tokenize documents of any length and number, in parallel, a few batches at a time.
+
+    TensorFlow tokenizes outside of Python's lock, so threads suffice. The ids do not depend on their number.
+
+    Args:
+        tokenizer: The tokenizer.
+        documents: The texts, as for `encode_documents`.
+        threads: Number of threads. Default: that of the processors, at most 16.
+
+    Yields:
+        Token ids of a batch, int32 `(tokens,)`; the positions among them where documents end, int32
+        `(documents,)`; and the number of characters of the batch.
+
+    Example:
+
+    >>> from textrnn.tokenizers import ByteTokenizer
+    >>> from textrnn.tokenizers.encoding import encode_batches
+    >>> list(encode_batches(ByteTokenizer(), ["hi", "", "!"]))
+    [(array([106, 107,  35], dtype=int32), array([2, 2, 3], dtype=int32), 3)]
+    """
+
+    def encode(batch):
+        strings, last = zip(*batch, strict=True)
+        ids = tokenizer.tokenize(list(strings))
+        ends = ids.row_splits.numpy()[1:][np.array(last)]
+        return ids.values.numpy(), ends, sum(map(len, strings))
+
+    threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque = deque()
+        try:
+            for batch in _batches(documents):
+                waiting.append(pool.submit(encode, batch))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for task in waiting:
+                task.cancel()
+
+
+def _batches(documents):
+    """Yield lists of chunks, each with whether it is the last of its document."""
+    batch, characters = [], 0
+    for document in documents:
+        found = document_chunks(document, CHUNK_CHARACTERS)
+        following: str | None = next(found, "")
+        while following is not None:
+            chunk, following = following, next(found, None)
+            batch.append((chunk, following is None))
+            characters += len(chunk)
+            if characters >= BATCH_CHARACTERS or len(batch) >= BATCH_CHUNKS:
+                yield batch
+                batch, characters = [], 0
+    if batch:
+        yield batch

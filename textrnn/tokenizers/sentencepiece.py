@@ -3,7 +3,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -15,7 +15,7 @@ from textrnn.errors import InputError
 from textrnn.private import sentencepiece_ops
 from textrnn.startup import native_messages_hidden
 from textrnn.tokenizers.base import Tokenizer
-from textrnn.tokenizers.text import Document, chunks, text_of
+from textrnn.tokenizers.text import Document, blocks_of, evenly_sampled
 
 SPACE = "▁"
 """How SentencePiece writes a space."""
@@ -203,13 +203,14 @@ class _SentencePieceModel(tf.saved_model.experimental.TrackableResource):
 
 def _train_sentencepiece(documents, model_type, character_coverage, vocabulary_size) -> bytes:
     """Return a trained SentencePiece model as bytes."""
-    parts = [part for document in documents for part in chunks(text_of(document), TRAINING_CHUNK_CHARACTERS)]
-    every = -(-sum(map(len, parts)) // MAX_TRAINING_CHARACTERS) or 1
+    if isinstance(documents, Iterator):
+        documents = list(documents)
+    sample, characters = evenly_sampled(documents, TRAINING_CHUNK_CHARACTERS, MAX_TRAINING_CHARACTERS)
     model = io.BytesIO()
-    size = vocabulary_size or _default_vocabulary_size(parts)
+    size = vocabulary_size or _default_vocabulary_size(documents, characters)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=map(_trainable, parts[::every]),
+            sentence_iterator=map(_trainable, sample),
             model_writer=model,
             model_type=model_type,
             vocab_size=size,
@@ -243,9 +244,12 @@ def _trainable(text: str) -> str:
     return text.replace(RESERVED_BY_TRAINER, "")
 
 
-def _default_vocabulary_size(texts: list[str]) -> int:
-    alphabet = len(set().union(*texts))  # every character is a subword, in addition to the 256 bytes
-    return max(min(sum(map(len, texts)) // 250, 8000), 1000, alphabet + 512)
+def _default_vocabulary_size(documents, characters: int) -> int:
+    alphabet: set[str] = set()  # every character is a subword, in addition to the 256 bytes
+    for document in documents:
+        for block in blocks_of(document):
+            alphabet.update(block)
+    return max(min(characters // 250, 8000), 1000, len(alphabet) + 512)
 
 
 def _training_error(message: str, vocabulary_size: int) -> InputError:

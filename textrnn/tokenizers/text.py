@@ -1,6 +1,7 @@
 """Text before tokenization: documents, chunks of long texts, invalid UTF-8."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
 import tensorflow as tf
@@ -47,6 +48,54 @@ def chunks(text: str, size: int) -> Iterator[str]:
         start = end
     if start < len(text):
         yield text[start:]
+
+
+def blocks_of(document: Document | str) -> Iterable[str]:
+    """Return the text of a document in parts: those of its method `blocks` if it has one, or all at once."""
+    return document.blocks() if hasattr(document, "blocks") else [text_of(document)]
+
+
+def document_chunks(document: Document | str, size: int) -> Iterator[str]:
+    r"""Split a document as `chunks` splits its text, without reading all of a long one.
+
+    Example:
+
+    >>> from textrnn.tokenizers.text import document_chunks
+    >>> list(document_chunks("one two\nthree four\nfive", 12))
+    ['one two\n', 'three four\n', 'five']
+    """
+    rest = ""
+    for block in blocks_of(document):
+        *found, rest = chunks(rest + block, size) if rest or block else [""]
+        yield from found
+    if rest:
+        yield rest
+
+
+def evenly_sampled(documents: Iterable[Document | str], size: int, maximum: int) -> tuple[Iterator[str], int]:
+    """Sample documents: all their chunks, or every second, third, ... of them.
+
+    Args:
+        documents: The documents. They are read twice.
+        size: Maximum number of characters per chunk.
+        maximum: Number of characters above which chunks are left out.
+
+    Returns:
+        The chunks, and the number of characters of all documents.
+
+    Example:
+
+    >>> from textrnn.tokenizers.text import evenly_sampled
+    >>> sample, characters = evenly_sampled(["a b c d e f"], size=2, maximum=6)
+    >>> list(sample), characters
+    (['a', ' c', ' e'], 11)
+    """
+    if isinstance(documents, Iterator):
+        documents = list(documents)
+    characters = sum(len(block) for document in documents for block in blocks_of(document))
+    every = -(-characters // maximum) or 1
+    parts = (part for document in documents for part in document_chunks(document, size))
+    return islice(parts, 0, None, every), characters
 
 
 def string_tensor(texts) -> tf.Tensor:

@@ -11,13 +11,19 @@ import tensorflow as tf
 
 from textrnn.errors import InputError
 from textrnn.tokenizers.base import Tokenizer
-from textrnn.tokenizers.text import Document, text_of
+from textrnn.tokenizers.text import Document, evenly_sampled
 
 SPECIAL_TOKENS = ("<pad>", "</s>", "<unk>")
 """The first tokens of every vocabulary."""
 
 NEWLINE_WORD = "\x1e"
 """Stands for a newline while texts are split at whitespace: the control character "record separator"."""
+
+MAX_TRAINING_CHARACTERS = 100_000_000
+"""Longer training texts are sampled, since the number of different words grows with the text."""
+
+TRAINING_CHUNK_CHARACTERS = 2**20
+"""Maximum length of a text whose words are counted at once."""
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -55,6 +61,8 @@ class WordTokenizer(Tokenizer):
     def train(cls, documents: Iterable[Document | str], vocabulary_size: int | None = None):
         """Collect the words, sorted by descending frequency and then alphabetically.
 
+        Texts of more than a hundred million characters are sampled evenly.
+
         Args:
             documents: Training texts.
             vocabulary_size: Maximum number of ids, including special tokens. None keeps all words.
@@ -71,9 +79,10 @@ class WordTokenizer(Tokenizer):
                 f"{len(SPECIAL_TOKENS)} special tokens"
             )
         counts: Counter[bytes] = Counter()
-        for document in documents:
+        sample, _ = evenly_sampled(documents, TRAINING_CHUNK_CHARACTERS, MAX_TRAINING_CHARACTERS)
+        for text in sample:
             # Splitting bytes matches the graph, where only ASCII whitespace separates words.
-            counts.update(text_of(document).replace("\n", f" {NEWLINE_WORD} ").encode().split())
+            counts.update(text.replace("\n", f" {NEWLINE_WORD} ").encode().split())
         for special in SPECIAL_TOKENS:
             del counts[special.encode()]
         words = [word.decode() for word in sorted(counts, key=lambda word: (-counts[word], word))]
