@@ -63,6 +63,17 @@ def sentencepiece_libraries():
     return [str(Path(folder, "python", "ops", "_sentencepiece_tokenizer.so")) for folder in folders]
 
 
+def build_for_training(model, batch):
+    """Create the variables of a model's optimizer, loss and metrics.
+
+    Args:
+        model: A compiled Keras model.
+        batch: The shapes and dtypes of a batch, a structure of `keras.KerasTensor`.
+    """
+    # Keras creates them while it traces the first step, and a checkpoint must restore them before it.
+    model._symbolic_build(data_batch=batch)
+
+
 def check_sample_weight(sample_weight, X):
     """Return sample weights as an array of floats; raise ValueError if one is negative or not finite."""
     # scikit-learn's own estimators check their weights with this function; there is no public one.

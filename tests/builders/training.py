@@ -60,6 +60,12 @@ class At(keras.callbacks.Callback):
         super().__init__()
         self.at, self.do = (epoch, batch), do
 
+    def get_state(self):
+        return {}
+
+    def set_state(self, state):
+        """A resumed run has a time of its own."""
+
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 

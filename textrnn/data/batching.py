@@ -190,13 +190,13 @@ class Epochs:
         return epoch, batch
 
 
-def generated_dataset(generate, signature, batches: int) -> tf.data.Dataset:
+def generated_dataset(generate, signature, batches: int | None) -> tf.data.Dataset:
     """Make a dataset of known length from a generator, with two batches made ahead.
 
     Args:
         generate: `generate(epoch)` returns an iterator of batches. Epochs are counted from 0.
         signature: The `tf.TensorSpec`s of a batch.
-        batches: Batches per epoch.
+        batches: Batches per epoch, None if that is not known.
 
     Returns:
         A `tf.data.Dataset` with an attribute `epochs`, an `Epochs`.
@@ -216,6 +216,8 @@ def generated_dataset(generate, signature, batches: int) -> tf.data.Dataset:
         return itertools.islice(generate(epoch), first, None)
 
     dataset = tf.data.Dataset.from_generator(next_epoch, output_signature=signature)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+    if batches is not None:
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
+    dataset = dataset.prefetch(2)
     dataset.epochs = epochs
     return dataset

@@ -8,6 +8,7 @@ thread, where these callbacks only store numbers. Whatever prints or touches wei
 
 from textrnn.training.averaging import AverageWeights
 from textrnn.training.best_weights import BestWeights
+from textrnn.training.checkpoint import Checkpoint
 from textrnn.training.evaluate import Evaluate
 from textrnn.training.fitting import TrainingResult, fit
 from textrnn.training.progress_bar import ProgressBar
@@ -17,6 +18,7 @@ from textrnn.training.schedules import warmup_cosine
 __all__ = [
     "AverageWeights",
     "BestWeights",
+    "Checkpoint",
     "Evaluate",
     "ProgressBar",
     "SampleText",

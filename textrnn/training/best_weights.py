@@ -39,6 +39,7 @@ class BestWeights(keras.callbacks.Callback):
     """
 
     async_safe = True
+    _STATE = ("best", "best_epoch", "_kept", "_epoch", "_noted_at")
 
     def __init__(self, monitor="val_loss", every=100):
         super().__init__()
@@ -105,6 +106,23 @@ class BestWeights(keras.callbacks.Callback):
         origin = self.restore()
         if self.not_finite is not None:
             print_message(self._advice(*self.not_finite, origin))
+
+    def get_state(self):
+        """Return what a checkpoint saves."""
+        state = {name: vars(self)[name] for name in self._STATE}
+        if self._kept is None:
+            return state
+        origin, values = self._kept
+        places = {id(variable): place for place, variable in enumerate(self.model.weights)}
+        return state | {"_kept": (origin, [(places[id(variable)], value) for variable, value in values])}
+
+    def set_state(self, state):
+        """Go on with what a checkpoint has saved."""
+        vars(self).update(state)
+        if self._kept is not None:
+            origin, values = self._kept
+            weights = self.model.weights
+            self._kept = (origin, [(weights[place], value) for place, value in values])
 
     def restore(self):
         """Give the model the best weights.

@@ -1,6 +1,7 @@
-"""`fit`, a wrapper of Keras's that keeps the best weights and can be stopped with Ctrl-C."""
+"""`fit`, a wrapper of Keras's that keeps the best weights, and can be stopped, killed and resumed."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import keras
@@ -9,6 +10,7 @@ from textrnn.training.best_weights import BestWeights
 from textrnn.training.evaluate import Evaluate
 from textrnn.training.messages import print_message
 from textrnn.training.progress_bar import ProgressBar
+from textrnn.training.resuming import fit_from, resumable
 from textrnn.training.sample_text import SampleText
 
 
@@ -26,6 +28,7 @@ class TrainingResult:
         seconds: Duration of training, evaluation and sampling included.
         items_per_second: Training speed of the last epoch in the unit of the progress bar, or None if there
             were too few batches to measure it.
+        resumed: How often the run was resumed from a checkpoint.
     """
 
     history: dict
@@ -33,9 +36,13 @@ class TrainingResult:
     best_epoch: float | None
     seconds: float
     items_per_second: float | None
+    resumed: int = 0
 
 
-def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate_first=False, **options):
+def fit(
+    model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate_first=False, checkpoint=None,
+    **options,
+):  # fmt: skip
     """Train a model and leave the best weights in it, however training ends.
 
     Ctrl-C stops training without an error. The best weights so far are restored and the result is returned,
@@ -52,6 +59,8 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate
         progress: A `ProgressBar`. The default counts batches.
         evaluate_first: Whether to evaluate before training, too, as epoch 0. If training does not improve a
             trained model, it keeps its weights.
+        checkpoint: A `Checkpoint`, or None. If it has found an unfinished run, that run goes on. `data` is
+            then a `tf.data.Dataset` whose order is the same in each run, such as those of `textrnn.data`.
         **options: Other arguments of the model's `fit`, such as `validation_data`.
 
     Returns:
@@ -75,18 +84,26 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate
     samples = [callback for callback in callbacks if isinstance(callback, SampleText)]
     others = [callback for callback in callbacks if callback not in samples]
     callbacks = [*others, best, record, progress, *samples]
-    if evaluate_first:
-        callbacks.append(_FirstEvaluation(callbacks, options.get("validation_data")))
     for callback in others:
         if isinstance(callback, Evaluate):
             callback.listeners = callbacks
+    listeners = list(callbacks)
+    if evaluate_first and not (checkpoint and checkpoint.found):
+        listeners.append(_FirstEvaluation(callbacks, options.get("validation_data")))
+    if checkpoint is not None:
+        checkpoint.attach(data, callbacks)
+        data = resumable(data)
+        listeners.append(checkpoint)
 
     if hasattr(data, "element_spec"):  # Keras warns that it cannot shuffle a tf.data.Dataset
         options.setdefault("shuffle", False)
     stopped = None
     start = time.perf_counter()
     try:
-        model.fit(data, epochs=epochs, callbacks=callbacks, verbose=0, **options)
+        with checkpoint.handling_sigterm() if checkpoint else nullcontext():
+            fit_from(
+                model, data, *_beginning(checkpoint, epochs), epochs=epochs, callbacks=listeners, **options
+            )
     except KeyboardInterrupt:
         stopped = "interrupted"
         progress.close()
@@ -99,9 +116,18 @@ def fit(model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate
         history=record.columns(),
         stopped=stopped,
         best_epoch=best.best_epoch,
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - start + (checkpoint.seconds_before if checkpoint else 0.0),
         items_per_second=progress.items_per_second,
+        resumed=checkpoint.resumed if checkpoint else 0,
     )
+
+
+def _beginning(checkpoint, epochs):
+    """The epoch and the batch to begin with."""
+    if checkpoint is None:
+        return 0, 0
+    epoch, batch = checkpoint.position
+    return (max(epoch, epochs) if checkpoint.finished else epoch), batch
 
 
 class _FirstEvaluation(keras.callbacks.Callback):

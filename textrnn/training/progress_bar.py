@@ -63,6 +63,7 @@ class ProgressBar(keras.callbacks.Callback):
         now = time.perf_counter()
         self._epoch = epoch
         self._epoch_start = self._shown_at = now
+        self._first = None  # the first batch of this epoch, or of the rest of it in a resumed run
         self._mark = (0, now)  # batches done, and the time, where the measurement of the speed begins
         self._done = (0, now, None)  # batches done, the time, and the running mean of the loss
         self._averaged = (0, 0.0)  # batches and running mean of the loss when it was last smoothed
@@ -76,9 +77,13 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         """Update the bar, or print a line, after the interval."""
         now = time.perf_counter()
-        if self._mark[0] == 0 and batch > 0:
+        if self._first is None:
+            self._first = batch
+        elif self._mark[0] == 0:
             self._mark = (batch, now)  # the first batch traces the model and fills the input pipeline
-        if batch == 0 or now - self._shown_at < (self.live_interval if self._live else self.plain_interval):
+        if batch == self._first or now - self._shown_at < (
+            self.live_interval if self._live else self.plain_interval
+        ):
             return
         self._shown_at = now
         text = self._progress(batch)
@@ -123,6 +128,20 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Close the bar."""
         self.close()
+
+    def get_state(self):
+        """Return what a checkpoint saves: the time since training began, and the speed."""
+        return {
+            "elapsed": time.perf_counter() - self._train_start,
+            "epoch_seconds": self._epoch_seconds,
+            "items_per_second": self.items_per_second,
+        }
+
+    def set_state(self, state):
+        """Go on with what a checkpoint has saved."""
+        self._train_start = time.perf_counter() - state["elapsed"]
+        self._epoch_seconds = state["epoch_seconds"]
+        self.items_per_second = state["items_per_second"]
 
     def close(self):
         """Remove the bar. Call it if training ends with an exception, without `on_train_end`."""

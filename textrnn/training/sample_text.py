@@ -44,6 +44,16 @@ class SampleText(keras.callbacks.Callback):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text("", encoding="utf-8")
 
+    def get_state(self):
+        """Return what a checkpoint saves: the samples so far."""
+        exists = self.path is not None and self.path.is_file()
+        return {"samples": self.path.read_text(encoding="utf-8", errors="replace") if exists else None}
+
+    def set_state(self, state):
+        """Go on with what a checkpoint has saved; samples that came after it are made again."""
+        if self.path is not None and state["samples"] is not None:
+            self.path.write_text(state["samples"], encoding="utf-8")
+
     def on_epoch_end(self, epoch, logs=None):
         """Print and save one sample, unless the loss is not finite."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):

@@ -1,0 +1,214 @@
+"""A run that was killed goes on from its checkpoint, and ends as if nothing had happened."""
+
+import random
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from builders.training import QUIET, At, line
+
+import textrnn
+from textrnn import training
+from textrnn.data.windows import windows
+from textrnn.errors import InputError
+from textrnn.training import checkpoint as checkpoints
+
+EPOCHS, STEPS = 3, 5
+
+
+class Killed(BaseException):
+    """Ends a run as `kill -9` does: nothing that handles errors runs."""
+
+
+def noisy_model():
+    """A language model with every kind of noise, its data, and callbacks with states of all kinds."""
+    keras.utils.set_random_seed(1)
+    backbone = textrnn.RecurrentBackbone(
+        20, units=6, dropout=0.2, recurrent_dropout=0.2, weight_drop=0.2, embedding_dropout=0.1
+    )
+    model = textrnn.CausalLM(backbone)
+    tokens = np.random.default_rng(0).integers(0, 20, 3 * 4 * STEPS + 1)
+    data = windows(tokens, 3, 4, restart_probability=0.3)
+    schedule = training.warmup_cosine(0.01, steps=EPOCHS * STEPS)
+    model.compile(
+        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+    )
+    return model, data
+
+
+def run(folder, stop_at=(-1, -1), minutes=1e-9, epochs=EPOCHS, **options):
+    """Train, and kill the run at an `(epoch, batch)`. Returns all that a user keeps of it."""
+    model, data = noisy_model()
+    early, average = keras.callbacks.EarlyStopping(patience=2), training.AverageWeights(2)
+    evaluate = training.Evaluate(
+        lambda: {"val_loss": float(np.sum(np.abs(model.get_weights()[0]))) + random.random()}, every=2
+    )
+    sample = training.SampleText(lambda epoch: f"{epoch} {np.random.random()}", folder / "samples.txt")
+    callbacks = [evaluate, early, average, sample, At(*stop_at, kill)]
+    checkpoint = training.Checkpoint(folder / "checkpoint", minutes, run={"epochs": epochs})
+    result = training.fit(
+        model, data, epochs=epochs, callbacks=callbacks, checkpoint=checkpoint, **QUIET, **options
+    )
+    return {
+        "weights": model.get_weights(),
+        "optimizer": [variable.numpy() for variable in model.optimizer.variables],
+        "history": result.history,
+        "best": (result.best_epoch, early.best, early.wait),
+        "scores": evaluate.scores,
+        "samples": (folder / "samples.txt").read_text(),
+        "random": (random.random(), np.random.random()),
+        "next_epoch": [batch[0]["token_ids"].numpy() for batch in data],
+        "resumed": result.resumed,
+    }
+
+
+def kill():
+    raise Killed
+
+
+def expect_equal(one, other, but=("resumed",)):
+    for name in one.keys() - set(but):
+        keras.tree.map_structure(np.testing.assert_array_equal, one[name], other[name])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("uninterrupted"))
+
+
+@pytest.mark.parametrize(
+    "killed", [[(0, 3)], [(1, 2), (1, 4)], [(0, 0), (0, 1), (1, 0), (2, 1), (2, 4)]], ids=len
+)
+def test_a_killed_run_ends_as_if_it_had_not_been_killed(uninterrupted, killed, tmp_path):
+    for stop_at in killed:
+        with pytest.raises(Killed):
+            run(tmp_path, stop_at)
+    resumed = run(tmp_path)
+    expect_equal(uninterrupted, resumed)
+    assert resumed["resumed"] == len(killed)
+
+
+def test_a_run_killed_after_training_trains_no_more(uninterrupted, tmp_path):
+    run(tmp_path)
+    again = run(tmp_path)
+    expect_equal(uninterrupted, again)
+
+
+def test_early_stopping_ends_a_resumed_run_too(uninterrupted, tmp_path):
+    def stop_early(folder, **options):
+        model, data = line()
+        early = keras.callbacks.EarlyStopping(monitor="loss", patience=1, mode="max")
+        checkpoint = training.Checkpoint(folder, run={})
+        return training.fit(
+            model, data, epochs=9, callbacks=[early], checkpoint=checkpoint, **QUIET, **options
+        )
+
+    result = stop_early(tmp_path)
+    assert result.history["epoch"] == [1, 2]
+    assert stop_early(tmp_path).history == result.history
+
+
+def test_a_dataset_that_is_shuffled_by_tensorflow_goes_on_in_its_order(tmp_path):
+    def train(folder, at=(-1, -1)):
+        keras.utils.set_random_seed(0)
+        model, _ = line()
+        x = np.random.default_rng(0).normal(size=(12, 1)).astype("float32")
+        data = tf.data.Dataset.from_tensor_slices((x, 3 * x)).shuffle(12, seed=5).batch(2)
+        checkpoint = training.Checkpoint(folder, minutes=1e-9)
+        training.fit(model, data, epochs=3, callbacks=[At(*at, kill)], checkpoint=checkpoint, **QUIET)
+        return model.get_weights()[0]
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", at=(2, 3))
+    np.testing.assert_array_equal(train(tmp_path / "killed"), whole)
+
+
+def test_a_damaged_checkpoint_is_not_used_but_the_one_before_it(uninterrupted, tmp_path, capsys):
+    with pytest.raises(Killed):
+        run(tmp_path, (1, 3))
+    newest = max((tmp_path / "checkpoint").glob("*.data*"), key=lambda path: path.stat().st_mtime)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    expect_equal(uninterrupted, run(tmp_path))
+    printed = capsys.readouterr().err
+    assert "damaged" in printed and "from epoch 2, batch 2" in printed
+
+
+def test_if_all_checkpoints_are_damaged_training_starts_anew(tmp_path, capsys):
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "checkpoint-1.index").write_bytes(b"nothing")
+    assert not training.Checkpoint(folder).found
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_another_run_is_refused_and_told_what_differs(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, (0, 2))
+    with pytest.raises(InputError, match=r"epochs was 3 and is 4\. .*--fresh"):
+        run(tmp_path, epochs=4)
+    assert training.Checkpoint(tmp_path / "checkpoint", run={"epochs": 3}).found
+    assert not training.Checkpoint(tmp_path / "checkpoint", run={"epochs": 4}, fresh=True).found
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint_and_training_goes_on(tmp_path, capsys, monkeypatch):
+    save = tf.train.CheckpointManager.save
+
+    def full(self):
+        if len(self.checkpoints) < 1:
+            return save(self)
+        (tmp_path / "checkpoint-9.data-00000-of-00001").write_bytes(b"part of it")
+        raise tf.errors.ResourceExhaustedError(None, None, f"{tmp_path}; No space left on device")
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
+    model, data = line()
+    result = training.fit(model, data, epochs=2, checkpoint=training.Checkpoint(tmp_path), **QUIET)
+    assert result.history["epoch"] == [1, 2]
+    printed = capsys.readouterr().err
+    assert "No space left on device" in printed and "the checkpoint before it is kept" in printed
+    assert sorted(path.name for path in tmp_path.glob("*.index")) == ["checkpoint-1.index"]
+    assert not (tmp_path / "checkpoint-9.data-00000-of-00001").exists()
+    assert training.Checkpoint(tmp_path).position == (0, 0)
+
+
+def test_a_loss_that_is_not_finite_is_not_saved(tmp_path):
+    model, data = line(bad_steps=[3])
+    training.fit(model, data, epochs=1, checkpoint=training.Checkpoint(tmp_path, 1e-9), **QUIET)
+    assert training.Checkpoint(tmp_path).position == (0, 2)
+
+
+def test_sigterm_saves_and_ends_with_a_status_of_its_own(tmp_path, capsys):
+    model, data = line()
+    terminate = At(1, 4, lambda: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        training.fit(
+            model, data, epochs=2, callbacks=[terminate], checkpoint=training.Checkpoint(tmp_path), **QUIET
+        )
+    assert ended.value.code == checkpoints.TERMINATED == 143
+    assert training.Checkpoint(tmp_path).position == (1, 4)
+    assert "Give the same command again" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_cannot_be_resumed_is_refused(tmp_path):
+    model, _ = line()
+    x = np.ones((4, 1))
+    with pytest.raises(InputError, match=r"needs a tf\.data\.Dataset"):
+        training.fit(model, x, y=x, epochs=1, checkpoint=training.Checkpoint(tmp_path), **QUIET)
+    with pytest.raises(InputError, match="minutes is 0"):
+        training.Checkpoint(tmp_path, minutes=0)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    model, data = line()
+    training.fit(model, data, epochs=1, checkpoint=training.Checkpoint(tmp_path), **QUIET)
+    wider = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1), keras.layers.Dense(1)])
+    wider.compile("sgd", "mse")
+    with pytest.raises(InputError, match="does not fit this model"):
+        training.fit(wider, data, epochs=1, checkpoint=training.Checkpoint(tmp_path), **QUIET)

@@ -1,0 +1,313 @@
+"""Checkpoints of a training run, from which a killed run goes on."""
+
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from textrnn.errors import InputError, expect
+from textrnn.files import disk_problem, replacing
+from textrnn.private import build_for_training
+from textrnn.training.messages import print_message
+from textrnn.training.state import (
+    callback_state,
+    pack,
+    random_state,
+    set_callback_state,
+    set_random_state,
+    unpack,
+)
+
+TERMINATED = 143
+"""Exit status of a run that SIGTERM has stopped: 128 + 15, as shells report it."""
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves all of a training run every few minutes and after each epoch, for `training.fit(checkpoint=...)`.
+
+    A run that was killed goes on from the last checkpoint, and ends as it would have ended: with the same
+    weights, bit for bit, on the same machine. A checkpoint has the variables of the model, its optimizer and
+    metrics, carried states and the states of random generators; the position in the data; and the states of
+    all callbacks, such as scores, the best weights and the patience of early stopping. A callback may have
+    methods `get_state` and `set_state`. Otherwise its attributes that are numbers, strings, arrays, and lists
+    and dicts of them, are its state.
+
+    `tf.train.CheckpointManager` writes the files: beside the earlier ones, with checksums. The last two are
+    kept, and if the last is damaged, the one before is used.
+
+    SIGTERM saves a checkpoint before the next batch and ends the process with the status `TERMINATED`. A
+    second SIGTERM ends it at once.
+
+    Args:
+        folder: The folder of the checkpoints of this run. It must be used for nothing else.
+        minutes: Minutes between checkpoints within an epoch, a number above 0.
+        run: Whatever identifies the run, name -> JSON value: its options, and a hash of its data.
+        fresh: Whether to discard an earlier checkpoint.
+
+    Attributes:
+        found: Whether there was a checkpoint, so that `training.fit` goes on from it.
+        resumed: How often the run has been resumed.
+
+    Raises:
+        InputError: If the folder has a checkpoint of another run; the message says what differs. Also if
+            `minutes` is not above 0, or on a backend other than TensorFlow.
+
+    Example:
+
+    >>> import keras, numpy as np, tempfile, tensorflow as tf
+    >>> from pathlib import Path
+    >>> from textrnn import training
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> data = tf.data.Dataset.from_tensor_slices((np.ones((4, 1)), np.zeros((4, 1)))).batch(2)
+    >>> folder = Path(tempfile.mkdtemp()) / "checkpoint"
+    >>> checkpoint = training.Checkpoint(folder, run={"epochs": 2})
+    >>> result = training.fit(model, data, epochs=2, checkpoint=checkpoint)
+    >>> training.Checkpoint(folder, run={"epochs": 2}).found
+    True
+    >>> checkpoint.remove()  # when nothing remains to be done with the model
+    >>> folder.exists()
+    False
+    """
+
+    def __init__(self, folder, minutes=5.0, run: Mapping[str, Any] | None = None, fresh=False):
+        super().__init__()
+        expect(
+            keras.backend.backend() == "tensorflow",
+            f"checkpoints of training need TensorFlow, and Keras runs on {keras.backend.backend()}: set "
+            "KERAS_BACKEND=tensorflow, or train without a checkpoint",
+        )
+        expect(minutes > 0, f"minutes is {minutes}: give a number above 0")
+        self.folder = Path(folder)
+        self.minutes = minutes
+        self.run = dict(run or {})
+        self.seconds_before = 0.0
+        if fresh:
+            self.remove()
+        self._found = self._newest()
+        self._terminated = False
+        if self._found is not None:
+            self._check_run(self._found[1]["run"])
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return self._found is not None
+
+    @property
+    def resumed(self) -> int:
+        """How often the run has been resumed."""
+        path = self.folder / "resumed"
+        return int(path.read_text()) if path.is_file() else 0
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The epoch and the batch to begin with, both counted from 0."""
+        return (0, 0) if self._found is None else (self._found[1]["epoch"], self._found[1]["batch"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether training had ended, after its last epoch or by early stopping."""
+        return self._found is not None and self._found[1]["stopped"]
+
+    def attach(self, data, listeners: Sequence[keras.callbacks.Callback]):
+        """Tell what to save; `training.fit` calls this.
+
+        Args:
+            data: The `tf.data.Dataset` of the run.
+            listeners: The callbacks with states.
+
+        Raises:
+            InputError: If the data is no `tf.data.Dataset`.
+        """
+        expect(hasattr(data, "element_spec"), "fit(checkpoint=...) needs a tf.data.Dataset, to resume it")
+        self._data, self._listeners = data, listeners
+
+    def remove(self):
+        """Remove the folder, when the run and all that follows it have finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._found = None
+
+    # === Called by Keras ===
+
+    def on_train_begin(self, logs=None):
+        """Restore the run from its checkpoint, or save the first one."""
+        self._start = self._saved_at = time.monotonic()
+        self._manager = self._make_manager()
+        if self._found is None:
+            self._save(0, 0)
+            return
+        self._restore()
+        with replacing(self.folder / "resumed") as path:
+            path.write_text(str(self.resumed + 1))
+        epoch, batch = self.position
+        where = "after its last epoch" if self.finished else f"from epoch {epoch + 1}, batch {batch + 1}"
+        print_message(f"This run was interrupted. It goes on {where}.")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Restore once more in the middle of an epoch, since metrics and callbacks have begun a new one."""
+        if self._found is not None and (epoch, 0) < self.position:
+            self._restore()
+        self._found, self._epoch = None, epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Save a checkpoint if it is time, or after SIGTERM."""
+        due = self._terminated or time.monotonic() - self._saved_at >= 60 * self.minutes
+        if due and batch > 0:
+            self._save(self._epoch, batch)
+        self._exit_if_terminated()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save a checkpoint."""
+        self._save(epoch + 1, 0)
+        self._exit_if_terminated()
+
+    # === Signals ===
+
+    @contextmanager
+    def handling_sigterm(self):
+        """Context manager in which SIGTERM leads to a checkpoint and the end of the process."""
+        if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+            yield
+            return
+
+        def handle(number, frame):
+            signal.signal(number, signal.SIG_DFL)  # for a second one
+            self._terminated = True
+
+        before = signal.signal(signal.SIGTERM, handle)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _exit_if_terminated(self):
+        if self._terminated:
+            print_message("Terminated. Give the same command again to go on.")
+            raise SystemExit(TERMINATED)
+
+    # === Files ===
+
+    def _save(self, epoch, batch):
+        if not math.isfinite(self.model.get_metrics_result().get("loss", 0.0)):
+            return  # the checkpoint before it is better
+        now = time.monotonic()
+        self._saved_at = now
+        self._state.value = {
+            "run": self.run,
+            "epoch": epoch,
+            "batch": batch,
+            "stopped": self.model.stop_training or epoch >= self.params["epochs"],
+            "seconds": self.seconds_before + now - self._start,
+            "random": random_state(),
+            "callbacks": [(type(each).__name__, callback_state(each)) for each in self._listeners],
+        }
+        try:
+            self._manager.save()
+        except Exception as error:  # of TensorFlow or of the system
+            problem = disk_problem(error, self.folder)
+            if problem is None:
+                raise
+            print_message(
+                f"warning: no checkpoint was written after {epoch} epochs and {batch} batches. {problem}. "
+                "Training goes on; the checkpoint before it is kept."
+            )
+        self._remove_unfinished()
+
+    def _remove_unfinished(self):
+        """Remove what a save has left that was killed or that failed."""
+        known = {Path(path).name for path in self._manager.checkpoints}
+        for path in self.folder.glob("checkpoint-*"):
+            if path.name.partition(".")[0].partition("_")[0] not in known:
+                with suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _restore(self):
+        import tensorflow as tf
+
+        path, state = self._found
+        try:
+            self._checkpoint.restore(path).assert_consumed()
+        except (ValueError, AssertionError, tf.errors.InvalidArgumentError) as error:
+            raise InputError(
+                f"the checkpoint in {self.folder} does not fit this model: give --fresh "
+                "(fresh=True) to discard it"
+            ) from error
+        self.seconds_before = state["seconds"]
+        set_random_state(state["random"])
+        now, before = ([type(each).__name__ for each in self._listeners], [n for n, _ in state["callbacks"]])
+        expect(
+            now == before,
+            f"the run in {self.folder} had the callbacks {', '.join(before)}, and now there are "
+            f"{', '.join(now)}: pass the same ones to go on",
+        )
+        for callback, (_, saved) in zip(self._listeners, state["callbacks"], strict=True):
+            set_callback_state(callback, saved)
+        if state["stopped"]:
+            self.model.stop_training = True
+
+    def _make_manager(self):
+        import tensorflow as tf
+
+        model = self.model
+        build_for_training(model, _shapes(model, self._data))
+        variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+
+        class State(tf.train.experimental.PythonState):
+            value: Any = None
+
+            def serialize(self):
+                return pack(self.value)
+
+            def deserialize(self, data):
+                self.value = unpack(data)
+
+        self._state = State()
+        self._checkpoint = tf.train.Checkpoint(
+            variables=[variable.value for variable in variables], state=self._state
+        )
+        return tf.train.CheckpointManager(
+            self._checkpoint, self.folder, max_to_keep=2, checkpoint_name="checkpoint"
+        )
+
+    def _newest(self):
+        """The path and the state of the newest checkpoint that is not damaged, or None."""
+        import tensorflow as tf
+
+        numbers = [path.stem.rpartition("-")[2] for path in self.folder.glob("checkpoint-*.index")]
+        for number in sorted(map(int, filter(str.isdigit, numbers)), reverse=True):
+            path = str(self.folder / f"checkpoint-{number}")
+            try:
+                reader = tf.train.load_checkpoint(path)
+                # Reading compares checksums.
+                values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+                [state] = [value for name, value in values.items() if name.startswith("state/")]
+                return path, unpack(state)
+            except Exception as error:  # TensorFlow raises many kinds
+                print_message(f"warning: the checkpoint {path} is damaged ({type(error).__name__}).")
+        return None
+
+    def _check_run(self, saved):
+        names = [name for name in {**saved, **self.run} if saved.get(name) != self.run.get(name)]
+        differences = [f"{name} was {saved.get(name)!r} and is {self.run.get(name)!r}" for name in names]
+        expect(
+            not names,
+            f"{self.folder} has an unfinished run that is not this one: {'; '.join(differences)}. Give its "
+            "options to go on with it, or --fresh (fresh=True) to discard it",
+        )
+
+
+def _shapes(model, data):
+    """The shapes of a batch that reaches the model, as `keras.KerasTensor`s."""
+    if hasattr(model, "preprocess_samples"):  # a task, which tokenizes strings
+        data = data.map(lambda *batch: model.preprocess_samples(*batch))
+    return keras.tree.map_structure(
+        lambda spec: keras.KerasTensor(tuple(spec.shape), spec.dtype.name), data.element_spec
+    )
