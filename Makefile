@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --durations=10
 # Users cannot act on TensorFlow's start-up messages.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install dev demo test test-jax test-slow lint format docs bench compare clean
+.PHONY: help install dev demo test test-jax test-slow lint format docs bench compare kills clean
 
 help:            ## show this list
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench: $(VENV)/installed-bench       ## compare speed with other libraries (half
 
 compare: dev                        ## train all cells at the same size: a table and a plot (an hour)
 	$(BIN)/python benchmarks/compare_cells.py
+
+kills: dev                          ## kill 100 small trainings of each recipe, resume and compare them (an hour)
+	$(BIN)/python benchmarks/kills.py
 
 clean:                              ## remove the environment and caches, but no trained models
 	rm -rf $(VENV) docs/_build docs/api build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -65,6 +65,7 @@ def main(options: Options):
     from textrnn import files, training
     from textrnn.classification import evaluation, report
     from textrnn.classification.calibration import calibrate
+    from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, labelled, sources
     from textrnn.export import publish
     from textrnn.presets import save_preset
@@ -83,6 +84,7 @@ def main(options: Options):
         document=options.document,
     )  # fmt: skip
     sources.describe(examples)
+    checkpoint = checkpoint_of(options, examples.fingerprint)
     labels = labelled.check_classes(examples.train, min_examples=1)
     if options.from_preset:
         classifier = load_model(options, labels)
@@ -129,7 +131,8 @@ def main(options: Options):
         metrics=[],
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
     )
-    files.set_aside(folder / "report")
+    if not checkpoint.found:
+        files.set_aside(folder / "report")
     result = training.fit(
         classifier,
         batches,
@@ -138,6 +141,7 @@ def main(options: Options):
         callbacks=[keras.callbacks.EarlyStopping(patience=options.patience)],
         progress=training.ProgressBar("text", options.batch_size),
         evaluate_first=options.from_preset is not None,
+        checkpoint=checkpoint,
     )
 
     # === N-grams and calibration ===
@@ -163,6 +167,7 @@ def main(options: Options):
     # === SavedModel ===
     ask = f"explain {folder} {shlex.quote(report.example_text(test))}"
     publish(classifier, folder, result, ask, dtype=options.export_dtype, warmup_prompts=test[:1])
+    checkpoint.remove()
 
 
 def new_model(options, labels, examples):

@@ -73,6 +73,7 @@ def main(options: Options):
 
     import textrnn
     from textrnn import files, training
+    from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import sources
     from textrnn.data.stored_texts import count_characters
     from textrnn.data.token_streams import token_stream
@@ -100,6 +101,7 @@ def main(options: Options):
     )
     sources.describe(texts)
     options, warnings = by_size(options, texts)
+    checkpoint = checkpoint_of(options, texts.fingerprint)
     given = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
@@ -144,7 +146,8 @@ def main(options: Options):
     def sample(epoch=0):
         return complete(prompt, max_new_tokens=options.max_new_tokens, seed=options.seed + epoch)
 
-    files.set_aside(folder / "report")
+    if not checkpoint.found:
+        files.set_aside(folder / "report")
     result = training.fit(
         lm,
         train,
@@ -158,6 +161,7 @@ def main(options: Options):
         ],
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
         evaluate_first=options.from_preset is not None,
+        checkpoint=checkpoint,
     )
     save_preset(lm, folder)  # before anything else can fail
 
@@ -179,6 +183,7 @@ def main(options: Options):
         lm, folder, result, ask,
         dtype=options.export_dtype, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt],
     )  # fmt: skip
+    checkpoint.remove()
 
 
 def by_size(options, texts):

@@ -106,6 +106,7 @@ def main(options: Options):
 
     import textrnn
     from textrnn import files, training
+    from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, sources
     from textrnn.export import publish
     from textrnn.presets import load_preset, save_preset
@@ -126,6 +127,7 @@ def main(options: Options):
         encoding=options.encoding, no_header=options.no_header,
     )  # fmt: skip
     sources.describe(pairs)
+    checkpoint = checkpoint_of(options, pairs.fingerprint)
     given = {name: getattr(options, name) for name in ("num_beams", "length_penalty", "coverage_penalty")}
     search = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
@@ -157,7 +159,8 @@ def main(options: Options):
         TokenCrossentropy(options.label_smoothing, reduction="mean_with_sample_weight"),
     )
     average = training.AverageWeights(options.average, options.average_of)
-    files.set_aside(folder / "report")
+    if not checkpoint.found:
+        files.set_aside(folder / "report")
     result = training.fit(
         lm,
         batches,
@@ -166,6 +169,7 @@ def main(options: Options):
         callbacks=[keras.callbacks.EarlyStopping(patience=options.patience), average],
         progress=training.ProgressBar("pair", options.batch_size),
         evaluate_first=options.from_preset is not None,
+        checkpoint=checkpoint,
     )
     averaged = average.apply(lambda: lm.evaluate(validation_batches, verbose=0))
     save_preset(lm, folder)  # before anything else can fail
@@ -191,6 +195,7 @@ def main(options: Options):
     # === SavedModel ===
     ask = f"translate {folder} --text {shlex.quote(texts[0])}"
     publish(lm, folder, result, ask, dtype=options.export_dtype, warmup_prompts=texts[:1])
+    checkpoint.remove()
 
 
 def new_model(options, pairs, sampler):

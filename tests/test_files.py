@@ -160,4 +160,5 @@ def test_a_disk_that_fills_while_a_model_is_saved_is_one_sentence(tmp_path, caps
     assert (
         error.splitlines()[-1] == f"error: {tmp_path / 'm'}: File too large. Give a place that can be written"
     )
-    assert {child.name for child in (tmp_path / "m").iterdir()} == {"report"}
+    assert {child.name for child in (tmp_path / "m").iterdir()} == {"report", "checkpoint"}
+    assert not list((tmp_path / "m" / "checkpoint").glob("checkpoint-*"))

@@ -104,6 +104,39 @@ def reserved(folder):
                 each.rmdir()
 
 
+def remove_leftovers(folder):
+    """Remove what killed processes have left unfinished in a folder: children named `.<name>.<process id>`.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.files import remove_leftovers
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / ".preset.99999999").mkdir()
+    >>> remove_leftovers(folder)
+    >>> list(folder.iterdir())
+    []
+    """
+    for path in Path(folder).glob(".*"):
+        process = path.suffix[1:]
+        if path.stem.count(".") and process.isdigit() and not _is_running(int(process)):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_running(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to another user
+        return True
+    return True
+
+
 def _locked(path):
     """Open and lock a file; return its descriptor."""
     from filelock import lock_descriptor

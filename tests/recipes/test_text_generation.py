@@ -81,6 +81,26 @@ def test_it_prints_a_command_that_asks_the_model(trained, capsys, monkeypatch):
     assert status == 0 and answer.startswith("the cat")
 
 
+def test_a_killed_run_goes_on_and_only_with_the_same_options(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cats.txt").write_text(TEXT * 40)
+    options = {"data": "cats.txt", "name": "cats", "epochs": 2}
+    with monkeypatch.context() as patch, pytest.raises(KeyError, match="killed"):
+        patch.setattr("textrnn.presets.save_preset", lambda *_: {}["killed"])
+        run(capsys, **options)
+    samples = Path("out/cats/report/samples.txt").read_bytes()
+
+    status, _, err = run(capsys, **options | {"epochs": 3})
+    assert status == 2
+    assert "--epochs was 2 and is 3" in err
+    status, _, err = run(capsys, **options)
+    assert status == 0, err
+    assert "goes on after its last epoch" in err
+    assert Path("out/cats/report/samples.txt").read_bytes() == samples
+    assert json.loads(Path("out/cats/report/metrics.json").read_text())["metrics"]["resumed"] == 1
+    assert {child.name for child in Path("out/cats").iterdir()} == {"1", "preset", "report"}
+
+
 def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys, monkeypatch, tmp_path):
     folder, _ = trained
     monkeypatch.chdir(folder)

@@ -25,10 +25,7 @@ def closing_metrics(classifier, result, score, part_scores, baseline_score, base
         **{f"test_{name}_alone": vars(part_score) for name, part_score in part_scores.items()},
         "tfidf_baseline": vars(baseline_score) | {"features": baseline_features},
         "temperature": classifier.temperature,
-        "best_epoch": result.best_epoch,
-        "stopped": result.stopped,
-        "training_seconds": result.seconds,
-        "training_texts_per_second": result.items_per_second,
+        **result.metrics("texts"),
     }
 
 

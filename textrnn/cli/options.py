@@ -161,6 +161,10 @@ class TrainingOptions(OptionGroup):
     )
     clipnorm: NonNegativeNumber = option(1.0, "Maximum global norm of the gradients; 0 for none")
     seed: Seed = option(0, "Seed of splits, initial weights and dropout")
+    checkpoint_minutes: PositiveNumber = option(
+        5.0, "Minutes between checkpoints, from which the same command goes on after a kill"
+    )
+    fresh: bool = option(False, "Discard the checkpoint of an unfinished run with this name")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from textrnn import private
 from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
-from textrnn.files import reserved
+from textrnn.files import remove_leftovers, reserved
 from textrnn.startup import load_tensorflow
 
 GROUPS = ("Data", "Model", "Training", "Output")
@@ -32,6 +32,7 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
     def start():
         options = options_class(**given)
         with reserved(options.folder):  # first, since it fails where nothing can be written
+            remove_leftovers(options.folder)
             load_tensorflow()
             main(options)
 

@@ -109,9 +109,10 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         """Return logits of every token; windows of a stream start from the states of the previous ones."""
         if "restart" not in inputs:
             return super().call(inputs, training=training, mask=mask)
-        # Keras calls a model once before training, not in training mode: then it may have one kind only.
-        evaluates = not training and hasattr(self, "evaluation_states")
-        carried = self.evaluation_states if evaluates else self.training_states
+        carried = self.training_states if training else getattr(self, "evaluation_states", None)
+        # Keras calls a model once before training, not in training mode.
+        if carried is None or carried.batch_size != inputs["restart"].shape[0]:
+            carried = self.training_states
         hidden, states = self.backbone.run(
             inputs["token_ids"], carried.read(inputs["restart"]), training=bool(training)
         )

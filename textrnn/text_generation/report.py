@@ -15,8 +15,5 @@ def closing_metrics(result, score):
         "held_out_loss": score.loss,
         "held_out_perplexity": score.perplexity,
         "held_out_bits_per_character": score.bits_per_character,
-        "best_epoch": result.best_epoch,
-        "stopped": result.stopped,
-        "training_seconds": result.seconds,
-        "training_tokens_per_second": result.items_per_second,
+        **result.metrics("tokens"),
     }

@@ -307,7 +307,7 @@ class Checkpoint(keras.callbacks.Callback):
 def _shapes(model, data):
     """The shapes of a batch that reaches the model, as `keras.KerasTensor`s."""
     if hasattr(model, "preprocess_samples"):  # a task, which tokenizes strings
-        data = data.map(lambda *batch: model.preprocess_samples(*batch))
+        data = data.map(model.preprocess_samples)
     return keras.tree.map_structure(
         lambda spec: keras.KerasTensor(tuple(spec.shape), spec.dtype.name), data.element_spec
     )

@@ -38,6 +38,27 @@ class TrainingResult:
     items_per_second: float | None
     resumed: int = 0
 
+    def metrics(self, items: str) -> dict:
+        """The numbers about the run for `metrics.json`.
+
+        Args:
+            items: The unit of the speed, such as `"tokens"`.
+
+        Example:
+
+        >>> from textrnn.training import TrainingResult
+        >>> result = TrainingResult({}, None, 3, seconds=60.0, items_per_second=1e4)
+        >>> result.metrics("tokens")["training_tokens_per_second"]
+        10000.0
+        """
+        return {
+            "best_epoch": self.best_epoch,
+            "stopped": self.stopped,
+            "resumed": self.resumed,
+            "training_seconds": self.seconds,
+            f"training_{items}_per_second": self.items_per_second,
+        }
+
 
 def fit(
     model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate_first=False, checkpoint=None,

@@ -58,7 +58,7 @@ def set_callback_state(callback: keras.callbacks.Callback, state: dict):
 
 
 def random_state():
-    """Return the states of the random generators of Python and NumPy. TensorFlow's are variables of layers."""
+    """Return the states of the random generators of Python and NumPy. Those of layers are variables."""
     return random.getstate(), np.random.get_state()
 
 

@@ -22,10 +22,7 @@ def closing_metrics(result, score, greedy_score, found, greedy, averaged):
         "test": vars(score),
         "test_greedy": vars(greedy_score),
         "averaged": averaged,
-        "best_epoch": result.best_epoch,
-        "stopped": result.stopped,
-        "training_seconds": result.seconds,
-        "training_pairs_per_second": result.items_per_second,
+        **result.metrics("pairs"),
         "greedy_sentences_per_second": len(greedy.best) / greedy.seconds,
         "beam_sentences_per_second": len(found.best) / found.seconds,
     }
