@@ -118,7 +118,8 @@ class BestWeights(keras.callbacks.Callback):
 
     def set_state(self, state):
         """Go on with what a checkpoint has saved."""
-        vars(self).update(state)
+        for name in self._STATE:
+            setattr(self, name, state[name])
         if self._kept is not None:
             origin, values = self._kept
             weights = self.model.weights

@@ -46,8 +46,9 @@ class SampleText(keras.callbacks.Callback):
 
     def get_state(self):
         """Return what a checkpoint saves: the samples so far."""
-        exists = self.path is not None and self.path.is_file()
-        return {"samples": self.path.read_text(encoding="utf-8", errors="replace") if exists else None}
+        if self.path is None or not self.path.is_file():
+            return {"samples": None}
+        return {"samples": self.path.read_text(encoding="utf-8", errors="replace")}
 
     def set_state(self, state):
         """Go on with what a checkpoint has saved; samples that came after it are made again."""
