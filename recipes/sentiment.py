@@ -68,8 +68,9 @@ def main(options: Options):
     from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, labelled, sources
     from textrnn.export import publish
-    from textrnn.presets import save_preset
+    from textrnn.presets import in_weight_precision, save_preset
     from textrnn.reporting.report import save_report
+    from textrnn.tasks.execution import execution_of
     from textrnn.training.losses import TokenCrossentropy
 
     options.check()
@@ -113,13 +114,18 @@ def main(options: Options):
     weights = None
     if options.class_weights == "balanced":
         weights = compute_sample_weight("balanced", train_targets).astype("float32")
-    batches = batching.text_batches(tokens, train_targets, options.batch_size, weights, seed=options.seed)
-    validation_batches = batching.text_batches(validation_tokens, validation_targets, 64, shuffle=False)
+    execution = execution_of(classifier)
+    batches = batching.text_batches(
+        tokens, train_targets, options.batch_size, weights, seed=options.seed, few_lengths=execution.xla
+    )
+    validation_batches = batching.text_batches(
+        validation_tokens, validation_targets, 64, shuffle=False, few_lengths=execution.xla
+    )
     print(
         f"vocabulary of {preprocessor.tokenizer.vocabulary_size():,}; {np.mean([*map(len, tokens)]):.0f} "
-        f"tokens per text; {classifier.backbone.count_params():,} weights in the encoder",
-        flush=True,
+        f"tokens per text; {classifier.backbone.count_params():,} weights in the encoder"
     )
+    print(execution, flush=True)
 
     files.expect_space(folder, 12 * classifier.count_params())  # of the preset and the SavedModel
 
@@ -145,6 +151,7 @@ def main(options: Options):
     )
 
     # === N-grams and calibration ===
+    classifier = in_weight_precision(classifier)
     calibration = calibrate(classifier, batches, validation, validation_targets)
     save_preset(classifier, folder)
 
@@ -178,7 +185,9 @@ def new_model(options, labels, examples):
     texts = [e.text.lower() if options.lowercase else e.text for e in examples]
     tokenizer = train_tokenizer(options.tokenizer, texts, options.vocabulary_size)
     return textrnn.TextClassifier(
-        textrnn.RecurrentEncoder(tokenizer.vocabulary_size(), **options.backbone_arguments()),
+        textrnn.RecurrentEncoder(
+            tokenizer.vocabulary_size(), dtype=options.precision, **options.backbone_arguments()
+        ),
         labels,
         textrnn.TextClassifierPreprocessor(tokenizer, options.max_tokens, options.lowercase),
         options.pooling,
@@ -194,7 +203,7 @@ def load_model(options, labels):
     from textrnn.classification.relabel import relabel
     from textrnn.presets import load_preset
 
-    known = load_preset(options.from_preset, textrnn.TextClassifier)
+    known = load_preset(options.from_preset, textrnn.TextClassifier, dtype=options.precision)
     classifier = relabel(known, labels)
     if classifier is not known:
         print(

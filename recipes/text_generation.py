@@ -80,8 +80,9 @@ def main(options: Options):
     from textrnn.data.windows import evaluation_windows, windows
     from textrnn.errors import warn
     from textrnn.export import publish
-    from textrnn.presets import load_preset, save_preset
+    from textrnn.presets import in_weight_precision, load_preset, save_preset
     from textrnn.reporting.report import save_report
+    from textrnn.tasks.execution import execution_of
     from textrnn.text_generation import evaluation, report, signatures
     from textrnn.text_generation.prompts import sample_prompt
 
@@ -105,7 +106,7 @@ def main(options: Options):
     given = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
-        lm = load_preset(options.from_preset, textrnn.CausalLM)
+        lm = load_preset(options.from_preset, textrnn.CausalLM, dtype=options.precision)
         saved = textrnn.RowSampler.like(lm.default_sampler).get_config()
         lm.default_sampler = textrnn.RowSampler(**saved | sampling)
     else:
@@ -127,9 +128,9 @@ def main(options: Options):
     characters = count_characters(texts.validation)
     print(
         f"{len(train_stream):,} training tokens, {len(validation_stream):,} validation tokens; "
-        f"vocabulary of {tokenizer.vocabulary_size():,}; {lm.count_params():,} weights",
-        flush=True,
+        f"vocabulary of {tokenizer.vocabulary_size():,}; {lm.count_params():,} weights"
     )
+    print(execution_of(lm), flush=True)
     for warning in warnings:
         warn(warning)
 
@@ -164,6 +165,7 @@ def main(options: Options):
         checkpoint=checkpoint,
     )
     save_preset(lm, folder)  # before anything else can fail
+    lm = in_weight_precision(lm)
 
     # === Evaluation and report, with the best weights ===
     score = evaluation.score_language_model(lm, validation, characters)
@@ -213,6 +215,7 @@ def new_model(options, texts, sampler):
         vocabulary_size=tokenizer.vocabulary_size(),
         activation_regularization=options.ar,
         temporal_activation_regularization=options.tar,
+        dtype=options.precision,
         **options.backbone_arguments(),
     )
     return textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler)

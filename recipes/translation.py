@@ -109,8 +109,9 @@ def main(options: Options):
     from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, sources
     from textrnn.export import publish
-    from textrnn.presets import load_preset, save_preset
+    from textrnn.presets import in_weight_precision, load_preset, save_preset
     from textrnn.reporting.report import save_report
+    from textrnn.tasks.execution import execution_of
     from textrnn.training.losses import TokenCrossentropy
     from textrnn.translation import evaluation, report, translations
     from textrnn.translation.encoding import encode_pairs
@@ -131,7 +132,7 @@ def main(options: Options):
     given = {name: getattr(options, name) for name in ("num_beams", "length_penalty", "coverage_penalty")}
     search = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
-        lm = load_preset(options.from_preset, textrnn.Seq2SeqLM)
+        lm = load_preset(options.from_preset, textrnn.Seq2SeqLM, dtype=options.precision)
         if search:
             saved = textrnn.BeamSearchSampler.like(lm.default_sampler).get_config()
             lm.default_sampler = textrnn.BeamSearchSampler(**saved | search)
@@ -141,13 +142,18 @@ def main(options: Options):
     start = preprocessor.target_tokenizer.start_token_id
     train = encode_pairs(preprocessor, pairs.train, options.max_tokens, "training")
     validation = encode_pairs(preprocessor, pairs.validation, options.max_tokens, "validation")
-    batches = batching.pair_batches(*train, options.batch_size, start, seed=options.seed)
-    validation_batches = batching.pair_batches(*validation, 64, start, shuffle=False)
+    execution = execution_of(lm)
+    batches = batching.pair_batches(
+        *train, options.batch_size, start, seed=options.seed, few_lengths=execution.xla
+    )
+    validation_batches = batching.pair_batches(
+        *validation, 64, start, shuffle=False, few_lengths=execution.xla
+    )
     print(
         f"source vocabulary of {preprocessor.tokenizer.vocabulary_size():,}, target vocabulary of "
-        f"{preprocessor.target_tokenizer.vocabulary_size():,}; {lm.count_params():,} weights",
-        flush=True,
+        f"{preprocessor.target_tokenizer.vocabulary_size():,}; {lm.count_params():,} weights"
     )
+    print(execution, flush=True)
 
     files.expect_space(folder, 12 * lm.count_params())  # of the preset and the SavedModel
 
@@ -173,6 +179,7 @@ def main(options: Options):
     )
     averaged = average.apply(lambda: lm.evaluate(validation_batches, verbose=0))
     save_preset(lm, folder)  # before anything else can fail
+    lm = in_weight_precision(lm)
 
     # === Evaluation and report ===
     texts, references = [pair.source for pair in pairs.test], [pair.target for pair in pairs.test]
@@ -213,6 +220,7 @@ def new_model(options, pairs, sampler):
         decoder_units=options.decoder_units,
         attention=options.attention,
         input_feeding=options.input_feeding,
+        dtype=options.precision,
         **options.backbone_arguments(),
     )
     preprocessor = textrnn.Seq2SeqLMPreprocessor(

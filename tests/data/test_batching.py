@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textrnn.data.batching import text_batches
+from textrnn.data.batching import pair_batches, text_batches
 
 
 def texts_of(lengths):
@@ -45,6 +45,26 @@ def test_epochs_differ_in_order_and_are_determined_by_the_seed():
     first, second = epochs(0)
     assert first != second
     assert epochs(0) == [first, second] != epochs(1)
+
+
+def test_few_lengths_pad_the_same_batches_to_powers_of_two():
+    lengths = np.random.default_rng(0).integers(0, 300, 200)
+    of_texts = {
+        few: list(text_batches(texts_of(lengths), np.arange(200), 10, few_lengths=few).as_numpy_iterator())
+        for few in (False, True)
+    }
+    for (x, y), (padded, same) in zip(*of_texts.values(), strict=True):
+        time = x["token_ids"].shape[1]
+        assert padded["token_ids"].shape[1] == max(8, 2 ** int(np.ceil(np.log2(time))))
+        np.testing.assert_array_equal(same, y)
+        for name, values in x.items():
+            np.testing.assert_array_equal(padded[name][:, :time], values)
+            assert not padded[name][:, time:].any()
+
+    sides = texts_of(lengths), texts_of(lengths[::-1])
+    pairs = pair_batches(*sides, 10, 1, few_lengths=True).as_numpy_iterator()
+    shapes = {(x["encoder_token_ids"].shape[1], *y.shape[1:]) for x, y, _ in pairs}
+    assert shapes <= {(n, n) for n in (8, 16, 32, 64, 128, 256, 512)}
 
 
 def test_batches_have_little_padding():

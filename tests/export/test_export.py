@@ -4,14 +4,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.devices import graph_nodes
 from builders.exporting import export_unchecked
 from builders.language_models import make_lm
+from builders.tasks import TASKS
+from tensorflow.core.protobuf import saved_model_pb2
 
 import textrnn
 from textrnn.errors import InputError
 from textrnn.export import checks, export, publish, write_models_config
 from textrnn.export.module import traced_module
 from textrnn.export.versions import versions
+from textrnn.presets import in_weight_precision
 from textrnn.serving.saved_model import find_saved_model, load_signatures
 from textrnn.tasks.registry import signatures_of
 from textrnn.tokenizers import ByteTokenizer
@@ -160,3 +164,26 @@ def test_a_model_that_learned_nothing_is_not_exported(lm, tmp_path):
     with pytest.raises(InputError, match="the training loss was never finite"):
         publish(lm, tmp_path / "m", result, "generate")
     assert not (tmp_path / "m").exists()
+
+
+def test_a_model_that_trained_in_mixed_precision_has_a_copy_in_float32():
+    trained = TASKS["language model"]("mixed_bfloat16")
+    exact = in_weight_precision(trained)
+    assert exact is not trained and exact.dtype_policy.name == "float32"
+    assert in_weight_precision(exact) is exact
+    for a, b in zip(exact.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_a_model_that_trained_in_mixed_precision_is_exported_in_float32(tmp_path):
+    trained = TASKS["language model"]("mixed_bfloat16")
+    version = export_unchecked(trained, tmp_path / "m", max_new_tokens=2)
+    half = {tf.bfloat16.as_datatype_enum, tf.float16.as_datatype_enum}
+    saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    nodes = graph_nodes(saved.meta_graphs[0].graph_def)
+    assert not half & {value.type for node in nodes for value in node.attr.values()}
+    answer = load_signatures(version)["start"](text=tf.constant(["to be"]))
+    exact = in_weight_precision(trained)
+    logits, _ = exact.start(*exact.preprocessor.generate_preprocess(["to be"]).values())
+    np.testing.assert_allclose(answer["logits"], np.maximum(logits, -1e9), atol=1e-4)

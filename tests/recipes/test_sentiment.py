@@ -130,6 +130,7 @@ def test_training_continues_from_a_classifier_on_other_texts(
     status, printed, error = recipe_command(
         capsys, RECIPE, "--data", data, "--from_preset", trained[0], "--name", "more", "--output", tmp_path,
         "--epochs", "1", "--learning_rate", "1e-6", "--units", "99", "--tokenizer", "byte",
+        "--precision", "mixed_bfloat16",
     )  # fmt: skip
     assert status == 0, error
     before, after = (load_preset(folder) for folder in (trained[0], tmp_path / "more"))

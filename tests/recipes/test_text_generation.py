@@ -118,8 +118,10 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
         name="cats",
         epochs=2,
         export_dtype="float16",
+        precision="mixed_bfloat16",
     )
     assert status == 0, err
+    assert "strategy: recompute, XLA off (no GPU), mixed_bfloat16" in out
     assert "vocabulary of 280" in out
     assert [len(list((tmp_path / kind).glob("*/*"))) for kind in ("texts", "tokens")] == [3, 4]
     assert "before training  validation loss" in err

@@ -128,6 +128,7 @@ def test_training_continues_from_a_preset_on_two_line_aligned_files(trained, fol
         capsys, RECIPE, "--source", folder / "source.txt", "--target", folder / "target.txt.gz",
         "--from_preset", model,
         "--name", "again", "--output", folder, "--epochs", "1", "--num_beams", "2",
+        "--precision", "mixed_float16",
     )  # fmt: skip
     assert status == 0, error
     metrics = json.loads((folder / "again" / "report" / "metrics.json").read_text("utf-8"))["metrics"]

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from builders.layers import tensorflow_only
 from keras import ops
 from references.gradients import TENSORFLOW
 
@@ -50,6 +51,25 @@ def test_step_by_step_is_the_whole_sequence(cell, score, input_feeding):
         )
     for a, b in zip(keras.tree.flatten(states), keras.tree.flatten(last), strict=True):
         np.testing.assert_allclose(ops.convert_to_numpy(a), ops.convert_to_numpy(b), atol=1e-5)
+
+
+@tensorflow_only
+def test_xla_compiles_input_feeding_for_sequences_of_unknown_size():
+    import tensorflow as tf
+
+    decoder = AttentionDecoder([textrnn.GatedCell(4, "gru")], 5, input_feeding=True)
+    memory = np.random.normal(size=(2, 5, 8)).astype("float32")
+    decoder(TARGET, memory)
+
+    def gradients(x, memory):
+        with tf.GradientTape() as tape:
+            loss = ops.sum(decoder(x, memory, training=True)[0] ** 2)
+        return tape.gradient(loss, [v.value for v in decoder.trainable_variables])
+
+    sizes = [tf.TensorSpec([None, None, n]) for n in (3, 8)]
+    compiled = tf.function(gradients, input_signature=sizes, jit_compile=True, autograph=False)
+    for found, expected in zip(compiled(TARGET, memory), gradients(TARGET, memory), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("input_feeding", [False, True])

@@ -24,6 +24,7 @@ from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.batching import text_batches
 from textrnn.errors import InputError, expect
 from textrnn.private import check_sample_weight
+from textrnn.tasks.execution import execution_of
 from textrnn.tokenizers import train_tokenizer
 from textrnn.types import (
     Fraction,
@@ -149,17 +150,19 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             [text for text, chosen in zip(texts, mask, strict=True) if chosen] for mask in (train, validation)
         )
         self.model_ = self._make_model(train_texts)
-        encode = self.model_.preprocessor.encode
+        encode, few_lengths = self.model_.preprocessor.encode, execution_of(self.model_).xla
         batches = text_batches(
-            encode(train_texts), targets[train], self.batch_size, weights[train], seed=seed
-        )
+            encode(train_texts), targets[train], self.batch_size, weights[train], seed=seed,
+            few_lengths=few_lengths,
+        )  # fmt: skip
         schedule = training.warmup_cosine(self.learning_rate, steps=len(batches) * self.epochs)
         self.model_.compile(keras.optimizers.Adam(schedule, global_clipnorm=1.0), metrics=[])
         validation_batches = None
         if validation_texts:
             validation_batches = text_batches(
-                encode(validation_texts), targets[validation], 64, weights[validation], shuffle=False
-            )
+                encode(validation_texts), targets[validation], 64, weights[validation], shuffle=False,
+                few_lengths=few_lengths,
+            )  # fmt: skip
         self.model_.fit(
             batches,
             epochs=self.epochs,

@@ -135,8 +135,7 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
             optimizer: `"auto"` is Adam with learning rate 1e-3 and gradients clipped to a global norm of 1.
             loss: `"auto"` is the cross-entropy in nats; `TokenCrossentropy` can smooth labels.
             metrics: `"auto"` is the accuracy.
-            **kwargs: See `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
-                would compile for each length of a batch.
+            **kwargs: See `RecurrentTask.compile`.
         """
         super().compile(
             optimizer=optimizer,

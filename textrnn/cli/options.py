@@ -20,6 +20,7 @@ from textrnn.types import (
 )
 from textrnn.unicode import encoding_of
 
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 TokenizerKind = Literal["sentencepiece", "word", "character", "byte"]
 
 
@@ -159,6 +160,7 @@ class TrainingOptions(OptionGroup):
     learning_rate: PositiveNumber = option(
         3e-3, "Peak learning rate, after a warm-up and before a cosine decay"
     )
+    precision: Precision = option("float32", "Precision of training; the mixed ones are for GPUs")
     clipnorm: NonNegativeNumber = option(1.0, "Maximum global norm of the gradients; 0 for none")
     seed: Seed = option(0, "Seed of splits, initial weights and dropout")
     checkpoint_minutes: PositiveNumber = option(

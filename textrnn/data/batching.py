@@ -18,6 +18,7 @@ def text_batches(
     shuffle: bool = True,
     seed: int = 0,
     pool: int = 50,
+    few_lengths: bool = False,
 ) -> tf.data.Dataset:
     """Batches texts of similar length, to reduce padding.
 
@@ -32,6 +33,8 @@ def text_batches(
         shuffle: Whether the order is random and different in every epoch.
         seed: Seed of the order.
         pool: Batches per pool.
+        few_lengths: Whether to round `time` up to a power of two, at least 8. XLA compiles a step for each
+            shape of a batch.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
@@ -51,7 +54,7 @@ def text_batches(
 
     def generate(epoch):
         for rows in order.epoch(epoch):
-            token_ids, mask = _padded(tokens, rows)
+            token_ids, mask = _padded(tokens, rows, _time([lengths], rows, few_lengths))
             batch = ({"token_ids": token_ids, "padding_mask": mask}, targets[rows])
             yield batch if weights is None else (*batch, weights[rows])
 
@@ -71,6 +74,7 @@ def pair_batches(
     shuffle: bool = True,
     seed: int = 0,
     pool: int = 50,
+    few_lengths: bool = False,
 ) -> tf.data.Dataset:
     """Batches source-target pairs of similar length, to reduce padding.
 
@@ -82,6 +86,8 @@ def pair_batches(
         batch_size: Pairs per batch. The last batch of a pool may be smaller.
         start_token_id: First input of the decoder.
         shuffle, seed, pool: See `text_batches`.
+        few_lengths: As in `text_batches`. Both sides then have the same length, so that the combinations are
+            few, too.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"encoder_token_ids", "encoder_padding_mask",
@@ -100,8 +106,11 @@ def pair_batches(
 
     def generate(epoch):
         for rows in order.epoch(epoch):
-            source, source_mask = _padded(sources, rows)
-            target, target_mask = _padded(targets, rows)
+            times = [_time([side], rows) for side in lengths]
+            if few_lengths:
+                times = [_time(lengths, rows, few_lengths)] * 2
+            source, source_mask = _padded(sources, rows, times[0])
+            target, target_mask = _padded(targets, rows, times[1])
             start = np.full((len(rows), 1), start_token_id, np.int32)
             inputs = {
                 "encoder_token_ids": source,
@@ -151,11 +160,17 @@ class _BatchOrder:
         return [batches[i] for i in random.permutation(len(batches))] if self.shuffle else batches
 
 
-def _padded(tokens, rows):
-    """Return the token ids and the padding mask of some texts, padded to the longest."""
+def _time(lengths, rows, few=False):
+    """Return the length of the longest of some texts on any side, at least 1, or rounded to one of a few."""
+    longest = max(1, *(int(side[rows].max()) for side in lengths))
+    return max(8, 2 ** (longest - 1).bit_length()) if few else longest
+
+
+def _padded(tokens, rows, time):
+    """Return the token ids and the padding mask of some texts, padded to the same length."""
     lengths = np.array([len(tokens[row]) for row in rows])
-    token_ids = np.zeros((len(rows), max(lengths.max(), 1)), np.int32)
-    mask = np.arange(token_ids.shape[1]) < lengths[:, None]
+    token_ids = np.zeros((len(rows), time), np.int32)
+    mask = np.arange(time) < lengths[:, None]
     token_ids[mask] = np.concatenate([tokens[row] for row in rows])
     return token_ids, mask
 

@@ -16,11 +16,14 @@ from textrnn.export.checks import check_in_fresh_process, refuse_unservable_ops
 from textrnn.export.module import WeightDtype, traced_module
 from textrnn.export.versions import rename_to_next_version
 from textrnn.export.warmup import write_warmup_requests
+from textrnn.presets.precision import in_weight_precision
 from textrnn.tasks.registry import kind_of, signatures_of
 
 
 def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", **options):
     """Write the next version of a model for TF Serving.
+
+    A model that trained in mixed precision is exported in the precision of its weights, float32.
 
     Args:
         task: A task with a preprocessor, of a registered kind.
@@ -28,7 +31,7 @@ def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", *
         warmup_prompts: Texts that a server sends to `serving_default` while loading the model, since the
             first calls of a TensorFlow graph are slow.
         dtype: The type to store float32 weights in. `"float16"` halves the size; the model still computes in
-            its own type.
+            float32.
         **options: Options of the task's signatures, such as `max_new_tokens`.
 
     Returns:
@@ -39,6 +42,7 @@ def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", *
         ValueError: If the graph holds an op that a stock TF Serving lacks.
         RuntimeError: If the model does not load or run in a fresh process.
     """
+    kind, task = kind_of(task), in_weight_precision(task)
     tokenizers = getattr(task.preprocessor, "tokenizers", [task.preprocessor.tokenizer])
     signatures = signatures_of(task, **options)
     module, functions = traced_module(signatures, [*task.layers, *tokenizers], task.weights, dtype)
@@ -48,7 +52,7 @@ def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", *
     try:
         for_inference = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(unfinished), signatures=functions, options=for_inference)
-        _edit_graph(unfinished, kind_of(task).methods)
+        _edit_graph(unfinished, kind.methods)
         refuse_unservable_ops(unfinished)
         write_warmup_requests(unfinished, folder.name, warmup_prompts)
         check_in_fresh_process(unfinished)

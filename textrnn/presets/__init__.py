@@ -1,6 +1,7 @@
 """Saving, finding and loading presets: folders that `from_preset` reads."""
 
 from textrnn.presets.loading import find_preset, load_preset
+from textrnn.presets.precision import in_weight_precision
 from textrnn.presets.saving import save_preset
 
-__all__ = ["find_preset", "load_preset", "save_preset"]
+__all__ = ["find_preset", "in_weight_precision", "load_preset", "save_preset"]

@@ -38,8 +38,7 @@ class GenerativeTask(RecurrentTask):
             loss: `"auto"` is the cross-entropy in nats per unmasked token.
             weighted_metrics: list of metrics; none by default, since each costs a pass over the logits.
             sampler: A KerasHub sampler or its name, which becomes the default sampler; `"auto"` keeps it.
-            **kwargs: See `keras.Model.compile`. `jit_compile` is off by default on TensorFlow, where XLA
-                would compile for each length of a batch.
+            **kwargs: See `RecurrentTask.compile`.
         """
         if loss == "auto":
             loss = TokenCrossentropy(reduction="mean_with_sample_weight")

@@ -8,6 +8,7 @@ import keras
 from textrnn.errors import InputError
 from textrnn.private import load_preset_json
 from textrnn.tasks.arguments import KnownArguments
+from textrnn.tasks.execution import execution_of
 from textrnn.tokenizers.text import valid_strings
 
 
@@ -52,12 +53,12 @@ class RecurrentTask(KnownArguments):
         Args:
             optimizer: `"auto"` is Adam with learning rate 1e-3 and gradients clipped to a global norm of 1,
                 without which recurrent networks diverge (Pascanu et al. 2013).
-            jit_compile: bool. Whether to compile with XLA; `"auto"` does not on TensorFlow, where XLA would
-                compile for each length of a batch.
+            jit_compile: bool. Whether to compile with XLA. On TensorFlow, `"auto"` does on a GPU, unless a
+                layer runs a fused kernel; see `textrnn.tasks.execution`.
             **kwargs: See `keras.Model.compile`.
         """
         if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
-            jit_compile = False
+            jit_compile = execution_of(self).xla
         if optimizer == "auto":
             # In bfloat16, 0.999 is 1, and with that Adam changes no weight.
             beta_2 = 0.99 if self.backbone.variable_dtype == "bfloat16" else 0.999

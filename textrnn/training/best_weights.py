@@ -168,6 +168,7 @@ def _all_finite(arrays):
 
 def _highest_learning_rate(optimizer):
     """The learning rate of an optimizer. For a schedule, its highest value and not the current one."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     rate = optimizer.get_config().get("learning_rate")
     if isinstance(rate, dict):
         config = rate["config"]

@@ -87,6 +87,9 @@ class AttentionDecoder(keras.layers.Layer):
         self.stack = RecurrentStack(
             cells, dropout=dropout, **noise, strategy=strategy, dtype=self.dtype_policy, name="stack"
         )
+        if input_feeding:  # of these layers only the steps run, in a loop of their own
+            for layer in self.stack.recurrent_layers:
+                layer.strategy = "loop"
         self.attention = GlobalAttention(attention, dtype=self.dtype_policy, name="attention")
         self.combine = keras.layers.Dense(
             output_dim, activation="tanh", use_bias=False, dtype=self.dtype_policy, name="combine"
@@ -198,8 +201,12 @@ class AttentionDecoder(keras.layers.Layer):
                     x = x * noise[index - 1]
                 x, new = step(x, state)
                 new_states.append(new)
-            attended, weights = self._attend(ops.expand_dims(x, 1), values, keys, memory_mask)
-            attended, weights = attended[:, 0], weights[:, 0]
+            context, weights = self.attention(
+                ops.expand_dims(x, 1), values, memory_mask=memory_mask, keys=keys
+            )
+            # On two axes: the gradient of a product on three of unknown size is not for XLA.
+            attended = self.combine(ops.concatenate([x, context[:, 0]], axis=-1))
+            weights = weights[:, 0]
             new = keras.tree.flatten([*new_states, [attended]])
             for valid in inputs[1:]:  # padding changes no state
                 new = [ops.where(valid, n, old) for n, old in zip(new, carry, strict=True)]
