@@ -33,7 +33,7 @@ RECIPES = {
     "sentiment": SMALL | {"max_tokens": 60, "ngram_buckets": 1000},
     "translation": SMALL | {"max_tokens": 20, "num_beams": 2, "average": 2},
 }
-TIMES = ("seconds", "per_second", "resumed")
+TIMES = ("seconds", "per_second", "resumed", "memory_bytes")
 """Ends of the names of metrics that may differ."""
 
 
@@ -68,7 +68,9 @@ def content(folder):
         for part in ("preset", "report")
         for path in sorted((model / part).rglob("*"))
         # The others hold times, or options and pictures of what is compared here.
-        if path.is_file() and path.suffix not in (".png", ".yaml", ".log") and path.name != "metadata.json"
+        if path.is_file()
+        and path.suffix not in (".png", ".yaml")
+        and path.name not in ("metadata.json", "log.txt")
     }
     metrics = json.loads(found.pop("report/metrics.json"))["metrics"]
     found["metrics"] = {name: value for name, value in metrics.items() if not name.endswith(TIMES)}

@@ -139,15 +139,19 @@ def main(options: Options):
     )
     if not checkpoint.found:
         files.set_aside(folder / "report")
+    callbacks: list = [keras.callbacks.EarlyStopping(patience=options.patience)]
+    if options.tensorboard:
+        callbacks.append(training.TensorBoard(options.tensorboard))
     result = training.fit(
         classifier,
         batches,
         epochs=options.epochs,
         validation_data=validation_batches,
-        callbacks=[keras.callbacks.EarlyStopping(patience=options.patience)],
+        callbacks=callbacks,
         progress=training.ProgressBar("text", options.batch_size),
         evaluate_first=options.from_preset is not None,
         checkpoint=checkpoint,
+        log=folder / "report" / "log.txt",
     )
 
     # === N-grams and calibration ===

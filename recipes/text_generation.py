@@ -149,20 +149,25 @@ def main(options: Options):
 
     if not checkpoint.found:
         files.set_aside(folder / "report")
+    samples = training.SampleText(sample, folder / "report" / "samples.txt")
+    callbacks: list = [
+        training.Evaluate(
+            evaluation.validation_metrics(lm, validation, characters),
+            every=max(2000, 2 * len(validation)),  # batches: not too much time is spent on a long text
+        ),
+        samples,
+    ]
+    if options.tensorboard:
+        callbacks.append(training.TensorBoard(options.tensorboard, lambda _: {"sample": samples.latest}))
     result = training.fit(
         lm,
         train,
         epochs=options.epochs,
-        callbacks=[
-            training.Evaluate(
-                evaluation.validation_metrics(lm, validation, characters),
-                every=max(2000, 2 * len(validation)),  # batches: not too much time is spent on a long text
-            ),
-            training.SampleText(sample, folder / "report" / "samples.txt"),
-        ],
+        callbacks=callbacks,
         progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
         evaluate_first=options.from_preset is not None,
         checkpoint=checkpoint,
+        log=folder / "report" / "log.txt",
     )
     save_preset(lm, folder)  # before anything else can fail
     lm = in_weight_precision(lm)

@@ -167,15 +167,20 @@ def main(options: Options):
     average = training.AverageWeights(options.average, options.average_of)
     if not checkpoint.found:
         files.set_aside(folder / "report")
+    callbacks: list = [keras.callbacks.EarlyStopping(patience=options.patience), average]
+    if options.tensorboard:
+        watched = report.ForTensorBoard(lm, pairs.validation)
+        callbacks.append(training.TensorBoard(options.tensorboard, watched.texts, watched.images))
     result = training.fit(
         lm,
         batches,
         epochs=options.epochs,
         validation_data=validation_batches,
-        callbacks=[keras.callbacks.EarlyStopping(patience=options.patience), average],
+        callbacks=callbacks,
         progress=training.ProgressBar("pair", options.batch_size),
         evaluate_first=options.from_preset is not None,
         checkpoint=checkpoint,
+        log=folder / "report" / "log.txt",
     )
     averaged = average.apply(lambda: lm.evaluate(validation_batches, verbose=0))
     save_preset(lm, folder)  # before anything else can fail

@@ -178,6 +178,7 @@ class OutputOptions(OptionGroup):
     export_dtype: Literal["float32", "float16"] = option(
         "float32", "Type of the exported weights; float16 halves their size"
     )
+    tensorboard: Path | None = option(None, "Folder of events for TensorBoard")
 
     @property
     def folder(self) -> Path:

@@ -11,17 +11,21 @@ from textrnn.training.best_weights import BestWeights
 from textrnn.training.checkpoint import Checkpoint
 from textrnn.training.evaluate import Evaluate
 from textrnn.training.fitting import TrainingResult, fit
+from textrnn.training.log_file import LogFile
 from textrnn.training.progress_bar import ProgressBar
 from textrnn.training.sample_text import SampleText
 from textrnn.training.schedules import warmup_cosine
+from textrnn.training.tensorboard import TensorBoard
 
 __all__ = [
     "AverageWeights",
     "BestWeights",
     "Checkpoint",
     "Evaluate",
+    "LogFile",
     "ProgressBar",
     "SampleText",
+    "TensorBoard",
     "TrainingResult",
     "fit",
     "warmup_cosine",

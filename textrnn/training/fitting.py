@@ -1,5 +1,6 @@
 """`fit`, a wrapper of Keras's that keeps the best weights, and can be stopped, killed and resumed."""
 
+import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ import keras
 
 from textrnn.training.best_weights import BestWeights
 from textrnn.training.evaluate import Evaluate
+from textrnn.training.log_file import LogFile
 from textrnn.training.messages import print_message
 from textrnn.training.progress_bar import ProgressBar
 from textrnn.training.resuming import fit_from, resumable
 from textrnn.training.sample_text import SampleText
+from textrnn.training.tensorboard import TensorBoard
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class TrainingResult:
         items_per_second: Training speed of the last epoch in the unit of the progress bar, or None if there
             were too few batches to measure it.
         resumed: How often the run was resumed from a checkpoint.
+        peak_memory: Highest resident memory of the process so far in bytes; None where it is not known.
     """
 
     history: dict
@@ -37,6 +41,7 @@ class TrainingResult:
     seconds: float
     items_per_second: float | None
     resumed: int = 0
+    peak_memory: int | None = None
 
     def metrics(self, items: str) -> dict:
         """The numbers about the run for `metrics.json`.
@@ -57,12 +62,13 @@ class TrainingResult:
             "resumed": self.resumed,
             "training_seconds": self.seconds,
             f"training_{items}_per_second": self.items_per_second,
+            "peak_memory_bytes": self.peak_memory,
         }
 
 
 def fit(
     model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate_first=False, checkpoint=None,
-    **options,
+    log=None, **options,
 ):  # fmt: skip
     """Train a model and leave the best weights in it, however training ends.
 
@@ -75,13 +81,14 @@ def fit(
         data: A `tf.data.Dataset` of known length, or other data that the model's `fit` accepts.
         epochs: Number of epochs.
         callbacks: Callbacks in the order in which they are called. Those that add metrics to the logs come
-            first, and `SampleText` is always called last.
+            first, and `SampleText` and `TensorBoard` are always called last.
         best: A `BestWeights`. The default monitors `val_loss`.
         progress: A `ProgressBar`. The default counts batches.
         evaluate_first: Whether to evaluate before training, too, as epoch 0. If training does not improve a
             trained model, it keeps its weights.
         checkpoint: A `Checkpoint`, or None. If it has found an unfinished run, that run goes on. `data` is
             then a `tf.data.Dataset` whose order is the same in each run, such as those of `textrnn.data`.
+        log: A file to which a line a minute is appended; see `LogFile`.
         **options: Other arguments of the model's `fit`, such as `validation_data`.
 
     Returns:
@@ -102,9 +109,10 @@ def fit(
     best = best or BestWeights()
     progress = progress or ProgressBar()
     record = _Record()
-    samples = [callback for callback in callbacks if isinstance(callback, SampleText)]
-    others = [callback for callback in callbacks if callback not in samples]
-    callbacks = [*others, best, record, progress, *samples]
+    last = [callback for callback in callbacks if isinstance(callback, (SampleText, TensorBoard))]
+    others = [callback for callback in callbacks if callback not in last]
+    logs = [] if log is None else [LogFile(log, progress.unit, progress.items_per_batch)]
+    callbacks = [*others, best, record, progress, *logs, *last]
     for callback in others:
         if isinstance(callback, Evaluate):
             callback.listeners = callbacks
@@ -140,7 +148,17 @@ def fit(
         seconds=time.perf_counter() - start + (checkpoint.seconds_before if checkpoint else 0.0),
         items_per_second=progress.items_per_second,
         resumed=checkpoint.resumed if checkpoint else 0,
+        peak_memory=_peak_memory(),
     )
+
+
+def _peak_memory():
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _beginning(checkpoint, epochs):

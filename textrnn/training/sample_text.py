@@ -16,6 +16,9 @@ class SampleText(keras.callbacks.Callback):
         generate: A function `generate(epoch) -> str`. The first epoch is 1.
         path: A text file, overwritten when training begins, or None.
 
+    Attributes:
+        latest: The latest sample, "" before the first.
+
     Example:
 
     >>> import keras, numpy as np, tempfile
@@ -37,6 +40,7 @@ class SampleText(keras.callbacks.Callback):
         super().__init__()
         self.generate = generate
         self.path = None if path is None else Path(path)
+        self.latest = ""
 
     def on_train_begin(self, logs=None):
         """Create an empty file."""
@@ -59,7 +63,7 @@ class SampleText(keras.callbacks.Callback):
         """Print and save one sample, unless the loss is not finite."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             return
-        text = self.generate(epoch + 1)
+        text = self.latest = self.generate(epoch + 1)
         heading = f"--- sample after epoch {epoch + 1} ---"
         sample = textwrap.indent(replace_control_characters(text), "    ")
         print_message(f"\n  {heading}\n{sample}\n")

@@ -1,9 +1,12 @@
 """The report of a trained translation model: metrics, translations, and figures."""
 
 import collections
+import io
 import itertools
 
+from textrnn.tasks.registry import python_functions
 from textrnn.translation import evaluation, plots
+from textrnn.translation.translations import translate
 
 
 def closing_metrics(result, score, greedy_score, found, greedy, averaged):
@@ -69,3 +72,35 @@ def save_test_report(folder, pairs, found, most=12):
         [(found.source_tokens[row], found.tokens[row], found.attention[row]) for row in rows],
         folder / "attention.png",
     )
+
+
+class ForTensorBoard:
+    """Greedy translations and attention maps of a few sentences, for `textrnn.training.TensorBoard`.
+
+    Args:
+        lm: The `textrnn.Seq2SeqLM` in training.
+        pairs: Pairs that it does not train on; those of about 12 words are translated.
+        count: The number of sentences.
+    """
+
+    def __init__(self, lm, pairs, count=3):
+        self.functions = python_functions(lm)
+        self.pairs = sorted(pairs, key=lambda pair: abs(len(pair.source.split()) - 12))[:count]
+
+    def _translated(self):
+        return translate(self.functions, [pair.source for pair in self.pairs], num_beams=1)
+
+    def texts(self, epoch):
+        """Return the translations, with sources and references."""
+        lines = (
+            f"{pair.source}\n  -> {text}\n  ({pair.target})"
+            for pair, text in zip(self.pairs, self._translated().best, strict=True)
+        )
+        return {"translations": "\n".join(lines)}
+
+    def images(self, epoch):
+        """Return the attention maps as a PNG file."""
+        found = self._translated()
+        png = io.BytesIO()
+        plots.attention_maps(list(zip(found.source_tokens, found.tokens, found.attention, strict=True)), png)
+        return {"attention": png.getvalue()}
