@@ -51,6 +51,7 @@ test-jax: dev                       ## run the tests of cells, layers and models
 
 test-slow: dev                      ## run the tests that take minutes: packaging, commands of the docs, benchmarks
 	$(BIN)/python -m pytest -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m slow $(ON_JAX)
 
 lint: dev                           ## check formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import settings
 from references.gradients import interpreted
 
+from textrnn.cells.published import PUBLISHED
+
 # The first example of a test may compile, so there is no deadline. On JAX every example compiles.
 examples = 12 if keras.backend.backend() == "tensorflow" else 3
 settings.register_profile("textrnn", deadline=None, derandomize=True, max_examples=examples)
@@ -19,6 +21,24 @@ settings.load_profile("textrnn")
 # Some tests press Ctrl-C, and a shell ignores it in whatever it starts in the background.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+REPRESENTATIVE = {"simple", "lstm", "gru", "slstm", "qrnn", "rg_lru"}
+"""Cells of all kinds: with and without a memory, linear, a class."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave tests with other cells to `make test-slow`: those marked `some_cells`, and all on JAX.
+
+    On JAX each cell compiles for seconds.
+    """
+    on_jax = keras.backend.backend() == "jax"
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        cells = {params.get("name"), params.get("cell")} & set(PUBLISHED)
+        if cells - REPRESENTATIVE and (on_jax or item.get_closest_marker("some_cells")):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_configure(config):

@@ -219,6 +219,7 @@ def test_the_decay_of_an_rg_lru_starts_uniform():
     assert decay[0] >= 0.9 - 1e-6 and decay[-1] <= 0.999 + 1e-6
 
 
+@pytest.mark.some_cells
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
 @every_cell
 def test_extreme_inputs_give_finite_values_and_gradients(name, dtype):

@@ -55,6 +55,7 @@ def difference(one, other):
     return np.abs(ops.convert_to_numpy(one) - ops.convert_to_numpy(other)).max()
 
 
+@pytest.mark.some_cells
 @pytest.mark.parametrize(("name", "kind", "masked"), COMPOSED)
 def test_strategies_agree_on_values_and_gradients(name, kind, masked):
     cell = GatedCell(UNITS, name)

@@ -131,7 +131,9 @@ CELLS = {
 }
 
 
-@pytest.mark.parametrize("return_sequences", [False, True], ids=["last", "all"])
+@pytest.mark.parametrize(
+    "return_sequences", [pytest.param(False, marks=pytest.mark.slow), True], ids=["last", "all"]
+)
 @pytest.mark.parametrize("name", CELLS)
 def test_strategies_have_the_same_gradients_eagerly_and_in_graphs(name, return_sequences):
     def gradients(strategy, mode):

@@ -237,6 +237,7 @@ def test_a_loss_that_is_not_finite_keeps_finite_weights_and_says_what_to_lower(t
     assert metrics["stopped"] == "not finite" and metrics["held_out_loss"] is not None
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_weights_and_says_where(tmp_path):
     (tmp_path / "text.txt").write_text(TEXT * 400)
     process = start_recipe(

@@ -35,6 +35,7 @@ REGULARIZATION = {
 }
 
 
+@pytest.mark.some_cells
 @pytest.mark.parametrize("options", [{}, REGULARIZATION], ids=["plain", "regularized"])
 @pytest.mark.parametrize("cell", ["simple", "lstm", "gru", "lstm_fgr", "slstm", "sru", "qrnn", "rg_lru"])
 def test_call_run_and_step_agree(cell, options):
@@ -165,6 +166,7 @@ def test_a_saved_model_needs_no_registered_name():
         assert ours == theirs
 
 
+@pytest.mark.some_cells
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_config_and_weights_restore_a_backbone_with_any_cell(name):
     backbone = make_lm(name).backbone

@@ -55,8 +55,8 @@ def test_a_translator_learns_from_bytes(lm_of_bytes):
     "sampler",
     [
         "greedy",
-        keras_hub.samplers.BeamSampler(num_beams=2),
-        textrnn.RowSampler(temperature=0.2),
+        pytest.param(keras_hub.samplers.BeamSampler(num_beams=2), marks=pytest.mark.slow),
+        pytest.param(textrnn.RowSampler(temperature=0.2), marks=pytest.mark.slow),
         textrnn.BeamSearchSampler(num_beams=4, length_penalty=0.6, coverage_penalty=0.2),
     ],
 )
