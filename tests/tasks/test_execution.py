@@ -1,6 +1,7 @@
 """How steps run: chosen from the cell and the devices, said in a line, and the same with XLA."""
 
 import functools
+import types
 
 import keras
 import numpy as np
@@ -47,8 +48,27 @@ def test_a_line_says_what_runs_beside_a_gpu_and_why(task, options, expected):
         model = make(task, **options)
         assert str(execution_of(model)) == expected
         assert model.jit_compile is ("XLA on" in expected)
-        model.compile(jit_compile=False)
-        assert model.jit_compile is False
+        for off in ("jit_compile", False), ("run_eagerly", True):
+            model.compile(**dict([off]))
+            assert model.jit_compile is False
+
+
+def test_a_model_that_was_saved_beside_a_gpu_is_compiled_for_the_devices_where_it_is_loaded():
+    with pretended_gpu():
+        model = make("classifier", cell="indrnn")
+        model.compile()
+        config = model.get_compile_config()
+        assert model.jit_compile is True
+    model.compile_from_config(config)
+    assert model.jit_compile is False
+
+
+def test_steps_over_several_devices_are_not_compiled(monkeypatch):
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    model = make("classifier", cell="indrnn")
+    monkeypatch.setattr(type(model), "distribute_strategy", two)
+    with pretended_gpu():
+        assert str(execution_of(model)) == "strategy: recompute, XLA off (several devices), float32"
 
 
 def trained(task, steps, jit_compile=False, eagerly=False, epochs=2, **options):

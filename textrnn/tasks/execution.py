@@ -15,8 +15,9 @@ class Execution:
     Attributes:
         strategies: The strategies of its recurrent layers, each once; see `textrnn.layers.strategies`.
         xla: Whether XLA should compile steps as a whole. It should on a GPU, where it makes a few large
-            kernels of the many small ones of a loop. It cannot compile fused kernels. It compiles once for
-            each shape of a batch, so batches should have few (`few_lengths` of `textrnn.data.batching`).
+            kernels of the many small ones of a loop. It cannot compile fused kernels, or a step over several
+            devices. It compiles once for each shape of a batch, so batches should have few lengths
+            (`few_lengths` of `textrnn.data.batching`).
         precision: The name of the dtype policy.
         reason: Why XLA is on or off.
     """
@@ -43,6 +44,12 @@ def execution_of(model: keras.Model) -> Execution:
     """
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, Recurrent)]
     strategies = tuple(sorted({layer.resolved_strategy for layer in layers}))
-    gpu, fused = has_accelerator(), "fused" in strategies
-    reason = "it has no fused kernels" if fused else "a GPU, and no fused kernel" if gpu else "no GPU"
-    return Execution(strategies, gpu and not fused, model.dtype_policy.name, reason)
+    distribution = getattr(model, "distribute_strategy", None)  # on TensorFlow
+    xla, reason = False, "no GPU"
+    if "fused" in strategies:
+        reason = "it has no fused kernels"
+    elif distribution is not None and distribution.num_replicas_in_sync > 1:
+        reason = "several devices"
+    elif has_accelerator():
+        xla, reason = True, "a GPU, and no fused kernel"
+    return Execution(strategies, xla, model.dtype_policy.name, reason)

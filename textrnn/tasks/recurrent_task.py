@@ -57,8 +57,9 @@ class RecurrentTask(KnownArguments):
                 layer runs a fused kernel; see `textrnn.tasks.execution`.
             **kwargs: See `keras.Model.compile`.
         """
+        self._given_jit_compile = jit_compile
         if jit_compile == "auto" and keras.backend.backend() == "tensorflow":
-            jit_compile = execution_of(self).xla
+            jit_compile = execution_of(self).xla and not kwargs.get("run_eagerly")
         if optimizer == "auto":
             # In bfloat16, 0.999 is 1, and with that Adam changes no weight.
             beta_2 = 0.99 if self.backbone.variable_dtype == "bfloat16" else 0.999
@@ -68,7 +69,10 @@ class RecurrentTask(KnownArguments):
     def get_compile_config(self):
         """Return what `compile_from_config` needs; None for a task that is not compiled."""
         config = super().get_compile_config()
-        return config and config | {"optimizer_built": self.optimizer.built}
+        if not config:
+            return config
+        # As it was given, since a loaded model may run beside other devices.
+        return config | {"optimizer_built": self.optimizer.built, "jit_compile": self._given_jit_compile}
 
     def compile_from_config(self, config):
         """Compile a loaded model as it was compiled before; see `keras.Model.compile_from_config`."""
