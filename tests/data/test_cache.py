@@ -110,6 +110,19 @@ def test_without_a_cache_a_temporary_folder_is_used(note, tmp_path, capsys, monk
     temporary.cleanup()
 
 
+def test_without_any_folder_to_write_the_error_says_what_to_set(note, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_temporary", [])
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TEXTRNN_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=r"neither .* nor a temporary folder can be written .*TEXTRNN_CACHE"):
+        note.ask()
+    monkeypatch.delenv("TEXTRNN_CACHE")
+    monkeypatch.setattr(cache.Path, "expanduser", lambda path: (_ for _ in ()).throw(RuntimeError))
+    with pytest.raises(InputError, match="no home folder"):
+        note.ask()
+
+
 def test_a_disk_without_enough_space_is_an_error_before_anything_is_written(note):
     with pytest.raises(InputError, match=r"the disk has .* left, and .* are needed. Free some space, or set"):
         note.ask(size=10**18)

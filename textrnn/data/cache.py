@@ -44,8 +44,15 @@ class Entry(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloads and of tokenized texts: `$TEXTRNN_CACHE`, or `~/.cache/textrnn`."""
-    return Path(os.environ.get("TEXTRNN_CACHE") or "~/.cache/textrnn").expanduser()
+    """Return the folder of downloads and of tokenized texts: `$TEXTRNN_CACHE`, or `~/.cache/textrnn`.
+
+    Raises:
+        InputError: If there is no home folder.
+    """
+    try:
+        return Path(os.environ.get("TEXTRNN_CACHE") or "~/.cache/textrnn").expanduser()
+    except RuntimeError:
+        raise InputError("there is no home folder for the cache: set TEXTRNN_CACHE to a folder") from None
 
 
 def cached(kind: str, key: str, write: Callable[[Path], dict], size: int) -> Entry:
@@ -121,7 +128,12 @@ def _in_temporary_folder(folder, key, write, size, error):
             f"{folder} cannot be written ({why}): a temporary folder is used, and the next run starts anew. "
             "Set TEXTRNN_CACHE to a folder that can be written"
         )
-        _temporary.append(tempfile.TemporaryDirectory(prefix="textrnn-"))
+        try:
+            _temporary.append(tempfile.TemporaryDirectory(prefix="textrnn-"))
+        except OSError as problem:
+            raise InputError(
+                f"neither {folder} nor a temporary folder can be written ({problem}): set TEXTRNN_CACHE"
+            ) from problem
     parent = Path(_temporary[0].name) / folder.name
     parent.mkdir(exist_ok=True)
     return _read(parent / key) or _written(parent, key, write, size)
@@ -132,8 +144,9 @@ def _written(parent, key, write, size):
     free = shutil.disk_usage(parent).free
     if free < size:
         raise _full(parent, f"has {free / 1e6:,.0f} MB left, and {size / 1e6:,.0f} MB are needed")
-    beside = Path(tempfile.mkdtemp(prefix=LEFTOVER, dir=parent))
+    beside = parent / f"{LEFTOVER}{key}"
     try:
+        beside.mkdir()
         about = write(beside)
         hashes = {path.name: file_hash(path) for path in beside.iterdir()}
         sizes = {path.name: path.stat().st_size for path in beside.iterdir()}

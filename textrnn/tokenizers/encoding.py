@@ -65,7 +65,7 @@ def encode_batches(
         threads: Number of threads. Default: that of the processors, at most 16.
 
     Yields:
-        Token ids of a batch, int32 `(tokens,)`; the positions among them where documents end, int32
+        Token ids of a batch, int32 `(tokens,)`; the positions among them where documents end, integers
         `(documents,)`; and the number of characters of the batch.
 
     Example:
