@@ -127,7 +127,8 @@ def main(options: Options):
     )
     print(execution, flush=True)
 
-    files.expect_space(folder, 12 * classifier.count_params())  # of the preset and the SavedModel
+    # For the preset, the SavedModel and two checkpoints
+    files.expect_space(folder, 44 * classifier.count_params())
 
     # === Training ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)

@@ -134,7 +134,8 @@ def main(options: Options):
     for warning in warnings:
         warn(warning)
 
-    files.expect_space(folder, 12 * lm.count_params())  # of the preset and the SavedModel
+    # For the preset, the SavedModel and two checkpoints
+    files.expect_space(folder, 44 * lm.count_params())
 
     # === Training: truncated backpropagation, with states carried from window to window ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(train) * options.epochs)

@@ -155,7 +155,8 @@ def main(options: Options):
     )
     print(execution, flush=True)
 
-    files.expect_space(folder, 12 * lm.count_params())  # of the preset and the SavedModel
+    # For the preset, the SavedModel and two checkpoints with averaged weights
+    files.expect_space(folder, 84 * lm.count_params())
 
     # === Training ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)
