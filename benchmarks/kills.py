@@ -27,11 +27,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 NOISE = {"dropout": 0.1, "recurrent_dropout": 0.1, "weight_drop": 0.1, "embedding_dropout": 0.05}
-SMALL = {"checkpoint_minutes": 0.005, "units": 32, "epochs": 3} | NOISE
+SMALL = {"checkpoint_minutes": 0.005, "units": 32} | NOISE
 RECIPES = {
-    "text_generation": SMALL | {"tokenizer": "byte", "sequence_length": 32, "batch_size": 8, "zoneout": 0.1},
-    "sentiment": SMALL | {"max_tokens": 60, "ngram_buckets": 1000},
-    "translation": SMALL | {"max_tokens": 20, "num_beams": 2, "average": 2},
+    "text_generation": SMALL
+    | {"epochs": 15, "tokenizer": "byte", "sequence_length": 32, "batch_size": 8, "zoneout": 0.1},
+    "sentiment": SMALL | {"epochs": 10, "patience": 10, "max_tokens": 60, "ngram_buckets": 1000},
+    "translation": SMALL | {"epochs": 5, "max_tokens": 20, "num_beams": 2, "average": 2},
 }
 TIMES = ("seconds", "per_second", "resumed", "memory_bytes")
 """Ends of the names of metrics that may differ."""
