@@ -194,7 +194,9 @@ def store_texts(
         return {"counts": [_counts(train), _counts(validation)], "left_out": left_out, "hint": hint}
 
     key = _key(files, path, [FORMAT, encoding, unit, held_out, seed])
-    folder, about, hashes = cached("texts", key, write, 2 * size)
+    # Many documents are copied when some of them are held out. The size of compressed files is not known.
+    copied = 1 if unit != "file" or len(files) >= FEW_DOCUMENTS else held_out
+    folder, about, hashes = cached("texts", key, write, int((1 + copied) * size))
     train, validation = (
         StoredTexts(folder / name, counts[0], counts[1], hashes[name])
         for name, counts in zip(("train.txt", "validation.txt"), about["counts"], strict=True)
