@@ -75,7 +75,7 @@ def trained(task, steps, jit_compile=False, eagerly=False, epochs=2, **options):
     """The weights of a model after some steps."""
     keras.utils.set_random_seed(0)
     model = make(task, **options)
-    optimizer = keras.optimizers.Adam(0.01, global_clipnorm=1.0)
+    optimizer = keras.optimizers.SGD(0.3, global_clipnorm=1.0)
     model.compile(optimizer, jit_compile=jit_compile, run_eagerly=eagerly)
     losses = model.fit(*steps(model), epochs=epochs, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
@@ -83,7 +83,7 @@ def trained(task, steps, jit_compile=False, eagerly=False, epochs=2, **options):
 
 
 def of_windows(model):
-    return (windows(np.arange(200, dtype="int32") % 7 + 2, 2, 6, 0.3, start_token_id=0),)
+    return (windows(np.arange(50, dtype="int32") % 7 + 2, 2, 6, 0.3, start_token_id=0),)
 
 
 STEPS = {
@@ -110,7 +110,8 @@ FAST = ({"cell": "min_gru", "strategy": "scan"},)
 )  # fmt: skip
 def test_a_step_that_xla_compiles_gives_the_same_weights(task, options):
     steps = of_windows if task == "language model" else texts
-    plain, compiled = (trained(task, steps, jit_compile=xla, **options) for xla in (False, True))
+    plain = trained(task, steps, eagerly=True, epochs=1, **options)
+    compiled = trained(task, steps, jit_compile=True, epochs=1, **options)
     for a, b in zip(plain, compiled, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -127,8 +128,8 @@ def test_padding_to_few_lengths_changes_nothing_beyond_rounding(task):
     random = np.random.default_rng(0)
     tokens = [random.integers(2, 258, n).astype("int32") for n in (1, 3, 4, 5, 4, 2)]
     batches = {
-        "classifier": functools.partial(text_batches, tokens, np.arange(6, dtype="int32") % 2, 3),
-        "translator": functools.partial(pair_batches, tokens, tokens[::-1], 3, 1),
+        "classifier": functools.partial(text_batches, tokens, np.arange(6, dtype="int32") % 2, 6),
+        "translator": functools.partial(pair_batches, tokens, tokens[::-1], 6, 1),
     }[task]
     weights = [
         trained(task, lambda _, few=few: (batches(few_lengths=few),), eagerly=True, epochs=1)
