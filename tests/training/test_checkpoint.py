@@ -212,3 +212,17 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     wider.compile("sgd", "mse")
     with pytest.raises(InputError, match="does not fit this model"):
         training.fit(wider, data, epochs=1, checkpoint=training.Checkpoint(tmp_path), **QUIET)
+
+
+@pytest.mark.slow
+def test_the_scale_of_the_loss_of_mixed_precision_is_part_of_a_checkpoint(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        for folder in (whole, parts):
+            folder.mkdir()
+        with pytest.raises(Killed):
+            run(parts, stop_at=(1, 2))
+        expect_equal(run(parts), run(whole))
+    finally:
+        keras.config.set_dtype_policy("float32")
