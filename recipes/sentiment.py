@@ -155,6 +155,9 @@ def main(options: Options):
         log=folder / "report" / "log.txt",
     )
 
+    if not training.disband():
+        return  # the chief goes on alone
+
     # === N-grams and calibration ===
     classifier = in_weight_precision(classifier)
     calibration = calibrate(classifier, batches, validation, validation_targets)

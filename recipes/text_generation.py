@@ -170,6 +170,8 @@ def main(options: Options):
         checkpoint=checkpoint,
         log=folder / "report" / "log.txt",
     )
+    if not training.disband():
+        return  # the chief goes on alone
     save_preset(lm, folder)  # before anything else can fail
     lm = in_weight_precision(lm)
 

@@ -184,6 +184,8 @@ def main(options: Options):
         log=folder / "report" / "log.txt",
     )
     averaged = average.apply(lambda: lm.evaluate(validation_batches, verbose=0))
+    if not training.disband():
+        return  # the chief goes on alone
     save_preset(lm, folder)  # before anything else can fail
     lm = in_weight_precision(lm)
 

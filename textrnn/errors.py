@@ -18,6 +18,18 @@ class InputError(ValueError):
     """
 
 
+class WorkerLost(RuntimeError):
+    """Raised in the other workers when one has ended or cannot be reached; see `textrnn.training.workers`.
+
+    Example:
+
+    >>> raise textrnn.errors.WorkerLost("worker 0 of 2 stops: another worker has ended")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.WorkerLost: worker 0 of 2 stops: another worker has ended
+    """
+
+
 def expect(condition, message):
     """Raise an `InputError` with the message if the condition is false.
 

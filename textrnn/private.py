@@ -74,6 +74,28 @@ def build_for_training(model, batch):
     model._symbolic_build(data_batch=batch)
 
 
+def watch_workers(jobs, leader, start_seconds, silence_seconds):
+    """Set how long TensorFlow waits for workers, before `MultiWorkerMirroredStrategy` connects them.
+
+    Args:
+        jobs: A dict from the names of jobs to their numbers of workers.
+        leader: The first worker, such as `"/job:worker/task:0"`.
+        start_seconds: For how long workers wait for each other at the start. The default is an hour.
+        silence_seconds: After how long a worker that is not heard of is lost.
+    """
+    # The strategy configures TensorFlow's coordination service with its defaults, unless it is configured.
+    from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+    from tensorflow.python.eager import context
+
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=leader,
+        cluster_register_timeout_in_ms=1000 * start_seconds,
+        heartbeat_timeout_in_ms=1000 * silence_seconds,
+        coordinated_jobs=[CoordinatedJob(name=name, num_tasks=count) for name, count in jobs.items()],
+    )
+
+
 def check_sample_weight(sample_weight, X):
     """Return sample weights as an array of floats; raise ValueError if one is negative or not finite."""
     # scikit-learn's own estimators check their weights with this function; there is no public one.

@@ -41,15 +41,32 @@ def load_tensorflow():
     Raises:
         InputError: If another backend is chosen by the environment variable KERAS_BACKEND.
     """
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    expect(
-        backend == "tensorflow",
-        f"KERAS_BACKEND is {backend!r}: recipes and exports run on TensorFlow; unset it for this command",
-    )
+    expect_tensorflow("recipes and exports run")
     with native_messages_hidden():
         import tensorflow as tf
 
         tf.constant(0)  # the first tensor sets up the devices, which prints too
+
+
+def expect_tensorflow(what):
+    """Choose TensorFlow as Keras's backend.
+
+    Args:
+        what: What runs on TensorFlow, with a verb, for the message.
+
+    Raises:
+        InputError: If another backend is chosen by the environment variable KERAS_BACKEND.
+
+    Example:
+
+    >>> from textrnn.startup import expect_tensorflow
+    >>> expect_tensorflow("exports run")
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    expect(
+        backend == "tensorflow",
+        f"KERAS_BACKEND is {backend!r}: {what} on TensorFlow; unset it for this command",
+    )
 
 
 def _redirect_native_stderr():

@@ -55,5 +55,5 @@ def test_two_replicas_of_a_distribution_strategy_train_every_task_like_one():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     refusal, *tasks = done.stdout.splitlines()
-    assert "2 replicas do not share" in refusal
+    assert "2 replicas of a strategy do not share" in refusal
     assert tasks == ["language model", "classifier", "translator"]

@@ -162,6 +162,9 @@ class TrainingOptions(OptionGroup):
     )
     precision: Precision = option("float32", "Precision of training; the mixed ones are for GPUs")
     clipnorm: NonNegativeNumber = option(1.0, "Maximum global norm of the gradients; 0 for none")
+    distribute: Literal["none", "mirrored", "multi_worker"] = option(
+        "none", "Train on all GPUs of this machine (mirrored), or with the workers of TF_CONFIG"
+    )
     seed: Seed = option(0, "Seed of splits, initial weights and dropout")
     checkpoint_minutes: PositiveNumber = option(
         5.0, "Minutes between checkpoints, from which the same command goes on after a kill"

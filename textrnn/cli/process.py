@@ -3,14 +3,15 @@
 import os
 import sys
 
-from textrnn.errors import InputError
+from textrnn.errors import InputError, WorkerLost
 from textrnn.files import disk_problem
 
 
 def run(function, place=None):
     """Call a function, and turn an `InputError` or an error of the disk into one line on stderr and status 2.
 
-    Ctrl-C exits with status 130, a closed pipe with 141.
+    A `WorkerLost` prints one line too, with status 75: try again. Ctrl-C exits with status 130, a closed pipe
+    with 141.
 
     Args:
         function: A callable without arguments.
@@ -22,6 +23,9 @@ def run(function, place=None):
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except WorkerLost as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(75) from None  # EX_TEMPFAIL
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(130) from None

@@ -1,12 +1,17 @@
 """Running a recipe with options from flags or a YAML file."""
 
-from dataclasses import fields, is_dataclass
+import os
+import tempfile
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 
 from textrnn import private
 from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
 from textrnn.files import remove_leftovers, reserved
 from textrnn.startup import load_tensorflow
+from textrnn.training.distribution import distributed, is_chief
 
 GROUPS = ("Data", "Model", "Training", "Output")
 """Groups of `--help`, in their order."""
@@ -15,7 +20,9 @@ GROUPS = ("Data", "Model", "Training", "Output")
 def run_recipe(main, options_class, description, prog=None, arguments=None):
     """Parse a recipe's options from flags or from `--config FILE`, and run it.
 
-    The model's folder is reserved until the recipe ends: another run with the same name is refused.
+    The model's folder is reserved until the recipe ends: another run with the same name is refused. Of
+    several workers, the chief alone prints and writes there. The others run the same code, and what they
+    write is thrown away.
 
     Args:
         main: The recipe, a function of its options.
@@ -31,12 +38,35 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
 
     def start():
         options = options_class(**given)
-        with reserved(options.folder):  # first, since it fails where nothing can be written
-            remove_leftovers(options.folder)
+        # The reservation comes first, since it fails where nothing can be written.
+        with _one_writer(options) as options, distributed(options.distribute) as workers:
             load_tensorflow()
+            workers.check_same("other options", _settings(options))
             main(options)
 
     run(start, given["output"] / given["name"])
+
+
+@contextmanager
+def _one_writer(options):
+    """Reserve the model's folder for the chief. Other workers are silent and write to a temporary folder."""
+    if is_chief(options.distribute):
+        with reserved(options.folder):
+            remove_leftovers(options.folder)
+            yield options
+        return
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        open(os.devnull, "w") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
+        yield replace(options, output=Path(scratch))
+
+
+def _settings(options):
+    """The options that must be the same on all workers; files may lie elsewhere."""
+    return [(name, value) for name, value in vars(options).items() if not isinstance(value, Path)]
 
 
 def make_recipe_parser(options_class, description, prog=None):

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 
 from textrnn.export.checks import check_in_fresh_process, refuse_unservable_ops
 from textrnn.export.module import WeightDtype, traced_module
@@ -62,16 +62,21 @@ def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", *
 
 
 def _edit_graph(path, methods):
-    """Set the method names that some of TF Serving's APIs look for, and remove references to gradients.
+    """Set the method names that some of TF Serving's APIs look for, and remove what a server has no use for.
 
-    The gradients are not saved, of which TensorFlow would warn when it loads the model.
+    That is references to gradients, which are not saved, so that TensorFlow would warn when it loads the
+    model; and the devices and workers of this process.
     """
+    anywhere = config_pb2.ConfigProto(allow_soft_placement=True).SerializeToString()
     file = path / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     [meta_graph] = saved_model.meta_graphs
     for name, signature in meta_graph.signature_def.items():
         signature.method_name = methods.get(name, signature.method_name)
-    for function in meta_graph.graph_def.library.function:
-        for node in function.node_def:
+    graph = meta_graph.graph_def
+    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+        for node in nodes:
             node.attr.pop("_gradient_op_type", None)
+            if "config_proto" in node.attr:
+                node.attr["config_proto"].s = anywhere
     file.write_bytes(saved_model.SerializeToString())

@@ -10,9 +10,10 @@ from textrnn.private import load_preset_json
 from textrnn.tasks.arguments import KnownArguments
 from textrnn.tasks.execution import execution_of
 from textrnn.tokenizers.text import valid_strings
+from textrnn.training.distributed_steps import DistributedSteps
 
 
-class RecurrentTask(KnownArguments):
+class RecurrentTask(DistributedSteps, KnownArguments):
     """Mixin of tasks; it stands before KerasHub's task among the bases.
 
     Attributes:

@@ -13,6 +13,7 @@ from textrnn.text_generation.backbone import RecurrentBackbone
 from textrnn.text_generation.carried_states import CarriedStates
 from textrnn.text_generation.preprocessor import CausalLMPreprocessor
 from textrnn.text_generation.prompts import cut_at
+from textrnn.training.distribution import workers
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -62,6 +63,13 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
 
     # === Training ===
 
+    @property
+    def common_variables(self):
+        """Variables that have the same value on all workers; carried states belong to rows."""
+        carried = [getattr(self, name, None) for name in ("training_states", "evaluation_states")]
+        own = {id(variable) for states in carried if states is not None for variable in states.variables}
+        return [variable for variable in super().common_variables if id(variable) not in own]
+
     def fit(self, x=None, *args, **kwargs):
         """Train on strings, tokenized batches or windows of a stream; see `keras.Model.fit`."""
         self._carry_states_for(x, "training_states")
@@ -84,18 +92,21 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     def carry_states(self, batch_size, name="training_states"):
         """Create variables for the states of windows; `fit` and `evaluate` do so for a `tf.data.Dataset`.
 
+        Each of several workers has the states of its own rows.
+
         Args:
             batch_size: int, the number of rows of the windows that follow.
             name: `"training_states"` or `"evaluation_states"`.
 
         Raises:
-            InputError: On several replicas, each of which would need states of its own.
+            InputError: In the scope of a strategy of `tf.distribute` with several replicas.
         """
         expect(
             self._replicas == 1,
-            f"windows carry states from batch to batch, which {self._replicas} replicas do not share: train "
-            "on one device, or give strings or tokenized batches",
+            f"windows carry states from batch to batch, which {self._replicas} replicas of a strategy do not "
+            "share: use textrnn.training.distributed, or give strings or tokenized batches",
         )
+        batch_size = workers().local_rows(batch_size)
         carried = getattr(self, name, None)
         if carried is not None and carried.batch_size == batch_size:
             return

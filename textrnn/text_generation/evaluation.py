@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from textrnn.errors import InputError
 from textrnn.text_generation.score import LanguageModelScore
+from textrnn.training.distribution import workers
 
 
 def score_language_model(model, dataset, characters):
@@ -101,6 +102,9 @@ class LanguageModelEvaluator:
         finally:
             for variable, value in before:
                 variable.assign(value)
+        nats, tokens = map(
+            float, workers().sum([tf.constant(nats, tf.float64), tf.constant(tokens, tf.float64)])
+        )
         if tokens == 0:
             raise InputError("the validation text has no tokens: give more text")
         loss = nats / tokens
@@ -139,19 +143,21 @@ def validation_metrics(model, dataset, characters):
 
 
 def _compile_batch_sums(model):
-    """Return a compiled `(x, targets, weights) -> nats, tokens` of one batch.
+    """Return a compiled `(x, targets, weights) -> nats, tokens` of this worker's rows of a batch.
 
     It is not an attribute of the model, since TensorFlow would then write it into every SavedModel.
     """
 
     @tf.function(reduce_retracing=True)
-    def batch_sums(x, targets, weights):
+    def batch_sums(*batch):
+        (x, targets, weights), own = workers().take(batch)
         logits = tf.cast(model(x, training=False), tf.float32)  # (batch, time, vocabulary)
         counts = weights > 0
         # Padding may hold any id; TensorFlow refuses some on a CPU and returns NaN on a GPU.
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(counts, targets, 0), logits)
         nats = tf.where(counts, tf.cast(nats, tf.float64) * weights, 0.0)  # (batch, time)
-        return tf.reduce_sum(nats), tf.reduce_sum(weights)
+        own = tf.cast(own, tf.float64)
+        return own * tf.reduce_sum(nats), own * tf.reduce_sum(weights)
 
     return batch_sums
 

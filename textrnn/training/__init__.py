@@ -9,6 +9,8 @@ thread, where these callbacks only store numbers. Whatever prints or touches wei
 from textrnn.training.averaging import AverageWeights
 from textrnn.training.best_weights import BestWeights
 from textrnn.training.checkpoint import Checkpoint
+from textrnn.training.distributed_steps import DistributedSteps
+from textrnn.training.distribution import Workers, disband, distributed, workers
 from textrnn.training.evaluate import Evaluate
 from textrnn.training.fitting import TrainingResult, fit
 from textrnn.training.log_file import LogFile
@@ -21,12 +23,17 @@ __all__ = [
     "AverageWeights",
     "BestWeights",
     "Checkpoint",
+    "DistributedSteps",
     "Evaluate",
     "LogFile",
     "ProgressBar",
     "SampleText",
     "TensorBoard",
     "TrainingResult",
+    "Workers",
+    "disband",
+    "distributed",
     "fit",
     "warmup_cosine",
+    "workers",
 ]

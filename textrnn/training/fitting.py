@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 
 from textrnn.training.best_weights import BestWeights
+from textrnn.training.distributed_steps import check_model
 from textrnn.training.evaluate import Evaluate
 from textrnn.training.log_file import LogFile
 from textrnn.training.messages import print_message
@@ -106,6 +107,7 @@ def fit(
     >>> result.best_epoch, result.stopped, sorted(result.history)
     (2, None, ['epoch', 'loss', 'val_loss'])
     """
+    check_model(model)
     best = best or BestWeights()
     progress = progress or ProgressBar()
     record = _Record()
