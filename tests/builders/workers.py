@@ -22,7 +22,7 @@ PENALTIES = ("activation_regularization", "temporal_activation_regularization") 
 
 def of_strings():
     model = language_model(**QUIET, **dict.fromkeys(PENALTIES, 0.0))
-    model.compile(keras.optimizers.SGD(0.5, global_clipnorm=0.1), run_eagerly=False)
+    model.compile(keras.optimizers.SGD(0.5, global_clipnorm=0.1), jit_compile=True)
     texts = ["to be or", "not", "to be that is", "is", "the", "question", "whether"]
     model.fit(texts, batch_size=3, epochs=2, verbose=0)
     return model, model.evaluate(texts, batch_size=3, verbose=0)
@@ -71,8 +71,10 @@ def results(task, rank=0):
     keras.utils.set_random_seed(rank)  # the chief's weights are everyone's
     model, scores = TASKS[task]()
     seeds = [v.numpy() for v in model.variables if v.name == "seed_generator_state"]
-    named = {variable.path: variable.numpy() for variable in model.weights if "_states/" not in variable.path}
-    return {"scores": np.array(scores), **named, **{f"seed {i}": seed for i, seed in enumerate(seeds)}}
+    carried = {id(variable) for variable, _ in model.row_variables}
+    weights = [variable.numpy() for variable in model.weights if id(variable) not in carried]
+    named = {"scores": [np.array(scores)], "weight": weights, "seed": seeds}
+    return {f"{name} {i}": array for name, arrays in named.items() for i, array in enumerate(arrays)}
 
 
 def main(folder, *tasks):

@@ -78,11 +78,13 @@ def test_two_workers_train_every_task_like_one_process(tmp_path):
 
 RECIPE = ["--units", "32", "--tokenizer", "byte", "--batch_size", "8", "--output", ".", "--name", "tiny"]
 
+TEXT = "the cat sat on the mat. " * 200
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("text.txt").write_text("the cat sat on the mat. " * 200)
+    Path("text.txt").write_text(TEXT)
     return tmp_path
 
 
@@ -106,22 +108,59 @@ def test_the_chief_of_a_recipe_alone_prints_and_writes(folder):
     assert b"/job:worker" not in saved_model  # a server has other devices
 
 
+LONG = ["--epochs", "12", "--sequence_length", "8", "--checkpoint_minutes", "0.0001"]
+
+
+def trained(folder):
+    """The weights and the history of a model."""
+    weights = (folder / "tiny" / "preset" / "model.weights.h5").read_bytes()
+    return weights, (folder / "tiny" / "report" / "history.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """What two workers have trained that nobody has killed."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    (folder / "text.txt").write_text(TEXT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert [status for status, _, _ in finished(recipe(*LONG))] == [0, 0]
+    return trained(folder)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
-def test_if_a_worker_is_killed_the_other_stops_within_a_minute_and_says_so(folder, victim):
-    processes = recipe("--epochs", "1000")
+@pytest.mark.parametrize(
+    ("victim", "number", "statuses"),
+    [
+        (0, signal.SIGKILL, [-signal.SIGKILL, LOST]),
+        (1, signal.SIGKILL, [LOST, -signal.SIGKILL]),
+        (1, signal.SIGTERM, [143, 143]),  # they agree to save a checkpoint and end
+    ],
+)
+def test_if_one_worker_ends_all_stop_and_the_same_command_goes_on(
+    folder, uninterrupted, victim, number, statuses
+):
+    processes = recipe(*LONG)
     samples = folder / "tiny" / "report" / "samples.txt"
     for _ in range(600):  # until the first epoch is over
         if samples.exists() and samples.stat().st_size:
             break
         time.sleep(0.2)
-    os.kill(processes[victim].pid, signal.SIGKILL)
+    processes[victim].send_signal(number)
     killed = time.monotonic()
-    status, _, err = finished([processes[1 - victim]], 60)[0]
+    ends = finished(processes, 60)
     assert time.monotonic() - killed < 60
-    assert status == LOST
-    assert "another worker has ended or cannot be reached" in err.splitlines()[-1]
-    finished([processes[victim]])
+    assert [status for status, _, _ in ends] == statuses
+    if number == signal.SIGKILL:
+        [_, _, err] = ends[1 - victim]
+        assert "another worker has ended or cannot be reached" in err.splitlines()[-1]
+
+    (status, _, err), (other_status, _, other_err) = finished(recipe(*LONG))
+    assert (status, other_status) == (0, 0), err + other_err
+    assert "This run was interrupted. It goes on from epoch" in err
+    weights, history = trained(folder)
+    assert history == uninterrupted[1]
+    assert weights == uninterrupted[0]
 
 
 MIRRORED = """

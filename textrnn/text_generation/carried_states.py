@@ -12,12 +12,14 @@ class CarriedStates(keras.layers.Layer):
 
     Args:
         initial_states: A nested structure of tensors `(batch, n)`, the states at a restart.
+        rows: The number of rows of all workers, of which `batch` are this one's. Default: `batch`.
     """
 
-    def __init__(self, initial_states, **kwargs):
+    def __init__(self, initial_states, rows=None, **kwargs):
         super().__init__(**kwargs)
         self.structure = keras.tree.map_structure(lambda _: 0, initial_states)
         self.batch_size = int(keras.tree.flatten(initial_states)[0].shape[0])
+        self.rows = self.batch_size if rows is None else rows
         self.initial = keras.tree.flatten(initial_states)
         self.carried = [
             self.add_weight(

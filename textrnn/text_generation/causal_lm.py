@@ -64,11 +64,10 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     # === Training ===
 
     @property
-    def common_variables(self):
-        """Variables that have the same value on all workers; carried states belong to rows."""
+    def row_variables(self):
+        """Carried states, of which each worker has its own rows."""
         carried = [getattr(self, name, None) for name in ("training_states", "evaluation_states")]
-        own = {id(variable) for states in carried if states is not None for variable in states.variables}
-        return [variable for variable in super().common_variables if id(variable) not in own]
+        return [(state, states.rows) for states in carried if states is not None for state in states.carried]
 
     def fit(self, x=None, *args, **kwargs):
         """Train on strings, tokenized batches or windows of a stream; see `keras.Model.fit`."""
@@ -106,15 +105,15 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             f"windows carry states from batch to batch, which {self._replicas} replicas of a strategy do not "
             "share: use textrnn.training.distributed, or give strings or tokenized batches",
         )
-        batch_size = workers().local_rows(batch_size)
+        own_rows = workers().local_rows(batch_size)
         carried = getattr(self, name, None)
-        if carried is not None and carried.batch_size == batch_size:
+        if carried is not None and (carried.batch_size, carried.rows) == (own_rows, batch_size):
             return
         if carried is not None:
             delattr(self, name)
             # Traced functions refer to the old variables.
             self.train_function = self.test_function = None
-        setattr(self, name, CarriedStates(self.backbone.get_initial_states(batch_size), name=name))
+        setattr(self, name, CarriedStates(self.backbone.get_initial_states(own_rows), batch_size, name=name))
 
     def call(self, inputs, training=None, mask=None):
         """Return logits of every token; windows of a stream start from the states of the previous ones."""

@@ -15,6 +15,7 @@ import keras
 from textrnn.errors import InputError, expect
 from textrnn.files import disk_problem, replacing
 from textrnn.private import build_for_training
+from textrnn.training.distribution import workers
 from textrnn.training.messages import print_message
 from textrnn.training.state import (
     callback_state,
@@ -44,6 +45,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     SIGTERM saves a checkpoint before the next batch and ends the process with the status `TERMINATED`. A
     second SIGTERM ends it at once.
+
+    Of several workers, the chief writes and reads the files, and tells the others. Every worker saves at the
+    same batch, when one of them finds that it is time; they ask each other every `ask_every` batches.
 
     Args:
         folder: The folder of the checkpoints of this run. It must be used for nothing else.
@@ -77,6 +81,8 @@ class Checkpoint(keras.callbacks.Callback):
     False
     """
 
+    ask_every = 16
+
     def __init__(self, folder, minutes=5.0, run: Mapping[str, Any] | None = None, fresh=False):
         super().__init__()
         expect(
@@ -91,9 +97,10 @@ class Checkpoint(keras.callbacks.Callback):
         self.seconds_before = 0.0
         if fresh:
             self.remove()
-        self._found = self._newest()
+        found = self._newest() if workers().chief else None
+        self._found = unpack(workers().tell(pack(found)))
         self._terminated = False
-        if self._found is not None:
+        if self._found is not None and workers().chief:
             self._check_run(self._found[1]["run"])
 
     @property
@@ -132,7 +139,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def remove(self):
         """Remove the folder, when the run and all that follows it have finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if workers().chief:
+            shutil.rmtree(self.folder, ignore_errors=True)
         self._found = None
 
     # === Called by Keras ===
@@ -145,8 +153,9 @@ class Checkpoint(keras.callbacks.Callback):
             self._save(0, 0)
             return
         self._restore()
-        with replacing(self.folder / "resumed") as path:
-            path.write_text(str(self.resumed + 1))
+        if workers().chief:
+            with replacing(self.folder / "resumed") as path:
+                path.write_text(str(self.resumed + 1))
         epoch, batch = self.position
         where = "after its last epoch" if self.finished else f"from epoch {epoch + 1}, batch {batch + 1}"
         print_message(f"This run was interrupted. It goes on {where}.")
@@ -159,15 +168,18 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         """Save a checkpoint if it is time, or after SIGTERM."""
-        due = self._terminated or time.monotonic() - self._saved_at >= 60 * self.minutes
-        if due and batch > 0:
+        if workers().size > 1 and batch % self.ask_every:
+            return
+        due = time.monotonic() - self._saved_at >= 60 * self.minutes
+        due, terminated = workers().any(due, self._terminated)
+        if (due or terminated) and batch > 0:
             self._save(self._epoch, batch)
-        self._exit_if_terminated()
+        _exit_if(terminated)
 
     def on_epoch_end(self, epoch, logs=None):
         """Save a checkpoint."""
         self._save(epoch + 1, 0)
-        self._exit_if_terminated()
+        _exit_if(*workers().any(self._terminated))
 
     # === Signals ===
 
@@ -188,11 +200,6 @@ class Checkpoint(keras.callbacks.Callback):
         finally:
             signal.signal(signal.SIGTERM, before)
 
-    def _exit_if_terminated(self):
-        if self._terminated:
-            print_message("Terminated. Give the same command again to go on.")
-            raise SystemExit(TERMINATED)
-
     # === Files ===
 
     def _save(self, epoch, batch):
@@ -200,6 +207,10 @@ class Checkpoint(keras.callbacks.Callback):
             return  # the checkpoint before it is better
         now = time.monotonic()
         self._saved_at = now
+        for variable, whole in self._rows:
+            whole.assign(workers().gather(variable, whole.shape[0]))
+        if not workers().chief:
+            return
         self._state.value = {
             "run": self.run,
             "epoch": epoch,
@@ -234,12 +245,17 @@ class Checkpoint(keras.callbacks.Callback):
 
         path, state = self._found
         try:
-            self._checkpoint.restore(path).assert_consumed()
+            if workers().chief:
+                self._checkpoint.restore(path).assert_consumed()
         except (ValueError, AssertionError, tf.errors.InvalidArgumentError) as error:
             raise InputError(
                 f"the checkpoint in {self.folder} does not fit this model: give --fresh "
                 "(fresh=True) to discard it"
             ) from error
+        workers().broadcast(self._variables)
+        for variable, whole in self._rows:
+            first, _ = workers().share(whole.shape[0])
+            variable.assign(whole[first : first + variable.shape[0]])
         self.seconds_before = state["seconds"]
         set_random_state(state["random"])
         now, before = ([type(each).__name__ for each in self._listeners], [n for n, _ in state["callbacks"]])
@@ -258,7 +274,14 @@ class Checkpoint(keras.callbacks.Callback):
 
         model = self.model
         build_for_training(model, _shapes(model, self._data))
+        # Of variables of which each worker has some rows, all rows are saved.
+        rows = getattr(model, "row_variables", []) if workers().size > 1 else []
+        self._rows = [(v.value, tf.Variable(tf.zeros([count, *v.shape[1:]], v.dtype))) for v, count in rows]
+        wholes = {id(own): whole for own, whole in self._rows}
         variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+        self._variables = [wholes.get(id(v.value), v.value) for v in variables]
+        if not workers().chief:
+            return None
 
         class State(tf.train.experimental.PythonState):
             value: Any = None
@@ -270,9 +293,7 @@ class Checkpoint(keras.callbacks.Callback):
                 self.value = unpack(data)
 
         self._state = State()
-        self._checkpoint = tf.train.Checkpoint(
-            variables=[variable.value for variable in variables], state=self._state
-        )
+        self._checkpoint = tf.train.Checkpoint(variables=self._variables, state=self._state)
         return tf.train.CheckpointManager(
             self._checkpoint, self.folder, max_to_keep=2, checkpoint_name="checkpoint"
         )
@@ -304,10 +325,19 @@ class Checkpoint(keras.callbacks.Callback):
         )
 
 
+def _exit_if(terminated):
+    if terminated:
+        print_message("Terminated. Give the same command again to go on.")
+        raise SystemExit(TERMINATED)
+
+
 def _shapes(model, data):
     """The shapes of a batch that reaches the model, as `keras.KerasTensor`s."""
     if hasattr(model, "preprocess_samples"):  # a task, which tokenizes strings
         data = data.map(model.preprocess_samples)
-    return keras.tree.map_structure(
-        lambda spec: keras.KerasTensor(tuple(spec.shape), spec.dtype.name), data.element_spec
-    )
+
+    def shape(spec):
+        rows, *others = spec.shape
+        return keras.KerasTensor((rows and workers().local_rows(rows), *others), spec.dtype.name)
+
+    return keras.tree.map_structure(shape, data.element_spec)

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="misc, attr-defined"
+# mypy: disable-error-code="misc, attr-defined, has-type"
 """Training steps of which each worker computes its rows."""
 
 from contextlib import contextmanager
@@ -34,9 +34,15 @@ class DistributedSteps:
     _stepped_with = None  # the workers with which steps were compiled
 
     @property
+    def row_variables(self):
+        """Variables of which each worker has its own rows: pairs with the number of rows of all workers."""
+        return []
+
+    @property
     def common_variables(self):
         """Variables that have the same value on all workers."""
-        return self.variables
+        own = {id(variable) for variable, _ in self.row_variables}
+        return [variable for variable in self.variables if id(variable) not in own]
 
     def fit(self, *args, **kwargs):
         """Train; see `keras.Model.fit`."""
@@ -56,6 +62,26 @@ class DistributedSteps:
         if self._stepped_with is not workers():
             self._stepped_with = workers()
             self.train_function = self.test_function = None
+
+    def make_train_function(self, force=False):
+        """Compile the training step; see `keras.Model.make_train_function`."""
+        with self._exchange_without_xla():
+            return super().make_train_function(force)
+
+    def make_test_function(self, force=False):
+        """Compile the evaluation of a batch; see `keras.Model.make_test_function`."""
+        with self._exchange_without_xla():
+            return super().make_test_function(force)
+
+    @contextmanager
+    def _exchange_without_xla(self):
+        """Within it, XLA is off for several workers: it compiles each worker's part, not the exchange."""
+        jit_compile = self.jit_compile
+        self.jit_compile = jit_compile and workers().size == 1
+        try:
+            yield
+        finally:
+            self.jit_compile = jit_compile
 
     def train_step(self, *args):
         """Update the weights once; see `keras.Model.train_step`."""
@@ -89,26 +115,38 @@ def _train_step(model, batch):
     import tensorflow as tf
 
     variables = model.trainable_variables
-    with tf.GradientTape() as tape, _noise_of_this_worker(model):
-        loss, metrics = _losses_and_metrics(model, batch, training=True)
-        scaled = model.optimizer.scale_loss(loss)
-    gradients = tape.gradient(scaled, variables)
-    trained = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
-    # The gradient of an embedding has one row for each token; all of them together are the larger part.
-    dense = [tf.convert_to_tensor(gradient) for gradient, _ in trained]
-    summed = _exchange(model, batch, loss, metrics, dense)
-    model.optimizer.apply_gradients((total, v) for total, (_, v) in zip(summed, trained, strict=True))
+    with_gradient: list = []
+
+    def compute(batch):
+        with tf.GradientTape() as tape, _noise_of_this_worker(model):
+            loss, befores, changes = _loss_and_metrics(model, batch, training=True)
+            scaled = model.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, variables)
+        with_gradient[:] = [v for g, v in zip(gradients, variables, strict=True) if g is not None]
+        # Those of embeddings, which have a row for each token, become dense.
+        return loss, befores, changes, [tf.convert_to_tensor(g) for g in gradients if g is not None]
+
+    summed = _exchange(model, batch, *_compiled(model, compute)(batch))
+    model.optimizer.apply_gradients(zip(summed, with_gradient, strict=True))
     return model.get_metrics_result()
 
 
 def _test_step(model, batch):
-    loss, metrics = _losses_and_metrics(model, batch, training=False)
-    _exchange(model, batch, loss, metrics, [])
+    def compute(batch):
+        return *_loss_and_metrics(model, batch, training=False), []
+
+    _exchange(model, batch, *_compiled(model, compute)(batch))
     return model.get_metrics_result()
 
 
-def _losses_and_metrics(model, batch, training):
-    """Return this worker's part of the loss, and of the changes of the metrics' variables."""
+def _compiled(model, function):
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True, autograph=False) if model.jit_compile is True else function
+
+
+def _loss_and_metrics(model, batch, training):
+    """Return this worker's part of the loss, the values of the metrics' variables, and their changes."""
     import tensorflow as tf
 
     part, own = workers().take(batch)
@@ -123,27 +161,31 @@ def _losses_and_metrics(model, batch, training):
     # Metrics get their variables when they are first called. This call is traced, and never runs.
     specs = keras.tree.map_structure(_spec, (y, y_pred, weights))
     tf.function(measure, autograph=False).get_concrete_function(*specs)
-    variables = [v for metric in model.metrics if metric is not _tracker(model) for v in metric.variables]
+    variables = _metric_variables(model)
     before = [tf.identity(v.value) for v in variables]
     measure(y, y_pred, weights)
     changes = [(v.value - old) * tf.cast(own, v.dtype) for v, old in zip(variables, before, strict=True)]
-    return loss * tf.cast(share, loss.dtype), list(zip(variables, before, changes, strict=True))
+    return loss * tf.cast(share, loss.dtype), before, changes
 
 
-def _exchange(model, batch, loss, metrics, gradients):
+def _exchange(model, batch, loss, befores, changes, gradients):
     """Update loss and metrics with the sums over all workers; return those of the gradients."""
     import tensorflow as tf
 
-    values = [loss, *(change for _, _, change in metrics), *gradients]
-    wide = max((value.dtype for value in values if value.dtype.is_floating), key=lambda dtype: dtype.size)
-    wide = tf.float64 if wide == tf.float64 else tf.float32
+    values = [loss, *changes, *gradients]
+    wide = tf.float64 if any(value.dtype == tf.float64 for value in values) else tf.float32
     sums = workers().sum([tf.cast(value, wide) for value in values])
-    sums = [tf.cast(total, value.dtype) for total, value in zip(sums, values, strict=True)]
+    loss, *others = [tf.cast(total, value.dtype) for total, value in zip(sums, values, strict=True)]
     rows = tf.shape(next(x for x in keras.tree.flatten(batch) if x is not None))[0]
-    _tracker(model).update_state(sums[0], sample_weight=rows)
-    for (variable, before, _), change in zip(metrics, sums[1:], strict=False):
+    _tracker(model).update_state(loss, sample_weight=rows)
+    for variable, before, change in zip(_metric_variables(model), befores, others, strict=False):
         variable.assign(before + change)
-    return sums[1 + len(metrics) :]
+    return others[len(changes) :]
+
+
+def _metric_variables(model):
+    """The variables of all metrics but the loss."""
+    return [v for metric in model.metrics if metric is not _tracker(model) for v in metric.variables]
 
 
 def _tracker(model):

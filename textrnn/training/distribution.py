@@ -133,6 +133,38 @@ class Workers:
             for variable, value in zip(group, self.sum(values) if group else [], strict=True):
                 variable.assign(tf.cast(value, variable.dtype))
 
+    def tell(self, data: bytes) -> bytes:
+        """Return the chief's bytes on all workers."""
+        import numpy as np
+        import tensorflow as tf
+
+        if self.size == 1:
+            return data
+        [length] = self.sum([tf.constant(len(data) if self.chief else 0, tf.int64)])
+        told = np.zeros(int(length), "int32")
+        if self.chief:
+            told[:] = np.frombuffer(data, "uint8")
+        return self.sum([tf.constant(told)])[0].numpy().astype("uint8").tobytes()
+
+    def any(self, *conditions: bool) -> list[bool]:
+        """Whether each condition holds on any of the workers."""
+        import tensorflow as tf
+
+        if self.size == 1:
+            return list(conditions)
+        [counts] = self.sum([tf.constant([int(condition) for condition in conditions])])
+        return [bool(count) for count in counts.numpy()]
+
+    def gather(self, own: Any, rows: int) -> Any:
+        """Return the tensor `(rows, ...)` of which each worker has its own rows, as `take` returns them."""
+        import tensorflow as tf
+
+        first, end = self.share(rows)
+        around = [[first, rows - end], *[[0, 0]] * (len(own.shape) - 1)]
+        own = tf.convert_to_tensor(own)[: end - first]
+        wide = own.dtype if own.dtype.size >= 4 else tf.float32  # in which halves are exact
+        return tf.cast(self.sum([tf.pad(tf.cast(own, wide), around)])[0], own.dtype)
+
     def check_same(self, what: str, value: Any) -> None:
         """Check that a value, compared by its `repr`, is the same on all workers.
 

@@ -9,6 +9,7 @@ import keras
 
 from textrnn.training.best_weights import BestWeights
 from textrnn.training.distributed_steps import check_model
+from textrnn.training.distribution import workers
 from textrnn.training.evaluate import Evaluate
 from textrnn.training.log_file import LogFile
 from textrnn.training.messages import print_message
@@ -75,7 +76,8 @@ def fit(
 
     Ctrl-C stops training without an error. The best weights so far are restored and the result is returned,
     so that a report or an export can follow. A second Ctrl-C in the meantime raises `KeyboardInterrupt`. A
-    loss that is not finite also stops training.
+    loss that is not finite also stops training. Of several workers, Ctrl-C ends this one with a
+    `KeyboardInterrupt`, and the others with a `WorkerLost`.
 
     Args:
         model: A compiled Keras model.
@@ -136,6 +138,8 @@ def fit(
                 model, data, *_beginning(checkpoint, epochs), epochs=epochs, callbacks=listeners, **options
             )
     except KeyboardInterrupt:
+        if workers().size > 1:  # the others wait for this one, which cannot go on without them
+            raise
         stopped = "interrupted"
         progress.close()
         print_message(f"Interrupted. The model has the weights {best.restore()}.")
