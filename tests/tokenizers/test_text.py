@@ -6,9 +6,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textrnn.tokenizers import ByteTokenizer, encode_documents, train_tokenizer, valid_utf8
-from textrnn.tokenizers.text import chunks, string_tensor
+from textrnn.tokenizers.text import chunks, document_chunks, evenly_sampled, string_tensor
 
 SAMPLES = ["\0", "a\0b", "\ufffd", "\ufeffa", "\U0010ffff", "\ue000", "日本語", "e\u0301"]
+
+
+class Blocks:
+    """A document that is read in parts."""
+
+    def __init__(self, parts):
+        self.parts, self.text = parts, "".join(parts)
+
+    def blocks(self):
+        return iter(self.parts)
+
+
+@given(st.lists(st.text("ab \n", max_size=30), max_size=6), st.integers(2, 20))
+def test_chunks_of_a_document_in_parts_are_those_of_its_text(parts, size):
+    assert list(document_chunks(Blocks(parts), size)) == list(chunks("".join(parts), size))
+
+
+@given(st.lists(st.text("ab \n", max_size=40), max_size=6), st.integers(1, 60))
+def test_an_even_sample_is_every_nth_chunk(texts, maximum):
+    sample, characters = evenly_sampled(map(str, texts), 5, maximum)
+    every = -(-characters // maximum) or 1
+    assert list(sample) == [chunk for text in texts for chunk in chunks(text, 5)][::every]
+    assert characters == sum(map(len, texts))
 
 
 @pytest.mark.parametrize("text", ["one line\n" * 99, "a b " * 99, "x" * 99, "\n" * 99, " " * 99, "", "short"])
