@@ -11,7 +11,7 @@ import yaml
 
 from textrnn.cli.recipe import recipe_path
 from textrnn.cli.recipes import make_recipe_parser
-from textrnn.training.distribution import Cluster
+from textrnn.cluster import Cluster
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 PROGRAMS = {
@@ -40,8 +40,8 @@ def started(tmp_path):
 def expect_workers(found, addresses, monkeypatch):
     for rank, (config, line) in enumerate(found):
         monkeypatch.setenv("TF_CONFIG", config)
-        assert Cluster().addresses == tuple(addresses)
-        assert Cluster().rank == rank
+        assert Cluster.of_environment().addresses == tuple(addresses)
+        assert Cluster.of_environment().rank == rank
         command, name, *arguments = shlex.split(line)
         assert command == "recipe"
         recipe = runpy.run_path(str(recipe_path(name)))

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textrnn import training
+from textrnn.cluster import Cluster, is_chief
+from textrnn.cluster import check_distribution as check
 from textrnn.errors import InputError, WorkerLost
 from textrnn.training import distributed_steps, distribution, local_workers
-from textrnn.training.distribution import Workers, check, distributed, is_chief
+from textrnn.training.distribution import Workers, distributed
 from textrnn.training.rendezvous import meet
 
 
@@ -33,7 +35,7 @@ def test_workers_have_the_order_of_tf_config_and_a_chief_is_the_first(monkeypatc
     with_chief = {"cluster": {"worker": ["b:1"], "chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}
     configure(monkeypatch, with_chief)
     assert is_chief("multi_worker")
-    assert distribution.Cluster().addresses == ("a:1", "b:1")
+    assert Cluster.of_environment().addresses == ("a:1", "b:1")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pathlib import Path
 from textrnn import private
 from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
+from textrnn.cluster import is_chief
 from textrnn.files import remove_leftovers, reserved
-from textrnn.startup import load_tensorflow
-from textrnn.training.distribution import distributed, is_chief
+from textrnn.startup import expect_tensorflow, load_tensorflow, native_messages_hidden
 
 GROUPS = ("Data", "Model", "Training", "Output")
 """Groups of `--help`, in their order."""
@@ -39,10 +39,14 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
     def start():
         options = options_class(**given)
         # The reservation comes first, since it fails where nothing can be written.
-        with _one_writer(options) as options, distributed(options.distribute) as workers:
-            load_tensorflow()
-            workers.check_same("other options", _settings(options))
-            main(options)
+        with _one_writer(options) as options:
+            expect_tensorflow("recipes and exports run")
+            with native_messages_hidden():
+                from textrnn.training.distribution import distributed
+            with distributed(options.distribute) as workers:
+                load_tensorflow()
+                workers.check_same("other options", _settings(options))
+                main(options)
 
     run(start, given["output"] / given["name"])
 

@@ -11,24 +11,20 @@ each worker's mean loss alike, whatever its tokens, and waits for all workers if
 """
 
 import collections
-import json
-import os
 import signal
 import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from textrnn import private
+from textrnn.cluster import Cluster, Distribution, check_distribution
 from textrnn.errors import InputError, WorkerLost, expect
 from textrnn.startup import expect_tensorflow, native_messages_hidden
-from textrnn.training.local_workers import MEMBER, started_workers
+from textrnn.training.local_workers import started_workers
 from textrnn.training.rendezvous import meet
-
-Distribution = Literal["none", "mirrored", "multi_worker"]
 
 
 @dataclass(frozen=True)
@@ -246,14 +242,14 @@ def distributed(kind: Distribution) -> Iterator[Workers]:
     worker 0 of 1
     """
     global _now  # noqa: PLW0603
-    check(kind)
+    check_distribution(kind)
     if kind == "none":
         yield _ALONE
         return
     expect_tensorflow("several workers train")
     with started_workers() if kind == "mirrored" else _nothing():
-        cluster = Cluster()
-        _now = cluster.connect()
+        cluster = Cluster.of_environment()
+        _now = _connected(cluster)
         try:
             with _lost_workers(cluster):
                 yield _now
@@ -261,146 +257,49 @@ def distributed(kind: Distribution) -> Iterator[Workers]:
             _now = _ALONE
 
 
-def check(kind: Distribution) -> None:
-    """Refuse a `TF_CONFIG` that does not fit, without importing TensorFlow.
-
-    Raises:
-        InputError: Says what is wrong with it.
-
-    Example:
-
-    >>> from textrnn.training.distribution import check
-    >>> check("none")
-    """
-    given = "TF_CONFIG" in os.environ
-    if kind == "multi_worker":
-        Cluster().check()
-    elif kind == "none":
-        expect(
-            not given or len(Cluster().addresses) < 2,
-            "TF_CONFIG names several workers: give --distribute multi_worker, or unset TF_CONFIG",
-        )
-    elif kind == "mirrored":
-        expect(
-            not given or MEMBER in os.environ,
-            "TF_CONFIG is set: give --distribute multi_worker, or unset it for the GPUs of this machine",
-        )
-    else:
-        raise InputError(f"distribute is {kind!r}: give none, mirrored or multi_worker")
-
-
-def is_chief(kind: Distribution) -> bool:
-    """Whether this process will be the chief, without importing TensorFlow.
-
-    Example:
-
-    >>> from textrnn.training.distribution import is_chief
-    >>> is_chief("none")
-    True
-    """
-    check(kind)
-    return kind == "none" or (kind == "mirrored" and MEMBER not in os.environ) or Cluster().rank == 0
-
-
-class Cluster:
-    """The workers that `TF_CONFIG` names, in TensorFlow's format.
-
-    It is JSON: `{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}`. A first
-    job `"chief"`, with one address, is allowed too.
-
-    Raises:
-        InputError: If it is missing or malformed.
-    """
-
-    @cached_property
-    def _config(self):
-        text = os.environ.get("TF_CONFIG", "")
-        expect(
-            text,
-            "--distribute multi_worker: set the environment variable TF_CONFIG of each worker. "
-            f"Expected, for the first of two: {_EXAMPLE}",
+def _connected(cluster):
+    """Wait for all workers, and start TensorFlow with them."""
+    with native_messages_hidden():
+        import tensorflow as tf
+    meet(cluster.rank, cluster.addresses)
+    before = signal.getsignal(signal.SIGTERM)
+    with native_messages_hidden():
+        _choose_gpu(cluster, tf)
+        private.watch_workers(
+            collections.Counter(job for job, _ in cluster.tasks),
+            "/job:{}/task:{}".format(*cluster.tasks[0]),
+            60,
+            20,
         )
         try:
-            config = json.loads(text)
-            jobs, task = config.get("cluster") or {}, config.get("task") or {}
-            addresses = [(job, i) for job in ("chief", "worker") for i in range(len(jobs.get(job, ())))]
-            unknown = sorted(set(jobs) - {"chief", "worker"})
-            places = [jobs[job][i] for job, i in addresses]
-            me = (task.get("type", "worker"), int(task.get("index", 0)))
-        except (ValueError, AttributeError, TypeError, KeyError) as error:
-            raise InputError(f"TF_CONFIG is {text!r}: expected JSON such as {_EXAMPLE} ({error})") from None
-        expect(not unknown, f"TF_CONFIG has the jobs {', '.join(unknown)}: give chief and worker alone")
-        for place in places:
-            host, _, port = str(place).rpartition(":")
-            expect(host and port.isdecimal(), f"TF_CONFIG has the address {place!r}: give HOST:PORT")
-        expect(
-            len(set(places)) == len(places), "TF_CONFIG has an address twice: give each worker its own port"
-        )
-        return addresses, places, me
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        except RuntimeError as error:
+            if "program startup" not in str(error):
+                raise
+            raise InputError(
+                "TensorFlow has begun without workers: enter textrnn.training.distributed before the "
+                "first tensor or model is made"
+            ) from error
+        except tf.errors.OpError as error:
+            raise WorkerLost(f"the workers did not connect. Start all of them again ({error})") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # TensorFlow would ignore it
+    return Workers(cluster.rank, cluster.addresses, strategy)
 
-    @property
-    def addresses(self):
-        """`host:port` of each worker."""
-        return tuple(self._config[1])
 
-    @property
-    def rank(self):
-        """The number of this worker."""
-        addresses, _, me = self._config
-        expect(
-            me in addresses,
-            f"TF_CONFIG says that this is {me[0]} {me[1]}, but its cluster has "
-            f"{', '.join(f'{job} {index}' for job, index in addresses) or 'no workers'}: give one of them",
-        )
-        return addresses.index(me)
-
-    def check(self):
-        """Refuse a cluster of one worker."""
-        expect(
-            self.rank >= 0 and len(self.addresses) > 1,
-            f"TF_CONFIG names {len(self.addresses)} worker: give two or more, or leave out --distribute",
-        )
-
-    def connect(self):
-        """Wait for all workers, and start TensorFlow with them."""
-        with native_messages_hidden():
-            import tensorflow as tf
-        meet(self.rank, self.addresses)
-        before = signal.getsignal(signal.SIGTERM)
-        with native_messages_hidden():
-            self._choose_gpu(tf)
-            jobs = self._config[0]
-            private.watch_workers(
-                collections.Counter(job for job, _ in jobs), "/job:{}/task:{}".format(*jobs[0]), 60, 20
-            )
-            try:
-                strategy = tf.distribute.MultiWorkerMirroredStrategy()
-            except RuntimeError as error:
-                if "program startup" not in str(error):
-                    raise
-                raise InputError(
-                    "TensorFlow has begun without workers: enter textrnn.training.distributed before the "
-                    "first tensor or model is made"
-                ) from error
-            except tf.errors.OpError as error:
-                raise WorkerLost(f"the workers did not connect. Start all of them again ({error})") from error
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)  # TensorFlow would ignore it
-        return Workers(self.rank, self.addresses, strategy)
-
-    def _choose_gpu(self, tf):
-        """Give each worker of a machine a GPU of its own, if it sees several."""
-        gpus = tf.config.list_physical_devices("GPU")
-        host = self.addresses[self.rank].rpartition(":")[0]
-        ranks = [i for i, each in enumerate(self.addresses) if each.rpartition(":")[0] == host]
-        if len(gpus) < 2:
-            return
-        expect(
-            len(ranks) == len(gpus),
-            f"{host} has {len(gpus)} GPUs and {len(ranks)} workers: a worker uses one GPU. Start one worker "
-            "for each, or hide the others with CUDA_VISIBLE_DEVICES",
-        )
-        tf.config.set_visible_devices(gpus[ranks.index(self.rank)], "GPU")
+def _choose_gpu(cluster, tf):
+    """Give each worker of a machine a GPU of its own, if it sees several."""
+    gpus = tf.config.list_physical_devices("GPU")
+    host = cluster.addresses[cluster.rank].rpartition(":")[0]
+    ranks = [i for i, each in enumerate(cluster.addresses) if each.rpartition(":")[0] == host]
+    if len(gpus) < 2:
+        return
+    expect(
+        len(ranks) == len(gpus),
+        f"{host} has {len(gpus)} GPUs and {len(ranks)} workers: a worker uses one GPU. Start one worker "
+        "for each, or hide the others with CUDA_VISIBLE_DEVICES",
+    )
+    tf.config.set_visible_devices(gpus[ranks.index(cluster.rank)], "GPU")
 
 
 @contextmanager
@@ -425,6 +324,3 @@ def _lost_workers(cluster):
 @contextmanager
 def _nothing():
     yield
-
-
-_EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'

@@ -7,10 +7,8 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 
+from textrnn.cluster import MEMBER
 from textrnn.errors import expect
-
-MEMBER = "TEXTRNN_LOCAL_WORKER"
-"""The environment variable that a started worker is known by."""
 
 
 def gpu_count():
