@@ -83,7 +83,7 @@ bench: $(VENV)/installed-bench       ## compare speed with other libraries (half
 compare: dev                        ## train all cells at the same size: a table and a plot (an hour)
 	$(BIN)/python benchmarks/compare_cells.py
 
-kills: dev                          ## kill 100 small trainings of each recipe, resume and compare them (an hour)
+kills: dev                          ## kill small training runs of each recipe 100 times, resume and compare them (an hour)
 	$(BIN)/python benchmarks/kills.py
 
 clean:                              ## remove the environment and caches, but no trained models

@@ -112,7 +112,7 @@ def measure(context, recipe, kills, rng, place):
         else:
             process = start(context, recipe, folder)
             process.join()
-        within += len(re.findall(r"goes on from epoch \d+, batch (?!1\.)", (folder / "log.txt").read_text()))
+        within += len(re.findall(r"Resuming from epoch \d+, batch (?!1\.)", (folder / "log.txt").read_text()))
         found = content(folder) if process.exitcode == 0 else {}
         names = [name for name in expected.keys() | found if expected.get(name) != found.get(name)]
         if names:

@@ -121,7 +121,10 @@ def remove_leftovers(folder):
     for path in Path(folder).glob(".*"):
         process = path.suffix[1:]
         if path.stem.count(".") and process.isdigit() and not _is_running(int(process)):
-            if path.is_dir():
+            target = path.with_name(path.stem[1:])
+            if not target.exists() and target.with_name(f"{target.name}-1").exists():
+                path.rename(target)  # it was finished: the earlier one had been set aside
+            elif path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)

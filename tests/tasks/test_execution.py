@@ -28,19 +28,19 @@ def make(task, dtype=None, **options):
 @pytest.mark.parametrize(
     ("task", "options", "expected"),
     [
-        ("translator", {}, "strategy: fused, XLA off (it has no fused kernels), float32"),
+        ("translator", {}, "strategy: fused, XLA off (it cannot compile fused kernels), float32"),
         (
             "translator",
             {"input_feeding": True, "dtype": "mixed_bfloat16"},
-            "strategy: fused and loop, XLA off (it has no fused kernels), mixed_bfloat16",
+            "strategy: fused and loop, XLA off (it cannot compile fused kernels), mixed_bfloat16",
         ),
         (
             "language model",
             {"cell": "lstm_peephole", "dtype": "mixed_float16"},
-            "strategy: recompute, XLA on (a GPU, and no fused kernel), mixed_float16",
+            "strategy: recompute, XLA on (GPU, no fused layer), mixed_float16",
         ),
-        ("classifier", {"zoneout": 0.1}, "strategy: recompute, XLA on (a GPU, and no fused kernel), float32"),
-        ("classifier", {"cell": "min_gru"}, "strategy: scan, XLA on (a GPU, and no fused kernel), float32"),
+        ("classifier", {"zoneout": 0.1}, "strategy: recompute, XLA on (GPU, no fused layer), float32"),
+        ("classifier", {"cell": "min_gru"}, "strategy: scan, XLA on (GPU, no fused layer), float32"),
     ],
 )
 def test_a_line_says_what_runs_beside_a_gpu_and_why(task, options, expected):

@@ -136,15 +136,16 @@ def test_a_damaged_checkpoint_is_not_used_but_the_one_before_it(uninterrupted, t
     newest.write_bytes(content)
     expect_equal(uninterrupted, run(tmp_path))
     printed = capsys.readouterr().err
-    assert "damaged" in printed and "from epoch 2, batch 2" in printed
+    assert "cannot be read" in printed and "from epoch 2, batch 2" in printed
 
 
-def test_if_all_checkpoints_are_damaged_training_starts_anew(tmp_path, capsys):
+def test_if_no_checkpoint_can_be_read_nothing_is_lost_silently(tmp_path):
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     (folder / "checkpoint-1.index").write_bytes(b"nothing")
-    assert not training.Checkpoint(folder).found
-    assert "damaged" in capsys.readouterr().err
+    with pytest.raises(InputError, match="no checkpoint in .* can be read: give --fresh"):
+        training.Checkpoint(folder)
+    assert not training.Checkpoint(folder, fresh=True).found
 
 
 def test_another_run_is_refused_and_told_what_differs(tmp_path):
@@ -167,7 +168,9 @@ def test_a_full_disk_keeps_the_last_good_checkpoint_and_training_goes_on(tmp_pat
 
     monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
     model, data = line()
-    result = training.fit(model, data, epochs=2, checkpoint=training.Checkpoint(tmp_path), **QUIET)
+    result = training.fit(
+        model, data, epochs=2, checkpoint=training.Checkpoint(tmp_path), log="/dev/full", **QUIET
+    )
     assert result.history["epoch"] == [1, 2]
     printed = capsys.readouterr().err
     assert "No space left on device" in printed and "the checkpoint before it is kept" in printed
@@ -226,3 +229,60 @@ def test_the_scale_of_the_loss_of_mixed_precision_is_part_of_a_checkpoint(tmp_pa
         expect_equal(run(parts), run(whole))
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+def test_ctrl_c_before_a_run_is_restored_keeps_its_checkpoint(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, (1, 2))
+
+    class Impatient(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise KeyboardInterrupt
+
+    model, data = noisy_model()
+    checkpoint = training.Checkpoint(tmp_path / "checkpoint", run={"epochs": EPOCHS})
+    early, average = keras.callbacks.EarlyStopping(patience=2), training.AverageWeights(2)
+    evaluate, sample = training.Evaluate(dict), training.SampleText(str)
+    callbacks = [Impatient(), evaluate, early, average, sample, At(-1, -1, kill)]
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(model, data, epochs=EPOCHS, callbacks=callbacks, checkpoint=checkpoint, **QUIET)
+    assert training.Checkpoint(tmp_path / "checkpoint", run={"epochs": EPOCHS}).position == (1, 1)
+
+
+def test_arguments_of_callbacks_may_change_and_callbacks_be_added(tmp_path):
+    def train(*callbacks, at=(-1, -1)):
+        model, data = line()
+        callbacks = [*callbacks, At(*at, kill)]
+        checkpoint = training.Checkpoint(tmp_path, 1e-9)
+        training.fit(model, data, epochs=3, callbacks=callbacks, checkpoint=checkpoint, **QUIET)
+
+    with pytest.raises(Killed):
+        train(keras.callbacks.EarlyStopping("loss", patience=2), at=(2, 1))
+    later = keras.callbacks.EarlyStopping("loss", patience=50)
+    train(later, training.TensorBoard(tmp_path / "events"))
+    assert later.patience == 50 and later.best is not None
+    with pytest.raises(InputError, match="had a callback EarlyStopping: pass one"):
+        train()
+
+
+def test_what_keras_does_at_the_end_of_fit_is_refused(tmp_path):
+    model, data = line()
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), "mse")
+    with pytest.raises(InputError, match="use_ema=True"):
+        training.fit(model, data, epochs=1, checkpoint=training.Checkpoint(tmp_path), **QUIET)
+    model.compile("sgd", "mse", steps_per_execution=2)
+    with pytest.raises(InputError, match="steps_per_execution is 2"):
+        training.fit(model, data, epochs=1, checkpoint=training.Checkpoint(tmp_path), **QUIET)
+    with pytest.raises(InputError, match="steps_per_epoch: leave them out"):
+        training.fit(
+            model, data, epochs=1, steps_per_epoch=2, checkpoint=training.Checkpoint(tmp_path), **QUIET
+        )
+
+
+def test_an_infinite_validation_loss_does_not_keep_an_epoch_from_being_saved(tmp_path):
+    model, data = line()
+    worse = data.map(lambda x, y: (x, y + float("inf")))
+    training.fit(
+        model, data, epochs=1, validation_data=worse, checkpoint=training.Checkpoint(tmp_path), **QUIET
+    )
+    assert training.Checkpoint(tmp_path).position == (1, 0)

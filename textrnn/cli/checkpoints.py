@@ -1,10 +1,12 @@
-"""The checkpoint of a recipe's run, which the same command goes on with."""
+"""The checkpoint of a recipe's run, from which the same command resumes."""
 
 from dataclasses import fields
 from pathlib import Path
 
 from textrnn import training
 from textrnn.cli.options import OutputOptions, TrainingOptions
+from textrnn.data.cache import file_hash
+from textrnn.presets import find_preset
 
 _NO_EFFECT = {field.name for field in fields(OutputOptions)} | {"checkpoint_minutes", "fresh"}
 """Options that change nothing of the training."""
@@ -13,8 +15,8 @@ _NO_EFFECT = {field.name for field in fields(OutputOptions)} | {"checkpoint_minu
 def checkpoint_of(options: TrainingOptions, fingerprint: str) -> training.Checkpoint:
     """Make the checkpoint of a run, in the folder of its model.
 
-    Two runs are the same if the content of their data and their options are. The paths of the data may
-    differ.
+    Two runs are the same if their options, the content of their data and the tokenizers of `--from_preset`
+    are. The paths of the data may differ.
 
     Args:
         options: The options of a recipe, an instance of its `Options`.
@@ -31,6 +33,14 @@ def checkpoint_of(options: TrainingOptions, fingerprint: str) -> training.Checkp
     return training.Checkpoint(
         options.folder / "checkpoint",  # type: ignore[attr-defined]
         options.checkpoint_minutes,
-        run | {"the hash of the data": fingerprint},
+        run | {"data": [fingerprint, *_tokenizers(options)]},
         fresh=options.fresh,
     )
+
+
+def _tokenizers(options):
+    """Hashes of the tokenizers of a preset, to which the weights in a checkpoint belong."""
+    if not options.from_preset:
+        return []
+    files = sorted(find_preset(options.from_preset).glob("assets/**/*"))
+    return [file_hash(path) for path in files if path.is_file()]

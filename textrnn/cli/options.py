@@ -5,6 +5,7 @@ the fields.
 """
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -167,9 +168,9 @@ class TrainingOptions(OptionGroup):
     )
     seed: Seed = option(0, "Seed of splits, initial weights and dropout")
     checkpoint_minutes: PositiveNumber = option(
-        5.0, "Minutes between checkpoints, from which the same command goes on after a kill"
+        5.0, "Minutes between checkpoints, from which the same command resumes after a kill"
     )
-    fresh: bool = option(False, "Discard the checkpoint of an unfinished run with this name")
+    fresh: bool = option(False, "Start over instead of resuming an unfinished run with this name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +183,13 @@ class OutputOptions(OptionGroup):
         "float32", "Type of the exported weights; float16 halves their size"
     )
     tensorboard: Path | None = option(None, "Folder of events for TensorBoard")
+
+    def __post_init__(self):
+        super().__post_init__()
+        expect(
+            self.tensorboard is None or find_spec("tensorboard") is not None,
+            "--tensorboard: TensorBoard is not installed: pip install 'textrnn[tensorboard]'",
+        )
 
     @property
     def folder(self) -> Path:

@@ -288,11 +288,14 @@ def _parts(blocks: Iterable[str], unit: Unit) -> Iterator[tuple[str, bool]]:
 
 
 def _lines(blocks):
-    rest = ""
+    parts: list[str] = []  # of the line that has not ended
     for block in blocks:
-        *lines, rest = (rest + block).split("\n")
-        yield from lines
-    yield rest
+        first, *others = block.split("\n")
+        parts.append(first)
+        for line in others:
+            yield "".join(parts)
+            parts = [line]
+    yield "".join(parts)
 
 
 def _head(path):

@@ -47,9 +47,9 @@ def execution_of(model: keras.Model) -> Execution:
     distribution = getattr(model, "distribute_strategy", None)  # on TensorFlow
     xla, reason = False, "no GPU"
     if "fused" in strategies:
-        reason = "it has no fused kernels"
+        reason = "it cannot compile fused kernels"
     elif distribution is not None and distribution.num_replicas_in_sync > 1:
         reason = "several devices"
     elif has_accelerator():
-        xla, reason = True, "a GPU, and no fused kernel"
+        xla, reason = True, "GPU, no fused layer"
     return Execution(strategies, xla, model.dtype_policy.name, reason)

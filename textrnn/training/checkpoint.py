@@ -1,6 +1,7 @@
-"""Checkpoints of a training run, from which a killed run goes on."""
+"""Checkpoints of a training run, from which a killed run is resumed."""
 
 import math
+import os
 import shutil
 import signal
 import threading
@@ -26,6 +27,9 @@ from textrnn.training.state import (
     unpack,
 )
 
+FORMAT = 1
+"""To be increased when the state in a checkpoint changes."""
+
 TERMINATED = 143
 """Exit status of a run that SIGTERM has stopped: 128 + 15, as shells report it."""
 
@@ -33,12 +37,12 @@ TERMINATED = 143
 class Checkpoint(keras.callbacks.Callback):
     """Saves all of a training run every few minutes and after each epoch, for `training.fit(checkpoint=...)`.
 
-    A run that was killed goes on from the last checkpoint, and ends as it would have ended: with the same
+    A run that was killed resumes from the last checkpoint, and ends as it would have ended: with the same
     weights, bit for bit, on the same machine. A checkpoint has the variables of the model, its optimizer and
     metrics, carried states and the states of random generators; the position in the data; and the states of
     all callbacks, such as scores, the best weights and the patience of early stopping. A callback may have
-    methods `get_state` and `set_state`. Otherwise its attributes that are numbers, strings, arrays, and lists
-    and dicts of them, are its state.
+    methods `get_state` and `set_state`. Otherwise its state is what has changed in training of its attributes
+    that are numbers, strings, arrays, or lists and dicts of them.
 
     `tf.train.CheckpointManager` writes the files: beside the earlier ones, with checksums. The last two are
     kept, and if the last is damaged, the one before is used.
@@ -52,16 +56,17 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         folder: The folder of the checkpoints of this run. It must be used for nothing else.
         minutes: Minutes between checkpoints within an epoch, a number above 0.
-        run: Whatever identifies the run, name -> JSON value: its options, and a hash of its data.
+        run: Whatever identifies the run, name -> JSON value: its options, and as `"data"` a hash of its data.
         fresh: Whether to discard an earlier checkpoint.
 
     Attributes:
-        found: Whether there was a checkpoint, so that `training.fit` goes on from it.
+        found: Whether there was a checkpoint, from which `training.fit` resumes.
         resumed: How often the run has been resumed.
 
     Raises:
-        InputError: If the folder has a checkpoint of another run; the message says what differs. Also if
-            `minutes` is not above 0, or on a backend other than TensorFlow.
+        InputError: If the folder has a checkpoint of another run; the message says what differs. Also if no
+            checkpoint in the folder can be read, if `minutes` is not above 0, on a backend other than
+            TensorFlow, and for an optimizer with `use_ema` or a model with `steps_per_execution`.
 
     Example:
 
@@ -91,6 +96,7 @@ class Checkpoint(keras.callbacks.Callback):
             "KERAS_BACKEND=tensorflow, or train without a checkpoint",
         )
         expect(minutes > 0, f"minutes is {minutes}: give a number above 0")
+        expect(not Path(folder).is_file(), f"{folder} is a file: give a folder for the checkpoints")
         self.folder = Path(folder)
         self.minutes = minutes
         self.run = dict(run or {})
@@ -101,18 +107,24 @@ class Checkpoint(keras.callbacks.Callback):
         self._found = unpack(workers().tell(pack(found)))
         self._terminated = False
         if self._found is not None and workers().chief:
+            expect(
+                self._found[1].get("format") == FORMAT,
+                f"the checkpoint in {self.folder} is of another version of textrnn: resume with that version, "
+                "or give --fresh (fresh=True) to start over",
+            )
             self._check_run(self._found[1]["run"])
 
     @property
     def found(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
+        """Whether there is a checkpoint to resume from."""
         return self._found is not None
 
     @property
     def resumed(self) -> int:
         """How often the run has been resumed."""
         path = self.folder / "resumed"
-        return int(path.read_text()) if path.is_file() else 0
+        number = path.read_text() if path.is_file() else ""
+        return int(number) if number.isdigit() else 0  # empty after a power cut
 
     @property
     def position(self) -> tuple[int, int]:
@@ -136,11 +148,16 @@ class Checkpoint(keras.callbacks.Callback):
         """
         expect(hasattr(data, "element_spec"), "fit(checkpoint=...) needs a tf.data.Dataset, to resume it")
         self._data, self._listeners = data, listeners
+        if self._found is not None:
+            self._saved_states()
 
     def remove(self):
         """Remove the folder, when the run and all that follows it have finished."""
-        if workers().chief:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if workers().chief and self.folder.exists():
+            # Renamed first: a kill must not leave a part of it.
+            removed = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+            self.folder.rename(removed)
+            shutil.rmtree(removed, ignore_errors=True)
         self._found = None
 
     # === Called by Keras ===
@@ -148,17 +165,19 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Restore the run from its checkpoint, or save the first one."""
         self._start = self._saved_at = time.monotonic()
+        self._check_model()
         self._manager = self._make_manager()
+        self._initial = [callback_state(each) for each in self._listeners]
         if self._found is None:
-            self._save(0, 0)
+            self._save(0, 0, {})
             return
         self._restore()
         if workers().chief:
             with replacing(self.folder / "resumed") as path:
                 path.write_text(str(self.resumed + 1))
         epoch, batch = self.position
-        where = "after its last epoch" if self.finished else f"from epoch {epoch + 1}, batch {batch + 1}"
-        print_message(f"This run was interrupted. It goes on {where}.")
+        where = "after the last epoch" if self.finished else f"from epoch {epoch + 1}, batch {batch + 1}"
+        print_message(f"Resuming {where}.")
 
     def on_epoch_begin(self, epoch, logs=None):
         """Restore once more in the middle of an epoch, since metrics and callbacks have begun a new one."""
@@ -173,12 +192,12 @@ class Checkpoint(keras.callbacks.Callback):
         due = time.monotonic() - self._saved_at >= 60 * self.minutes
         due, terminated = workers().any(due, self._terminated)
         if (due or terminated) and batch > 0:
-            self._save(self._epoch, batch)
+            self._save(self._epoch, batch, self.model.get_metrics_result())
         _exit_if(terminated)
 
     def on_epoch_end(self, epoch, logs=None):
         """Save a checkpoint."""
-        self._save(epoch + 1, 0)
+        self._save(epoch + 1, 0, logs or {})
         _exit_if(*workers().any(self._terminated))
 
     # === Signals ===
@@ -202,8 +221,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     # === Files ===
 
-    def _save(self, epoch, batch):
-        if not math.isfinite(self.model.get_metrics_result().get("loss", 0.0)):
+    def _save(self, epoch, batch, metrics):
+        if not math.isfinite(metrics.get("loss", 0.0)):
             return  # the checkpoint before it is better
         now = time.monotonic()
         self._saved_at = now
@@ -212,13 +231,17 @@ class Checkpoint(keras.callbacks.Callback):
         if not workers().chief:
             return
         self._state.value = {
+            "format": FORMAT,
             "run": self.run,
             "epoch": epoch,
             "batch": batch,
             "stopped": self.model.stop_training or epoch >= self.params["epochs"],
             "seconds": self.seconds_before + now - self._start,
             "random": random_state(),
-            "callbacks": [(type(each).__name__, callback_state(each)) for each in self._listeners],
+            "callbacks": [
+                (type(each).__name__, callback_state(each, initial))
+                for each, initial in zip(self._listeners, self._initial, strict=True)
+            ],
         }
         try:
             self._manager.save()
@@ -226,9 +249,10 @@ class Checkpoint(keras.callbacks.Callback):
             problem = disk_problem(error, self.folder)
             if problem is None:
                 raise
+            earlier = "the checkpoint before it is kept" if self._manager.checkpoints else "there is none yet"
             print_message(
                 f"warning: no checkpoint was written after {epoch} epochs and {batch} batches. {problem}. "
-                "Training goes on; the checkpoint before it is kept."
+                f"Training continues; {earlier}."
             )
         self._remove_unfinished()
 
@@ -250,7 +274,7 @@ class Checkpoint(keras.callbacks.Callback):
         except (ValueError, AssertionError, tf.errors.InvalidArgumentError) as error:
             raise InputError(
                 f"the checkpoint in {self.folder} does not fit this model: give --fresh "
-                "(fresh=True) to discard it"
+                "(fresh=True) to start over"
             ) from error
         workers().broadcast(self._variables)
         for variable, whole in self._rows:
@@ -258,16 +282,34 @@ class Checkpoint(keras.callbacks.Callback):
             variable.assign(whole[first : first + variable.shape[0]])
         self.seconds_before = state["seconds"]
         set_random_state(state["random"])
-        now, before = ([type(each).__name__ for each in self._listeners], [n for n, _ in state["callbacks"]])
-        expect(
-            now == before,
-            f"the run in {self.folder} had the callbacks {', '.join(before)}, and now there are "
-            f"{', '.join(now)}: pass the same ones to go on",
-        )
-        for callback, (_, saved) in zip(self._listeners, state["callbacks"], strict=True):
+        for callback, saved in self._saved_states():
             set_callback_state(callback, saved)
         if state["stopped"]:
             self.model.stop_training = True
+
+    def _saved_states(self):
+        """The callbacks that have a state in the checkpoint, each with it. Others begin anew."""
+        now = list(self._listeners)
+        found = []
+        for name, saved in self._found[1]["callbacks"]:
+            callback = next((each for each in now if type(each).__name__ == name), None)
+            if callback is not None:
+                now.remove(callback)
+                found.append((callback, saved))
+            else:
+                expect(not saved, f"the run in {self.folder} had a callback {name}: pass one to resume it")
+        return found
+
+    def _check_model(self):
+        """Refuse what Keras does at the end of `fit`, which is called twice to resume."""
+        expect(
+            not getattr(self.model.optimizer, "use_ema", False),
+            "the optimizer has use_ema=True, which a checkpoint does not support: use AverageWeights",
+        )
+        expect(
+            self.model.steps_per_execution == 1,
+            f"steps_per_execution is {self.model.steps_per_execution}: with a checkpoint, it must be 1",
+        )
 
     def _make_manager(self):
         import tensorflow as tf
@@ -299,7 +341,7 @@ class Checkpoint(keras.callbacks.Callback):
         )
 
     def _newest(self):
-        """The path and the state of the newest checkpoint that is not damaged, or None."""
+        """The path and the state of the newest checkpoint that can be read, or None if there is none."""
         import tensorflow as tf
 
         numbers = [path.stem.rpartition("-")[2] for path in self.folder.glob("checkpoint-*.index")]
@@ -312,22 +354,31 @@ class Checkpoint(keras.callbacks.Callback):
                 [state] = [value for name, value in values.items() if name.startswith("state/")]
                 return path, unpack(state)
             except Exception as error:  # TensorFlow raises many kinds
-                print_message(f"warning: the checkpoint {path} is damaged ({type(error).__name__}).")
+                print_message(f"warning: the checkpoint {path} cannot be read ({type(error).__name__}).")
+        expect(
+            not numbers,
+            f"no checkpoint in {self.folder} can be read: give --fresh (fresh=True) to start over",
+        )
         return None
 
     def _check_run(self, saved):
         names = [name for name in {**saved, **self.run} if saved.get(name) != self.run.get(name)]
-        differences = [f"{name} was {saved.get(name)!r} and is {self.run.get(name)!r}" for name in names]
+        differences = [
+            "the data have changed"
+            if name == "data"
+            else f"{name} was {saved.get(name)!r} and is {self.run.get(name)!r}"
+            for name in names
+        ]
         expect(
             not names,
-            f"{self.folder} has an unfinished run that is not this one: {'; '.join(differences)}. Give its "
-            "options to go on with it, or --fresh (fresh=True) to discard it",
+            f"{self.folder} has an unfinished run that is not this one: {'; '.join(differences)}. Give the "
+            "same data and options to resume it, or --fresh (fresh=True) to start over",
         )
 
 
 def _exit_if(terminated):
     if terminated:
-        print_message("Terminated. Give the same command again to go on.")
+        print_message("Terminated. Give the same command again to resume.")
         raise SystemExit(TERMINATED)
 
 

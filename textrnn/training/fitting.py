@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import keras
 
+from textrnn.errors import expect
 from textrnn.training.best_weights import BestWeights
 from textrnn.training.distributed_steps import check_model
 from textrnn.training.distribution import workers
@@ -124,6 +125,10 @@ def fit(
     if evaluate_first and not (checkpoint and checkpoint.found):
         listeners.append(_FirstEvaluation(callbacks, options.get("validation_data")))
     if checkpoint is not None:
+        expect(
+            not {"initial_epoch", "steps_per_epoch"} & options.keys(),
+            "initial_epoch and steps_per_epoch: leave them out with a checkpoint, which sets them",
+        )
         checkpoint.attach(data, callbacks)
         data = resumable(data)
         listeners.append(checkpoint)
@@ -138,7 +143,9 @@ def fit(
                 model, data, *_beginning(checkpoint, epochs), epochs=epochs, callbacks=listeners, **options
             )
     except KeyboardInterrupt:
-        if workers().size > 1:  # the others wait for this one, which cannot go on without them
+        # Other workers wait for this one, which cannot go on without them. Before a checkpoint is restored,
+        # the model is not the one of the run.
+        if workers().size > 1 or (checkpoint is not None and checkpoint.found):
             raise
         stopped = "interrupted"
         progress.close()

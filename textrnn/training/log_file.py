@@ -1,8 +1,10 @@
 """A log file with a line a minute."""
 
 import datetime
+import os
 from pathlib import Path
 
+from textrnn.training.messages import problems_as_warnings
 from textrnn.training.progress_bar import ProgressBar
 
 
@@ -35,13 +37,14 @@ class LogFile(ProgressBar):
 
     def on_train_begin(self, logs=None):
         """Open the file."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as self.file:
+        with problems_as_warnings(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.devnull, "w") as self.file:  # no terminal, so that there are lines and no bar
             super().on_train_begin(logs)
         self._print("training begins")
 
     def _print(self, text):
         # Opened for each line, since a run may be killed, and its folder renamed.
         now = datetime.datetime.now().isoformat(" ", "seconds")
-        with self.path.open("a", encoding="utf-8") as file:
+        with problems_as_warnings(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(f"{now}  {text}\n")

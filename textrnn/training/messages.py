@@ -1,8 +1,11 @@
 """Text of the messages about a training run."""
 
 import sys
+from contextlib import contextmanager
 
 from tqdm import tqdm
+
+from textrnn.files import disk_problem
 
 _LABELS = {
     "loss": "loss",
@@ -11,6 +14,26 @@ _LABELS = {
     "val_bits_per_character": "bits/char",
 }
 _DIGITS = {"loss": 4, "val_loss": 4, "val_perplexity": 2}
+
+
+@contextmanager
+def problems_as_warnings(path):
+    """Context manager in which a problem of the disk is a warning: training is worth more than a line about it.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> from textrnn.training.messages import problems_as_warnings
+    >>> with problems_as_warnings("/dev/full"):  # warning: /dev/full: No space left on device. ...
+    ...     _ = Path("/dev/full").write_text("a line")
+    """
+    try:
+        yield
+    except Exception as error:  # of the system or of TensorFlow
+        problem = disk_problem(error, path)
+        if problem is None:
+            raise
+        print_message(f"warning: {problem}. Training continues.")
 
 
 def print_message(text):

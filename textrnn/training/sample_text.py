@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from textrnn.training.messages import print_message, replace_control_characters
+from textrnn.training.messages import print_message, problems_as_warnings, replace_control_characters
 
 
 class SampleText(keras.callbacks.Callback):
@@ -68,5 +68,8 @@ class SampleText(keras.callbacks.Callback):
         sample = textwrap.indent(replace_control_characters(text), "    ")
         print_message(f"\n  {heading}\n{sample}\n")
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8", errors="replace") as file:
+            with (
+                problems_as_warnings(self.path),
+                self.path.open("a", encoding="utf-8", errors="replace") as file,
+            ):
                 file.write(f"{heading}\n{text}\n\n")

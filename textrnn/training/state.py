@@ -34,8 +34,13 @@ def unpack(data: bytes):
         return _decoded(json.loads(str(arrays["text"])), arrays)
 
 
-def callback_state(callback: keras.callbacks.Callback) -> dict:
-    """Return the state of a callback: that of its `get_state`, or all attributes that `pack` can write.
+def callback_state(callback: keras.callbacks.Callback, initial: dict | None = None) -> dict:
+    """Return the state of a callback: that of its `get_state`, or the attributes that `pack` can write.
+
+    Args:
+        callback: A callback.
+        initial: What this function returned when training began. Attributes that have not changed are left
+            out, since they are arguments of the constructor, which a resumed run may change.
 
     Example:
 
@@ -46,7 +51,12 @@ def callback_state(callback: keras.callbacks.Callback) -> dict:
     """
     if hasattr(callback, "get_state"):
         return callback.get_state()
-    return {name: value for name, value in vars(callback).items() if name != "params" and _is_plain(value)}
+    before = initial or {}
+    return {
+        name: value
+        for name, value in vars(callback).items()
+        if name != "params" and _is_plain(value) and not (name in before and _equal(value, before[name]))
+    }
 
 
 def set_callback_state(callback: keras.callbacks.Callback, state: dict):
@@ -74,8 +84,10 @@ def _encoded(value, arrays):
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
+        value = value.item()
+        if isinstance(value, (bool, int, float, str)):
+            return value
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OMm":
         arrays.append(value)
         return {"array": len(arrays) - 1, "dtype": str(value.dtype)}
     if isinstance(value, (list, tuple)):
@@ -99,6 +111,11 @@ def _decoded(value, arrays):
         return {_decoded(key, arrays): _decoded(each, arrays) for key, each in values}
     parts = [_decoded(each, arrays) for each in values]
     return tuple(parts) if kind == "tuple" else parts
+
+
+def _equal(one, other):
+    arrays: tuple[list, list] = ([], [])
+    return _encoded(one, arrays[0]) == _encoded(other, arrays[1]) and all(map(np.array_equal, *arrays))
 
 
 def _is_plain(value):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import keras
 
 from textrnn.errors import expect
+from textrnn.training.messages import problems_as_warnings
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -85,13 +86,13 @@ class TensorBoard(keras.callbacks.Callback):
         import tensorflow as tf
 
         self._write(logs or {})
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
+        with problems_as_warnings(self.folder), self._writer.as_default(int(self.model.optimizer.iterations)):
             for name, text in (self.texts(epoch + 1) if self.texts else {}).items():
                 # Markdown: a block of code keeps the lines as they are.
                 tf.summary.text(name, "    " + text.replace("\n", "\n    "))
             for name, png in (self.images(epoch + 1) if self.images else {}).items():
                 tf.summary.image(name, tf.io.decode_png(png, channels=3)[None])
-        self._writer.flush()
+            self._writer.flush()
 
     def on_train_end(self, logs=None):
         """Close the file."""
@@ -100,7 +101,7 @@ class TensorBoard(keras.callbacks.Callback):
     def _write(self, metrics):
         import tensorflow as tf
 
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
+        with problems_as_warnings(self.folder), self._writer.as_default(int(self.model.optimizer.iterations)):
             for name, value in metrics.items():
                 tf.summary.scalar(name, float(value))
-        self._writer.flush()
+            self._writer.flush()

@@ -85,22 +85,28 @@ class ForTensorBoard:
 
     def __init__(self, lm, pairs, count=3):
         self.functions = python_functions(lm)
+        self._latest: tuple = (None, None)  # an epoch, and its translations
         self.pairs = sorted(pairs, key=lambda pair: abs(len(pair.source.split()) - 12))[:count]
 
-    def _translated(self):
-        return translate(self.functions, [pair.source for pair in self.pairs], num_beams=1)
+    def _translated(self, epoch):
+        if self._latest[0] != epoch:
+            self._latest = (
+                epoch,
+                translate(self.functions, [pair.source for pair in self.pairs], num_beams=1),
+            )
+        return self._latest[1]
 
     def texts(self, epoch):
         """Return the translations, with sources and references."""
         lines = (
             f"{pair.source}\n  -> {text}\n  ({pair.target})"
-            for pair, text in zip(self.pairs, self._translated().best, strict=True)
+            for pair, text in zip(self.pairs, self._translated(epoch).best, strict=True)
         )
         return {"translations": "\n".join(lines)}
 
     def images(self, epoch):
         """Return the attention maps as a PNG file."""
-        found = self._translated()
+        found = self._translated(epoch)
         png = io.BytesIO()
         plots.attention_maps(list(zip(found.source_tokens, found.tokens, found.attention, strict=True)), png)
         return {"attention": png.getvalue()}
