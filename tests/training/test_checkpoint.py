@@ -143,7 +143,7 @@ def test_if_no_checkpoint_can_be_read_nothing_is_lost_silently(tmp_path):
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     (folder / "checkpoint-1.index").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="no checkpoint in .* can be read: give --fresh"):
+    with pytest.raises(InputError, match=r"no checkpoint in .* can be read: give --fresh"):
         training.Checkpoint(folder)
     assert not training.Checkpoint(folder, fresh=True).found
 

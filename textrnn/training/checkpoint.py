@@ -1,5 +1,6 @@
 """Checkpoints of a training run, from which a killed run is resumed."""
 
+import copy
 import math
 import os
 import shutil
@@ -109,7 +110,7 @@ class Checkpoint(keras.callbacks.Callback):
         if self._found is not None and workers().chief:
             expect(
                 self._found[1].get("format") == FORMAT,
-                f"the checkpoint in {self.folder} is of another version of textrnn: resume with that version, "
+                f"the checkpoint in {self.folder} is of another version of textrnn: resume with that one, "
                 "or give --fresh (fresh=True) to start over",
             )
             self._check_run(self._found[1]["run"])
@@ -167,7 +168,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._start = self._saved_at = time.monotonic()
         self._check_model()
         self._manager = self._make_manager()
-        self._initial = [callback_state(each) for each in self._listeners]
+        self._initial = [copy.deepcopy(callback_state(each)) for each in self._listeners]
         if self._found is None:
             self._save(0, 0, {})
             return

@@ -18,7 +18,7 @@ _DIGITS = {"loss": 4, "val_loss": 4, "val_perplexity": 2}
 
 @contextmanager
 def problems_as_warnings(path):
-    """Context manager in which a problem of the disk is a warning: training is worth more than a line about it.
+    """Context manager in which a problem of the disk is a warning, for files that only tell about a run.
 
     Example:
 
