@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 
 from textrnn.errors import InputError
-from textrnn.tokenizers.text import blocks_of
 
 
 def sample_prompt(documents: Iterable) -> str:
@@ -26,6 +25,8 @@ def sample_prompt(documents: Iterable) -> str:
     >>> sample_prompt([Document("names.txt, line 7", "Isabella")])
     'Isab'
     """
+    from textrnn.tokenizers.text import blocks_of  # loads TensorFlow, which the command line does later
+
     first = next(iter(documents), None)
     start = next(iter(blocks_of(first)), "") if first is not None else ""  # a long text has several blocks
     lines = [line for line in start.split("\n") if line.strip()]
