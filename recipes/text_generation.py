@@ -187,6 +187,8 @@ def main(options: Options):
     )
 
     # === SavedModel ===
+    if options.precision != "float32":
+        complete = signatures.text_completer(lm)  # as it is exported
     print(f"\n{sample()}\n")
     ask = f"generate {folder} --prompt {shlex.quote(prompt)}"
     publish(
