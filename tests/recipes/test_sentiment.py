@@ -55,7 +55,7 @@ def test_it_learns_and_writes_a_model_and_a_report(trained):
     folder, printed = trained
     assert {child.name for child in folder.iterdir()} == {"1", "preset", "report"}
     assert {child.name for child in (folder / "report").iterdir()} == {
-        "config.yaml", "metrics.json", "history.csv", "learning_curve.png",
+        "config.yaml", "metrics.json", "history.csv", "learning_curve.png", "log.txt",
         "classification.txt", "classification.png", "explanations.html", "explanations.png",
     }  # fmt: skip
     metrics = json.loads((folder / "report" / "metrics.json").read_text("utf-8"))["metrics"]

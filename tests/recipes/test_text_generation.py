@@ -58,7 +58,14 @@ def test_it_writes_a_saved_model_a_preset_and_a_report(trained):
     model = folder / "out" / "cats"
     assert {child.name for child in model.iterdir()} == {"1", "preset", "report"}
     report = {child.name for child in (model / "report").iterdir()}
-    assert report == {"config.yaml", "metrics.json", "history.csv", "learning_curve.png", "samples.txt"}
+    assert report == {
+        "config.yaml",
+        "metrics.json",
+        "history.csv",
+        "learning_curve.png",
+        "samples.txt",
+        "log.txt",
+    }
     metrics = json.loads((model / "report" / "metrics.json").read_text())["metrics"]
     assert 0 < metrics["held_out_bits_per_character"] < 20
     assert (folder / "out" / "models.config").is_file()

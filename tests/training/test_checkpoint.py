@@ -179,10 +179,12 @@ def test_a_full_disk_keeps_the_last_good_checkpoint_and_training_goes_on(tmp_pat
     assert training.Checkpoint(tmp_path).position == (0, 0)
 
 
-def test_a_loss_that_is_not_finite_is_not_saved(tmp_path):
+def test_a_run_whose_loss_is_not_finite_leaves_no_checkpoint(tmp_path):
     model, data = line(bad_steps=[3])
-    training.fit(model, data, epochs=1, checkpoint=training.Checkpoint(tmp_path, 1e-9), **QUIET)
-    assert training.Checkpoint(tmp_path).position == (0, 2)
+    checkpoint = training.Checkpoint(tmp_path / "c", 1e-9)
+    result = training.fit(model, data, epochs=1, checkpoint=checkpoint, **QUIET)
+    assert result.stopped == "not finite"
+    assert not (tmp_path / "c").exists()
 
 
 def test_sigterm_saves_and_ends_with_a_status_of_its_own(tmp_path, capsys):

@@ -152,15 +152,18 @@ def fit(
         print_message(f"Interrupted. The model has the weights {best.restore()}.")
     finally:
         progress.close()
+    resumed = checkpoint.resumed if checkpoint else 0
     if best.not_finite is not None:
         stopped = "not finite"
+        if checkpoint is not None:
+            checkpoint.remove()  # resumed, the run would end like this again
     return TrainingResult(
         history=record.columns(),
         stopped=stopped,
         best_epoch=best.best_epoch,
         seconds=time.perf_counter() - start + (checkpoint.seconds_before if checkpoint else 0.0),
         items_per_second=progress.items_per_second,
-        resumed=checkpoint.resumed if checkpoint else 0,
+        resumed=resumed,
         peak_memory=_peak_memory(),
     )
 
