@@ -157,7 +157,7 @@ def test_if_one_worker_ends_all_stop_and_the_same_command_goes_on(
 
     (status, _, err), (other_status, _, other_err) = finished(recipe(*LONG))
     assert (status, other_status) == (0, 0), err + other_err
-    assert "This run was interrupted. It goes on from epoch" in err
+    assert "Resuming from epoch" in err
     weights, history = trained(folder)
     assert history == uninterrupted[1]
     assert weights == uninterrupted[0]
