@@ -1,11 +1,11 @@
-"""Kill trainings at random moments, resume them, and compare them with trainings that nobody killed.
+"""Kill training runs at random moments, resume them, and compare them with runs that were not killed.
 
     python benchmarks/kills.py --recipe text_generation sentiment translation --kills 100
 
 Each recipe first trains once without a kill. Then it is started again and again, and `kill -9` ends it after
-a random time, up to ten times within one training, until it is left to finish. All files of the model that
+a random time, up to ten times within one run, until it is left to finish. All files of the model that
 hold no times are then compared, byte for byte: weights, scores of each epoch, metrics, samples and
-evaluations. The trainings are small and have all kinds of noise.
+evaluations. The runs are small and have all kinds of noise.
 
 Recipes start from a process that has imported TensorFlow already, which saves most of the time.
 """
@@ -79,11 +79,11 @@ def content(folder):
 
 
 def measure(context, recipe, kills, rng, place):
-    """Kill trainings of a recipe.
+    """Kill runs of a recipe.
 
     Returns:
-        The number of trainings, of kills, of those after which training went on from within an epoch, and of
-        trainings that differ from the uninterrupted one.
+        The number of runs, of kills, of those after which training went on from within an epoch, and of
+        runs that differ from the uninterrupted one.
     """
     whole = place / "uninterrupted"
     whole.mkdir()
@@ -94,10 +94,10 @@ def measure(context, recipe, kills, rng, place):
     if process.exitcode:
         raise SystemExit((whole / "log.txt").read_text())
     expected = content(whole)
-    trainings = killed = within = different = 0
+    runs = killed = within = different = 0
     while killed < kills:
-        trainings += 1
-        folder = place / f"killed-{trainings}"
+        runs += 1
+        folder = place / f"killed-{runs}"
         folder.mkdir()
         for _ in range(min(rng.randint(1, 10), kills - killed)):
             process = start(context, recipe, folder)
@@ -120,8 +120,8 @@ def measure(context, recipe, kills, rng, place):
             print(f"{recipe} {folder}: status {process.exitcode}, differs in {', '.join(sorted(names))}")
         else:
             shutil.rmtree(folder)
-        print(f"{recipe}: {trainings} trainings, {killed} kills, {within}, {different} different", flush=True)
-    return trainings, killed, within, different
+        print(f"{recipe}: {runs} runs, {killed} kills, {within}, {different} different", flush=True)
+    return runs, killed, within, different
 
 
 WORDS = "the cat dog sat ran on mat and then a bird sang of it while river hills were still"
@@ -145,7 +145,7 @@ def main():
         lines = (" ".join(rng.choice(WORDS.split()) for _ in range(9)) for _ in range(900))
         (folder / "text.txt").write_text("\n".join(lines))
         rows.append((recipe, *measure(context, recipe, given.kills, rng, folder)))
-    print("\n| recipe | trainings | kills | resumed within an epoch | different |\n|---|---:|---:|---:|---:|")
+    print("\n| recipe | runs | kills | resumed within an epoch | different |\n|---|---:|---:|---:|---:|")
     for row in rows:
         print("| " + " | ".join(map(str, row)) + " |")
     if any(different for *_, different in rows):

@@ -47,7 +47,7 @@ def test_a_damaged_file_is_made_anew(note, name, content, capsys):
     path = note.folder / "1" / name
     path.unlink() if content is None else path.write_bytes(content)
     assert note.ask() == note.ask() == "whole" and note.written == 2
-    assert capsys.readouterr().err == f"warning: {path.parent} is damaged: it is made anew\n"
+    assert capsys.readouterr().err == f"warning: {path.parent} is damaged: it is written again\n"
 
 
 WRITE = """

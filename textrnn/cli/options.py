@@ -161,15 +161,13 @@ class TrainingOptions(OptionGroup):
     learning_rate: PositiveNumber = option(
         3e-3, "Peak learning rate, after a warm-up and before a cosine decay"
     )
-    precision: Precision = option("float32", "Precision of training; the mixed ones are for GPUs")
+    precision: Precision = option("float32", "Precision of training; mixed precision is for GPUs")
     clipnorm: NonNegativeNumber = option(1.0, "Maximum global norm of the gradients; 0 for none")
     distribute: Literal["none", "mirrored", "multi_worker"] = option(
         "none", "Train on all GPUs of this machine (mirrored), or with the workers of TF_CONFIG"
     )
     seed: Seed = option(0, "Seed of splits, initial weights and dropout")
-    checkpoint_minutes: PositiveNumber = option(
-        5.0, "Minutes between checkpoints, from which the same command resumes after a kill"
-    )
+    checkpoint_minutes: PositiveNumber = option(5.0, "Minutes between checkpoints, to resume after a kill")
     fresh: bool = option(False, "Start over instead of resuming an unfinished run with this name")
 
 

@@ -105,7 +105,7 @@ def cached(kind: str, key: str, write: Callable[[Path], dict], size: int) -> Ent
         if found := _read(folder / key):  # another process wrote it
             return found
         if (folder / key).exists():
-            warn(f"{folder / key} is damaged: it is made anew")
+            warn(f"{folder / key} is damaged: it is written again")
             shutil.rmtree(folder / key)
         _drop_old(folder, CACHE_BYTES - size)
         return _written(folder, key, write, size)
@@ -125,8 +125,8 @@ def _in_temporary_folder(folder, key, write, size, error):
     if not _temporary:
         why = getattr(error, "strerror", None) or error
         warn(
-            f"{folder} cannot be written ({why}): a temporary folder is used, and the next run starts anew. "
-            "Set TEXTRNN_CACHE to a folder that can be written"
+            f"{folder} cannot be written ({why}): a temporary folder is used, and the next run repeats the "
+            "work. Set TEXTRNN_CACHE to a folder that can be written"
         )
         try:
             _temporary.append(tempfile.TemporaryDirectory(prefix="textrnn-"))

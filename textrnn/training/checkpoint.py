@@ -289,7 +289,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _saved_states(self):
-        """The callbacks that have a state in the checkpoint, each with it. Others begin anew."""
+        """The callbacks that have a state in the checkpoint, each with it. Others start without one."""
         now = list(self._listeners)
         found = []
         for name, saved in self._found[1]["callbacks"]:

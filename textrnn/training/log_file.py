@@ -1,7 +1,7 @@
 """A log file with a line a minute."""
 
 import datetime
-import os
+import io
 from pathlib import Path
 
 from textrnn.training.messages import problems_as_warnings
@@ -32,15 +32,14 @@ class LogFile(ProgressBar):
     plain_interval = 60.0
 
     def __init__(self, path, unit="batch", items_per_batch=None):
-        super().__init__(unit, items_per_batch)
+        super().__init__(unit, items_per_batch, file=io.StringIO())  # no terminal: lines and no bar
         self.path = Path(path)
 
     def on_train_begin(self, logs=None):
         """Open the file."""
         with problems_as_warnings(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.devnull, "w") as self.file:  # no terminal, so that there are lines and no bar
-            super().on_train_begin(logs)
+        super().on_train_begin(logs)
         self._print("training begins")
 
     def _print(self, text):

@@ -40,7 +40,7 @@ def resumable(data):
 
 
 def fit_from(model, data, epoch, batch, *, epochs, callbacks, **options):
-    """Call `model.fit` so that callbacks see one training that goes on from a batch of an epoch.
+    """Call `model.fit` so that callbacks see one run that resumes at a batch of an epoch.
 
     Keras can begin with an epoch, but not within it. Here a first call trains on the rest of the epoch, and a
     second one on the other epochs.
