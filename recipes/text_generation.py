@@ -41,11 +41,13 @@ from textrnn.types import (
 class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     """Options of this recipe, in addition to those that all recipes share."""
 
-    data: Path | None = option(None, "Your text: a file, or a folder with one document per file")
+    data: dict[str, PositiveInt] | Path | None = option(
+        None, "Your text: a file, or a folder; in a YAML file also several, each with how often to read it"
+    )
     dataset: Literal["shakespeare", "wikitext-2", "ptb"] | None = option(None, "Public text instead")
     include: str | None = option(None, "Names of the files to read in a folder, such as '*.txt'", "Data")
-    document: Literal["file", "line", "blank_line"] = option(
-        "file", "A text is a file, a line (names, messages), or a part between blank lines", "Data"
+    document: Literal["file", "line", "blank_line", "form_feed"] = option(
+        "file", "A text is a file, a line (names), or a part between blank lines or form feeds", "Data"
     )
     held_out: SplitFraction = option(
         0.1, "Fraction for validation: the end of the text, or some documents of ten or more"
@@ -124,7 +126,7 @@ def main(options: Options):
         seed=options.seed,
         origin=texts.name,
     )
-    validation = evaluation_windows(validation_stream, batch_size=8, sequence_length=256, origin=texts.name)
+    validation = evaluation_windows(validation_stream, **evaluation.EVALUATION, origin=texts.name)
     characters = count_characters(texts.validation)
     print(
         f"{len(train_stream):,} training tokens, {len(validation_stream):,} validation tokens; "
@@ -178,10 +180,13 @@ def main(options: Options):
     # === Evaluation and report, with the best weights ===
     score = evaluation.score_language_model(lm, validation, characters)
     print(f"validation: {score}")
+    by_source = evaluation.score_parts(lm, texts.validation) if isinstance(options.data, dict) else {}
+    for name, part in by_source.items():
+        print(f"  {name}: {part.bits_per_character:.3f} bits per character")
     save_report(
         folder / "report",
         options=options,
-        metrics=report.closing_metrics(result, score),
+        metrics=report.closing_metrics(result, score, by_source),
         history=result.history,
         seed=options.seed,
     )

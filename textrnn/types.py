@@ -70,7 +70,7 @@ def expected(annotation: Any) -> str:
     """Describe the values that an option accepts.
 
     Args:
-        annotation: A type of this module, a plain type, a `Literal`, or one of them or None.
+        annotation: A type of this module, a plain type, a `Literal`, or one of them or None or a dict.
 
     Example:
 
@@ -81,11 +81,15 @@ def expected(annotation: Any) -> str:
     >>> expected(Literal["max", "mean", "last"])
     'max, mean or last'
     """
-    kind = without_none(annotation)
+    kind = single_type(annotation)
     if get_origin(kind) is Literal:
         *names, last = map(str, get_args(kind))
         return f"{', '.join(names)} or {last}" if names else last
-    return _EXPECTED.get(kind) or kind.__doc__
+    found = _EXPECTED.get(kind) or kind.__doc__
+    for mapping in get_args(annotation):
+        if get_origin(mapping) is dict:  # "a path, or several, each with an integer of at least 1"
+            found += f", or several, each with {expected(get_args(mapping)[1])}"
+    return found
 
 
 def conforms(value: Any, annotation: Any) -> bool:
@@ -105,7 +109,7 @@ def conforms(value: Any, annotation: Any) -> bool:
     >>> conforms(None, PositiveInt | None)
     True
     """
-    kind = without_none(annotation)
+    kind = single_type(annotation)
     if value is None:
         return kind is not annotation
     if get_origin(kind) is Literal:
@@ -121,17 +125,18 @@ def conforms(value: Any, annotation: Any) -> bool:
     return True
 
 
-def without_none(annotation: Any) -> Any:
-    """The type without `| None`.
+def single_type(annotation: Any) -> Any:
+    """The type of a value on the command line: without `| None`, and without the dict of a YAML file.
 
     Example:
 
-    >>> from textrnn.types import without_none
-    >>> without_none(float | None)
-    <class 'float'>
+    >>> from textrnn.types import single_type
+    >>> single_type(float | None), single_type(dict[str, int] | float | None)
+    (<class 'float'>, <class 'float'>)
     """
     if get_origin(annotation) in (Union, types.UnionType):
-        [annotation] = [kind for kind in get_args(annotation) if kind is not type(None)]
+        kinds = get_args(annotation)
+        [annotation] = [kind for kind in kinds if kind is not type(None) and get_origin(kind) is not dict]
     return annotation
 
 

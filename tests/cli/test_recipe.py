@@ -16,7 +16,7 @@ from textrnn.data.datasets import dataset_names
 from textrnn.layers.attention import SCORES
 from textrnn.layers.pooling import POOLINGS
 from textrnn.tokenizers import TOKENIZERS
-from textrnn.types import without_none
+from textrnn.types import single_type
 
 OPTIONS = {name: runpy.run_path(str(recipe_path(name)))["Options"] for name in recipe_names()}
 
@@ -101,7 +101,7 @@ def test_every_option_says_its_default_unless_it_has_none(name, capsys):
 )
 def test_the_choices_are_those_of_the_library(recipe, option, known):
     [field] = [field for field in dataclasses.fields(OPTIONS[recipe]) if field.name == option]
-    choices = without_none(field.type)
+    choices = single_type(field.type)
     assert get_origin(choices) is Literal
     assert sorted(get_args(choices)) == sorted(known)
 

@@ -18,7 +18,7 @@ from textrnn.data.stored_texts import LongDocument, StoredTexts, count_character
 from textrnn.text_generation.prompts import sample_prompt
 
 contents = st.one_of(
-    st.text("aé \n\r\ufeff", max_size=40).map(str.encode),
+    st.text("aé \n\r\f\ufeff", max_size=40).map(str.encode),
     st.lists(st.text("ab ", max_size=8), min_size=8, max_size=30).map(
         lambda lines: "\n".join(lines).encode()
     ),
@@ -58,7 +58,7 @@ def cache(tmp_path_factory):
 
 @given(
     st.one_of(contents, st.dictionaries(st.sampled_from(["a.txt", "b", "c/d.txt"]), contents, min_size=1)),
-    st.sampled_from(["file", "line", "blank_line"]),
+    st.sampled_from(["file", "line", "blank_line", "form_feed"]),
     st.sampled_from([0.01, 0.3, 0.5, 0.9]),
     st.integers(4, 9),
 )

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from jsonargparse import ArgumentParser
 
 from textrnn import private
-from textrnn.types import expected, plain, without_none
+from textrnn.types import expected, plain, single_type
 
 
 class Parser(ArgumentParser):
@@ -94,7 +94,7 @@ def add_option(container, name, annotation, default, text, positional=False, nar
         positional: Whether it has no flag.
         nargs: As for `argparse.ArgumentParser.add_argument`.
     """
-    kind = without_none(annotation)
+    kind = single_type(annotation)
     options: dict[str, Any] = {}
     if get_origin(kind) is list:
         [annotation] = get_args(kind)
@@ -120,7 +120,7 @@ def metavar(annotation: Any) -> str:
     >>> metavar(int | None), metavar(float), metavar(str)
     ('N', 'X', 'TEXT')
     """
-    kind = without_none(annotation)
+    kind = single_type(annotation)
     if get_origin(kind) is Literal:
         return "{" + ",".join(map(str, get_args(kind))) + "}"
     if kind is bool:

@@ -1,6 +1,6 @@
 """Training, validation and test splits from user files, public data sets or starter corpora."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from textrnn.data import datasets, labelled, parallel, starter
 from textrnn.data.documents import Document, find_documents
 from textrnn.data.labelled import Example
+from textrnn.data.mixtures import Mixture, Part
 from textrnn.data.parallel import Pair
 from textrnn.data.records import fingerprint
 from textrnn.data.splitting import Unit, hold_out, split_at, unit_hint
@@ -54,7 +55,8 @@ class Splits(Generic[Item]):
         """
         parts = (self.train, self.validation, self.test)
         return fingerprint(
-            part.fingerprint if isinstance(part, StoredTexts) else fingerprint(part) for part in parts
+            part.fingerprint if isinstance(part, StoredTexts | Mixture) else fingerprint(part)
+            for part in parts
         )
 
 
@@ -64,19 +66,21 @@ def load_texts(
     """Load running text in two splits.
 
     Args:
-        data: A text file, or a folder with one document per file.
+        data: A text file, or a folder with one document per file. Or several of them: a dict from paths to
+            how often an epoch reads them, integers of at least 1.
         dataset: A public set instead: a name of `textrnn.data.datasets`. With neither, the starter corpus is
             the reference text inside Python.
-        held_out: Fraction of the characters for validation: whole documents at random, or the last
-            characters of fewer than ten documents. Unused if the public set has that split.
-        document: What a document of `data` is: a `"file"`, a `"line"`, or a part between blank lines,
-            `"blank_line"`.
+        held_out: Fraction of the characters of each source for validation: whole documents at random, or the
+            last characters of fewer than ten documents. Unused if the public set has that split.
+        document: What a document of `data` is: a `"file"`, a `"line"`, a part between blank lines,
+            `"blank_line"`, or a part between lines that hold a form feed, `"form_feed"`.
         seed: Seed of a random split.
         encoding: Encoding of the files. Default: that of the byte order mark, or UTF-8.
         include: Pattern of the names of files to read in a folder, such as `"*.txt"`.
 
     Returns:
-        `Splits` of `Document`. Of data of more than 16 MB they are `StoredTexts`, which are read from files.
+        `Splits` of `Document`. Of data of more than 16 MB they are `StoredTexts`, which are read from files,
+        and of several sources each is a `Mixture`.
 
     Raises:
         InputError: If the data cannot be read, or is too short to split, or if `document` is given without
@@ -91,6 +95,8 @@ def load_texts(
     """
     warnings: list[str] = []
     _check_document(document, data)
+    if isinstance(data, Mapping):
+        return _mixed(data, held_out, document=document, seed=seed, encoding=encoding, include=include)
     if data and is_long(data, include):
         stored = store_texts(data, held_out, document, seed, encoding, include)
         return Splits(stored.train, stored.validation, name=str(data), warnings=stored.warnings)
@@ -109,6 +115,29 @@ def load_texts(
     if validation is None:
         train, validation = hold_out(train, held_out, seed)
     return Splits(train, validation, name=name, description=description, warnings=warnings)
+
+
+def _mixed(sources: Mapping, held_out, **options) -> Splits[Document | LongDocument]:
+    """The splits of several sources, each of which is split by itself."""
+    expect(sources, "--data names no source: give a path, or paths with how often an epoch reads them")
+    found = {str(path): load_texts(path, None, held_out, **options) for path in sources}
+    repeated = sorted(name for name, texts in found.items() if _same(texts, found.values()) > 1)
+    expect(not repeated, f"--data: {', '.join(repeated)} have the same text: keep one of them")
+    train = (
+        Part(name, texts.train, times)
+        for (name, texts), times in zip(found.items(), sources.values(), strict=True)
+    )
+    validation = (Part(name, texts.validation) for name, texts in found.items())
+    return Splits(
+        Mixture(tuple(train)),
+        Mixture(tuple(validation)),
+        name=", ".join(found),
+        warnings=[warning for texts in found.values() for warning in texts.warnings],
+    )
+
+
+def _same(texts, others):
+    return sum(texts.fingerprint == other.fingerprint for other in others)
 
 
 def load_labelled_texts(

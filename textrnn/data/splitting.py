@@ -10,8 +10,21 @@ import numpy as np
 from textrnn.data.documents import Document, split_documents
 from textrnn.data.records import partition
 
-Unit = Literal["file", "line", "blank_line"]
-"""What a document is: a file, a line, or a part between blank lines."""
+Unit = Literal["file", "line", "blank_line", "form_feed"]
+"""What a document is: a file, a line, or a part between blank lines or between lines of a form feed."""
+
+FORM_FEED = "\f"
+"""A line of this character alone separates documents, as it separates pages."""
+
+_TEXT_LINE = r".*\S.*(?:\n|\Z)"
+_OTHER_BLANK_LINE = rf"(?!{FORM_FEED}\n)[^\S\n]*\n"
+
+PATTERNS = {
+    "line": re.compile(r".+"),
+    "blank_line": re.compile(rf"(?:{_TEXT_LINE})+"),
+    "form_feed": re.compile(rf"{_TEXT_LINE}(?:(?:{_OTHER_BLANK_LINE})*+{_TEXT_LINE})*+"),
+}
+"""A document of a text, by unit."""
 
 FEW_DOCUMENTS = 10
 """With fewer documents, a part is cut off at the end, since whole documents would be too coarse."""
@@ -21,7 +34,9 @@ SHORT_LINE_CHARACTERS = 30
 
 
 def split_at(documents: Sequence[Document], unit: Unit) -> list[Document]:
-    r"""Split documents at lines or at blank lines, without those breaks. Blank documents are left out.
+    r"""Split documents at lines, blank lines or form feeds, without those breaks.
+
+    Blank documents, and blank lines before and after a document, are left out.
 
     Args:
         documents: The documents, each a file.
@@ -42,11 +57,10 @@ def split_at(documents: Sequence[Document], unit: Unit) -> list[Document]:
     """
     if unit == "file":
         return list(documents)
-    pattern = re.compile(r".+" if unit == "line" else r"(?:.*\S.*(?:\n|\Z))+")
     parts = []
     for origin, text in documents:
         line, end = 1, 0
-        for found in pattern.finditer(text):
+        for found in PATTERNS[unit].finditer(text):
             line, end = line + text.count("\n", end, found.start()), found.start()
             if part := found[0].removesuffix("\n"):
                 parts.append(Document(f"{origin}, line {line}", part))

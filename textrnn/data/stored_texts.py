@@ -22,7 +22,7 @@ from textrnn.data.documents import (
     refuse_folder_options,
 )
 from textrnn.data.progress import progress
-from textrnn.data.splitting import FEW_DOCUMENTS, Unit, chosen_rows, unit_hint
+from textrnn.data.splitting import FEW_DOCUMENTS, FORM_FEED, Unit, chosen_rows, unit_hint
 from textrnn.data.text_files import BLOCK_BYTES, exceeds, files_in, read_blocks, text_blocks
 from textrnn.errors import InputError
 from textrnn.unicode import well_formed
@@ -113,7 +113,7 @@ class StoredSplits(NamedTuple):
 
 
 def count_characters(documents: Iterable) -> int:
-    """Return the number of characters of documents.
+    """Return the number of characters of documents: their attribute `characters`, or by counting.
 
     Example:
 
@@ -122,9 +122,8 @@ def count_characters(documents: Iterable) -> int:
     >>> count_characters([Document("a", "one"), Document("b", "two")])
     6
     """
-    if isinstance(documents, StoredTexts):
-        return documents.characters
-    return sum(len(document.text) for document in documents)
+    known = getattr(documents, "characters", None)
+    return sum(len(document.text) for document in documents) if known is None else known
 
 
 def is_long(path: str | Path, include: str | None = None) -> bool:
@@ -273,16 +272,19 @@ def _parts(blocks: Iterable[str], unit: Unit) -> Iterator[tuple[str, bool]]:
         yield from ((block, False) for block in blocks)
         yield "", True
         return
-    inside = False  # a document of several lines
+    inside, gap = False, ""  # whether a document has begun, and the blank lines after its last line of text
     for line in _lines(blocks):
         blank = not line.strip()
         if unit == "line" and not blank:
             yield line, True
-        elif unit == "blank_line" and blank and inside:
+        elif unit != "line" and not blank:
+            yield f"{gap}\n{line}" if inside else line, False
+            inside, gap = True, ""
+        elif inside and (unit == "blank_line" or line == FORM_FEED):
             yield "", True
-        elif unit == "blank_line" and not blank:
-            yield f"\n{line}" if inside else line, False
-        inside = unit == "blank_line" and not blank
+            inside, gap = False, ""
+        elif inside:
+            gap += f"\n{line}"
     if inside:
         yield "", True
 

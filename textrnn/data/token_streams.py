@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.data.cache import cached, file_hash
+from textrnn.data.mixtures import Mixture
 from textrnn.data.progress import progress
 from textrnn.data.stored_texts import StoredTexts
-from textrnn.data.token_files import TokenFile
+from textrnn.data.token_files import JoinedTokens, StoredTokens, TokenFile
 from textrnn.data.windows import stream
 from textrnn.tokenizers import Tokenizer, encode_documents
 from textrnn.tokenizers.encoding import encode_batches
@@ -24,18 +25,18 @@ FORMAT = 1
 NAME = "tokens.bin"
 
 
-def token_stream(tokenizer: Tokenizer, documents: Iterable, name: str = "text") -> np.ndarray | TokenFile:
+def token_stream(tokenizer: Tokenizer, documents: Iterable, name: str = "text") -> np.ndarray | StoredTokens:
     """Tokenize documents into one stream, as `textrnn.data.windows.stream` joins them.
 
     Long texts are tokenized into a file of the cache, once for each text and tokenizer.
 
     Args:
         tokenizer: The tokenizer.
-        documents: The documents, or `StoredTexts`.
+        documents: The documents, `StoredTexts`, or a `Mixture`.
         name: What the progress bar calls them.
 
     Returns:
-        Token ids of shape `(tokens,)`: an int32 array, or for `StoredTexts` a `TokenFile`.
+        Token ids of shape `(tokens,)`: an int32 array, or `StoredTokens`, which are not in memory.
 
     Raises:
         InputError: If the disk is full.
@@ -47,6 +48,12 @@ def token_stream(tokenizer: Tokenizer, documents: Iterable, name: str = "text") 
     >>> token_stream(ByteTokenizer(), ["hi", "!"])
     array([  1, 106, 107,   1,  35,   1], dtype=int32)
     """
+    if isinstance(documents, Mixture):
+        streams = [
+            token_stream(tokenizer, part.documents, f"{name} of {part.name}") for part in documents.parts
+        ]
+        times = [part.times for part in documents.parts]
+        return JoinedTokens([found for found, n in zip(streams, times, strict=True) for _ in range(n)])
     end = tokenizer.end_token_id
     if not isinstance(documents, StoredTexts):
         return stream(encode_documents(tokenizer, documents), end)

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.data.batching import generated_dataset
-from textrnn.data.token_files import TokenFile
+from textrnn.data.token_files import StoredTokens
 from textrnn.errors import InputError
 
 
@@ -34,7 +34,7 @@ def stream(documents: Iterable[np.ndarray], end_token_id: int) -> np.ndarray:
 
 
 def windows(
-    stream: np.ndarray | TokenFile,
+    stream: np.ndarray | StoredTokens,
     batch_size: int,
     sequence_length: int,
     restart_probability: float = 0.0,
@@ -54,7 +54,7 @@ def windows(
     from the nearest boundary, and with the start token in place of the token there.
 
     Args:
-        stream: Token ids of shape `(tokens,)`, or a `TokenFile`.
+        stream: Token ids of shape `(tokens,)`, or `StoredTokens`.
         batch_size: Number of rows.
         sequence_length: Number of tokens per window.
         restart_probability: Probability that a row starts a window from zero states.
@@ -120,7 +120,7 @@ def windows(
 
 
 def evaluation_windows(
-    stream: np.ndarray | TokenFile, batch_size: int, sequence_length: int, origin: str = "the text"
+    stream: np.ndarray | StoredTokens, batch_size: int, sequence_length: int, origin: str = "the text"
 ) -> tf.data.Dataset:
     """Cut a token stream into windows that score every token except the first exactly once.
 
@@ -128,7 +128,7 @@ def evaluation_windows(
     rows give a better score; the literature uses `batch_size=1`. A short stream gets fewer rows.
 
     Args:
-        stream: Token ids of shape `(tokens,)`, at least two, or a `TokenFile`.
+        stream: Token ids of shape `(tokens,)`, at least two, or `StoredTokens`.
         batch_size: Maximum number of rows.
         sequence_length: Number of tokens per window.
         origin: Name of the text in error messages, such as its file.
@@ -178,12 +178,12 @@ def evaluation_windows(
 
 
 def _as_tokens(stream):
-    """Return a token stream that is indexed by arrays: an array, or a file that reads what is asked for."""
-    return stream if isinstance(stream, TokenFile) else np.asarray(stream, np.int32)
+    """Return a token stream that is indexed by arrays: an array, or one that reads what is asked for."""
+    return stream if isinstance(stream, StoredTokens) else np.asarray(stream, np.int32)
 
 
 def nearest_boundary(
-    tokens: np.ndarray | TokenFile,
+    tokens: np.ndarray | StoredTokens,
     boundary_token_ids: Sequence[int],
     position: int,
     reach: int,

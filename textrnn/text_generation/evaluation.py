@@ -5,9 +5,15 @@ import math
 import keras
 import tensorflow as tf
 
+from textrnn.data.stored_texts import count_characters
+from textrnn.data.token_streams import token_stream
+from textrnn.data.windows import evaluation_windows
 from textrnn.errors import InputError
 from textrnn.text_generation.score import LanguageModelScore
 from textrnn.training.distribution import workers
+
+EVALUATION = {"batch_size": 8, "sequence_length": 256}
+"""The windows in which recipes evaluate. More rows are faster, and fewer have more context."""
 
 
 def score_language_model(model, dataset, characters):
@@ -37,6 +43,39 @@ def score_language_model(model, dataset, characters):
     (8.0, 3.0, 10.0)
     """
     return LanguageModelEvaluator(model)(dataset, characters)
+
+
+def score_parts(lm, mixture):
+    """Score a language model on each source of a mixture by itself.
+
+    Args:
+        lm: A `textrnn.CausalLM` with a preprocessor.
+        mixture: The validation texts, a `textrnn.data.mixtures.Mixture`.
+
+    Returns:
+        A dict from names of sources to `LanguageModelScore`.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.data.documents import Document
+    >>> from textrnn.data.mixtures import Mixture, Part
+    >>> from textrnn.text_generation.evaluation import score_parts
+    >>> lm = textrnn.CausalLM(
+    ...     textrnn.RecurrentBackbone(258, units=4),
+    ...     textrnn.CausalLMPreprocessor(textrnn.tokenizers.ByteTokenizer()))
+    >>> texts = Mixture((Part("mail", [Document("a", "ok then")]), Part("verse", [Document("b", "so be it")])))
+    >>> {name: score.tokens for name, score in score_parts(lm, texts).items()}
+    {'mail': 8.0, 'verse': 9.0}
+    """
+    evaluate = LanguageModelEvaluator(lm)
+    return {
+        part.name: evaluate(
+            evaluation_windows(token_stream(lm.preprocessor.tokenizer, part.documents), **EVALUATION),
+            count_characters(part.documents),
+        )
+        for part in mixture.parts
+    }
 
 
 class LanguageModelEvaluator:

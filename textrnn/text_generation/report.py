@@ -1,12 +1,13 @@
 """The report of a trained language model."""
 
 
-def closing_metrics(result, score):
+def closing_metrics(result, score, by_source=None):
     """Collect the metrics that a training run writes to `metrics.json`.
 
     Args:
         result: The `TrainingResult` of `textrnn.training.fit`.
         score: The `LanguageModelScore` on the validation text.
+        by_source: The scores on each source of a mixture, a dict by name.
 
     Returns:
         A dict for `textrnn.reporting.report.save_report`.
@@ -15,5 +16,9 @@ def closing_metrics(result, score):
         "held_out_loss": score.loss,
         "held_out_perplexity": score.perplexity,
         "held_out_bits_per_character": score.bits_per_character,
+        **{
+            f"held_out_bits_per_character of {name}": part.bits_per_character
+            for name, part in (by_source or {}).items()
+        },
         **result.metrics("tokens"),
     }
