@@ -126,7 +126,7 @@ def main(options: Options):
         seed=options.seed,
         origin=texts.name,
     )
-    validation = evaluation_windows(validation_stream, **evaluation.EVALUATION, origin=texts.name)
+    validation = evaluation_windows(validation_stream, evaluation.ROWS, evaluation.STEPS, origin=texts.name)
     characters = count_characters(texts.validation)
     print(
         f"{len(train_stream):,} training tokens, {len(validation_stream):,} validation tokens; "

@@ -12,7 +12,7 @@ from textrnn.errors import InputError
 from textrnn.text_generation.score import LanguageModelScore
 from textrnn.training.distribution import workers
 
-EVALUATION = {"batch_size": 8, "sequence_length": 256}
+ROWS, STEPS = 8, 256
 """The windows in which recipes evaluate. More rows are faster, and fewer have more context."""
 
 
@@ -64,14 +64,17 @@ def score_parts(lm, mixture):
     >>> lm = textrnn.CausalLM(
     ...     textrnn.RecurrentBackbone(258, units=4),
     ...     textrnn.CausalLMPreprocessor(textrnn.tokenizers.ByteTokenizer()))
-    >>> texts = Mixture((Part("mail", [Document("a", "ok then")]), Part("verse", [Document("b", "so be it")])))
+    >>> texts = [Document("a.txt", "ok then")], [Document("b.txt", "so be it")]
+    >>> texts = Mixture((Part("mail", texts[0]), Part("verse", texts[1])))
     >>> {name: score.tokens for name, score in score_parts(lm, texts).items()}
     {'mail': 8.0, 'verse': 9.0}
     """
     evaluate = LanguageModelEvaluator(lm)
     return {
         part.name: evaluate(
-            evaluation_windows(token_stream(lm.preprocessor.tokenizer, part.documents), **EVALUATION),
+            evaluation_windows(
+                token_stream(lm.preprocessor.tokenizer, part.documents), ROWS, STEPS, part.name
+            ),
             count_characters(part.documents),
         )
         for part in mixture.parts
