@@ -55,6 +55,9 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     tokenizer: TokenizerKind | None = option(None, "Kind of token (default: by the size of the text)")
     ar: NonNegativeNumber = option(0.0, "Activation regularization; 2 in AWD-LSTM (alpha)", "Model")
     tar: NonNegativeNumber = option(0.0, "Temporal activation regularization; 1 in AWD-LSTM (beta)", "Model")
+    last_units: PositiveInt | None = option(None, "Units of the last layer (default: as units)", "Model")
+    input_dropout: Fraction | None = option(None, "Dropout on the inputs (default: as dropout)", "Model")
+    output_dropout: Fraction | None = option(None, "Dropout on the outputs (default: as dropout)", "Model")
     temperature: NonNegativeNumber | None = option(None, "Temperature (default: 0.8, or as saved)", "Model")
     top_k: NonNegativeInt | None = option(None, "Sample from the top k tokens (default: 0, all)", "Model")
     top_p: Probability | None = option(None, "Nucleus sampling probability (default: 1, all)", "Model")
@@ -62,6 +65,15 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     batch_size: PositiveInt | None = option(None, "Sequences per batch (default: by the size of the text)")
     epochs: PositiveInt | None = option(None, "Number of epochs (default: by the size of the text)")
     sequence_length: PositiveInt = option(64, "Steps of truncated backpropagation", "Training")
+    variable_length: bool = option(False, "Draw the length of each window, as AWD-LSTM does", "Training")
+    optimizer: Literal["adam", "sgd"] = option("adam", "Optimizer", "Training")
+    schedule: Literal["cosine", "constant"] = option(
+        "cosine", "Learning rate: warm-up and cosine decay, or constant", "Training"
+    )
+    weight_decay: NonNegativeNumber = option(0.0, "Weight decay, times the learning rate", "Training")
+    average: Literal["none", "ema", "nt_asgd"] = option(
+        "none", "Average the weights of steps, always or when the loss stops improving", "Training"
+    )
     restart_probability: Fraction = option(0.05, "Probability of restarting from an empty state", "Training")
     sample_prompt: str | None = option(
         None, "Prompt of samples (default: from the validation text)", "Training"
@@ -79,7 +91,7 @@ def main(options: Options):
     from textrnn.data import sources
     from textrnn.data.stored_texts import count_characters
     from textrnn.data.token_streams import token_stream
-    from textrnn.data.windows import evaluation_windows, windows
+    from textrnn.data.windows import evaluation_windows, mean_length, windows
     from textrnn.errors import warn
     from textrnn.export import publish
     from textrnn.presets import in_weight_precision, load_preset, save_preset
@@ -125,6 +137,8 @@ def main(options: Options):
         boundary_token_ids=tokenizer.boundary_token_ids,
         seed=options.seed,
         origin=texts.name,
+        variable_length=options.variable_length,
+        few_lengths=execution_of(lm).xla,
     )
     validation = evaluation_windows(validation_stream, evaluation.ROWS, evaluation.STEPS, origin=texts.name)
     characters = count_characters(texts.validation)
@@ -140,8 +154,7 @@ def main(options: Options):
     files.expect_space(folder, 44 * lm.count_params())
 
     # === Training: truncated backpropagation, with states carried from window to window ===
-    schedule = training.warmup_cosine(options.learning_rate, steps=len(train) * options.epochs)
-    lm.compile(keras.optimizers.Adam(schedule, global_clipnorm=options.clipnorm))
+    lm.compile(make_optimizer(options, steps=len(train), few_lengths=execution_of(lm).xla))
     prompt = options.sample_prompt
     if prompt is None:
         prompt = sample_prompt(texts.validation)
@@ -150,6 +163,7 @@ def main(options: Options):
     def sample(epoch=0):
         return complete(prompt, max_new_tokens=options.max_new_tokens, seed=options.seed + epoch)
 
+    tokens_per_step = options.batch_size * mean_length(options.sequence_length, options.variable_length)
     if not checkpoint.found:
         files.set_aside(folder / "report")
     samples = training.SampleText(sample, folder / "report" / "samples.txt")
@@ -167,10 +181,11 @@ def main(options: Options):
         train,
         epochs=options.epochs,
         callbacks=callbacks,
-        progress=training.ProgressBar("tok", options.batch_size * options.sequence_length),
+        progress=training.ProgressBar("tok", tokens_per_step),
         evaluate_first=options.from_preset is not None,
         checkpoint=checkpoint,
         log=folder / "report" / "log.txt",
+        average=training.step_average(options.average),
     )
     if not training.disband():
         return  # the chief goes on alone
@@ -226,14 +241,35 @@ def new_model(options, texts, sampler):
     from textrnn.tokenizers import train_tokenizer
 
     tokenizer = train_tokenizer(options.tokenizer, texts, options.vocabulary_size)
+    units = [options.units] * (options.layers - 1) + [options.last_units or options.units]
     backbone = textrnn.RecurrentBackbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         activation_regularization=options.ar,
         temporal_activation_regularization=options.tar,
+        input_dropout=options.input_dropout,
+        output_dropout=options.output_dropout,
         dtype=options.precision,
-        **options.backbone_arguments(),
+        **options.backbone_arguments() | {"units": units},
     )
     return textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler)
+
+
+def make_optimizer(options, steps, few_lengths):
+    """Make the optimizer, with the learning rate of each of `steps` updates per epoch."""
+    import keras
+
+    from textrnn import training
+    from textrnn.data.windows import relative_lengths
+
+    rate = options.learning_rate
+    if options.schedule == "cosine":
+        rate = training.warmup_cosine(rate, steps=steps * options.epochs)
+    if options.variable_length:
+        rate = training.ScaledByStep(
+            rate, relative_lengths(steps, options.sequence_length, options.seed, options.epochs, few_lengths)
+        )
+    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[options.optimizer]
+    return optimizer(rate, weight_decay=options.weight_decay or None, global_clipnorm=options.clipnorm)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,10 @@ from textrnn.data.token_files import StoredTokens
 from textrnn.errors import InputError
 
 
+_HALVED = 0.05
+"""Probability that a window of variable length has about half of the usual length."""
+
+
 def stream(documents: Iterable[np.ndarray], end_token_id: int) -> np.ndarray:
     """Concatenate documents into one token stream, with an end token before, between and after them.
 
@@ -42,6 +46,8 @@ def windows(
     boundary_token_ids: Sequence[int] = (),
     seed: int = 0,
     origin: str = "the text",
+    variable_length: bool = False,
+    few_lengths: bool = False,
 ) -> tf.data.Dataset:
     """Cut a token stream into windows for training by truncated backpropagation through time.
 
@@ -63,11 +69,16 @@ def windows(
             nearest one within four windows, and within half the distance of two rows.
         seed: Seed of the restarts, which differ in every epoch.
         origin: Name of the text in error messages, such as its file.
+        variable_length: Whether each batch has a length of its own, as `window_lengths` draws it. Then
+            tokens are not always cut at the same places. The end of a row may be read twice in an epoch, or
+            not at all, since each epoch has the same number of steps.
+        few_lengths: As for `window_lengths`.
 
     Returns:
         A `tf.data.Dataset` of known length with elements `({"token_ids": (batch, time) int32,
         "restart": (batch,) bool}, targets (batch, time) int32)`. The targets are the next tokens. Rows with
-        `restart` start from zero states, as all rows do in the first window of an epoch.
+        `restart` start from zero states, as all rows do in the first window of an epoch. `time` is
+        `sequence_length`, unless it is variable.
 
     Raises:
         InputError: If the stream is too short for one window, or if an argument is out of range.
@@ -84,23 +95,27 @@ def windows(
     if not 0 <= restart_probability < 1:
         raise InputError(f"restart_probability is {restart_probability}: give at least 0 and less than 1")
     window = batch_size * sequence_length
-    steps = (len(stream) - 1) // window
-    if steps <= 0:
+    steps = int((len(stream) - 1) // (batch_size * mean_length(sequence_length, variable_length)))
+    if len(stream) <= window:
         raise InputError(
             f"{origin} is too short: it has {len(stream)} tokens, but batch_size={batch_size} and "
             f"sequence_length={sequence_length} need at least {window + 1}. Reduce one of them or give more "
             "text"
         )
     tokens = _as_tokens(stream)
-    row_length = steps * sequence_length
-    last_start = len(tokens) - 1 - sequence_length
+    row_length = (len(tokens) - 1) // batch_size if variable_length else steps * sequence_length
     reach = min(4 * sequence_length, row_length // 2)
-    times = np.arange(sequence_length)
 
     def generate(epoch):
         random = np.random.default_rng((seed, epoch))
         positions = np.arange(batch_size) * row_length
-        for step in range(steps):
+        lengths = np.full(steps, sequence_length)
+        if variable_length:
+            lengths = np.minimum(
+                window_lengths(steps, sequence_length, seed, epoch, few_lengths), len(tokens) - 1
+            )
+        for step, length in enumerate(lengths):
+            last_start = len(tokens) - 1 - length
             restart = (random.random(batch_size) < restart_probability) | (step == 0)
             over = positions > last_start  # of rows that restarted at later boundaries
             restart |= over
@@ -109,14 +124,80 @@ def windows(
                 positions[row] = nearest_boundary(
                     tokens, boundary_token_ids, positions[row], reach, last_start
                 )
-            indices = positions[:, None] + times
+            indices = positions[:, None] + np.arange(length)
             inputs, targets = tokens[indices], tokens[indices + 1]
             if start_token_id is not None:
                 inputs[restart, 0] = start_token_id
             yield {"token_ids": inputs, "restart": restart}, targets
-            positions = positions + sequence_length
+            positions = positions + length
 
-    return generated_dataset(generate, _signature(batch_size, sequence_length), steps)
+    signature = _signature(batch_size, None if variable_length else sequence_length)
+    return generated_dataset(generate, signature, steps)
+
+
+def window_lengths(
+    steps: int, sequence_length: int, seed: int, epoch: int, few_lengths: bool = False
+) -> np.ndarray:
+    """Draw the lengths of the windows of an epoch, so that epochs cut a text at different places.
+
+    A length is drawn from a normal distribution with a standard deviation of 5, rounded down, and at least 5.
+    Its mean is `sequence_length`, and with a probability of 0.05 half of that (Merity et al. 2018).
+
+    Args:
+        steps: Number of windows.
+        sequence_length: The usual length.
+        seed, epoch: What the lengths depend on.
+        few_lengths: Whether to round lengths up to a multiple of an eighth of `sequence_length`. XLA compiles
+            a step for each length.
+
+    Returns:
+        Integers, `(steps,)`.
+
+    Example:
+
+    >>> from textrnn.data.windows import window_lengths
+    >>> window_lengths(steps=6, sequence_length=70, seed=0, epoch=0).tolist()
+    [75, 67, 67, 76, 69, 61]
+    """
+    random = np.random.default_rng((seed, epoch, 1))
+    mean = np.where(random.random(steps) < _HALVED, sequence_length / 2, sequence_length)
+    lengths = np.maximum(random.normal(mean, 5), 5).astype(int)
+    unit = max(sequence_length // 8, 1) if few_lengths else 1
+    return -(-lengths // unit) * unit
+
+
+def relative_lengths(
+    steps: int, sequence_length: int, seed: int, epochs: int, few_lengths: bool = False
+) -> np.ndarray:
+    """Return the lengths of the windows of all epochs, divided by `sequence_length`.
+
+    Args:
+        steps, sequence_length, seed, few_lengths: As for `window_lengths`.
+        epochs: Number of epochs.
+
+    Returns:
+        Floats, `(epochs * steps,)`, the factors of `textrnn.training.ScaledByStep`.
+
+    Example:
+
+    >>> from textrnn.data.windows import relative_lengths
+    >>> relative_lengths(steps=2, sequence_length=70, seed=0, epochs=1).round(2).tolist()
+    [1.07, 0.96]
+    """
+    lengths = [window_lengths(steps, sequence_length, seed, epoch, few_lengths) for epoch in range(epochs)]
+    return np.concatenate(lengths) / sequence_length
+
+
+def mean_length(sequence_length: int, variable_length: bool = True) -> float:
+    """Return the mean length of the windows of `windows`.
+
+    Example:
+
+    >>> from textrnn.data.windows import mean_length
+    >>> mean_length(70)
+    68.25
+    """
+    return sequence_length * (1 - _HALVED / 2) if variable_length else sequence_length
 
 
 def evaluation_windows(
@@ -217,7 +298,7 @@ def nearest_boundary(
     return int(boundaries[np.flatnonzero(distances == distances.min())[-1]])
 
 
-def _signature(rows: int, sequence_length: int):
+def _signature(rows: int, sequence_length: int | None):
     token_ids = tf.TensorSpec([rows, sequence_length], tf.int32)
     return {"token_ids": token_ids, "restart": tf.TensorSpec([rows], tf.bool)}, token_ids
 

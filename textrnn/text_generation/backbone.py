@@ -1,14 +1,17 @@
 """The network of a language model."""
 
+import numbers
+
 import keras
 import keras_hub
 
 from textrnn.cells.options import cell_config, make_cell
+from textrnn.errors import expect
 from textrnn.layers.activation_regularization import (
     ActivationRegularization,
     TemporalActivationRegularization,
 )
-from textrnn.layers.dropout import EmbeddingDropout
+from textrnn.layers.dropout import EmbeddingDropout, check_rate
 from textrnn.layers.stack import RecurrentStack
 from textrnn.tasks.arguments import stored_arguments
 from textrnn.tasks.backbone import RecurrentNetwork
@@ -23,13 +26,17 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         vocabulary_size: int. Size of the token vocabulary.
         cell: The name of a cell, `"module:attribute"`, a `textrnn.GateSpec`, a subclass of `textrnn.Cell`,
             or a cell layer, which is copied for each recurrent layer.
-        units: int. Width of each recurrent layer; ignored if `cell` is a layer.
+        units: int, or a list with one for each layer. Width of the recurrent layers; ignored if `cell` is a
+            layer.
         num_layers: int. Number of recurrent layers.
         embedding_dim: int. Width of the token vectors; None for that of the last layer.
         tie_embeddings: bool. Whether the output projection is the transposed embedding (Press & Wolf 2017;
             Inan et al. 2017). If the last layer has another width than `embedding_dim`, a linear layer
             follows it.
-        dropout: float. Dropout rate of the inputs and outputs of each recurrent layer.
+        dropout: float. Dropout rate of the inputs and outputs of each recurrent layer, one mask per sequence
+            (locked).
+        input_dropout: float. Another rate for the inputs of the first layer; None for `dropout`.
+        output_dropout: float. Another rate for the outputs of the last layer; None for `dropout`.
         recurrent_dropout: float. Dropout rate of the states that recurrent kernels multiply, one mask per
             sequence (Gal & Ghahramani 2016).
         weight_drop: float. Dropout rate of the entries of recurrent kernels, one mask per batch (Merity et
@@ -51,7 +58,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
     same shape, True for valid tokens. Returns `(batch, time, embedding_dim)`.
 
     Raises:
-        InputError: For an unknown argument.
+        InputError: For an unknown argument, a rate outside [0, 1), or widths that are not one for each layer.
 
     Example:
 
@@ -77,11 +84,15 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         activation_regularization=0.0,
         temporal_activation_regularization=0.0,
         strategy="auto",
+        input_dropout=None,
+        output_dropout=None,
         dtype=None,
         **kwargs,
     ):
         dtype = keras.dtype_policies.get(dtype)
-        cells = [make_cell(cell, units, dtype) for _ in range(num_layers)]
+        cells = [make_cell(cell, width, dtype) for width in _widths(units, num_layers)]
+        rates = {"input_dropout": input_dropout, "output_dropout": output_dropout}
+        rates = {name: check_rate(name, dropout if r is None else r) for name, r in rates.items()}
         embedding_dim = cells[-1].output_size if embedding_dim is None else embedding_dim
 
         # === Layers ===
@@ -91,7 +102,9 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         self.word_dropout = EmbeddingDropout(
             embedding_dropout, vocabulary_size, dtype=dtype, name="word_dropout"
         )
-        self.input_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="input_dropout")
+        self.locked_inputs = keras.layers.SpatialDropout1D(
+            rates["input_dropout"], dtype=dtype, name="input_dropout"
+        )
         self.stack = RecurrentStack(
             cells,
             dropout=dropout,
@@ -105,7 +118,9 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         self.change_penalty = TemporalActivationRegularization(
             temporal_activation_regularization, dtype=dtype, name="change_penalty"
         )
-        self.output_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="output_dropout")
+        self.locked_outputs = keras.layers.SpatialDropout1D(
+            rates["output_dropout"], dtype=dtype, name="output_dropout"
+        )
         self.output_penalty = ActivationRegularization(
             activation_regularization, dtype=dtype, name="output_penalty"
         )
@@ -124,11 +139,13 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         # === Config ===
         self.vocabulary_size = vocabulary_size
         self.cell = cell
-        self.units = units
+        self.units = units if isinstance(units, numbers.Integral) else list(units)
         self.num_layers = num_layers
         self.embedding_dim = embedding_dim
         self.tie_embeddings = tie_embeddings
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.output_dropout = output_dropout
         self.recurrent_dropout = recurrent_dropout
         self.weight_drop = weight_drop
         self.zoneout = self.stack.zoneout
@@ -140,12 +157,12 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
     def _read(self, token_ids, training=None):
         """Token ids -> inputs of the first layer."""
         x = self.word_dropout(embed(self.token_embedding, token_ids), token_ids, training=training)
-        return self.input_dropout(x, training=training)
+        return self.locked_inputs(x, training=training)
 
     def _write(self, x, mask=None, training=None):
         """Outputs of the last layer -> outputs of the backbone."""
         x = self.change_penalty(x, mask=mask, training=training)
-        x = self.output_dropout(x, training=training)
+        x = self.locked_outputs(x, training=training)
         x = self.output_penalty(x, mask=mask, training=training)
         return self._project(x)
 
@@ -191,3 +208,14 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         """Return the arguments of the constructor."""
         config = super().get_config() | stored_arguments(RecurrentBackbone, self)
         return config | {"cell": cell_config(self.cell, self.stack.cells[0])}
+
+
+def _widths(units, num_layers):
+    """The width of each layer."""
+    if isinstance(units, numbers.Integral):
+        return [units] * num_layers
+    expect(
+        len(units) == num_layers,
+        f"units is {list(units)} for num_layers={num_layers}: give one int, or one for each layer",
+    )
+    return list(units)

@@ -6,7 +6,7 @@ thread, where these callbacks only store numbers. Whatever prints or touches wei
 `on_train_batch_begin`, on the main thread. Messages go to stderr, and stdout is for results.
 """
 
-from textrnn.training.averaging import AverageWeights
+from textrnn.training.averaging import AverageSteps, AverageWeights, step_average
 from textrnn.training.best_weights import BestWeights
 from textrnn.training.checkpoint import Checkpoint
 from textrnn.training.distributed_steps import DistributedSteps
@@ -16,10 +16,11 @@ from textrnn.training.fitting import TrainingResult, fit
 from textrnn.training.log_file import LogFile
 from textrnn.training.progress_bar import ProgressBar
 from textrnn.training.sample_text import SampleText
-from textrnn.training.schedules import warmup_cosine
+from textrnn.training.schedules import ScaledByStep, warmup_cosine
 from textrnn.training.tensorboard import TensorBoard
 
 __all__ = [
+    "AverageSteps",
     "AverageWeights",
     "BestWeights",
     "Checkpoint",
@@ -28,12 +29,14 @@ __all__ = [
     "LogFile",
     "ProgressBar",
     "SampleText",
+    "ScaledByStep",
     "TensorBoard",
     "TrainingResult",
     "Workers",
     "disband",
     "distributed",
     "fit",
+    "step_average",
     "warmup_cosine",
     "workers",
 ]

@@ -1,10 +1,12 @@
-"""Weight averaging over epochs."""
+"""Weight averaging, over epochs and over steps."""
 
 import math
+from contextlib import contextmanager
 
 import keras
+from keras import ops
 
-from textrnn.errors import InputError
+from textrnn.errors import InputError, expect
 
 
 class AverageWeights(keras.callbacks.Callback):
@@ -81,3 +83,159 @@ class AverageWeights(keras.callbacks.Callback):
         for variable, value in zip(self.model.trainable_variables, now, strict=True):
             variable.assign(value)
         return False
+
+
+class AverageSteps(keras.callbacks.Callback):
+    """Averages the weights after each step, and evaluates and keeps the mean while training goes on.
+
+    With `patience`, this is NT-ASGD (Merity et al. 2018): the mean starts when the validation loss is above
+    its lowest value of more than `patience` evaluations ago, and is over all steps since then. With `decay`
+    it is an exponential moving average. Neither depends on the optimizer.
+
+    Pass it to `textrnn.training.fit(average=...)`. Evaluations, samples and the best weights are then those of
+    the mean, and the updates of the optimizer go on from the weights without averaging. A checkpoint has both.
+
+    Args:
+        patience: Number of evaluations; 5 in the paper. None starts with the first step.
+        decay: The weight that the mean keeps at each step, in (0, 1), such as 0.999. None for a mean in which
+            all steps weigh the same. The first 1 / (1 − decay) steps weigh the same in any case, so that the
+            mean does not depend on the initial weights.
+        monitor: Name of a metric in the logs.
+
+    Attributes:
+        steps: The number of steps in the mean so far, 0 before it starts.
+
+    Raises:
+        InputError: If `patience` is below 0, or `decay` is not in (0, 1).
+
+    Example:
+
+    >>> import io, keras, numpy as np
+    >>> from textrnn import training
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> average = training.AverageSteps(decay=0.9)
+    >>> _ = training.fit(model, np.ones((4, 1)), y=np.zeros((4, 1)), epochs=3, average=average,
+    ...                  progress=training.ProgressBar(file=io.StringIO()))
+    >>> average.steps
+    3
+    """
+
+    async_safe = True
+
+    def __init__(self, patience=None, decay=None, monitor="val_loss"):
+        super().__init__()
+        expect(patience is None or patience >= 0, f"patience is {patience}: give at least 0, or None")
+        expect(
+            decay is None or 0 < decay < 1, f"decay is {decay}: give a number above 0 and below 1, or None"
+        )
+        self.patience = patience
+        self.decay = decay
+        self.monitor = monitor
+        self._reset()
+
+    def _reset(self):
+        self.steps = 0
+        self._losses: list[float] = []
+        self._started = self.patience is None
+        self._means: list[keras.Variable] = []
+        self._counted = 0  # batches of this epoch
+        self._own: list | None = None  # the weights without averaging, while the model has the mean
+
+    def on_train_begin(self, logs=None):
+        """Forget an earlier run."""
+        self._reset()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Count the batches of an epoch."""
+        self._counted = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Add the weights after the previous batch to the mean."""
+        if batch > self._counted:  # a resumed run begins with a batch before which the mean was saved
+            self._counted = batch
+            self._add()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the weights after the last batch to the mean, and give it to the model until `restore`."""
+        self._add()
+        self.apply()
+
+    def on_evaluation(self, epoch, logs, seconds=0.0):
+        """Start the mean if the validation loss has not improved for long enough."""
+        loss = logs.get(self.monitor)
+        if loss is None or self._started:
+            return
+        earlier = self._losses[: len(self._losses) - self.patience]
+        self._started = bool(earlier) and loss > min(earlier)
+        self._losses.append(float(loss))
+
+    def on_train_end(self, logs=None):
+        """Give the model the mean; `BestWeights` may replace it."""
+        if self.steps:
+            self._assign(self._means)
+
+    @contextmanager
+    def applied(self):
+        """Context manager in which the model has the mean, if there is one."""
+        self.apply()
+        yield
+        self.restore()  # not after an exception: an interrupted run keeps the mean
+
+    def apply(self):
+        """Give the model the mean, if there is one."""
+        if self.steps:
+            self._own = [ops.copy(variable.value) for variable in self.model.trainable_variables]
+            self._assign(self._means)
+
+    def restore(self):
+        """Give the model the weights that it had before `apply`."""
+        if self._own is not None:
+            self._assign(self._own)
+        self._own = None
+
+    def get_state(self):
+        """Return what a checkpoint saves."""
+        return {
+            "steps": self.steps,
+            "losses": self._losses,
+            "started": self._started,
+            "counted": self._counted,
+            "means": [mean.numpy() for mean in self._means],
+        }
+
+    def set_state(self, state):
+        """Go on with what a checkpoint has saved."""
+        self.steps, self._losses = state["steps"], list(state["losses"])
+        self._started, self._counted = state["started"], state["counted"]
+        self._means = [_variable(mean) for mean in state["means"]]
+
+    def _add(self):
+        if not self._started:
+            return
+        weights = self.model.trainable_variables
+        self._means = self._means or [_variable(weight) for weight in weights]
+        self.steps += 1
+        share = max(1 / self.steps, 0.0 if self.decay is None else 1 - self.decay)
+        for mean, weight in zip(self._means, weights, strict=True):
+            mean.assign_add((ops.cast(weight, "float32") - mean) * share)
+
+    def _assign(self, values):
+        for variable, value in zip(self.model.trainable_variables, values, strict=True):
+            variable.assign(ops.cast(value, variable.dtype))
+
+
+def _variable(value):
+    return keras.Variable(value, dtype="float32", trainable=False)
+
+
+def step_average(name):
+    """Return the average of a name: `"ema"`, `"nt_asgd"` with the patience of the paper, or None for `"none"`.
+
+    Example:
+
+    >>> from textrnn.training import step_average
+    >>> step_average("nt_asgd").patience
+    5
+    """
+    return {"none": None, "ema": AverageSteps(decay=0.999), "nt_asgd": AverageSteps(patience=5)}[name]

@@ -171,9 +171,10 @@ def _highest_learning_rate(optimizer):
     """The learning rate of an optimizer. For a schedule, its highest value and not the current one."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     rate = optimizer.get_config().get("learning_rate")
-    if isinstance(rate, dict):
+    while isinstance(rate, dict):
         config = rate["config"]
-        rate = config.get("warmup_target") or config.get("initial_learning_rate")
+        names = ("warmup_target", "initial_learning_rate", "learning_rate")
+        rate = next((config[name] for name in names if config.get(name)), None)
     return float(optimizer.learning_rate if rate is None else rate)
 
 

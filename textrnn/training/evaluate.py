@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import keras
 
@@ -26,6 +27,8 @@ class Evaluate(keras.callbacks.Callback):
             `[(0.5, {"val_loss": 2.9}), (1, {"val_loss": 2.3}), ...]`.
         listeners: Callbacks whose `on_evaluation(epoch, logs, seconds)`, if they have one, is called after
             an evaluation within an epoch. `textrnn.training.fit` sets it to all callbacks of the run.
+        weights: A context manager in which the model has the weights to evaluate within an epoch.
+            `textrnn.training.fit` sets it for averaged weights.
 
     Raises:
         InputError: If `every` is below 1, or if it is set and the training data has no known length.
@@ -51,6 +54,7 @@ class Evaluate(keras.callbacks.Callback):
         self.every = every
         self.scores = []
         self.listeners: Sequence[keras.callbacks.Callback] = ()
+        self.weights: Callable[[], AbstractContextManager] = nullcontext
 
     def on_train_begin(self, logs=None):
         """Clear the scores of an earlier run."""
@@ -76,11 +80,12 @@ class Evaluate(keras.callbacks.Callback):
             return
         start = time.perf_counter()
         position = round(self._epoch + batch / self.params["steps"], 4)
-        logs = {"loss": train_loss, **self._score(position)}
-        seconds = time.perf_counter() - start
-        for listener in self.listeners:
-            if hasattr(listener, "on_evaluation"):
-                listener.on_evaluation(position, logs, seconds)
+        with self.weights():
+            logs = {"loss": train_loss, **self._score(position)}
+            seconds = time.perf_counter() - start
+            for listener in self.listeners:
+                if hasattr(listener, "on_evaluation"):
+                    listener.on_evaluation(position, logs, seconds)
 
     def on_epoch_end(self, epoch, logs=None):
         """Evaluate and add the metrics to `logs`."""

@@ -71,7 +71,7 @@ class TrainingResult:
 
 def fit(
     model, data, *, epochs, callbacks=(), best=None, progress=None, evaluate_first=False, checkpoint=None,
-    log=None, **options,
+    log=None, average=None, **options,
 ):  # fmt: skip
     """Train a model and leave the best weights in it, however training ends.
 
@@ -93,6 +93,7 @@ def fit(
         checkpoint: A `Checkpoint`, or None. If it has found an unfinished run, that run goes on. `data` is
             then a `tf.data.Dataset` whose order is the same in each run, such as those of `textrnn.data`.
         log: A file to which a line a minute is appended; see `LogFile`.
+        average: An `AverageSteps`, or None. Its mean is then what is evaluated and kept.
         **options: Other arguments of the model's `fit`, such as `validation_data`.
 
     Returns:
@@ -118,9 +119,12 @@ def fit(
     others = [callback for callback in callbacks if callback not in last]
     logs = [] if log is None else [LogFile(log, progress.unit, progress.items_per_batch)]
     callbacks = [*others, best, record, progress, *logs, *last]
+    if average is not None:
+        callbacks = [average, *callbacks, _EndOfAverage(average)]
     for callback in others:
         if isinstance(callback, Evaluate):
             callback.listeners = callbacks
+            callback.weights = nullcontext if average is None else average.applied
     listeners = list(callbacks)
     if evaluate_first and not (checkpoint and checkpoint.found):
         listeners.append(_FirstEvaluation(callbacks, options.get("validation_data")))
@@ -209,6 +213,20 @@ class _FirstEvaluation(keras.callbacks.Callback):
         for listener in self.listeners:
             if metrics and hasattr(listener, "on_evaluation"):
                 listener.on_evaluation(0, metrics, seconds)
+
+
+class _EndOfAverage(keras.callbacks.Callback):
+    """Ends the part of `on_epoch_end` in which the model has the mean of an `AverageSteps`."""
+
+    async_safe = True
+
+    def __init__(self, average):
+        super().__init__()
+        self.average = average
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.average.restore()
+        self.average.on_evaluation(epoch + 1, logs or {})
 
 
 class _Record(keras.callbacks.Callback):

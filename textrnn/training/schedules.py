@@ -3,6 +3,8 @@
 import math
 
 import keras
+import numpy as np
+from keras import ops
 
 from textrnn.errors import InputError
 
@@ -46,6 +48,55 @@ def warmup_cosine(learning_rate, steps, warmup=0.02):
         warmup_steps=rising,
         decay_steps=steps - rising,
     )
+
+
+@keras.saving.register_keras_serializable("textrnn")
+class ScaledByStep(keras.optimizers.schedules.LearningRateSchedule):
+    """Multiplies a learning rate by a factor of each step.
+
+    Windows of variable length have a rate proportional to their length (Merity et al. 2018): otherwise the
+    tokens of short windows would count more. The factor of an update depends on its number alone, so a
+    resumed run uses the same.
+
+    Args:
+        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        factors: Floats, `(steps,)`. Later updates use the last one.
+
+    Raises:
+        InputError: If there are no factors, or one is not above 0.
+
+    Example:
+
+    >>> from textrnn.training import ScaledByStep
+    >>> schedule = ScaledByStep(0.1, [1.0, 0.5])
+    >>> [round(float(schedule(step)), 3) for step in (0, 1, 2)]
+    [0.1, 0.05, 0.05]
+    """
+
+    def __init__(self, learning_rate, factors):
+        self.learning_rate = learning_rate
+        self.factors = np.asarray(factors, "float32")
+        if not (self.factors.ndim == 1 and len(self.factors) and (self.factors > 0).all()):
+            raise InputError("factors must be positive numbers, one for each step")
+
+    def __call__(self, step):
+        """Return the learning rate of an update, counted from 0."""
+        schedule = isinstance(self.learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        rate = self.learning_rate(step) if schedule else self.learning_rate
+        place = ops.minimum(ops.cast(step, "int32"), len(self.factors) - 1)
+        return rate * ops.take(ops.convert_to_tensor(self.factors), place)
+
+    def get_config(self):
+        """Return the arguments of the constructor."""
+        return {
+            "learning_rate": keras.saving.serialize_keras_object(self.learning_rate),
+            "factors": self.factors.tolist(),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a schedule from the result of `get_config`."""
+        return cls(keras.saving.deserialize_keras_object(config["learning_rate"]), config["factors"])
 
 
 def _checked(learning_rate):
