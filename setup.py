@@ -5,4 +5,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["textrnn*"]), "textrnn.recipes"],
     package_dir={"textrnn.recipes": "recipes"},
+    package_data={"textrnn.recipes": ["configs/*.yaml"]},
 )

@@ -71,7 +71,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
         "cosine", "Learning rate: warm-up and cosine decay, or constant", "Training"
     )
     weight_decay: NonNegativeNumber = option(0.0, "Weight decay, times the learning rate", "Training")
-    average: Literal["none", "ema", "nt_asgd"] = option(
+    average_steps: Literal["none", "ema", "nt_asgd"] = option(
         "none", "Average the weights of steps, always or when the loss stops improving", "Training"
     )
     restart_probability: Fraction = option(0.05, "Probability of restarting from an empty state", "Training")
@@ -185,7 +185,7 @@ def main(options: Options):
         evaluate_first=options.from_preset is not None,
         checkpoint=checkpoint,
         log=folder / "report" / "log.txt",
-        average=training.step_average(options.average),
+        average=training.step_average(options.average_steps),
     )
     if not training.disband():
         return  # the chief goes on alone

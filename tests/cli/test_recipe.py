@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
+import yaml
 from references.command import textrnn_command
 
 from textrnn.cli.commands import commands
-from textrnn.cli.recipe import recipe_names, recipe_path
+from textrnn.cli.recipe import config_names, config_path, recipe_names, recipe_path
 from textrnn.cli.recipes import make_recipe_parser
 from textrnn.data.datasets import dataset_names
 from textrnn.layers.attention import SCORES
@@ -18,13 +19,17 @@ from textrnn.layers.pooling import POOLINGS
 from textrnn.tokenizers import TOKENIZERS
 from textrnn.types import single_type
 
+CONFIGS: dict[str, str] = {}
+"""The recipes of configs that are not for text generation."""
 OPTIONS = {name: runpy.run_path(str(recipe_path(name)))["Options"] for name in recipe_names()}
 
 
 def test_it_lists_the_recipes_in_one_line_each(capsys):
     status, printed, _ = textrnn_command(capsys, "recipe")
     assert status == 0
-    assert [line.split()[0] for line in printed.splitlines()] == recipe_names()
+    recipes, configs = printed.strip().split("\n\n")
+    assert [line.split()[0] for line in recipes.splitlines()] == recipe_names()
+    assert configs == f"configs, for --config: {', '.join(config_names())}"
     assert "Text generation: train a recurrent language model on your text, and serve it." in printed
 
 
@@ -33,6 +38,22 @@ def test_it_runs_a_recipe_with_its_options(capsys, tmp_path):
         capsys, "recipe", "text_generation", "--data", tmp_path / "missing.txt", "--output", tmp_path
     )
     assert status == 2 and "missing.txt does not exist" in error
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_config_is_one_of_a_recipe(name, capsys):
+    """All of its options are known to a recipe, which can be run by the name of the config."""
+    recipe = CONFIGS.get(name, "text_generation")
+    status, printed, error = textrnn_command(capsys, "recipe", recipe, "--config", name, "--print_config")
+    assert status == 0, error
+    assert yaml.safe_load(printed).items() >= yaml.safe_load(config_path(name).read_text("utf-8")).items()
+
+
+def test_it_copies_a_config(capsys, tmp_path):
+    status, printed, _ = textrnn_command(capsys, "recipe", "--copy", "awd_lstm_ptb", tmp_path)
+    copy = tmp_path / "awd_lstm_ptb.yaml"
+    assert status == 0 and f"--config {copy}" in printed
+    assert copy.read_text("utf-8") == config_path("awd_lstm_ptb").read_text("utf-8")
 
 
 def test_it_copies_a_recipe_and_overwrites_nothing(capsys, tmp_path):

@@ -1,5 +1,7 @@
 """Windows of a token stream: targets, weights, order and restarts."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textrnn import InputError
-from textrnn.data.windows import evaluation_windows, nearest_boundary, stream, windows
+from textrnn.data.windows import (
+    evaluation_windows,
+    mean_length,
+    nearest_boundary,
+    relative_lengths,
+    stream,
+    window_lengths,
+    windows,
+)
 
 lengths = st.integers(2, 60)
 sizes = st.integers(1, 7)
@@ -170,3 +180,60 @@ def test_the_tokens_are_stored_once():
     dataset = windows(np.zeros(1_000_001, np.int32), 10, 100)
     assert len(dataset) == 1000
     assert max(np.prod(spec.shape) for spec in tf.nest.flatten(dataset.element_spec)) == 1000
+
+
+def test_variable_lengths_follow_the_law_of_the_paper():
+    """Normal around 70 with a deviation of 5, around 35 with a probability of 0.05, rounded down."""
+    lengths = window_lengths(20_000, 70, seed=0, epoch=0)
+    halved = lengths < 52
+    assert halved.mean() == pytest.approx(0.05, abs=0.005)
+    for part, mean in ((lengths[~halved], 70), (lengths[halved], 35)):
+        assert part.mean() == pytest.approx(mean - 0.5, abs=0.5)
+        assert part.std() == pytest.approx(5, abs=0.4)
+    assert lengths.mean() == pytest.approx(mean_length(70) - 0.5, abs=0.3)
+    assert window_lengths(1000, 4, 0, 0).min() == 5
+
+
+def test_few_lengths_are_rounded_up_so_that_a_compiler_sees_few_shapes():
+    exact, few = (window_lengths(5000, 64, 1, 2, few_lengths=few) for few in (False, True))
+    assert (few % 8 == 0).all() and (few >= exact).all() and (few - exact < 8).all()
+    assert len(set(few)) < 20
+
+
+@given(st.integers(1, 3), st.integers(10, 20), st.integers(0, 3))
+@settings(max_examples=6, deadline=None)
+def test_rows_of_variable_windows_are_contiguous_and_epochs_differ_in_length_alone(rows, length, seed):
+    tokens = np.arange(1000)
+    data = windows(tokens, rows, length, seed=seed, variable_length=True)
+    assert len(data) == int(999 // (rows * mean_length(length)))
+    times = []
+    for epoch in range(2):
+        batches = list(data)
+        assert len(batches) == len(data)
+        times.append([len(targets[0]) for _, targets in batches])
+        assert times[-1] == window_lengths(len(data), length, seed, epoch).tolist()
+        for (_, before), (inputs, targets) in pairwise(batches):
+            token_ids, restart = inputs["token_ids"].numpy(), inputs["restart"].numpy()
+            np.testing.assert_array_equal(token_ids + 1, targets)
+            np.testing.assert_array_equal(token_ids[~restart, 0], before.numpy()[~restart, -1])
+    assert times[0] != times[1]
+    factors = relative_lengths(len(data), length, seed, epochs=2)
+    np.testing.assert_allclose(factors * length, np.concatenate(times))
+
+
+def test_a_resumed_epoch_of_variable_windows_goes_on_with_the_same_windows():
+    make = lambda: windows(np.arange(999), 3, 12, 0.2, seed=4, variable_length=True)  # noqa: E731
+    data, resumed = make(), make()
+    _, whole = list(data), list(data)
+    resumed.epochs.start(1, batch=7)
+    for (inputs, targets), (same, same_targets) in zip(whole[7:], resumed, strict=False):
+        np.testing.assert_array_equal(inputs["token_ids"], same["token_ids"])
+        np.testing.assert_array_equal(inputs["restart"], same["restart"])
+        np.testing.assert_array_equal(targets, same_targets)
+
+
+def test_variable_windows_have_a_time_dimension_that_is_not_static():
+    inputs, targets = windows(np.arange(99), 3, 10, variable_length=True).element_spec
+    assert inputs["token_ids"].shape == targets.shape == (3, None)
+    with pytest.raises(InputError, match="need at least 31"):
+        windows(np.arange(30), 3, 10, variable_length=True)

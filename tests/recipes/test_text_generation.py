@@ -24,7 +24,12 @@ SMALL = {
 
 REGULARIZED = {
     "dropout": 0.1, "recurrent_dropout": 0.2, "weight_drop": 0.3, "zoneout": 0.15, "embedding_dropout": 0.05,
-    "ar": 2.0, "tar": 1.0,
+    "ar": 2.0, "tar": 1.0, "input_dropout": 0.25, "output_dropout": 0.35,
+}  # fmt: skip
+
+AWD_LSTM = {
+    "optimizer": "sgd", "schedule": "constant", "learning_rate": 1.0, "weight_decay": 1.2e-6,
+    "variable_length": "true", "average_steps": "nt_asgd", "layers": 2, "last_units": 6, "embedding_dim": 6,
 }  # fmt: skip
 
 
@@ -46,7 +51,14 @@ def trained(tmp_path_factory):
     process = start_recipe(
         folder,
         RECIPES / "text_generation.py",
-        *flags(data="cats.txt", name="cats", tokenizer="sentencepiece", vocabulary_size=280, **REGULARIZED),
+        *flags(
+            data="cats.txt",
+            name="cats",
+            tokenizer="sentencepiece",
+            vocabulary_size=280,
+            average_steps="ema",
+            **REGULARIZED,
+        ),
     )
     out, err = process.communicate(timeout=280)
     return folder, (process.returncode, out, err)
@@ -91,7 +103,7 @@ def test_it_prints_a_command_that_asks_the_model(trained, capsys, monkeypatch):
 def test_a_killed_run_goes_on_and_only_with_the_same_options(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("cats.txt").write_text(TEXT * 40)
-    options = {"data": "cats.txt", "name": "cats", "epochs": 2}
+    options = {"data": "cats.txt", "name": "cats", "epochs": 2, **AWD_LSTM}
     with monkeypatch.context() as patch, pytest.raises(KeyError, match="killed"):
         patch.setattr("textrnn.presets.save_preset", lambda *_: {}["killed"])
         run(capsys, **options)
@@ -210,6 +222,15 @@ def test_a_preset_needs_the_module_of_a_cell_class_but_not_of_a_spec(
         (TEXT.encode() * 40, {"embedding_dropout": 1}, "--embedding_dropout 1: expected a number"),
         (TEXT.encode() * 40, {"ar": -1}, "--ar -1: expected a number of at least 0"),
         (TEXT.encode() * 40, {"tar": "inf"}, "--tar inf: expected a number of at least 0"),
+        (TEXT.encode() * 40, {"input_dropout": 1}, "--input_dropout 1: expected a number"),
+        (TEXT.encode() * 40, {"last_units": 0}, "--last_units 0: expected an integer of at least 1"),
+        (
+            TEXT.encode() * 40,
+            {"average_steps": "asgd"},
+            "--average_steps asgd: expected none, ema or nt_asgd",
+        ),
+        (TEXT.encode() * 40, {"optimizer": "lion"}, "--optimizer lion: expected adam or sgd"),
+        (TEXT.encode() * 40, {"weight_decay": -1}, "--weight_decay -1: expected a number of at least 0"),
         (TEXT.encode() * 40, {"seed": -1}, "--seed -1: expected an integer from 0"),
         (TEXT.encode() * 40, {"epochs": "many"}, "--epochs many: expected an integer of at least 1"),
         (

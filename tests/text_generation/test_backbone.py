@@ -206,3 +206,43 @@ def test_a_registered_name_is_saved_as_its_spec(monkeypatch):
     config = make_lm("mine").backbone.get_config()
     monkeypatch.undo()
     assert textrnn.RecurrentBackbone.from_config(config).stack.cells[1].spec.forget == 0.9
+
+
+def test_each_layer_may_have_a_width_of_its_own():
+    backbone = make_lm(units=[12, 8, 6], num_layers=3, embedding_dim=6).backbone
+    assert [cell.output_size for cell in backbone.stack.cells] == [12, 8, 6]
+    assert backbone.output_projection is None, "the last layer fits the tied embedding"
+    again = textrnn.RecurrentBackbone.from_config(json.loads(json.dumps(backbone.get_config())))
+    assert [weight.shape for weight in again.weights] == [weight.shape for weight in backbone.weights]
+    with pytest.raises(InputError, match=r"units is \[12, 8\] for num_layers=3: give one int, or one for"):
+        make_lm(units=[12, 8], num_layers=3)
+
+
+@pytest.mark.parametrize(
+    ("place", "read"),
+    [
+        ("input_dropout", lambda backbone: backbone._read(np.ones((3, 7), "int32"), training=True)),
+        ("output_dropout", lambda backbone: backbone._write(np.ones((3, 7, 200)), training=True)),
+    ],
+)
+def test_dropout_of_inputs_and_outputs_is_locked_and_has_rates_of_its_own(place, read):
+    """One mask for all steps of a sequence, of the given rate."""
+    keras.utils.set_random_seed(0)
+    for options, rate in (({place: 0.6}, 0.6), ({"dropout": 0.3}, 0.3), ({"dropout": 0.3, place: 0.0}, 0.0)):
+        kept = np.array(read(make_lm(units=200, num_layers=1, **options).backbone)) != 0
+        assert (kept == kept[:, :1]).all()
+        assert kept.mean() == pytest.approx(1 - rate, abs=0.08)
+        assert rate == 0 or (kept[0] != kept[1]).any(), "each sequence has a mask"
+
+
+def test_the_rate_between_layers_is_that_of_dropout():
+    backbone = make_lm(dropout=0.25, input_dropout=0.4, output_dropout=0.5).backbone
+    assert [layer.dropout for layer in backbone.stack.recurrent_layers] == [0.0, 0.25]
+    config = backbone.get_config()
+    assert (config["dropout"], config["input_dropout"], config["output_dropout"]) == (0.25, 0.4, 0.5)
+
+
+@pytest.mark.parametrize("name", ["input_dropout", "output_dropout"])
+def test_a_rate_outside_0_to_1_is_refused(name):
+    with pytest.raises(InputError, match=rf"{name} is 1\.5: give a rate"):
+        make_lm(**{name: 1.5})

@@ -1,11 +1,12 @@
-"""`AverageWeights` averages the right epochs, and keeps the mean only if it lowers the loss."""
+"""`AverageWeights` averages epochs and keeps the mean if that is better; `AverageSteps` averages steps."""
 
 import keras
 import numpy as np
 import pytest
+from builders.training import QUIET, At, Scripted, line, press_ctrl_c, weight
 
 from textrnn.errors import InputError
-from textrnn.training import AverageWeights
+from textrnn.training import AverageSteps, AverageWeights, Evaluate, fit
 
 
 class Weights(keras.callbacks.Callback):
@@ -55,3 +56,108 @@ def test_a_count_of_one_disables_averaging():
 def test_an_unknown_value_of_the_argument_of_is_refused():
     with pytest.raises(InputError, match="of is 'first': use last or best"):
         AverageWeights(2, "first")
+
+
+def trajectory(losses, average=None, batches=10, callbacks=()):
+    """Train a line; return the weight after each step, those seen after each epoch, and the last one."""
+    keras.utils.set_random_seed(0)
+    model, data = line(batches=batches)
+    steps, seen = [], Scripted(*losses)
+
+    class Steps(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            steps.append(weight(model))
+
+    fit(model, data, epochs=len(losses), callbacks=[Steps(), seen, *callbacks], average=average, **QUIET)
+    return np.array(steps), np.array(seen.weights), weight(model)
+
+
+def weights_of_steps(losses):
+    """The weights after each step of a line that is trained without averaging."""
+    steps, _, last = trajectory(losses)
+    return np.append(steps[1:], last)
+
+
+def nt_asgd(losses, patience):
+    """The epoch after which the mean starts, from the rule of the paper, or None."""
+    return next(
+        (
+            epoch
+            for epoch, loss in enumerate(losses)
+            if epoch > patience and loss > min(losses[: epoch - patience])
+        ),
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "starts"),
+    [
+        ([5, 4, 6, 3, 3], 0, 2),
+        ([5, 4, 4.5, 4.6, 3], 1, 3),
+        ([5, 4, 3, 4.5, 4.4, 4], 2, 4),
+        ([5, 4, 3, 2, 1], 1, None),
+        ([5, 5, 5, 5], 1, None),
+    ],
+)
+def test_nt_asgd_starts_when_the_loss_stops_improving_and_averages_all_steps_since(losses, patience, starts):
+    assert nt_asgd(losses, patience) == starts
+    steps = weights_of_steps([None] * len(losses)).reshape(len(losses), 10)
+    _, seen, _ = trajectory(losses, AverageSteps(patience=patience))
+    for epoch, evaluated in enumerate(seen):
+        expected = steps[epoch, -1]
+        if starts is not None and epoch > starts:
+            expected = steps[starts + 1 : epoch + 1].mean()
+        np.testing.assert_allclose(evaluated, expected, rtol=1e-5, err_msg=str(epoch))
+
+
+def test_an_exponential_average_weighs_recent_steps_more():
+    decay, mean = 0.9, 0.0
+    steps = weights_of_steps([None] * 3)
+    means = []
+    for number, value in enumerate(steps, start=1):
+        mean += (value - mean) * max(1 / number, 1 - decay)
+        means.append(mean)
+    average = AverageSteps(decay=decay)
+    _, seen, last = trajectory([None] * 3, average)
+    np.testing.assert_allclose(seen, means[9::10], rtol=1e-5)
+    assert average.steps == 30
+    assert last == pytest.approx(means[-1], rel=1e-5), "without evaluations, the model gets the mean"
+
+
+def test_training_goes_on_from_the_weights_without_averaging():
+    plain, _, _ = trajectory([3, 2, 1])
+    averaged, _, _ = trajectory([3, 2, 1], AverageSteps())
+    np.testing.assert_array_equal(averaged, plain)
+
+
+def test_the_best_weights_are_those_of_the_mean():
+    steps = weights_of_steps([None] * 3)
+    _, seen, last = trajectory([3, 1, 2], AverageSteps())
+    assert last == seen[1] == pytest.approx(steps[:20].mean(), rel=1e-5)
+
+
+def test_an_evaluation_within_an_epoch_is_of_the_mean_too():
+    steps, seen = weights_of_steps([None] * 2), []
+    keras.utils.set_random_seed(0)
+    model, data = line()
+    evaluate = Evaluate(lambda: seen.append(weight(model)) or {"val_loss": -len(seen)}, every=4)
+    fit(model, data, epochs=2, callbacks=[evaluate], average=AverageSteps(), **QUIET)
+    expected = [steps[:n].mean() for n in (4, 8, 10, 14, 18, 20)]
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+    assert weight(model) == seen[-1]
+
+
+def test_an_interrupted_run_has_the_best_mean():
+    steps = weights_of_steps([None])
+    _, seen, last = trajectory([3, 2], AverageSteps(), callbacks=[At(1, 5, press_ctrl_c)])
+    assert last == seen[0] == pytest.approx(steps.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"patience": -1}, "patience is -1"), ({"decay": 1.0}, "decay is 1.0"), ({"decay": 0}, "decay is 0")],
+)
+def test_arguments_of_an_average_of_steps_are_checked(options, message):
+    with pytest.raises(InputError, match=message):
+        AverageSteps(**options)

@@ -11,7 +11,7 @@ from builders.training import QUIET, At, line
 
 import textrnn
 from textrnn import training
-from textrnn.data.windows import windows
+from textrnn.data.windows import relative_lengths, windows
 from textrnn.errors import InputError
 from textrnn.training import checkpoint as checkpoints
 
@@ -288,3 +288,47 @@ def test_an_infinite_validation_loss_does_not_keep_an_epoch_from_being_saved(tmp
         model, data, epochs=1, validation_data=worse, checkpoint=training.Checkpoint(tmp_path), **QUIET
     )
     assert training.Checkpoint(tmp_path).position == (1, 0)
+
+
+def run_averaged(folder, average, cell, stop_at=(-1, -1)):
+    """Train with SGD on windows of variable length, and with averaged steps."""
+    keras.utils.set_random_seed(2)
+    regularized = {"dropout": 0.2, "output_dropout": 0.4, "weight_drop": 0.3, "embedding_dropout": 0.1}
+    backbone = textrnn.RecurrentBackbone(20, cell=cell, units=[6, 4], num_layers=2, **regularized)
+    model = textrnn.CausalLM(backbone)
+    data = windows(np.random.default_rng(0).integers(0, 20, 300), 3, 15, 0.1, variable_length=True)
+    factors = relative_lengths(len(data), 15, seed=0, epochs=EPOCHS)
+    model.compile(
+        keras.optimizers.SGD(training.ScaledByStep(1.0, factors), weight_decay=0.01, global_clipnorm=0.25)
+    )
+    seen = []
+    evaluate = training.Evaluate(
+        lambda: seen.append(model.get_weights()[0].tolist()) or {"val_loss": float(np.sum(seen[-1]))}, every=4
+    )
+    result = training.fit(
+        model,
+        data,
+        epochs=EPOCHS,
+        callbacks=[evaluate, At(*stop_at, kill)],
+        checkpoint=training.Checkpoint(folder / "checkpoint", 1e-9),
+        average=training.AverageSteps(**average),
+        **QUIET,
+    )
+    return {"weights": model.get_weights(), "history": result.history, "scores": evaluate.scores}
+
+
+SPEC = textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")
+
+
+@pytest.mark.parametrize(
+    ("average", "cell"),
+    [({"patience": 0}, "lstm"), ({"decay": 0.9}, "gru"), ({"decay": 0.9}, SPEC)],
+    ids=["nt_asgd lstm", "ema gru", "ema spec"],
+)
+def test_averaged_steps_and_variable_windows_go_on_as_if_not_killed(average, cell, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    uninterrupted = run_averaged(whole, average, cell)
+    for stop_at in [(0, 4), (1, 3), (2, 1)]:
+        with pytest.raises(Killed):
+            run_averaged(parts, average, cell, stop_at)
+    expect_equal(uninterrupted, run_averaged(parts, average, cell))

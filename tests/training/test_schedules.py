@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from textrnn.errors import InputError
-from textrnn.training.schedules import warmup_cosine
+from textrnn.training.schedules import ScaledByStep, warmup_cosine
 
 
 def rates(schedule, steps):
@@ -60,3 +60,32 @@ def test_schedules_are_serialised_with_their_optimizer():
 def test_invalid_numbers_are_refused(learning_rate, steps, warmup):
     with pytest.raises(InputError):
         warmup_cosine(learning_rate, steps, warmup)
+
+
+def test_a_rate_is_scaled_by_the_factor_of_the_step():
+    factors = [0.5, 2.0, 1.0, 0.25]
+    scaled = ScaledByStep(warmup_cosine(0.3, steps=4), factors)
+    np.testing.assert_allclose(rates(scaled, range(4)), rates(warmup_cosine(0.3, 4), range(4)) * factors)
+    assert rates(ScaledByStep(0.1, factors), [9]) == pytest.approx(0.025), "the last factor stays"
+
+
+def test_updates_of_an_optimizer_are_scaled():
+    weight = keras.Variable([1.0])
+    optimizer = keras.optimizers.SGD(ScaledByStep(0.1, [1.0, 0.5]))
+    for _ in range(2):
+        optimizer.apply([keras.ops.ones(1)], [weight])
+    np.testing.assert_allclose(weight.numpy(), [1 - 0.1 - 0.05], rtol=1e-6)
+
+
+def test_a_scaled_schedule_is_serialised_with_its_optimizer():
+    optimizer = keras.optimizers.SGD(ScaledByStep(warmup_cosine(0.01, steps=4), [1.0, 0.5, 2.0]))
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    np.testing.assert_allclose(
+        rates(again._learning_rate, range(4)), rates(optimizer._learning_rate, range(4)), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("factors", [[], [1.0, 0.0], [-1.0], [float("nan")], [[1.0]]])
+def test_factors_must_be_positive(factors):
+    with pytest.raises(InputError, match="factors"):
+        ScaledByStep(0.1, factors)

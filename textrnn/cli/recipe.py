@@ -14,24 +14,30 @@ from textrnn.tasks.registry import task_kinds
 def recipe(name: str | None = None, folder: Path | None = None, copy: bool = False):
     """List the recipes, run one, or copy one to change it.
 
-    Without a name, it lists the recipes. `textrnn recipe NAME --help` lists the options of one.
+    Without a name, it lists the recipes and their configs. `textrnn recipe NAME --help` lists the options.
 
     Args:
-        name: Recipe to run with the options that follow, or to copy
+        name: Recipe to run with the options that follow; with --copy also a config
         folder: Where to copy it to
         copy: Copy the recipe instead of running it
     """
     if not copy:
         for known in recipe_names():
             print(f"{known:<16} {summary(known)}")
+        print(f"\nconfigs, for --config: {', '.join(config_names())}")
         return
     expect(name and folder, "--copy: give a recipe and a folder, such as --copy text_generation .")
     assert name is not None and folder is not None
-    source, target = recipe_path(name), folder / f"{name}.py"
+    source = config_path(name) if name in config_names() else recipe_path(name)
+    target = folder / source.name
     expect(folder.is_dir(), f"{folder} is not a folder: give one that exists")
     expect(not target.exists(), f"{target} exists: give another folder, or remove it")
     shutil.copyfile(source, target)
-    print(f"{target}: run it with python {target} --help")
+    is_recipe = target.suffix == ".py"
+    print(
+        f"{target}: "
+        + (f"run it with python {target} --help" if is_recipe else f"use it with --config {target}")
+    )
 
 
 def run_packaged(name: str, arguments: list[str]):
@@ -39,8 +45,12 @@ def run_packaged(name: str, arguments: list[str]):
 
     Args:
         name: A recipe.
-        arguments: Its command line.
+        arguments: Its command line, in which `--config` may have the name of a config of the package.
     """
+    arguments = [
+        str(config_path(word)) if before == "--config" and word in config_names() else word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+    ]
     defined = runpy.run_path(str(recipe_path(name)))
     run_recipe(defined["main"], defined["Options"], defined["__doc__"], f"textrnn recipe {name}", arguments)
 
@@ -69,6 +79,23 @@ def recipe_path(name: str) -> Path:
     return next(
         path for folder in (package, package.parent) if (path := folder / "recipes" / f"{name}.py").is_file()
     )
+
+
+def config_names() -> list[str]:
+    """Return the names of the configs of recipes, sorted.
+
+    Example:
+
+    >>> from textrnn.cli.recipe import config_names
+    >>> "awd_lstm_ptb" in config_names()
+    True
+    """
+    return sorted(path.stem for path in (recipe_path("text_generation").parent / "configs").glob("*.yaml"))
+
+
+def config_path(name: str) -> Path:
+    """Return the YAML file of a config."""
+    return recipe_path("text_generation").parent / "configs" / f"{name}.yaml"
 
 
 def summary(name: str) -> str:

@@ -9,7 +9,6 @@ from textrnn.data.batching import generated_dataset
 from textrnn.data.token_files import StoredTokens
 from textrnn.errors import InputError
 
-
 _HALVED = 0.05
 """Probability that a window of variable length has about half of the usual length."""
 

@@ -92,8 +92,8 @@ class AverageSteps(keras.callbacks.Callback):
     its lowest value of more than `patience` evaluations ago, and is over all steps since then. With `decay`
     it is an exponential moving average. Neither depends on the optimizer.
 
-    Pass it to `textrnn.training.fit(average=...)`. Evaluations, samples and the best weights are then those of
-    the mean, and the updates of the optimizer go on from the weights without averaging. A checkpoint has both.
+    Pass it to `textrnn.training.fit(average=...)`. Evaluations, samples and the best weights are then those
+    of the mean, and the optimizer goes on from the weights without averaging. A checkpoint has both.
 
     Args:
         patience: Number of evaluations; 5 in the paper. None starts with the first step.
@@ -230,7 +230,7 @@ def _variable(value):
 
 
 def step_average(name):
-    """Return the average of a name: `"ema"`, `"nt_asgd"` with the patience of the paper, or None for `"none"`.
+    """Return an `AverageSteps` for `"ema"` or `"nt_asgd"` (with the paper's patience), None for `"none"`.
 
     Example:
 

@@ -305,7 +305,8 @@ class Checkpoint(keras.callbacks.Callback):
         """Refuse what Keras does at the end of `fit`, which is called twice to resume."""
         expect(
             not getattr(self.model.optimizer, "use_ema", False),
-            "the optimizer has use_ema=True, which a checkpoint does not support: use fit(average=AverageSteps(decay=0.999))",
+            "the optimizer has use_ema=True, which a checkpoint does not support: give "
+            "fit(average=AverageSteps(decay=0.999)) instead",
         )
         expect(
             self.model.steps_per_execution == 1,
