@@ -121,7 +121,7 @@ class GenerativeTask(RecurrentTask):
         ):
             import tensorflow as tf
 
-            self.generate_function = tf.function(self.generate_step, reduce_retracing=True)
+            self.generate_function = tf.function(self.generate_step, reduce_retracing=True, autograph=False)
         return super().make_generate_function()
 
     def get_config(self):

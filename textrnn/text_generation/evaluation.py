@@ -190,7 +190,7 @@ def _compile_batch_sums(model):
     It is not an attribute of the model, since TensorFlow would then write it into every SavedModel.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def batch_sums(*batch):
         (x, targets, weights), own = workers().take(batch)
         logits = tf.cast(model(x, training=False), tf.float32)  # (batch, time, vocabulary)
