@@ -14,6 +14,8 @@ from references.gradients import TENSORFLOW
 from textrnn.cells import GatedCell
 from textrnn.layers import Recurrent, RecurrentStack
 
+pytestmark = pytest.mark.usefixtures("optimized_graphs")
+
 BATCH, TIME, UNITS = 3, 6, 4
 MATRICES = {"lstm": 4, "gru": 3, "multiplicative_lstm": 5, "mgu": 2}
 
