@@ -6,11 +6,11 @@ import sys
 import time
 
 import pytest
+from builders.exporting import export_unchecked
 from references.command import textrnn_command
 
 import textrnn
 from textrnn import presets
-from textrnn.export import export
 from textrnn.tokenizers import ByteTokenizer
 
 
@@ -20,7 +20,7 @@ def model(tmp_path_factory):
     backbone = textrnn.RecurrentBackbone(258, units=8)
     lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(ByteTokenizer()))
     presets.save_preset(lm, folder)
-    export(lm, folder)
+    export_unchecked(lm, folder)
     return folder
 
 

@@ -10,6 +10,8 @@ import textrnn
 from textrnn.cells import PUBLISHED, describe, find_cell
 from textrnn.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("without_compilation")
+
 VOCABULARY_SIZE = 30
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.exporting import export_unchecked
 
 import textrnn
-from textrnn.export import export
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tokenizers import train_tokenizer, valid_utf8
 from textrnn.translation.signatures import MAX_NEW_TOKENS
@@ -27,7 +27,8 @@ def lm():
 
 @pytest.fixture(scope="module")
 def served(lm, tmp_path_factory):
-    return load_signatures(export(lm, tmp_path_factory.mktemp("models") / "days", TEXTS[:1]).parent)
+    version = export_unchecked(lm, tmp_path_factory.mktemp("models") / "days", warmup_prompts=TEXTS[:1])
+    return load_signatures(version.parent)
 
 
 def translate(served, texts, num_beams=-1, length_penalty=-1.0, max_new_tokens=8):
