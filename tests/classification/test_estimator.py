@@ -80,7 +80,13 @@ def test_sample_weights_count():
 # === Labels ===
 
 
-@pytest.mark.parametrize("labels", [np.where(LABELS == "good", 7, 2), LABELS == "good"], ids=["int", "bool"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(np.where(LABELS == "good", 7, 2), id="int"),
+        pytest.param(LABELS == "good", marks=pytest.mark.slow, id="bool"),
+    ],
+)
 def test_predicted_labels_have_the_type_of_those_learned(labels):
     estimator = small(epochs=6).fit(TEXTS, labels)
     assert estimator.classes_.dtype == labels.dtype

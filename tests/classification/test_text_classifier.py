@@ -74,7 +74,7 @@ def test_the_logits_of_ngrams_are_added_to_those_of_the_network(tmp_path):
     )  # not trained by gradients
 
 
-@pytest.mark.parametrize("cell", ["lstm", "min_gru"])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("min_gru", marks=pytest.mark.slow)])
 def test_a_preset_has_the_same_outputs(cell, tmp_path):
     classifier = make_classifier(cell=cell, pooling="attention", dropout=0.2, zoneout=0.1)
     classifier.temperature = 1.7

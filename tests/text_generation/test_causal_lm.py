@@ -207,7 +207,7 @@ def test_a_regularized_model_generates_without_noise_and_from_a_preset_too(tmp_p
 PROMPTS = ["abc", "", "a longer prompt"]
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_a_row_is_the_same_alone_and_in_any_batch(cell):
     lm = make_lm(cell, num_layers=2, sampler=textrnn.RowSampler(temperature=1.0, top_k=50, top_p=0.9))
     together = lm.generate(PROMPTS, max_length=24)
