@@ -9,6 +9,7 @@ thread, where these callbacks only store numbers. Whatever prints or touches wei
 from textrnn.training.averaging import AverageSteps, AverageWeights, step_average
 from textrnn.training.best_weights import BestWeights
 from textrnn.training.checkpoint import Checkpoint
+from textrnn.training.discriminative import Discriminative, DiscriminativeAdam, discriminative_rates
 from textrnn.training.distributed_steps import DistributedSteps
 from textrnn.training.distribution import Workers, disband, distributed, workers
 from textrnn.training.evaluate import Evaluate
@@ -16,24 +17,30 @@ from textrnn.training.fitting import TrainingResult, fit
 from textrnn.training.log_file import LogFile
 from textrnn.training.progress_bar import ProgressBar
 from textrnn.training.sample_text import SampleText
-from textrnn.training.schedules import ScaledByStep, warmup_cosine
+from textrnn.training.schedules import ScaledByStep, SlantedTriangular, warmup_cosine
 from textrnn.training.tensorboard import TensorBoard
+from textrnn.training.unfreezing import GradualUnfreezing
 
 __all__ = [
     "AverageSteps",
     "AverageWeights",
     "BestWeights",
     "Checkpoint",
+    "Discriminative",
+    "DiscriminativeAdam",
     "DistributedSteps",
     "Evaluate",
+    "GradualUnfreezing",
     "LogFile",
     "ProgressBar",
     "SampleText",
     "ScaledByStep",
+    "SlantedTriangular",
     "TensorBoard",
     "TrainingResult",
     "Workers",
     "disband",
+    "discriminative_rates",
     "distributed",
     "fit",
     "step_average",

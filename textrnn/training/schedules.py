@@ -99,6 +99,56 @@ class ScaledByStep(keras.optimizers.schedules.LearningRateSchedule):
         return cls(keras.saving.deserialize_keras_object(config["learning_rate"]), config["factors"])
 
 
+@keras.saving.register_keras_serializable(package="textrnn")
+class SlantedTriangular(keras.optimizers.schedules.LearningRateSchedule):
+    """A short linear increase and a long linear decrease (Howard & Ruder 2018, arXiv 1801.06146, section 3.2).
+
+    With c = `floor(cut * steps)`, update t, counted from 0, uses `learning_rate * (1 + p * (ratio - 1)) /
+    ratio`, where p is `t / c` before update c and `1 - (t - c) / (steps - c)` from there on. The paper
+    divides by `c * (1 / cut - 1)`, which is the same where `cut * steps` is an integer.
+
+    Args:
+        learning_rate: The maximum, a positive float.
+        steps: Number of updates of the whole training, batches per epoch times epochs.
+        cut: Fraction of the steps for the increase, in [0, 1).
+        ratio: By how much the lowest rate is below the highest, above 1.
+
+    Raises:
+        InputError: If an argument is out of range.
+
+    Example:
+
+    >>> from textrnn.training import schedules
+    >>> schedule = schedules.SlantedTriangular(0.01, steps=100)
+    >>> [round(float(schedule(step)), 5) for step in (0, 5, 10, 55, 100)]
+    [0.00031, 0.00516, 0.01, 0.00516, 0.00031]
+    """
+
+    def __init__(self, learning_rate, steps, cut=0.1, ratio=32):
+        super().__init__()
+        self.learning_rate = _checked(learning_rate)
+        if steps < 1:
+            raise InputError(f"steps is {steps}: give the number of updates, batches per epoch times epochs")
+        if not 0 <= cut < 1:
+            raise InputError(f"cut is {cut}: give a fraction of the steps, at least 0 and below 1")
+        if not ratio > 1:
+            raise InputError(f"ratio is {ratio}: give a number above 1")
+        self.steps, self.cut, self.ratio = int(steps), cut, ratio
+
+    def __call__(self, step):
+        """Return the learning rate of an update."""
+        step = keras.ops.cast(step, "float32")
+        peak = math.floor(self.cut * self.steps)
+        falling = 1 - (step - peak) / (self.steps - peak)
+        part = keras.ops.where(step < peak, step / max(peak, 1), keras.ops.maximum(falling, 0))
+        return self.learning_rate * (1 + part * (self.ratio - 1)) / self.ratio
+
+    def get_config(self):
+        """Return the arguments of the constructor."""
+        names = ("learning_rate", "steps", "cut", "ratio")
+        return {name: getattr(self, name) for name in names}
+
+
 def _checked(learning_rate):
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise InputError(f"learning_rate is {learning_rate}: give a positive number, such as 0.001")
