@@ -101,7 +101,7 @@ class ScaledByStep(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="textrnn")
 class SlantedTriangular(keras.optimizers.schedules.LearningRateSchedule):
-    """A short linear increase and a long linear decrease (Howard & Ruder 2018, arXiv 1801.06146, section 3.2).
+    """A short linear increase and a long linear decrease (Howard & Ruder 2018, arXiv 1801.06146, 3.2).
 
     With c = `floor(cut * steps)`, update t, counted from 0, uses `learning_rate * (1 + p * (ratio - 1)) /
     ratio`, where p is `t / c` before update c and `1 - (t - c) / (steps - c)` from there on. The paper
