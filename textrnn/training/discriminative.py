@@ -57,6 +57,8 @@ class Discriminative:
         **kwargs: Arguments of the optimizer.
     """
 
+    weight_decay: Any
+
     def __init__(self, *args: Any, rates: Mapping[str, float] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.rates = dict(rates or {})
