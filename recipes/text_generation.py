@@ -3,7 +3,7 @@ r"""Text generation: train a recurrent language model on your text, and serve it
     python recipes/text_generation.py --data my_novel.txt --name novel
     python recipes/text_generation.py --dataset shakespeare --tokenizer character --units 512 \
         --embedding_dim 128 --dropout 0.25 --learning_rate 0.004 --epochs 8 --name shakespeare
-    python recipes/text_generation.py --from_preset saved_models/novel --data sequel.txt --name sequel
+    python recipes/text_generation.py --from_preset english --data mine.txt --compare_with_scratch --name mine
 
 Without `--data` and `--dataset` it trains on the reference text inside Python, in minutes on two cores. The
 second command reaches 2.08 bits per character on the last tenth of tiny Shakespeare in 9 minutes.
@@ -26,12 +26,14 @@ from textrnn.cli.options import (
     option,
 )
 from textrnn.cli.recipes import run_recipe
+from textrnn.errors import expect
 from textrnn.types import (
     Fraction,
     ModelName,
     NonNegativeInt,
     NonNegativeNumber,
     PositiveInt,
+    PositiveNumber,
     Probability,
     SplitFraction,
 )
@@ -64,11 +66,26 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     max_new_tokens: NonNegativeInt = option(100, "Maximum number of tokens in a sample", "Model")
     batch_size: PositiveInt | None = option(None, "Sequences per batch (default: by the size of the text)")
     epochs: PositiveInt | None = option(None, "Number of epochs (default: by the size of the text)")
+    learning_rate: PositiveNumber | None = option(
+        None, "Peak learning rate (default: 0.003, or 0.001 for --from_preset)"
+    )
     sequence_length: PositiveInt = option(64, "Steps of truncated backpropagation", "Training")
     variable_length: bool = option(False, "Draw the length of each window, as AWD-LSTM does", "Training")
     optimizer: Literal["adam", "sgd"] = option("adam", "Optimizer", "Training")
-    schedule: Literal["cosine", "constant"] = option(
-        "cosine", "Learning rate: warm-up and cosine decay, or constant", "Training"
+    schedule: Literal["cosine", "slanted_triangular", "constant"] = option(
+        "cosine", "Learning rate: warm-up and cosine decay, that of ULMFiT, or constant", "Training"
+    )
+    layer_rate_factor: PositiveNumber = option(
+        1.0, "By how much lower the rate of a layer is than that of the next one; 2.6 in ULMFiT", "Training"
+    )
+    unfreeze_epochs: NonNegativeInt = option(
+        0, "Train the last layer first, and one more after so many epochs; 0 for all at once", "Training"
+    )
+    patience: PositiveInt | None = option(
+        None, "Epochs to wait for a lower validation loss (default: 2 for --from_preset)", "Training"
+    )
+    compare_with_scratch: bool = option(
+        False, "Also train a new model for as long as adapting took", "Training"
     )
     weight_decay: NonNegativeNumber = option(0.0, "Weight decay, times the learning rate", "Training")
     average_steps: Literal["none", "ema", "nt_asgd"] = option(
@@ -79,6 +96,12 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
         None, "Prompt of samples (default: from the validation text)", "Training"
     )
     name: ModelName = "text_generation"
+
+    def __post_init__(self):
+        super().__post_init__()
+        expect(
+            self.from_preset or not self.compare_with_scratch, "--compare_with_scratch: give --from_preset"
+        )
 
 
 def main(options: Options):
@@ -97,7 +120,7 @@ def main(options: Options):
     from textrnn.presets import in_weight_precision, load_preset, save_preset
     from textrnn.reporting.report import save_report
     from textrnn.tasks.execution import execution_of
-    from textrnn.text_generation import evaluation, report, signatures
+    from textrnn.text_generation import adaptation, evaluation, report, signatures
     from textrnn.text_generation.prompts import sample_prompt
 
     options.check()
@@ -121,6 +144,9 @@ def main(options: Options):
     sampling = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
         lm = load_preset(options.from_preset, textrnn.CausalLM, dtype=options.precision)
+        warnings += adaptation.vocabulary_warnings(
+            lm.preprocessor.tokenizer, texts.train, options.from_preset
+        )
         saved = textrnn.RowSampler.like(lm.default_sampler).get_config()
         lm.default_sampler = textrnn.RowSampler(**saved | sampling)
     else:
@@ -154,7 +180,8 @@ def main(options: Options):
     files.expect_space(folder, 44 * lm.count_params())
 
     # === Training: truncated backpropagation, with states carried from window to window ===
-    lm.compile(make_optimizer(options, steps=len(train), few_lengths=execution_of(lm).xla))
+    groups = adaptation.layer_groups(lm)
+    lm.compile(make_optimizer(options, groups, steps=len(train), few_lengths=execution_of(lm).xla))
     prompt = options.sample_prompt
     if prompt is None:
         prompt = sample_prompt(texts.validation)
@@ -174,6 +201,10 @@ def main(options: Options):
         ),
         samples,
     ]
+    if options.patience:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=options.patience))
+    if options.unfreeze_epochs:
+        callbacks.append(training.GradualUnfreezing(groups, options.unfreeze_epochs))
     if options.tensorboard:
         callbacks.append(training.TensorBoard(options.tensorboard, lambda _: {"sample": samples.latest}))
     result = training.fit(
@@ -195,13 +226,14 @@ def main(options: Options):
     # === Evaluation and report, with the best weights ===
     score = evaluation.score_language_model(lm, validation, characters)
     print(f"validation: {score}")
+    adapted = adapted_model(options, texts, result, score) if options.from_preset else None
     by_source = evaluation.score_parts(lm, texts.validation) if isinstance(options.data, dict) else {}
     for name, part in by_source.items():
         print(f"  {name}: {part.bits_per_character:.3f} bits per character")
     save_report(
         folder / "report",
         options=options,
-        metrics=report.closing_metrics(result, score, by_source),
+        metrics=report.closing_metrics(result, score, by_source, adapted),
         history=result.history,
         seed=options.seed,
     )
@@ -231,6 +263,8 @@ def by_size(options, texts):
             f"for {characters:,} characters: "
             + ", ".join(f"--{name} {value}" for name, value in chosen.items())
         )
+    if options.from_preset:
+        chosen.setdefault("patience", options.patience or 2)
     warnings = [] if options.from_preset else small_text_warning(characters)
     return replace(options, **chosen), warnings
 
@@ -254,22 +288,46 @@ def new_model(options, texts, sampler):
     return textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer), sampler)
 
 
-def make_optimizer(options, steps, few_lengths):
-    """Make the optimizer, with the learning rate of each of `steps` updates per epoch."""
-    import keras
+def adapted_model(options, texts, result, score):
+    """Print whether adapting a trained model helped, and return the figures."""
+    from textrnn.text_generation import adaptation
 
+    scratch = None
+    if options.compare_with_scratch:
+        print("training a new model for the same time ...", flush=True)
+        scratch = adaptation.score_from_scratch(
+            lambda kind, text: new_model(replace(options, tokenizer=kind, vocabulary_size=None), text, None),
+            texts, result.seconds, options.sequence_length, options.seed,
+        ).bits_per_character  # fmt: skip
+    before = result.history["val_bits_per_character"][0]
+    found = adaptation.Adaptation(before, score.bits_per_character, scratch)
+    print(found)
+    for sentence in adaptation.advice(found, result.history, result.best_epoch):
+        print(sentence)
+    return found
+
+
+def make_optimizer(options, groups, steps, few_lengths):
+    """Make the optimizer, with the learning rate of each of `steps` updates per epoch and group of layers."""
     from textrnn import training
     from textrnn.data.windows import relative_lengths
 
     rate = options.learning_rate
     if options.schedule == "cosine":
         rate = training.warmup_cosine(rate, steps=steps * options.epochs)
+    if options.schedule == "slanted_triangular":
+        rate = training.SlantedTriangular(rate, steps=steps * options.epochs)
     if options.variable_length:
         rate = training.ScaledByStep(
             rate, relative_lengths(steps, options.sequence_length, options.seed, options.epochs, few_lengths)
         )
-    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[options.optimizer]
-    return optimizer(rate, weight_decay=options.weight_decay or None, global_clipnorm=options.clipnorm)
+    optimizer = {"adam": training.DiscriminativeAdam, "sgd": training.DiscriminativeSGD}[options.optimizer]
+    return optimizer(
+        rate,
+        rates=training.discriminative_rates(groups, options.layer_rate_factor),
+        weight_decay=options.weight_decay or None,
+        global_clipnorm=options.clipnorm,
+    )
 
 
 if __name__ == "__main__":

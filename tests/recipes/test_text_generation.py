@@ -136,6 +136,9 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
         from_preset="out/cats",
         name="cats",
         epochs=2,
+        schedule="slanted_triangular",
+        layer_rate_factor=2.6,
+        unfreeze_epochs=1,
         export_dtype="float16",
         precision="mixed_bfloat16",
     )
@@ -146,6 +149,11 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
     assert "before training  validation loss" in err
     history = Path("out", "cats", "report", "history.csv").read_text().splitlines()
     assert history[1].startswith("0,")
+    before, after = map(float, re.search(r"bits per character: (\S+) before, (\S+) after\n", out).groups())
+    metrics = json.loads(Path("out", "cats", "report", "metrics.json").read_text())["metrics"]
+    assert metrics["held_out_bits_per_character_before_adaptation"] == pytest.approx(before, abs=1e-3)
+    assert metrics["held_out_bits_per_character"] == pytest.approx(after, abs=1e-3)
+    assert after < before and "adapting helped: " in out
     assert TEXT.replace("cat", "dog").startswith(re.search(r"--prompt '?(the \w+)", out)[1])
     children = {child.name for child in Path("out", "cats").iterdir()}
     assert children == {"1", "2", "preset", "preset-1", "report", "report-1"}
@@ -159,10 +167,12 @@ def test_options_that_are_not_given_depend_on_the_size_of_the_text(capsys):
     texts = Splits([Document("a.txt", "word " * 6000)], [])
     options, [warning] = recipe["by_size"](recipe["Options"](epochs=3), texts)
     assert (options.tokenizer, options.batch_size, options.epochs) == ("character", 8, 3)
-    assert capsys.readouterr().out == "for 30,000 characters: --tokenizer character, --batch_size 8\n"
+    printed = "for 30,000 characters: --tokenizer character, --batch_size 8, --learning_rate 0.003\n"
+    assert capsys.readouterr().out == printed
     assert "30,000 characters, too few" in warning and "--from_preset" in warning
     options, warnings = recipe["by_size"](recipe["Options"](from_preset=Path("old"), tokenizer="word"), texts)
-    assert (options.tokenizer, options.batch_size, options.epochs, warnings) == ("word", 8, 10, [])
+    assert (options.tokenizer, options.batch_size, options.epochs, warnings) == ("word", 4, 10, [])
+    assert (options.learning_rate, options.patience) == (0.001, 2)
 
 
 MY_CELLS = """
@@ -229,6 +239,8 @@ def test_a_preset_needs_the_module_of_a_cell_class_but_not_of_a_spec(
             {"average_steps": "asgd"},
             "--average_steps asgd: expected none, ema or nt_asgd",
         ),
+        (TEXT.encode() * 40, {"compare_with_scratch": "true"}, "--compare_with_scratch: give --from_preset"),
+        (TEXT.encode() * 40, {"layer_rate_factor": 0.5}, "factor is 0.5: give at least 1"),
         (TEXT.encode() * 40, {"optimizer": "lion"}, "--optimizer lion: expected adam or sgd"),
         (TEXT.encode() * 40, {"weight_decay": -1}, "--weight_decay -1: expected a number of at least 0"),
         (TEXT.encode() * 40, {"seed": -1}, "--seed -1: expected an integer from 0"),

@@ -52,3 +52,11 @@ def test_it_runs_in_a_graph(pairs):
     tokenizer = SentencePieceTokenizer.train([pair.source for pair in pairs.train[::10]])
     run = tf.function(tokenizer.is_unfamiliar, [tf.TensorSpec([None], tf.string)], autograph=False)
     assert run(tf.constant(ELSEWHERE[:1])).numpy().tolist() == [True]
+
+
+def test_surprisal_is_relative_to_the_training_text():
+    text = "The cat sat on the mat, and the dog slept beside it all night.\n"
+    tokenizer = SentencePieceTokenizer.train([text * 20])
+    same, other, empty = tokenizer.relative_surprisal([text, "Привет, мир", ""]).numpy()
+    assert 0.5 < same < 1.5 and other > 2.5 and empty == 0
+    assert ByteTokenizer().relative_surprisal([text, ""]).numpy().tolist() == [1, 1]

@@ -26,7 +26,7 @@ def classify(
     Prints one line per text: its label, a tab and the label's probability.
 
     Args:
-        model: Folder of a model (saved_models/NAME), of one version, or of a preset
+        model: Folder of a model (saved_models/NAME), a version or a preset, or a name from `textrnn models`
         text: Text to classify; can be repeated (default: every line of the standard input)
         file: File with one text per line, or a table such as reviews.csv
         output: File to write to; for a table, one with its columns and the answers
@@ -79,7 +79,7 @@ def explain(
     contradict it. For a classifier that pools by attention, the attention to each word is printed as well.
 
     Args:
-        model: Folder of a model (saved_models/NAME), of one version, or of a preset
+        model: Folder of a model (saved_models/NAME), a version or a preset, or a name from `textrnn models`
         text: Text to explain
         html: Also write the explanation to this HTML file
         png: Also write the explanation to this PNG file

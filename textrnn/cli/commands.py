@@ -11,6 +11,7 @@ from typing import Any
 from docstring_parser import parse
 
 from textrnn.cli.cells import cells
+from textrnn.cli.models import export, models
 from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
 from textrnn.cli.recipe import recipe, run_packaged
@@ -36,9 +37,9 @@ def main():
 
 
 def commands() -> dict[str, FunctionType]:
-    """Return the subcommands of `textrnn` by name: those of each task, `cells` and `recipe`."""
+    """Return the subcommands of `textrnn` by name: those of each task, and those of this package."""
     found: list[Any] = [command for kind in task_kinds() for command in kind.load_commands()]
-    return {command.__name__: command for command in [*found, cells, recipe]}
+    return {command.__name__: command for command in [*found, models, export, cells, recipe]}
 
 
 def make_command_parser():

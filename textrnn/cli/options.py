@@ -93,7 +93,8 @@ class ModelOptions(OptionGroup):
     """Model: a preset, or the tokenizer, cell, sizes and regularization of a new model."""
 
     from_preset: Path | None = option(
-        None, "Continue with a trained model, saved_models/NAME; keeps its tokenizer, cell, sizes and dropout"
+        None,
+        "Continue with saved_models/NAME or a starter model; keeps its tokenizer, cell, sizes and dropout",
     )
     tokenizer: TokenizerKind = option("sentencepiece", "Kind of token")
     vocabulary_size: PositiveInt | None = option(

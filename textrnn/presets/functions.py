@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from textrnn.errors import InputError, expect
+from textrnn.starters import starter_names, starter_path
 from textrnn.startup import load_tensorflow, native_messages_hidden
 
 
@@ -33,14 +34,16 @@ def load_functions(model, signature, output, failing, cell=None):
             find_cell(cell)
         if find_saved_model(path) is not None:
             functions = load_signatures(path)
-            found = output in getattr(functions.get(signature), "structured_outputs", {})
-        elif path.exists():
+        elif path.exists() or starter_path(path):
             from textrnn.presets.loading import load_preset
             from textrnn.tasks.registry import python_functions
 
             functions = python_functions(load_preset(path))
-            found = signature in functions
         else:
-            raise InputError(f"{path} does not exist: give the folder of a model, such as saved_models/NAME")
+            names = "".join(f", or the starter model {name}" for name in starter_names())
+            raise InputError(
+                f"{path} does not exist: give the folder of a model, such as saved_models/NAME{names}"
+            )
+    found = output in getattr(functions.get(signature), "structured_outputs", {})
     expect(found, f"{path} {failing}: its signatures are {', '.join(sorted(functions))}")
     return functions

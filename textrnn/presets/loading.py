@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from textrnn.errors import InputError
+from textrnn.starters import starter_names, starter_path
 from textrnn.tasks.registry import task_kinds
 
 
@@ -11,7 +12,7 @@ def load_preset(path, task=None, **options):
     """Load a task from a preset.
 
     Args:
-        path: A preset, or the folder of a model that has one.
+        path: A preset, the folder of a model that has one, or the name of a starter model.
         task: The class that the preset must be of; None for any registered task.
         **options: Arguments of the task's constructor that replace the saved ones, such as `sampler`.
 
@@ -33,14 +34,21 @@ def load_preset(path, task=None, **options):
 
 
 def find_preset(path):
-    """Return the preset at `path` or in the model's folder `path`, a `pathlib.Path`.
+    """Return the preset at `path`, in the model's folder `path`, or of the starter model `path`.
+
+    Returns:
+        A `pathlib.Path`.
 
     Raises:
         InputError: If there is none.
     """
+    if starter := starter_path(path):
+        return starter
     for folder in (Path(path), Path(path) / "preset"):
         if (folder / "task.json").is_file():
             return folder
+    names = "".join(f", or the starter model {name}" for name in starter_names())
     raise InputError(
-        f"no preset at {path}: expected a preset, or the folder of a trained model such as saved_models/NAME"
+        f"no preset at {path}: expected a preset, the folder of a trained model such as saved_models/NAME"
+        f"{names}"
     )

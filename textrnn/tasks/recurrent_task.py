@@ -7,6 +7,7 @@ import keras
 
 from textrnn.errors import InputError
 from textrnn.private import load_preset_json
+from textrnn.starters import starter_path
 from textrnn.tasks.arguments import KnownArguments
 from textrnn.tasks.execution import execution_of
 from textrnn.tokenizers.text import valid_strings
@@ -33,13 +34,14 @@ class RecurrentTask(DistributedSteps, KnownArguments):
         As for all KerasHub models, the weights are converted to Keras's current dtype policy, or to `dtype`.
 
         Args:
-            preset: The folder of a preset, or a handle that KerasHub knows.
+            preset: The folder of a preset, the name of a starter model, or a handle that KerasHub knows.
             load_weights: bool. Whether to load the weights.
             **kwargs: `dtype`, and arguments of the constructor to replace the saved ones, such as `sampler`.
 
         Raises:
             InputError: If an argument does not fit the weights of the preset.
         """
+        preset = str(starter_path(preset) or preset)
         if load_weights and (Path(preset) / "task.json").is_file():
             _check_fits(cls, preset, kwargs)
         saved = load_preset_json(preset, "config.json")["config"].get("dtype") or {}

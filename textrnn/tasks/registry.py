@@ -64,20 +64,32 @@ def python_functions(task, **options) -> dict[str, Callable[..., dict[str, Any]]
         task: A task with a preprocessor.
         **options: Passed to the function that makes the signatures.
     """
-    import tensorflow as tf
-
-    def by_keyword(function, specs):
-        compiled = tf.function(function, input_signature=specs, autograph=False)
-        return lambda **inputs: compiled(*(inputs[spec.name] for spec in specs))
-
     made_of = (options, task.get_config(), task.preprocessor, [id(weight) for weight in task.weights])
     known = getattr(task, "_python_functions", None)
     if known is None or known.made_of != made_of:
-        functions = {
-            name: by_keyword(*signature) for name, signature in signatures_of(task, **options).items()
+        functions: dict[str, Callable] = {
+            name: _ByKeyword(*signature) for name, signature in signatures_of(task, **options).items()
         }
         task._python_functions = known = _PythonFunctions(made_of, functions)
     return known.functions
+
+
+class _ByKeyword:
+    """A signature as a function of keyword arguments, traced when it is first used."""
+
+    def __init__(self, function, specs):
+        import tensorflow as tf
+
+        self._compiled = tf.function(function, input_signature=specs, autograph=False)
+        self._names = [spec.name for spec in specs]
+
+    def __call__(self, **inputs):
+        return self._compiled(*(inputs[name] for name in self._names))
+
+    @property
+    def structured_outputs(self):
+        """The outputs by name, as of a signature of a SavedModel."""
+        return self._compiled.get_concrete_function().structured_outputs
 
 
 @dataclass(frozen=True)

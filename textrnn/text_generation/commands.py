@@ -26,7 +26,7 @@ def generate(
     r"""Continue prompts.
 
     Args:
-        model: Folder of a model (saved_models/NAME), of one version, or of a preset
+        model: Folder of a model (saved_models/NAME), a version or a preset, or a name from `textrnn models`
         prompt: Text to continue; can be repeated
         file: Text file with a prompt on each line
         encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)

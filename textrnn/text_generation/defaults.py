@@ -9,12 +9,14 @@ class Defaults(NamedTuple):
     Attributes:
         tokenizer: The kind of tokenizer; None for that of a trained model.
         batch_size: Rows per batch: few for a small text, so that an epoch has enough steps.
-        epochs: Number of epochs.
+        epochs: Maximum number of epochs.
+        learning_rate: The highest learning rate.
     """
 
     tokenizer: str | None
     batch_size: int
     epochs: int
+    learning_rate: float = 0.003
 
 
 BY_SIZE = (
@@ -25,6 +27,14 @@ BY_SIZE = (
 )
 """Minimum number of characters of the training text, and the defaults from there on."""
 
+ADAPTING = (
+    (0, Defaults(None, 4, 10, 0.001)),
+    (60_000, Defaults(None, 8, 10, 0.001)),
+    (300_000, Defaults(None, 16, 8, 0.001)),
+    (3_000_000, Defaults(None, 32, 4, 0.001)),
+)
+"""The same for a trained model."""
+
 SMALL_TEXT = 100_000
 """Number of characters below which a new model learns words, but few sentences."""
 
@@ -34,16 +44,16 @@ def defaults_for(characters: int, continued: bool = False) -> Defaults:
 
     Args:
         characters: The size of the text.
-        continued: Whether training continues with a trained model, which needs few epochs.
+        continued: Whether a trained model is adapted, with few epochs at a low rate.
 
     Example:
 
     >>> from textrnn.text_generation.defaults import defaults_for
     >>> defaults_for(30_000)
-    Defaults(tokenizer='character', batch_size=8, epochs=40)
+    Defaults(tokenizer='character', batch_size=8, epochs=40, learning_rate=0.003)
     """
-    found = [defaults for minimum, defaults in BY_SIZE if characters >= minimum][-1]
-    return Defaults(None, found.batch_size, 10) if continued else found
+    table = ADAPTING if continued else BY_SIZE
+    return [defaults for minimum, defaults in table if characters >= minimum][-1]
 
 
 def small_text_warning(characters: int) -> list[str]:

@@ -107,6 +107,21 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         strings = self._decode(tf.ragged.boolean_mask(rows, rows > self.end_token_id))
         return strings if ids.shape.rank == 2 else strings[0]
 
+    byte_token_ids: tuple[int, ...] = ()
+    """The tokens that spell what is not in the vocabulary."""
+
+    def relative_surprisal(self, strings):
+        """Return the bits per character of texts, relative to those that the vocabulary was learned from.
+
+        Args:
+            strings: Strings of shape `(batch,)`.
+
+        Returns:
+            float32 `(batch,)`: about 1 for texts of the same kind. A vocabulary that was not learned, such as
+            that of bytes, gives 1.
+        """
+        return tf.ones(tf.shape(strings))
+
     def is_unfamiliar(self, strings):
         """Tell which texts are unlike those that the vocabulary was learned from.
 

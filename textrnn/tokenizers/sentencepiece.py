@@ -108,6 +108,7 @@ class SentencePieceTokenizer(Tokenizer):
             return
         processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
         self._set_tokens([processor.id_to_piece(id) for id in range(processor.vocab_size())])
+        self.byte_token_ids = tuple(id for id in range(processor.vocab_size()) if processor.is_byte(id))
         self._model = _SentencePieceModel(proto)
 
     def _encode(self, strings):
@@ -122,11 +123,24 @@ class SentencePieceTokenizer(Tokenizer):
             strings = tf.strings.regex_replace(strings, escaped, plain)
         return strings
 
-    def is_unfamiliar(self, strings):
-        """Tell which texts have few probable tokens: unknown words fall apart, unknown characters are bytes.
+    def relative_surprisal(self, strings):
+        """Return how improbable the tokens of texts are: unknown words fall apart, and characters are bytes.
 
         A unigram model has the probability of each token. So it knows how many bits a character of its
-        training text took, and a text that takes `UNFAMILIAR` times as many is none of that kind.
+        training text took.
+
+        Args:
+            strings: Strings of shape `(batch,)`.
+
+        Returns:
+            float32 `(batch,)`: bits per character, relative to those of the training text; 0 for "".
+        """
+        costs = tf.gather(tf.constant(self._token_costs(), tf.float32), self.tokenize(strings))
+        characters = tf.cast(tf.strings.length(strings, unit="UTF8_CHAR"), tf.float32)
+        return tf.math.divide_no_nan(tf.reduce_sum(costs, axis=1), characters)
+
+    def is_unfamiliar(self, strings):
+        """Tell which texts take `UNFAMILIAR` times as many bits per character as the training text.
 
         Args:
             strings: Strings of shape `(batch,)`.
@@ -134,9 +148,7 @@ class SentencePieceTokenizer(Tokenizer):
         Returns:
             Booleans, `(batch,)`.
         """
-        costs = tf.gather(tf.constant(self._token_costs(), tf.float32), self.tokenize(strings))
-        characters = tf.strings.length(strings, unit="UTF8_CHAR")
-        return tf.reduce_sum(costs, axis=1) > UNFAMILIAR * tf.cast(characters, tf.float32)
+        return self.relative_surprisal(strings) > UNFAMILIAR
 
     def _token_costs(self):
         """The negative log-probability of each token, relative to a character of the training text."""

@@ -9,7 +9,12 @@ thread, where these callbacks only store numbers. Whatever prints or touches wei
 from textrnn.training.averaging import AverageSteps, AverageWeights, step_average
 from textrnn.training.best_weights import BestWeights
 from textrnn.training.checkpoint import Checkpoint
-from textrnn.training.discriminative import Discriminative, DiscriminativeAdam, discriminative_rates
+from textrnn.training.discriminative import (
+    Discriminative,
+    DiscriminativeAdam,
+    DiscriminativeSGD,
+    discriminative_rates,
+)
 from textrnn.training.distributed_steps import DistributedSteps
 from textrnn.training.distribution import Workers, disband, distributed, workers
 from textrnn.training.evaluate import Evaluate
@@ -28,6 +33,7 @@ __all__ = [
     "Checkpoint",
     "Discriminative",
     "DiscriminativeAdam",
+    "DiscriminativeSGD",
     "DistributedSteps",
     "Evaluate",
     "GradualUnfreezing",

@@ -89,6 +89,11 @@ class Discriminative:
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
+class DiscriminativeSGD(Discriminative, keras.optimizers.SGD):
+    """Stochastic gradient descent with a learning rate for each variable; see `DiscriminativeAdam`."""
+
+
+@keras.saving.register_keras_serializable(package="textrnn")
 class DiscriminativeAdam(Discriminative, keras.optimizers.Adam):
     """Adam with a learning rate for each variable.
 

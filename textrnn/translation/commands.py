@@ -29,7 +29,7 @@ def translate(
     """Translate texts.
 
     Args:
-        model: Folder of a model (saved_models/NAME), of one version, or of a preset
+        model: Folder of a model (saved_models/NAME), a version or a preset, or a name from `textrnn models`
         text: Text to translate; can be repeated (default: every line of the standard input)
         file: File with one text per line, or a table such as texts.csv; optionally compressed
         output: File to write to; for a table, one with its columns and the translations

@@ -1,0 +1,96 @@
+"""Adapting a language model: its layers by depth, text that does not fit it, and what it says at the end."""
+
+import numpy as np
+import pytest
+
+import textrnn
+from textrnn.data.documents import Document
+from textrnn.data.sources import Splits
+from textrnn.text_generation import adaptation
+from textrnn.text_generation.adaptation import Adaptation, advice, vocabulary_warnings
+from textrnn.tokenizers import ByteTokenizer, SentencePieceTokenizer
+
+ENGLISH = "The night was clear and cold, and a thin moon stood over the harbour.\n" * 40
+OTHER = "Η γάτα κάθεται στο χαλί, και ο σκύλος κοιμάται δίπλα της όλη τη νύχτα.\n" * 40
+
+
+def test_groups_are_layers_from_the_lowest_up_and_hold_every_weight():
+    backbone = textrnn.RecurrentBackbone(9, units=[4, 6], num_layers=2, embedding_dim=3)
+    lm = textrnn.CausalLM(backbone)
+    groups = adaptation.layer_groups(lm)
+    assert [[layer.name for layer in group] for group in groups] == [
+        ["recurrent_0"],
+        ["recurrent_1"],
+        ["token_embedding", "output_projection"],
+    ]
+    known = [weight.path for group in groups for layer in group for weight in layer.trainable_variables]
+    assert sorted(known) == sorted(weight.path for weight in lm.trainable_variables)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return SentencePieceTokenizer.train([ENGLISH])
+
+
+def test_text_in_another_language_is_noticed(tokenizer):
+    [warning] = vocabulary_warnings(tokenizer, [Document("a.txt", OTHER)], "english")
+    assert warning.startswith("the text fits the vocabulary of english badly: most lines take ")
+    assert "start from a model of that language, or leave out --from_preset" in warning
+
+
+@pytest.mark.parametrize("text", [ENGLISH, ENGLISH.replace("night", "evening"), "short\n" * 50])
+def test_text_of_the_same_kind_and_short_lines_are_not(tokenizer, text):
+    assert vocabulary_warnings(tokenizer, [Document("a.txt", text)], "english") == []
+
+
+def test_a_vocabulary_of_bytes_fits_every_text():
+    assert vocabulary_warnings(ByteTokenizer(), [Document("a.txt", OTHER)], "bytes") == []
+
+
+@pytest.mark.parametrize(
+    ("scores", "best_epoch", "found", "expected"),
+    [
+        ([2.0, 1.8, 1.7], 2, Adaptation(2.0, 1.7), ["adapting helped: 15% fewer"]),
+        (
+            [2.0, 1.8, 1.9],
+            1,
+            Adaptation(2.0, 1.8),
+            ["adapting helped: 10% fewer", "from epoch 1 on it overfit"],
+        ),
+        ([2.0, 2.1, 2.2], 0, Adaptation(2.0, 2.0), ["adapting did not help"]),
+        ([2.0, 1.8], 1, Adaptation(2.0, 1.8, 1.5), ["adapting helped", "a model from scratch is better"]),
+        ([2.0, 1.8], 1, Adaptation(2.0, 1.8, 2.5), ["adapting helped"]),
+    ],
+)
+def test_it_says_whether_it_helped_and_overfitted(scores, best_epoch, found, expected):
+    history = {"epoch": list(range(len(scores))), "val_bits_per_character": scores}
+    sentences = advice(found, history, best_epoch)
+    assert len(sentences) == len(expected)
+    for sentence, beginning in zip(sentences, expected, strict=True):
+        assert sentence.startswith(beginning)
+
+
+def test_the_figures_of_the_report_are_those_that_were_measured():
+    assert Adaptation(2.0, 1.5).metrics() == {"held_out_bits_per_character_before_adaptation": 2.0}
+    assert "held_out_bits_per_character_from_scratch" in Adaptation(2.0, 1.5, 1.7).metrics()
+    assert str(Adaptation(2.0, 1.5, 1.75)) == (
+        "bits per character: 2.000 before, 1.500 after, 1.750 from scratch in the same time"
+    )
+
+
+def test_a_model_from_scratch_learns_in_the_time_it_is_given():
+    made = []
+
+    def make(kind, documents):
+        assert kind == "character", "as the recipe chooses for so small a text"
+        made.append(
+            textrnn.CausalLM(
+                textrnn.RecurrentBackbone(258, units=8), textrnn.CausalLMPreprocessor(ByteTokenizer())
+            )
+        )
+        return made[0]
+
+    texts = Splits([Document("a", ENGLISH)], [Document("b", ENGLISH[:500])])
+    score = adaptation.score_from_scratch(make, texts, seconds=1.0, sequence_length=16, seed=0)
+    assert score.bits_per_character < np.log2(258)
+    assert len(made) == 1

@@ -1,0 +1,211 @@
+"""Adapting a trained language model to a text: layers by depth, unfamiliar text, and whether it helped."""
+
+import math
+import time
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from textrnn import training
+from textrnn.data.stored_texts import count_characters
+from textrnn.data.token_streams import token_stream
+from textrnn.data.windows import evaluation_windows, windows
+from textrnn.text_generation.defaults import defaults_for
+from textrnn.text_generation.evaluation import ROWS, STEPS, score_language_model
+
+OTHER_LANGUAGE = 1.7
+"""Ratio of bits per character above which most lines of a text are in another language than the vocabulary.
+
+With an English vocabulary, the median line has 0.9 to 1.2 in eight kinds of English text, and 2.2 to 2.4 in
+German, French and Spanish.
+"""
+
+SAMPLE_LINES = 500
+"""Number of lines that are looked at."""
+
+LINE_CHARACTERS = 200
+"""Lines are looked at up to this length, and not below a tenth of it."""
+
+
+def layer_groups(lm):
+    """Return the layers of a language model, the lowest first, for rates and unfreezing by depth.
+
+    Embeddings are also the output layer, and so they are with the highest layers, as in AWD-LSTM's ULMFiT.
+
+    Args:
+        lm: A `textrnn.CausalLM`.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.text_generation.adaptation import layer_groups
+    >>> lm = textrnn.CausalLM(textrnn.RecurrentBackbone(9, units=4, num_layers=2))
+    >>> [[layer.name for layer in group] for group in layer_groups(lm)]
+    [['recurrent_0'], ['recurrent_1'], ['token_embedding']]
+    """
+    backbone = lm.backbone
+    output = [backbone.token_embedding, backbone.output_projection]
+    return [
+        *([layer] for layer in backbone.stack.recurrent_layers),
+        [layer for layer in output if layer is not None],
+    ]
+
+
+def vocabulary_warnings(tokenizer, documents, name):
+    r"""Return a warning if a text is unlike those that a tokenizer was trained on.
+
+    Args:
+        tokenizer: The tokenizer of a trained model.
+        documents: The training text.
+        name: The name of the model.
+
+    Example:
+
+    >>> from textrnn.data.documents import Document
+    >>> from textrnn.text_generation.adaptation import vocabulary_warnings
+    >>> from textrnn.tokenizers import SentencePieceTokenizer
+    >>> english = SentencePieceTokenizer.train(["The cat sat on the mat, and the dog beside it.\n"] * 9)
+    >>> greek = [Document("a.txt", "Η γάτα κάθεται στο χαλί, και ο σκύλος δίπλα της.\n" * 9)]
+    >>> [warning] = vocabulary_warnings(english, greek, "english")
+    >>> warning[:69]
+    'the text fits the vocabulary of english badly: most lines take 4.5 ti'
+    """
+    lines = _sampled_lines(documents)
+    if not lines:
+        return []
+    surprisal = float(np.median(tokenizer.relative_surprisal(lines)))
+    if surprisal < OTHER_LANGUAGE:
+        return []
+    ids = tokenizer.tokenize(lines).values.numpy()
+    spelled = np.mean(np.isin(ids, tokenizer.byte_token_ids))
+    warning = (
+        f"the text fits the vocabulary of {name} badly: most lines take {surprisal:.1f} times the bits per "
+        f"character of its own training text, and {spelled:.0%} of their tokens are bytes. If the text is in "
+        "another language, start from a model of that language, or leave out --from_preset"
+    )
+    return [warning]
+
+
+def _sampled_lines(documents):
+    """Some lines of the beginning of each document."""
+    lines: list[str] = []
+    for document in documents:
+        blocks = document.blocks() if hasattr(document, "blocks") else [document.text]
+        found = [line[:LINE_CHARACTERS] for line in next(iter(blocks), "")[:100_000].split("\n")]
+        lines += [line for line in found if len(line) >= LINE_CHARACTERS // 10][:SAMPLE_LINES]
+        if len(lines) >= SAMPLE_LINES:
+            break
+    return lines[:SAMPLE_LINES]
+
+
+class Adaptation(NamedTuple):
+    """Bits per character of the validation text.
+
+    Attributes:
+        before: Of the trained model.
+        after: Of the adapted model.
+        scratch: Of a model that was trained from random weights for the same time, or None.
+    """
+
+    before: float
+    after: float
+    scratch: float | None = None
+
+    def metrics(self):
+        """The numbers for `metrics.json`."""
+        found = {"before_adaptation": self.before, "from_scratch": self.scratch}
+        return {f"held_out_bits_per_character_{name}": v for name, v in found.items() if v is not None}
+
+    def __str__(self):
+        parts = [f"{self.before:.3f} before", f"{self.after:.3f} after"]
+        if self.scratch is not None:
+            parts.append(f"{self.scratch:.3f} from scratch in the same time")
+        return f"bits per character: {', '.join(parts)}"
+
+
+def advice(adaptation, history, best_epoch):
+    """Say whether adapting helped, and whether it overfitted.
+
+    Args:
+        adaptation: An `Adaptation`.
+        history: The history of the training run; see `textrnn.training.TrainingResult`.
+        best_epoch: The epoch of the best weights.
+
+    Returns:
+        A list of sentences.
+
+    Example:
+
+    >>> from textrnn.text_generation.adaptation import Adaptation, advice
+    >>> history = {"epoch": [0, 1, 2, 3], "val_bits_per_character": [2.0, 1.8, 1.9, 2.0]}
+    >>> advice(Adaptation(2.0, 1.8), history, best_epoch=1)
+    ['adapting helped: 10% fewer bits per character', 'from epoch 1 on it overfitted: ...']
+    """
+    gain = 1 - adaptation.after / adaptation.before
+    found = []
+    if best_epoch == 0 or gain <= 0:
+        found.append(
+            "adapting did not help, and the model is as before: the text is too small, unlike its validation "
+            "part, or what the model knows already. Give more text, or a lower --learning_rate"
+        )
+    else:
+        found.append(f"adapting helped: {gain:.0%} fewer bits per character")
+    scores = [value for value in history.get("val_bits_per_character", []) if value is not None]
+    if best_epoch and scores and scores[-1] > 1.01 * min(scores):
+        found.append(
+            f"from epoch {best_epoch:g} on it overfitted: the best weights are kept. More text or more "
+            "--dropout would help"
+        )
+    if adaptation.scratch is not None and adaptation.scratch < adaptation.after:
+        found.append("a model from scratch is better on this text: leave out --from_preset")
+    return found
+
+
+def score_from_scratch(make_model, texts, seconds, sequence_length, seed):
+    """Train a new model for a time, and score it.
+
+    The batches, the rate and the vocabulary are those that the recipe chooses by the size of the text. The
+    number of steps follows from the speed of the first ones, so that the rate falls to zero at the end.
+
+    Args:
+        make_model: A function of the kind of tokenizer and the training text that makes a `CausalLM`.
+        texts: `textrnn.data.sources.Splits` of text.
+        seconds: Duration of the training run.
+        sequence_length, seed: As for the recipe.
+
+    Returns:
+        A `LanguageModelScore` of the validation text, at the best of ten evaluations.
+    """
+    defaults = defaults_for(count_characters(texts.train))
+    keras.utils.set_random_seed(seed)
+    lm = make_model(defaults.tokenizer, texts.train)
+    tokenizer = lm.preprocessor.tokenizer
+    data = windows(
+        token_stream(tokenizer, texts.train),
+        defaults.batch_size,
+        sequence_length,
+        restart_probability=0.05,
+        start_token_id=tokenizer.start_token_id,
+        boundary_token_ids=tokenizer.boundary_token_ids,
+        seed=seed,
+    ).repeat()
+    validation = evaluation_windows(token_stream(tokenizer, texts.validation), ROWS, STEPS)
+    characters = count_characters(texts.validation)
+    initial = [variable.numpy() for variable in lm.trainable_variables]
+    lm.compile(keras.optimizers.Adam(defaults.learning_rate, global_clipnorm=1.0))
+    durations = []
+    for steps in (5, 20):  # the first call compiles
+        begin = time.perf_counter()
+        lm.fit(data, steps_per_epoch=steps, verbose=0)
+        durations.append((time.perf_counter() - begin) / steps)
+    steps = max(10, int(seconds / durations[-1]))
+    for variable, value in zip(lm.trainable_variables, initial, strict=True):
+        variable.assign(value)
+    rate = training.warmup_cosine(defaults.learning_rate, steps=steps)
+    lm.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
+    scores = []
+    for _ in range(10):
+        lm.fit(data, steps_per_epoch=math.ceil(steps / 10), verbose=0)
+        scores.append(score_language_model(lm, validation, characters))
+    return min(scores, key=lambda score: score.loss)
