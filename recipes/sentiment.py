@@ -43,7 +43,9 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     max_tokens: PositiveInt = option(512, "Maximum number of tokens of a text; the rest is cut", "Model")
     units: PositiveInt = option(64, "Units of each direction of a recurrent layer")
     embedding_dim: PositiveInt = option(64, "Size of a token vector")
-    pooling: Literal["max", "mean", "last", "attention"] = option("max", "Pooling over the steps", "Model")
+    pooling: Literal["max", "mean", "last", "attention", "concat"] = option(
+        "max", "Pooling over the steps", "Model"
+    )
     ngrams: NonNegativeInt = option(3, "Longest n-grams of the linear part; 0 for no linear part", "Model")
     ngram_buckets: PositiveInt = option(2**18, "Hash buckets of the n-grams", "Model")
     dropout: Fraction = 0.5

@@ -20,18 +20,21 @@ def padded():
     return x, np.arange(max(LENGTHS)) < np.array(LENGTHS)[:, None]
 
 
-def reference(layer, rows):
+def reference(layer, rows, mode=None):
     """The pooling of one sequence `(time, features)` by its definition."""
+    mode = mode or layer.mode
+    if mode == "concat":
+        return np.concatenate([reference(layer, rows, part) for part in ("last", "max", "mean")])
     if not len(rows):
         return np.zeros(FEATURES)
-    if layer.mode == "last":
+    if mode == "last":
         half = FEATURES // 2
         return np.concatenate([rows[-1, :half], rows[0, half:]]) if layer.bidirectional else rows[-1]
-    if layer.mode == "attention":
+    if mode == "attention":
         kernel, bias, query = (np.asarray(ops.convert_to_numpy(w), "float64") for w in layer.weights)
         scores = np.exp(np.tanh(rows @ kernel + bias) @ query)
         return (scores / scores.sum() * rows).sum(axis=0)
-    return getattr(rows, layer.mode)(axis=0)
+    return getattr(rows, mode)(axis=0)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -89,5 +92,5 @@ def test_half_precision_and_a_config(mode):
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(InputError, match="no pooling 'sum': use last, mean, max or attention"):
+    with pytest.raises(InputError, match="no pooling 'sum': use last, mean, max, attention or concat"):
         SequencePooling("sum")

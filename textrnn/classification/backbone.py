@@ -6,7 +6,7 @@ import keras_hub
 from textrnn.cells.options import cell_config, make_cell
 from textrnn.errors import InputError
 from textrnn.layers.dropout import EmbeddingDropout
-from textrnn.layers.stack import BidirectionalStack
+from textrnn.layers.stack import BidirectionalStack, RecurrentStack
 from textrnn.tasks.arguments import stored_arguments
 from textrnn.tasks.backbone import RecurrentNetwork
 from textrnn.tasks.embedding import token_inputs
@@ -14,7 +14,7 @@ from textrnn.tasks.embedding import token_inputs
 
 @keras.saving.register_keras_serializable(package="textrnn")
 class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
-    """Token embedding and a stack of bidirectional recurrent layers.
+    """Token embedding and a stack of recurrent layers, bidirectional unless it starts from a language model.
 
     Args:
         vocabulary_size: int. Size of the token vocabulary.
@@ -26,6 +26,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         dropout: float. Dropout rate of the inputs of each layer; between layers, one mask per sequence.
         recurrent_dropout, weight_drop, zoneout: As for `textrnn.RecurrentBackbone`.
         embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch.
+        bidirectional: bool. Whether layers read in both directions. A language model reads forwards only.
         strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
         dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
             own.
@@ -33,7 +34,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
 
     Call arguments: a dict of `"token_ids"`, integers `(batch, time)`, and `"padding_mask"`, booleans of the
     same shape, True for valid tokens. Returns `(batch, time, 2 * units)`, the outputs of both directions at
-    each step.
+    each step, or `(batch, time, units)` of one direction.
 
     Raises:
         InputError: For `num_layers` below 1 and for an unknown argument.
@@ -59,6 +60,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         weight_drop=0.0,
         zoneout=0.0,
         embedding_dropout=0.0,
+        bidirectional=True,
         strategy="auto",
         dtype=None,
         **kwargs,
@@ -81,7 +83,8 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
             embedding_dropout, vocabulary_size, dtype=dtype, name="word_dropout"
         )
         self.input_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="input_dropout")
-        self.stack = BidirectionalStack(
+        stack = BidirectionalStack if bidirectional else RecurrentStack
+        self.stack = stack(
             cells, dropout, recurrent_dropout, weight_drop, zoneout, strategy, dtype=dtype, name="stack"
         )
 
@@ -102,6 +105,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         self.weight_drop = weight_drop
         self.zoneout = self.stack.zoneout
         self.embedding_dropout = embedding_dropout
+        self.bidirectional = bidirectional
         self.strategy = strategy
 
     def read(self, vectors, padding_mask, training=None):
@@ -113,7 +117,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
             training: bool, whether to apply dropout and zoneout.
 
         Returns:
-            `(batch, time, 2 * units)`.
+            `(batch, time, 2 * units)`, or `(batch, time, units)` of one direction.
         """
         outputs, _ = self.stack(vectors, mask=padding_mask, training=training)
         return outputs

@@ -83,7 +83,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         num_layers: PositiveInt = 1,
         embedding_dim: PositiveInt | None = None,
         dropout: Fraction = 0.2,
-        pooling: Literal["max", "mean", "last", "attention"] = "max",
+        pooling: Literal["max", "mean", "last", "attention", "concat"] = "max",
         tokenizer: Literal["sentencepiece", "word", "character", "byte"] = "sentencepiece",
         vocabulary_size: PositiveInt | None = None,
         lowercase: bool = True,

@@ -80,7 +80,7 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.pooling = SequencePooling(
-            pooling, bidirectional=True, dtype=backbone.dtype_policy, name="pooling"
+            pooling, bidirectional=backbone.bidirectional, dtype=backbone.dtype_policy, name="pooling"
         )
         self.output_dropout = keras.layers.Dropout(
             dropout, dtype=backbone.dtype_policy, name="output_dropout"

@@ -7,18 +7,19 @@ from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
 from textrnn.layers.attention import masked_softmax
 
-POOLINGS = ("last", "mean", "max", "attention")
+POOLINGS = ("last", "mean", "max", "attention", "concat")
 """The modes of `SequencePooling`."""
 
 
 @keras.saving.register_keras_serializable("textrnn")
 class SequencePooling(keras.layers.Layer):
-    """Pooling over the valid steps of a sequence: last, mean, max or attention.
+    """Pooling over the valid steps of a sequence: last, mean, max, attention or several.
 
     Args:
         mode: `"last"` is the output of the last valid step. `"mean"` and `"max"` are over the valid steps.
             `"attention"` is their mean with the learned weights softmax(v·tanh(W x + b)) (Yang et al. 2016,
-            Hierarchical Attention Networks).
+            Hierarchical Attention Networks). `"concat"` is the last, the maximum and the mean (Howard & Ruder
+            2018, section 3.3).
         bidirectional: Whether the second half of the features is the output of a backward layer. Its last
             output, for `"last"`, is at the first valid step.
         attention_units: The width of W. The default is the number of features.
@@ -29,7 +30,8 @@ class SequencePooling(keras.layers.Layer):
         mask: `(batch, time)`, True where a step is valid, or None.
 
     Returns:
-        `(batch, features)`, zeros for a sequence without a valid step.
+        `(batch, features)`, or three times the features for `"concat"`; zeros for a sequence without a valid
+        step.
 
     Raises:
         InputError: If the mode is unknown.
@@ -67,21 +69,12 @@ class SequencePooling(keras.layers.Layer):
     def call(self, sequences, mask=None):
         """Pool the sequences. The class docstring has the shapes."""
         if sequences.shape[1] == 0:
-            return ops.sum(sequences, axis=1)  # zeros
+            return ops.zeros(self.compute_output_shape(ops.shape(sequences)), sequences.dtype)
         valid = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
-        if self.mode == "last":
-            return self._last(sequences, valid)
-        if self.mode == "max":
-            lowest = ops.cast(-float("inf"), sequences.dtype)
-            largest = ops.max(ops.where(valid[..., None], sequences, lowest), axis=1)
-            return ops.where(ops.any(valid, axis=1)[:, None], largest, ops.zeros_like(largest))
-        if self.mode == "mean":
-            weights = ops.cast(valid, at_least_float32(sequences))
-            weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1)
-        else:
-            weights = self.attention(sequences, valid)
-        weighted = ops.cast(sequences, weights.dtype) * weights[..., None]
-        return ops.cast(ops.sum(weighted, axis=1), sequences.dtype)
+        pool = {"last": self._last, "max": _maximum, "mean": _mean, "attention": self._attended}
+        modes = ("last", "max", "mean") if self.mode == "concat" else (self.mode,)
+        pooled = [pool[mode](sequences, valid) for mode in modes]
+        return pooled[0] if len(pooled) == 1 else ops.concatenate(pooled, axis=-1)
 
     def attention(self, sequences, mask=None):
         """The weights of attention, `(batch, time)`, which sum to 1 over the valid steps.
@@ -91,6 +84,9 @@ class SequencePooling(keras.layers.Layer):
         """
         hidden = ops.tanh(ops.matmul(sequences, self.kernel) + self.bias)
         return masked_softmax(ops.matmul(hidden, self.query)[..., 0], mask)
+
+    def _attended(self, sequences, valid):
+        return _weighted_sum(sequences, self.attention(sequences, valid))
 
     def _last(self, sequences, valid):
         if not self.bidirectional:
@@ -105,7 +101,7 @@ class SequencePooling(keras.layers.Layer):
 
     def compute_output_shape(self, sequences_shape):
         """`(batch, features)`."""
-        return (sequences_shape[0], sequences_shape[-1])
+        return (sequences_shape[0], sequences_shape[-1] * (3 if self.mode == "concat" else 1))
 
     def get_config(self):
         """The constructor's arguments."""
@@ -114,6 +110,22 @@ class SequencePooling(keras.layers.Layer):
             "bidirectional": self.bidirectional,
             "attention_units": self.attention_units,
         }
+
+
+def _maximum(sequences, valid):
+    lowest = ops.cast(-float("inf"), sequences.dtype)
+    largest = ops.max(ops.where(valid[..., None], sequences, lowest), axis=1)
+    return ops.where(ops.any(valid, axis=1)[:, None], largest, ops.zeros_like(largest))
+
+
+def _mean(sequences, valid):
+    weights = ops.cast(valid, at_least_float32(sequences))
+    return _weighted_sum(sequences, weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1))
+
+
+def _weighted_sum(sequences, weights):
+    weighted = ops.cast(sequences, weights.dtype) * weights[..., None]
+    return ops.cast(ops.sum(weighted, axis=1), sequences.dtype)
 
 
 def _at_last(sequences, valid):

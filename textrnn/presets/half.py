@@ -1,0 +1,55 @@
+"""Presets whose weights are stored in half precision."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from textrnn.errors import expect
+
+
+def halve_weights(preset) -> None:
+    """Store the weights of a preset in float16, which halves its size. They load in the dtype of the model.
+
+    Args:
+        preset: The folder of a preset, which is changed.
+
+    Raises:
+        InputError: If a weight is too large for float16.
+
+    Example:
+
+    >>> import tempfile, textrnn
+    >>> from textrnn.presets.half import halve_weights
+    >>> lm = textrnn.CausalLM(textrnn.RecurrentBackbone(900, units=64),
+    ...                       textrnn.CausalLMPreprocessor(textrnn.tokenizers.ByteTokenizer()))
+    >>> folder = tempfile.mkdtemp()
+    >>> lm.save_to_preset(folder)
+    >>> before = sum(path.stat().st_size for path in Path(folder).rglob("*.h5"))
+    >>> halve_weights(folder)
+    >>> round(sum(path.stat().st_size for path in Path(folder).rglob("*.h5")) / before, 1)
+    0.5
+    >>> textrnn.CausalLM.from_preset(folder).backbone.variable_dtype
+    'float32'
+    """
+    for path in sorted(Path(preset).glob("*.h5")):
+        beside = path.with_name(f".{path.name}")
+        with h5py.File(path) as source, h5py.File(beside, "w") as target:
+            _copy(source, target)
+        beside.replace(path)
+
+
+def _copy(source, target):
+    for name, value in source.attrs.items():
+        target.attrs[name] = value
+    for name, item in source.items():
+        if isinstance(item, h5py.Group):
+            _copy(item, target.create_group(name))
+            continue
+        data = item[()]
+        if getattr(data, "dtype", None) in (np.float32, np.float64):
+            expect(np.all(np.abs(data) <= np.finfo(np.float16).max), f"{item.name} is too large for float16")
+            data = data.astype(np.float16)
+        copy = target.create_dataset(name, data=data)
+        for key, value in item.attrs.items():
+            copy.attrs[key] = value
