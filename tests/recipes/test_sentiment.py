@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from references.command import recipe_command, recipe_in, textrnn_command
+from references.command import recipe_command, start_recipe, textrnn_command
 
 import textrnn
 from textrnn.presets import load_preset, save_preset
@@ -42,11 +42,13 @@ def trained(tmp_path_factory):
     """The folder of a model, and what the recipe printed."""
     folder = tmp_path_factory.mktemp("sentiment")
     data = table(folder / "reviews.tsv", ("good", "bad", "mixed"), 60)
-    printed = recipe_in(
+    process = start_recipe(  # the smoke test of the real command line
         folder, RECIPE, "--data", data, "--text_column", "review", "--label_column", "verdict",
         "--name", "tiny", "--output", folder, *SMALL,
     )  # fmt: skip
-    return folder / "tiny", printed
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err
+    return folder / "tiny", out
 
 
 def test_it_learns_and_writes_a_model_and_a_report(trained):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from references.command import recipe_command, recipe_in, textrnn_command
+from references.command import recipe_command, start_recipe, textrnn_command
 
 import textrnn
 from textrnn.presets import load_preset
@@ -47,7 +47,10 @@ def folder(tmp_path_factory):
 def trained(folder):
     """The folder of a model, and what the recipe printed."""
     arguments = ("--data", "pairs.tsv", "--name", "tiny", "--output", ".", *SMALL, "--length_penalty", "2")
-    return folder / "tiny", recipe_in(folder, RECIPE, *arguments)
+    process = start_recipe(folder, RECIPE, *arguments)  # the smoke test of the real command line
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err
+    return folder / "tiny", out
 
 
 def test_it_learns_and_writes_a_model_and_a_report(trained):

@@ -1,7 +1,5 @@
 """The `textrnn` command and the recipes, run in this process, since loading TensorFlow takes longer."""
 
-import contextlib
-import io
 import os
 import runpy
 import subprocess
@@ -21,26 +19,10 @@ def textrnn_command(capsys, *arguments):
 def recipe_command(capsys, recipe, *arguments):
     """Runs the recipe of that path in this process; returns exit status, stdout and stderr.
 
-    What it exports is not checked in a fresh process, unlike by `recipe_in` and `start_recipe`.
+    What it exports is not checked in a fresh process, unlike by `start_recipe`.
     """
     with unchecked_exports():
         return _run(capsys, _main_of(recipe), recipe, *arguments)
-
-
-def recipe_in(folder, recipe, *arguments):
-    """Runs the recipe in this process and in that folder, for fixtures; returns what it printed to stdout."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(folder),
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        for name, value in _folders_in(folder).items():
-            patch.setenv(name, value)
-        status = _status(_main_of(recipe), recipe, *arguments)
-    assert status == 0, err.getvalue()
-    return out.getvalue()
 
 
 def start_recipe(folder, recipe, *arguments):
@@ -48,33 +30,24 @@ def start_recipe(folder, recipe, *arguments):
     return subprocess.Popen(
         [sys.executable, recipe, *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, **_folders_in(folder)},
+        env={**os.environ, "TEXTRNN_DATA": str(folder / "data"), "TEXTRNN_CACHE": str(folder / "cache")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def _folders_in(folder):
-    return {"TEXTRNN_DATA": str(folder / "data"), "TEXTRNN_CACHE": str(folder / "cache")}
-
-
 def _main_of(recipe):
     return lambda: runpy.run_path(str(recipe), run_name="__main__")
 
 
-def _status(main, *argv):
-    """The exit status of a program."""
+def _run(capsys, main, *argv):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(argument) for argument in argv])
         try:
             main()
+            status = 0
         except SystemExit as stop:
-            return stop.code
-    return 0
-
-
-def _run(capsys, main, *argv):
-    status = _status(main, *argv)
+            status = stop.code
     printed = capsys.readouterr()
     return status, printed.out, printed.err
