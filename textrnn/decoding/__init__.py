@@ -8,6 +8,7 @@ from textrnn.decoding.beam_search import Hypotheses, beam_search
 from textrnn.decoding.beam_search_sampler import BeamSearchSampler
 from textrnn.decoding.decoder import Decoder
 from textrnn.decoding.loop import generate
+from textrnn.decoding.neural_cache import NeuralCache
 from textrnn.decoding.row_sampler import RowSampler
 from textrnn.decoding.rowwise import rowwise
 from textrnn.decoding.samplers import RowwiseSampler, complete
@@ -17,6 +18,7 @@ __all__ = [
     "BeamSearchSampler",
     "Decoder",
     "Hypotheses",
+    "NeuralCache",
     "RowSampler",
     "RowwiseSampler",
     "beam_search",

@@ -5,6 +5,7 @@ import keras_hub
 from keras import ops
 
 from textrnn.decoding.decoder import Decoder
+from textrnn.decoding.neural_cache import NeuralCache
 from textrnn.decoding.row_sampler import RowSampler
 from textrnn.decoding.sampling import row_seeds
 from textrnn.errors import expect
@@ -31,6 +32,8 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         backbone: A `RecurrentBackbone`.
         preprocessor: A `CausalLMPreprocessor`, or None for a model of token ids.
         sampler: The sampler, saved with the model; `textrnn.RowSampler()` by default.
+        neural_cache: A `textrnn.decoding.NeuralCache` or its config, with which `generate` and an exported
+            model mix the probabilities of tokens; saved with the model. None for no cache.
         **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
     Call arguments: see `RecurrentBackbone`. Returns logits, `(batch, time, vocabulary_size)`.
@@ -51,7 +54,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     backbone_cls = RecurrentBackbone
     preprocessor_cls = CausalLMPreprocessor
 
-    def __init__(self, backbone, preprocessor=None, sampler=None, **kwargs):
+    def __init__(self, backbone, preprocessor=None, sampler=None, neural_cache=None, **kwargs):
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.default_sampler = sampler or RowSampler()
@@ -60,6 +63,25 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # Windows of a stream have another key and no padding mask.
         self.input_spec = None
+        self.neural_cache = neural_cache
+
+    @property
+    def neural_cache(self):
+        """The `NeuralCache` of generation, or None."""
+        return None if self._neural_cache is None else NeuralCache(**self._neural_cache)
+
+    @neural_cache.setter
+    def neural_cache(self, cache):
+        # As a dict, which Keras tracks like any other attribute.
+        self._neural_cache = cache.get_config() if isinstance(cache, NeuralCache) else cache
+        if self._neural_cache is not None:
+            NeuralCache(**self._neural_cache)  # checks it
+        self.generate_function = None  # it is traced with the earlier one
+
+    def get_config(self):
+        """Return the arguments of the constructor."""
+        cache = self.neural_cache
+        return super().get_config() | {"neural_cache": cache and cache.get_config()}
 
     # === Training ===
 
@@ -181,7 +203,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         ]
 
     def decoder(self, inputs):
-        """The parts of the model that decoding calls.
+        """The parts of the model that decoding calls, with the neural cache if the model has one.
 
         Args:
             inputs: A dict of `"token_ids"` and `"padding_mask"`, from which row seeds are derived.
@@ -189,6 +211,11 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         Returns:
             A `textrnn.decoding.Decoder`.
         """
+        decoder = self._decoder(inputs)
+        cache, tokenizer = self.neural_cache, getattr(self.preprocessor, "tokenizer", None)
+        return cache.decoder(decoder, getattr(tokenizer, "suppressed_token_ids", ())) if cache else decoder
+
+    def _decoder(self, inputs):
         step_backbone = self.backbone.stepper()
 
         def read(token_ids, padding_mask):
@@ -204,7 +231,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         return Decoder(read, step, self.project, seeds)
 
     def start(self, token_ids, padding_mask):
-        """Read prompts.
+        """Read prompts; `start` and `step` have no neural cache.
 
         Args:
             token_ids: Integers, `(batch, time)`, padded on the right.
@@ -213,7 +240,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         Returns:
             Logits of the token after each prompt, float32 `(batch, vocabulary_size)`, and the states.
         """
-        decoder = self.decoder({"token_ids": token_ids, "padding_mask": padding_mask})
+        decoder = self._decoder({"token_ids": token_ids, "padding_mask": padding_mask})
         logits, _, states = decoder.start(token_ids, padding_mask)
         return logits, states
 

@@ -1,7 +1,5 @@
 """Evaluation of language models on a validation text."""
 
-import math
-
 import keras
 import tensorflow as tf
 
@@ -9,7 +7,7 @@ from textrnn.data.stored_texts import count_characters
 from textrnn.data.token_streams import token_stream
 from textrnn.data.windows import evaluation_windows
 from textrnn.errors import InputError
-from textrnn.text_generation.score import LanguageModelScore
+from textrnn.text_generation.score import score_of
 from textrnn.training.distribution import workers
 
 ROWS, STEPS = 8, 256
@@ -149,13 +147,7 @@ class LanguageModelEvaluator:
         )
         if tokens == 0:
             raise InputError("the validation text has no tokens: give more text")
-        loss = nats / tokens
-        return LanguageModelScore(
-            loss=loss,
-            perplexity=_exp(loss),
-            bits_per_character=nats / math.log(2) / characters,
-            tokens=tokens,
-        )
+        return score_of(nats, tokens, characters)
 
 
 def validation_metrics(model, dataset, characters):
@@ -210,10 +202,3 @@ def _as_tensors(x, targets, weights):
     targets = tf.cast(targets, tf.int32)
     weights = tf.ones(tf.shape(targets), tf.float64) if weights is None else tf.cast(weights, tf.float64)
     return x, targets, weights
-
-
-def _exp(loss):
-    try:
-        return math.exp(loss)
-    except OverflowError:
-        return math.inf

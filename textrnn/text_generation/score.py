@@ -1,5 +1,6 @@
 """The score of a language model: loss, perplexity and bits per character."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -33,3 +34,26 @@ class LanguageModelScore:
             f"loss {self.loss:.4f}, perplexity {self.perplexity:,.2f}, "
             f"{self.bits_per_character:.3f} bits per character over {self.tokens:,.0f} tokens"
         )
+
+
+def score_of(nats: float, tokens: float, characters: int) -> LanguageModelScore:
+    """Return the score of a text from its negative log-likelihood in nats.
+
+    Args:
+        nats: The sum over all tokens.
+        tokens: Their number (total weight), above 0.
+        characters: The number of characters of the text.
+
+    Example:
+
+    >>> from textrnn.text_generation.score import score_of
+    >>> round(score_of(nats=6.93147, tokens=5, characters=10).perplexity, 3)
+    4.0
+    """
+    loss = nats / tokens
+    return LanguageModelScore(
+        loss=loss,
+        perplexity=math.exp(loss) if loss < 700 else math.inf,
+        bits_per_character=nats / math.log(2) / characters,
+        tokens=tokens,
+    )

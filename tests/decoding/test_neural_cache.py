@@ -1,0 +1,124 @@
+"""Generation with a neural cache has the mixture of the paper, in Python and in an exported model."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from builders.exporting import export_unchecked
+from builders.language_models import make_lm
+from references.adaptive import cached_distribution
+
+import textrnn
+from textrnn.decoding import NeuralCache
+from textrnn.errors import InputError
+from textrnn.export import checks
+from textrnn.serving.saved_model import load_signatures
+
+PROMPTS = ["the cat sat on the mat the cat", "", "the dog ate the cat's hat, and"]
+CACHE = NeuralCache(window=5, theta=0.4, share=0.6)
+NEW = 9
+
+
+def cached(lm, cache=CACHE):
+    return textrnn.CausalLM(lm.backbone, lm.preprocessor, lm.default_sampler, neural_cache=cache)
+
+
+@pytest.fixture(scope="module", params=["lstm", "gru"])
+def lm(request):
+    """A greedy model of words, so that `<unk>` is never generated."""
+    return cached(make_lm("word", cell=request.param, temperature=0.0))
+
+
+def greedy(lm, prompt, cache=CACHE):
+    """The most likely continuation by NumPy, which reads the whole text for each token."""
+    tokenizer = lm.preprocessor.tokenizer
+    tokens = [tokenizer.start_token_id, *tokenizer.tokenize(prompt).numpy().tolist()]
+    length = len(tokens)
+    for _ in range(NEW):
+        x = {"token_ids": np.array([tokens]), "padding_mask": np.ones((1, len(tokens)), bool)}
+        hidden = np.array(lm.backbone(x)[0], "float64")
+        logits = hidden[-1] @ np.array(lm.backbone.token_embedding.embeddings, "float64").T
+        logits[list(tokenizer.suppressed_token_ids)] = -np.inf
+        distribution = cached_distribution(
+            hidden, tokens, logits, cache.window, cache.theta, cache.share, tokenizer.suppressed_token_ids
+        )
+        tokens.append(int(distribution.argmax()))
+        if tokens[-1] == tokenizer.end_token_id:
+            break
+    return tokenizer.detokenize(
+        tokens[length:] if tokens[-1] != tokenizer.end_token_id else tokens[length:-1]
+    )
+
+
+def continuations(lm, prompts):
+    function, specs = lm_signature(lm)
+    answer = function(*request(prompts, specs))
+    return [text.decode() for text in answer["completion"].numpy()]
+
+
+def lm_signature(lm):
+    from textrnn.text_generation.signatures import text_signatures
+
+    function, specs = text_signatures(lm)["generate"]
+    return tf.function(function, input_signature=specs), specs
+
+
+def request(prompts, specs):
+    values = (prompts, [NEW] * len(prompts), *[[-1] * len(prompts)] * 4)
+    return [tf.constant(value, spec.dtype) for value, spec in zip(values, specs, strict=True)]
+
+
+def test_generation_follows_the_mixture_of_the_paper_alone_and_in_a_batch(lm):
+    """With prompts longer and shorter than the window, and steps beyond it."""
+    expected = [greedy(lm, prompt).numpy().decode() for prompt in PROMPTS]
+    assert continuations(lm, PROMPTS) == expected
+    assert [continuations(lm, [prompt])[0] for prompt in PROMPTS] == expected
+    plain = textrnn.CausalLM(lm.backbone, lm.preprocessor, lm.default_sampler)
+    assert continuations(plain, PROMPTS) != expected
+
+
+def test_a_preset_has_the_cache_and_an_export_runs_it_with_ops_that_every_server_has(lm, tmp_path):
+    lm.save_to_preset(str(tmp_path / "preset"))
+    again = textrnn.CausalLM.from_preset(str(tmp_path / "preset"))
+    assert again.neural_cache == CACHE
+    export_unchecked(again, tmp_path / "models" / "cats", max_new_tokens=NEW)
+    checks.refuse_unservable_ops(tmp_path / "models" / "cats" / "1")
+    served = load_signatures(tmp_path / "models" / "cats" / "1")
+    given = dict(
+        zip(
+            ("text", "max_new_tokens", "temperature", "top_k", "top_p", "seed"),
+            request(PROMPTS, lm_signature(lm)[1]),
+            strict=True,
+        )
+    )
+    answer = [text.decode() for text in served["generate"](**given)["completion"].numpy()]
+    assert answer == continuations(lm, PROMPTS)
+    assert set(served["start"].structured_outputs) >= {"logits", "states_0"}
+
+
+@pytest.mark.parametrize("sampler", [textrnn.BeamSearchSampler(2), "greedy"])
+def test_other_samplers_read_the_cache_too(lm, sampler):
+    other = textrnn.CausalLM(lm.backbone, lm.preprocessor, sampler, neural_cache=CACHE)
+    texts = other.generate(PROMPTS[:1], max_length=14)
+    if sampler == "greedy":
+        assert texts == lm.generate(PROMPTS[:1], max_length=14)
+    assert texts[0].startswith("the cat")
+
+
+def test_a_share_of_0_changes_nothing(lm):
+    plain = textrnn.CausalLM(lm.backbone, lm.preprocessor, lm.default_sampler)
+    assert continuations(cached(lm, NeuralCache(4, 0.3, 0.0)), PROMPTS) == continuations(plain, PROMPTS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 0}, "window is 0: give the number of vectors"),
+        ({"window": 5, "theta": -1}, "theta is -1: give a number of at least 0"),
+        ({"window": 5, "share": 1.0}, r"share is 1\.0: give the share"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        NeuralCache(**options)
+    with pytest.raises(InputError, match=message):
+        textrnn.CausalLM(textrnn.RecurrentBackbone(9, units=3), neural_cache=options)
