@@ -95,6 +95,9 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     sample_prompt: str | None = option(
         None, "Prompt of samples (default: from the validation text)", "Training"
     )
+    cache: NonNegativeInt = option(0, "Also evaluate with a neural cache of so many tokens", "Output")
+    cached_generation: bool = option(False, "Generate with this cache, when served too", "Output")
+    dynamic_evaluation: bool = option(False, "Also evaluate while learning from the text", "Output")
     name: ModelName = "text_generation"
 
     def __post_init__(self):
@@ -102,6 +105,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
         expect(
             self.from_preset or not self.compare_with_scratch, "--compare_with_scratch: give --from_preset"
         )
+        expect(self.cache or not self.cached_generation, "--cached_generation: give the --cache, such as 500")
 
 
 def main(options: Options):
@@ -121,6 +125,7 @@ def main(options: Options):
     from textrnn.reporting.report import save_report
     from textrnn.tasks.execution import execution_of
     from textrnn.text_generation import adaptation, evaluation, report, signatures
+    from textrnn.text_generation.adaptive_evaluation import adaptive_scores
     from textrnn.text_generation.prompts import sample_prompt
 
     options.check()
@@ -221,7 +226,7 @@ def main(options: Options):
     if not training.disband():
         return  # the chief goes on alone
     save_preset(lm, folder)  # before anything else can fail
-    lm = in_weight_precision(lm)
+    trained, lm = lm, in_weight_precision(lm)
 
     # === Evaluation and report, with the best weights ===
     score = evaluation.score_language_model(lm, validation, characters)
@@ -230,10 +235,17 @@ def main(options: Options):
     by_source = evaluation.score_parts(lm, texts.validation) if isinstance(options.data, dict) else {}
     for name, part in by_source.items():
         print(f"  {name}: {part.bits_per_character:.3f} bits per character")
+    adaptive, cache = adaptive_scores(
+        lm, validation, validation_stream, train_stream, characters, options.cache, options.dynamic_evaluation
+    )
+    if options.cached_generation:
+        trained.neural_cache = lm.neural_cache = cache
+        save_preset(trained, folder, replace=True)
+        complete = signatures.text_completer(lm)
     save_report(
         folder / "report",
         options=options,
-        metrics=report.closing_metrics(result, score, by_source, adapted),
+        metrics=report.closing_metrics(result, score, by_source, adapted) | adaptive,
         history=result.history,
         seed=options.seed,
     )

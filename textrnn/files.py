@@ -39,7 +39,7 @@ def replacing(path):
 
 
 def set_aside(path):
-    """Rename an existing file or folder to `path-1`, `path-2`, ..., whichever is free.
+    """Rename an existing file or folder to `path-1`, `path-2`, ..., whichever is free, and return that path.
 
     Example:
 
@@ -48,16 +48,17 @@ def set_aside(path):
     >>> from textrnn.files import set_aside
     >>> folder = Path(tempfile.mkdtemp())
     >>> (folder / "report").mkdir()
-    >>> set_aside(folder / "report")
+    >>> earlier = set_aside(folder / "report")
     >>> [child.name for child in folder.iterdir()]
     ['report-1']
     """
     path = Path(path)
-    if path.exists():
-        number = 1
-        while (aside := path.with_name(f"{path.name}-{number}")).exists():
-            number += 1
-        path.rename(aside)
+    if not path.exists():
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.name}-{number}")).exists():
+        number += 1
+    return path.rename(aside)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from references.command import recipe_command, start_recipe, textrnn_command
 
+import textrnn
 from textrnn.data import stored_texts
 from textrnn.data.documents import Document
 from textrnn.data.sources import Splits
@@ -57,6 +58,9 @@ def trained(tmp_path_factory):
             tokenizer="sentencepiece",
             vocabulary_size=280,
             average_steps="ema",
+            cache=20,
+            cached_generation="true",
+            dynamic_evaluation="true",
             **REGULARIZED,
         ),
     )
@@ -80,6 +84,11 @@ def test_it_writes_a_saved_model_a_preset_and_a_report(trained):
     }
     metrics = json.loads((model / "report" / "metrics.json").read_text())["metrics"]
     assert 0 < metrics["held_out_bits_per_character"] < 20
+    assert metrics["cache"]["window"] == 20
+    for name in ("cached", "dynamic"):
+        assert f"{metrics[f'{name}_bits_per_character']:.3f} bits per character" in out
+    assert metrics["cached_loss"] < metrics["held_out_loss"]
+    assert textrnn.CausalLM.from_preset(str(model / "preset")).neural_cache.window == 20
     assert (folder / "out" / "models.config").is_file()
     assert f"{metrics['held_out_bits_per_character']:.3f} bits per character" in out
     assert "tok/s" in err and "sample after epoch 1" in err
@@ -243,6 +252,8 @@ def test_a_preset_needs_the_module_of_a_cell_class_but_not_of_a_spec(
         (TEXT.encode() * 40, {"layer_rate_factor": 0.5}, "factor is 0.5: give at least 1"),
         (TEXT.encode() * 40, {"optimizer": "lion"}, "--optimizer lion: expected adam or sgd"),
         (TEXT.encode() * 40, {"weight_decay": -1}, "--weight_decay -1: expected a number of at least 0"),
+        (TEXT.encode() * 40, {"cache": -1}, "--cache -1: expected an integer of at least 0"),
+        (TEXT.encode() * 40, {"cached_generation": "true"}, "--cached_generation: give the --cache"),
         (TEXT.encode() * 40, {"seed": -1}, "--seed -1: expected an integer from 0"),
         (TEXT.encode() * 40, {"epochs": "many"}, "--epochs many: expected an integer of at least 1"),
         (

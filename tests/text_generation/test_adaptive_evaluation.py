@@ -141,7 +141,7 @@ def test_the_root_mean_square_is_of_gradients_of_the_training_text():
 
 def test_a_repeated_text_is_easier_with_dynamic_evaluation_and_an_error_restores_the_weights(monkeypatch):
     lm, tokens = make_lm(), np.tile(text(20), 10)
-    before = lm.get_weights()
+    before = [weight.numpy() for weight in lm.trainable_variables]
     rms = gradient_rms(lm, tokens)
     plain = score_language_model(lm, evaluation_windows(tokens, 1, 16), 50)
     dynamic = choose_dynamic_evaluation(lm, tokens, rms, rates=(1e-9, 1e-3), decays=(0.001,), tokens=100)
@@ -151,7 +151,7 @@ def test_a_repeated_text_is_easier_with_dynamic_evaluation_and_an_error_restores
     monkeypatch.setattr("textrnn.text_generation.dynamic_evaluation.evaluation_windows", lambda *_: broken)
     with pytest.raises(TypeError):
         dynamic.score(lm, tokens, 50, rms)
-    for weight, same in zip(lm.get_weights(), before, strict=True):
+    for weight, same in zip(lm.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(weight, same)
 
 

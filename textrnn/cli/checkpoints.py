@@ -8,7 +8,9 @@ from textrnn.cli.options import OutputOptions, TrainingOptions
 from textrnn.data.cache import file_hash
 from textrnn.presets import find_preset
 
-_NO_EFFECT = {field.name for field in fields(OutputOptions)} | {"checkpoint_minutes", "fresh"}
+_NO_EFFECT = {field.name for field in fields(OutputOptions)} | {
+    "checkpoint_minutes", "fresh", "cache", "cached_generation", "dynamic_evaluation",
+}  # fmt: skip
 """Options that change nothing of the training."""
 
 

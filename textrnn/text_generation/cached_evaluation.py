@@ -88,7 +88,7 @@ def choose_neural_cache(
             nexts[:, time:],
         )
 
-    nats, tokens = 0.0, 0.0
+    nats, tokens = np.zeros(len(thetas) * len(shares)), 0.0
     for x, targets, weights in dataset:
         more, count, states, *memory = nats_of(x, targets, weights, states, *memory)
         nats, tokens = nats + more.numpy(), tokens + float(count)
