@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from builders.training import QUIET, At, Scripted, line, press_ctrl_c, weight
 
 from textrnn.errors import InputError
@@ -161,3 +162,18 @@ def test_an_interrupted_run_has_the_best_mean():
 def test_arguments_of_an_average_of_steps_are_checked(options, message):
     with pytest.raises(InputError, match=message):
         AverageSteps(**options)
+
+
+def test_layers_may_be_frozen_for_some_epochs():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    frozen = model.layers[0].get_weights()
+    data = tf.data.Dataset.from_tensors((np.ones((4, 1)), np.zeros((4, 1)))).repeat(3)
+    model.layers[0].trainable = False
+
+    class Thaw(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            model.layers[0].trainable = epoch == 1
+
+    fit(model, data, epochs=3, callbacks=[Thaw()], average=AverageSteps(), **QUIET)
+    np.testing.assert_array_equal(model.layers[0].get_weights()[0], frozen[0], "the step was traced before")

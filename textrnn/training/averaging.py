@@ -185,7 +185,7 @@ class AverageSteps(keras.callbacks.Callback):
     def apply(self):
         """Give the model the mean, if there is one."""
         if self.steps:
-            self._own = [ops.copy(variable.value) for variable in self.model.trainable_variables]
+            self._own = [ops.copy(weight.value) for weight in self._weights()]
             self._assign(self._means)
 
     def restore(self):
@@ -213,7 +213,7 @@ class AverageSteps(keras.callbacks.Callback):
     def _add(self):
         if not self._started:
             return
-        weights = self.model.trainable_variables
+        weights = self._weights()
         self._means = self._means or [_variable(weight) for weight in weights]
         self.steps += 1
         share = max(1 / self.steps, 0.0 if self.decay is None else 1 - self.decay)
@@ -221,8 +221,13 @@ class AverageSteps(keras.callbacks.Callback):
             mean.assign_add((ops.cast(weight, "float32") - mean) * share)
 
     def _assign(self, values):
-        for variable, value in zip(self.model.trainable_variables, values, strict=True):
-            variable.assign(ops.cast(value, variable.dtype))
+        for weight, value in zip(self._weights(), values, strict=True):
+            weight.assign(ops.cast(value, weight.dtype))
+
+    def _weights(self):
+        """The weights to average, including those of layers that are frozen for some time."""
+        of_rows = {id(variable) for variable, _ in getattr(self.model, "row_variables", [])}
+        return [w for w in self.model.weights if "float" in w.dtype and id(w) not in of_rows]
 
 
 def _variable(value):
