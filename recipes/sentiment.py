@@ -46,11 +46,13 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     pooling: Literal["max", "mean", "last", "attention", "concat"] = option(
         "max", "Pooling over the steps", "Model"
     )
-    ngrams: NonNegativeInt = option(3, "Longest n-grams of the linear part; 0 for no linear part", "Model")
-    ngram_buckets: PositiveInt = option(2**18, "Hash buckets of the n-grams", "Model")
+    ngrams: NonNegativeInt = option(
+        2, "Longest word n-grams of the linear part; 0 for no linear part", "Model"
+    )
+    ngram_buckets: PositiveInt = option(2**18, "Maximum number of n-grams with a weight", "Model")
     dropout: Fraction = 0.5
     embedding_dropout: Fraction = 0.2
-    class_weights: Literal["balanced", "none"] = option("balanced", "Weights of the classes", "Training")
+    class_weights: Literal["balanced", "none"] = option("none", "Weights of the classes", "Training")
     label_smoothing: Fraction = option(0.0, "Probability spread over all classes", "Training")
     epochs: PositiveInt = option(10, "Maximum number of epochs")
     patience: PositiveInt = option(3, "Epochs to wait for a lower validation loss", "Training")
@@ -65,8 +67,9 @@ def main(options: Options):
     from sklearn.utils.class_weight import compute_sample_weight
 
     from textrnn import files, training
-    from textrnn.classification import evaluation, report
+    from textrnn.classification import baseline, evaluation, report
     from textrnn.classification.calibration import calibrate
+    from textrnn.classification.fitting import fit_linear_part
     from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, labelled, sources
     from textrnn.export import publish
@@ -103,9 +106,19 @@ def main(options: Options):
     print("training texts: " + ", ".join(f"{n:,} {label}" for label, n in zip(labels, counts, strict=True)))
 
     # === Baseline ===
-    baseline = evaluation.score_tfidf_baseline(train, train_targets, test, test_targets, len(labels))
-    features = evaluation.tfidf_features(train)
-    print(f"{'TF-IDF of ' + features + ':':31} {baseline}", flush=True)
+    # It has no epoch to choose, and may learn from the validation texts, too, as the linear part does.
+    all_texts, all_targets = train + validation, np.concatenate([train_targets, validation_targets])
+    weights = all_weights = None
+    if options.class_weights == "balanced":
+        weights, all_weights = (
+            compute_sample_weight("balanced", targets).astype("float32")
+            for targets in (train_targets, all_targets)
+        )
+    baseline_score = baseline.score_tfidf_baseline(
+        all_texts, all_targets, test, test_targets, len(labels), all_weights
+    )
+    features = baseline.tfidf_features(all_texts)
+    print(f"{'TF-IDF of ' + features + ':':31} {baseline_score}", flush=True)
 
     # === Batches ===
     preprocessor = classifier.preprocessor
@@ -113,9 +126,6 @@ def main(options: Options):
     origins = [e.origin for e in examples.train]
     if warning := report.truncation_warning(origins, tokens, preprocessor.sequence_length):
         warn(warning)
-    weights = None
-    if options.class_weights == "balanced":
-        weights = compute_sample_weight("balanced", train_targets).astype("float32")
     execution = execution_of(classifier)
     batches = batching.text_batches(
         tokens, train_targets, options.batch_size, weights, seed=options.seed, few_lengths=execution.xla
@@ -162,7 +172,13 @@ def main(options: Options):
 
     # === N-grams and calibration ===
     classifier = in_weight_precision(classifier)
-    calibration = calibrate(classifier, batches, validation, validation_targets)
+    linear_logits = None
+    if options.ngrams and classifier.linear is None:
+        linear_logits = fit_linear_part(
+            classifier, (train, train_targets), (validation, validation_targets), all_weights,
+            words=options.ngrams, max_features=options.ngram_buckets, seed=options.seed,
+        )  # fmt: skip
+    calibration = calibrate(classifier, validation, validation_targets, linear_logits=linear_logits)
     save_preset(classifier, folder)
 
     # === Evaluation and report ===
@@ -175,7 +191,7 @@ def main(options: Options):
     for name, part_score in parts.items():
         print(f"{name + ' alone:':31} {part_score}")
     print(f"this model:                     {score}")
-    metrics = report.closing_metrics(classifier, result, score, parts, baseline, features)
+    metrics = report.closing_metrics(classifier, result, score, parts, baseline_score, features)
     save_report(
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
     )
@@ -202,8 +218,6 @@ def new_model(options, labels, examples):
         textrnn.TextClassifierPreprocessor(tokenizer, options.max_tokens, options.lowercase),
         options.pooling,
         dropout=options.dropout,
-        ngrams=options.ngrams,
-        ngram_buckets=options.ngram_buckets,
     )
 
 

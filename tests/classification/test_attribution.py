@@ -9,11 +9,19 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textrnn.classification.attribution import as_written, log_odds, token_attributions, words_of
+from textrnn.classification.attribution import as_written, attributions_of, log_odds, words_of
 from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.fitting import fit_linear
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.layers.pooling import POOLINGS
 from textrnn.tokenizers import ByteTokenizer, train_tokenizer
+
+
+def random_ngrams(classifier):
+    """Give the token n-grams of an earlier model small random weights."""
+    random = np.random.default_rng(2)
+    shapes = [weight.shape for weight in classifier.ngram_logits.weights]
+    classifier.ngram_logits.set_weights([random.uniform(0, 0.5, shape) for shape in shapes])
 
 
 def decisive(pooling="mean", cell="lstm", classes=2, ngrams=0, num_layers=1):
@@ -32,8 +40,7 @@ def decisive(pooling="mean", cell="lstm", classes=2, ngrams=0, num_layers=1):
     kernel[:, 0] = -kernel[:, 1]
     classifier.output_dense.set_weights([kernel, bias])
     if ngrams:
-        inputs = {"token_ids": token_ids, "padding_mask": mask}
-        classifier.ngram_logits.adapt([(inputs, np.array([1, 0]))])
+        random_ngrams(classifier)
     return classifier
 
 
@@ -49,8 +56,8 @@ def test_attributions_sum_to_the_difference_of_the_log_odds(pooling, cell, ngram
     classifier = decisive(pooling, cell, ngrams=ngrams, num_layers=num_layers)
     token_ids = tf.constant([[5, 3, 6, 7], [4, 8, 0, 0]])
     mask, target = tf.constant([[True] * 4, [True, True, False, False]]), tf.constant([1, 0])
-    run = tf.function(lambda *args: token_attributions(classifier, *args), autograph=False)
-    attributions, difference = run(token_ids, mask, target)
+    run = tf.function(lambda *args: attributions_of(classifier, *args), autograph=False)
+    attributions, _, difference = run(token_ids, mask, target)
     np.testing.assert_allclose(tf.reduce_sum(attributions, 1), difference, rtol=0.05)
     assert (attributions.numpy()[~mask.numpy()] == 0).all()
     assert attributions.numpy().argmax(axis=1).tolist() == [1, 0]  # tokens 3 and 4
@@ -59,7 +66,7 @@ def test_attributions_sum_to_the_difference_of_the_log_odds(pooling, cell, ngram
 def test_the_difference_is_between_the_text_and_zero_vectors():
     classifier = decisive(classes=3)
     token_ids, mask = tf.constant([[5, 3, 6]]), tf.ones([1, 3], tf.bool)
-    _, difference = token_attributions(classifier, token_ids, mask, tf.constant([1]), steps=1)
+    _, _, difference = attributions_of(classifier, token_ids, mask, tf.constant([1]), steps=1)
     probabilities = np.asarray(keras.ops.softmax(classifier({"token_ids": token_ids, "padding_mask": mask})))[
         0
     ]
@@ -73,8 +80,8 @@ def test_the_logits_of_ngrams_are_attributed_to_their_tokens():
     classifier = decisive(ngrams=2)
     classifier.output_dense.set_weights([0 * weight for weight in classifier.output_dense.get_weights()])
     token_ids, mask = tf.constant([[5, 3, 6, 7]]), tf.ones([1, 4], tf.bool)
-    run = tf.function(lambda *args: token_attributions(classifier, *args), autograph=False)
-    attributions, difference = run(token_ids, mask, tf.constant([1]))
+    run = tf.function(lambda *args: attributions_of(classifier, *args), autograph=False)
+    attributions, _, difference = run(token_ids, mask, tf.constant([1]))
     of_tokens = classifier.ngram_logits.of_tokens(token_ids, mask)
     np.testing.assert_allclose(attributions, of_tokens[..., 1] - of_tokens[..., 0], rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(difference, tf.reduce_sum(attributions, axis=1), rtol=1e-3)
@@ -88,11 +95,25 @@ def test_attributions_sum_to_the_difference_in_half_precision(dtype):
         tf.constant([[5, 3, 6, 7], [4, 3, 0, 0]]),
         tf.constant([[True] * 4, [True] * 2 + [False] * 2]),
     )
-    inputs = {"token_ids": token_ids, "padding_mask": mask}
-    classifier.ngram_logits.adapt([(inputs, np.array([0, 1]))])
-    run = tf.function(lambda *args: token_attributions(classifier, *args), autograph=False)
-    attributions, difference = run(token_ids, mask, tf.constant([0, 1]))
+    random_ngrams(classifier)
+    run = tf.function(lambda *args: attributions_of(classifier, *args), autograph=False)
+    attributions, _, difference = run(token_ids, mask, tf.constant([0, 1]))
     np.testing.assert_allclose(tf.reduce_sum(attributions, axis=1), difference, rtol=0.1, atol=0.01)
+
+
+def test_the_logits_of_the_linear_part_have_a_direction_of_their_own():
+    classifier = decisive()
+    classifier.linear = fit_linear(["good", "bad"] * 3, np.array([1, 0] * 3), 2).linear
+    classifier.network_weight = 0.0
+    logits = classifier.linear(tf.constant(["good day", "bad"]))
+    found = attributions_of(
+        classifier, tf.constant([[5, 3], [4, 4]]), tf.ones([2, 2], tf.bool), tf.constant([1, 1]), logits
+    )
+    # With two classes, the log-odds are the difference of the logits.
+    np.testing.assert_allclose(found.directions, [[-1, 1], [-1, 1]], rtol=1e-3)
+    np.testing.assert_allclose(found.of_tokens, 0, atol=1e-6)
+    without_bias = (logits - classifier.linear.bias).numpy()
+    np.testing.assert_allclose(found.difference, without_bias[:, 1] - without_bias[:, 0], rtol=1e-4)
 
 
 def test_log_odds_of_three_classes():

@@ -5,8 +5,6 @@ import tensorflow as tf
 from textrnn.classification.evaluation import (
     predict_in_batches,
     score_predictions,
-    score_tfidf_baseline,
-    tfidf_features,
 )
 
 
@@ -32,21 +30,6 @@ def test_macro_f1_ignores_classes_that_are_neither_true_nor_predicted():
     assert (score.accuracy, score.macro_f1) == (1, 1)
     score = score_predictions([0, 0], np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]]))
     assert score.macro_f1 == pytest.approx((2 / 3 + 0) / 2)  # the first and the second class, by hand
-
-
-def test_the_baseline_gives_classes_without_training_texts_no_probability():
-    score = score_tfidf_baseline(["dull", "a joy"] * 3, [0, 2] * 3, ["so dull", "joy"], [0, 2], classes=3)
-    assert (score.accuracy, score.texts) == (1, 2)
-    assert np.isfinite(score.log_loss)
-
-
-def test_the_baseline_reads_characters_where_texts_have_no_spaces():
-    good, bad = ("很好吃", "好喝", "菜好吃极了"), ("太难吃了", "难喝", "真的难吃")
-    texts, targets = [*good, *bad] * 3, ([1] * 3 + [0] * 3) * 3
-    assert tfidf_features(texts) == "characters"
-    score = score_tfidf_baseline(texts, targets, ["这里好吃", "汤很难喝"], [1, 0], classes=2)
-    assert score.accuracy == 1  # words would be unknown
-    assert tfidf_features(["I like 北京 a lot", "서울에 가요"]) == "words"
 
 
 def total_and_largest(inputs):

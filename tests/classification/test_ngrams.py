@@ -1,4 +1,4 @@
-"""The n-gram classifier equals scikit-learn's TF-IDF pipeline, and ignores padding."""
+"""The token n-grams of earlier models follow their formula, and ignore padding."""
 
 import itertools
 import math
@@ -8,8 +8,6 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from textrnn.classification.ngrams import NGramLogits
 from textrnn.errors import InputError
@@ -30,26 +28,19 @@ def corpus(classes=2, count=60):
     return texts, np.array([text[0] % classes for text in texts], "int32")
 
 
-def adapted(classes=2, length=3, **options):
+def loaded(classes=2, length=3):
+    """A layer with random weights, and texts."""
     texts, targets = corpus(classes)
     layer = NGramLogits(classes, length, BUCKETS)
-    ids, mask = padded(texts)
-    layer.adapt([({"token_ids": ids, "padding_mask": mask}, targets, *options.pop("weights", ()))], **options)
-    return layer, texts, targets, ids, mask
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_it_equals_logistic_regression_on_tf_idf_features(classes):
-    layer, texts, targets, ids, mask = adapted(classes)
-    words = [" ".join(f"w{token}" for token in text) for text in texts]
-    features = TfidfVectorizer(ngram_range=(1, 3)).fit_transform(words)
-    expected = LogisticRegression(C=4, max_iter=300).fit(features, targets).predict_log_proba(features)
-    found = ops.convert_to_numpy(ops.log_softmax(layer(ids, mask)))
-    np.testing.assert_allclose(found, expected, atol=2e-3)
+    layer.build()
+    random = np.random.default_rng(1)
+    shapes = [weight.shape for weight in layer.weights]
+    layer.set_weights([random.uniform(1, 3, shape).astype("float32") for shape in shapes])
+    return layer, texts, targets, *padded(texts)
 
 
 def test_repeated_ngrams_follow_the_formula():
-    layer, *_ = adapted()
+    layer, *_ = loaded()
     text = [3, 4, 3, 4, 3, 99]  # 99 occurs in no training text
     kernel, frequency, bias = layer.get_weights()
     ids, mask = padded([text])
@@ -65,14 +56,14 @@ def test_repeated_ngrams_follow_the_formula():
 
 
 def test_the_terms_of_tokens_sum_to_the_logits():
-    layer, _, _, ids, mask = adapted()
+    layer, _, _, ids, mask = loaded()
     of_tokens = ops.convert_to_numpy(layer.of_tokens(ids, mask))
     np.testing.assert_allclose(of_tokens.sum(axis=1) + layer.get_weights()[2], layer(ids, mask), atol=1e-5)
     assert (of_tokens[~mask] == 0).all()
 
 
 def test_logits_do_not_depend_on_padding_or_other_rows():
-    layer, texts, _, ids, mask = adapted()
+    layer, texts, _, ids, mask = loaded()
     for row in range(5):
         alone = layer(*padded([texts[row]]))
         np.testing.assert_allclose(alone[0], layer(ids, mask)[row], atol=1e-6)
@@ -97,55 +88,12 @@ def test_buckets_are_filled_evenly():
     assert ((counts - expected) ** 2 / expected).sum() < 120  # χ² with 63 degrees of freedom, p = 1e-5
 
 
-def test_sample_weights_equal_repetitions():
-    texts, targets = corpus()
-    ids, mask = padded(texts)
-    twice = np.where(targets == 1, 2.0, 1.0).astype("float32")
-    weighed = adapted(weights=[twice])[0]
-    layer = NGramLogits(2, 3, BUCKETS)
-    layer.build()
-    rows = np.repeat(np.arange(len(texts)), twice.astype(int))
-    layer.adapt([({"token_ids": ids[rows], "padding_mask": mask[rows]}, targets[rows])])
-    # Document frequencies differ, so only nearly: both favour the class with weight 2.
-    both = [ops.convert_to_numpy(ops.softmax(each(ids, mask)))[:, 1] for each in (weighed, layer)]
-    assert np.abs(both[0] - both[1]).max() < 0.05
-    assert both[0].mean() > ops.convert_to_numpy(ops.softmax(adapted()[0](ids, mask)))[:, 1].mean() + 0.05
-
-
-def test_a_class_without_texts_gets_no_weights():
-    texts, targets = corpus(2)
-    ids, mask = padded(texts)
-    layer = NGramLogits(3, 2, BUCKETS)
-    layer.adapt([({"token_ids": ids, "padding_mask": mask}, 2 * targets)])
-    assert (ops.convert_to_numpy(layer(ids, mask))[:, 1] == 0).all()
-    assert (ops.convert_to_numpy(layer(ids, mask)).argmax(axis=1) == 2 * targets).mean() > 0.9
-
-
-def test_logits_are_zero_before_adapt_and_can_be_rescaled():
-    ids, mask = padded(corpus()[0])
-    assert (ops.convert_to_numpy(NGramLogits(2)(ids, mask)) == 0).all()
-    layer, _, _, ids, mask = adapted()
-    before = ops.convert_to_numpy(layer(ids, mask))
-    layer.rescale(0.5)
-    np.testing.assert_allclose(layer(ids, mask), before / 2, rtol=1e-5)
-    assert layer.adapted
-    assert not layer.trainable_weights
-
-
 def test_saving_keeps_the_weights(tmp_path):
-    layer, _, _, ids, mask = adapted()
+    layer, _, _, ids, mask = loaded()
     inputs = [keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="bool")]
     keras.Model(inputs, layer(*inputs)).save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded([ids, mask]), layer(ids, mask), atol=1e-6)
-
-
-@pytest.mark.parametrize("targets", [[], [1, 1]])
-def test_one_class_is_refused(targets):
-    batches = [({"token_ids": np.ones((1, 3), "int32"), "padding_mask": np.ones((1, 3), "bool")}, [target])
-               for target in targets]  # fmt: skip
-    with pytest.raises(InputError, match="fewer than two classes"):
-        NGramLogits(2).adapt(batches)
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again([ids, mask]), layer(ids, mask), atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{"classes": 1}, {"length": 0}, {"buckets": 0}])

@@ -6,6 +6,8 @@ import tensorflow as tf
 from builders.exporting import export_unchecked
 
 from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.evaluation import predict_probabilities
+from textrnn.classification.fitting import fit_linear
 from textrnn.classification.preprocessor import TextClassifierPreprocessor, padded
 from textrnn.classification.signatures import (
     FIXED_COST,
@@ -17,7 +19,7 @@ from textrnn.classification.signatures import (
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tasks.registry import python_functions
-from textrnn.tokenizers import train_tokenizer
+from textrnn.tokenizers import ByteTokenizer, train_tokenizer
 
 LABELS = ["mixed", "negative", "überaus positiv"]
 TEXTS = ["A good Day", "", "so  bad,\nSO bad", "day " * 50]
@@ -58,11 +60,10 @@ def test_explain_and_serving_default_return_the_same_label():
     tokenizer = train_tokenizer("word", ["good bad day"])
     encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=4)
     classifier = TextClassifier(
-        encoder, ["bad", "good"], TextClassifierPreprocessor(tokenizer), temperature=2.0, ngrams=1
+        encoder, ["bad", "good"], TextClassifierPreprocessor(tokenizer), temperature=2.0
     )
     texts = ["good day", "bad day"] * 4
-    inputs = classifier.preprocessor(texts)
-    classifier.ngram_logits.adapt([(inputs, np.array([1, 0] * 4))])
+    classifier.linear = fit_linear(texts, np.array([1, 0] * 4), 2).linear
     # A network that slightly prefers one class, and then the other.
     kernel, bias = classifier.output_dense.get_weights()
     functions = python_functions(classifier)
@@ -198,3 +199,40 @@ def test_a_large_batch_has_the_answers_of_each_text_alone(served):
     for row in (0, 1, 17, 299):
         alone = served["serving_default"](text=tf.constant(texts[row : row + 1]))["scores"]
         np.testing.assert_allclose(together[row], alone[0], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    """A classifier of three classes with a linear part, whose network reads six tokens."""
+    texts = ["A good Day", "so  bad,\nSO bad", "neither nor"] * 4
+    preprocessor = TextClassifierPreprocessor(ByteTokenizer(), sequence_length=6, lowercase=True)
+    classifier = TextClassifier(RecurrentEncoder(258, "gru", units=4), LABELS, preprocessor)
+    classifier.linear = fit_linear(texts, np.array([2, 1, 0] * 4), 3).linear
+    classifier.network_weight = 0.5
+    return classifier
+
+
+def test_an_export_with_a_linear_part_answers_as_python_does(ensemble, tmp_path):
+    served = load_signatures(export_unchecked(ensemble, tmp_path / "m").parent)
+    texts = [*TEXTS, "bad " * 300]
+    expected = predict_probabilities(ensemble, texts)
+    np.testing.assert_allclose(
+        served["serving_default"](text=tf.constant(texts))["scores"], expected, atol=1e-5
+    )
+    logits = ensemble.predict(texts, verbose=0)
+    np.testing.assert_allclose(ensemble.probabilities(logits), expected, atol=1e-5)
+    assert served["serving_default"](text=tf.constant([], tf.string))["scores"].shape == (0, 3)
+    explained = served["explain"](text=tf.constant(texts))
+    assert explained["label"].numpy().tolist() == [LABELS[i].encode() for i in expected.argmax(axis=1)]
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.0])
+def test_words_beyond_the_tokens_of_the_network_have_the_weights_of_their_ngrams(ensemble, weight):
+    before, ensemble.network_weight = ensemble.network_weight, weight
+    explained = python_functions(ensemble)["explain"](text=tf.constant(["day so BAD", "", "A good"]))
+    ensemble.network_weight = before
+    assert explained["words"].numpy().tolist()[0] == [b"day", b"so", b"BAD"]
+    weights = explained["weights"].numpy()
+    assert np.abs(weights[0]).min() > 1e-3
+    assert explained["label"].numpy()[0] == b"negative" and weights[0].argmax() == 2
+    np.testing.assert_allclose(weights.sum(axis=1), explained["total"], rtol=0.05, atol=1e-3)

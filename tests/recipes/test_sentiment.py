@@ -63,7 +63,7 @@ def test_it_learns_and_writes_a_model_and_a_report(trained):
     assert metrics["tfidf_baseline"]["accuracy"] > 0.9
     assert metrics["test_n-grams_alone"]["accuracy"] > 0.9
     assert metrics["test_network_alone"]["accuracy"] > 0.6
-    assert "TF-IDF of words:                accuracy" in printed
+    assert "TF-IDF of words and characters: accuracy" in printed
     assert "this model:                     accuracy" in printed
     assert "49 bad, 49 good, 49 mixed" in printed
 
@@ -136,7 +136,8 @@ def test_training_continues_from_a_classifier_on_other_texts(
     before, after = (load_preset(folder) for folder in (trained[0], tmp_path / "more"))
     assert after.labels == labels
     assert (" are not those of " in printed) is not learnt
-    config = before.get_config() | {"labels": labels, "temperature": after.temperature}
+    changed = {name: after.get_config()[name] for name in ("temperature", "network_weight", "linear")}
+    config = before.get_config() | {"labels": labels, **changed}
     assert keras.saving.serialize_keras_object(after.get_config()) == keras.saving.serialize_keras_object(
         config
     )
@@ -145,7 +146,7 @@ def test_training_continues_from_a_classifier_on_other_texts(
     for old, new in zip(before.backbone.weights, after.backbone.weights, strict=True):
         np.testing.assert_allclose(new, old, atol=1e-3)
     assert after.output_dense.kernel.shape[-1] == len(labels)
-    same = np.array_equal(before.ngram_logits.get_weights()[1], after.ngram_logits.get_weights()[1])
+    same = np.array_equal(before.linear.get_weights()[0], after.linear.get_weights()[0])
     assert same is learnt  # for other labels, the n-grams are fitted again
     answers = load_signatures(tmp_path / "more")["serving_default"](text=tf.constant(list(WORDS.values())))
     if learnt:

@@ -6,6 +6,8 @@ The attributions of a text sum to the difference between its log-odds and those 
 is TensorFlow alone, so that exports include it.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from textrnn.classification.unspaced import UNSPACED
@@ -37,68 +39,96 @@ def log_odds(logits, target):
     return tf.gather(logits, target, batch_dims=1) - tf.reduce_logsumexp(others, axis=1)
 
 
-def token_attributions(classifier, token_ids, padding_mask, target, steps=STEPS):
-    """Attribute the log-odds of a class to the tokens of a text.
+class Attributions(NamedTuple):
+    """The attributions of texts.
+
+    Attributes:
+        of_tokens: Those of the network's tokens `(batch, time)`, 0 for padding.
+        directions: What a unit of each logit of the linear part adds `(batch, classes)`; zeros without one.
+        difference: What all attributions sum to, up to the error of the integration `(batch,)`: the log-odds
+            of the text minus those of zero vectors without n-grams.
+    """
+
+    of_tokens: tf.Tensor
+    directions: tf.Tensor
+    difference: tf.Tensor
+
+
+def attributions_of(classifier, token_ids, padding_mask, target, linear_logits=None, steps=STEPS):
+    """Attribute the log-odds of a class to the tokens of a text, and to the logits of the linear part.
 
     Args:
         classifier: A `textrnn.TextClassifier`.
         token_ids: int32 `(batch, time)`.
         padding_mask: bool `(batch, time)`.
         target: The class of each row, int32 `(batch,)`.
+        linear_logits: The logits of the linear part `(batch, classes)`, if the classifier has one.
         steps: int. Number of points on the line from zero vectors to those of the text.
 
     Returns:
-        The attributions `(batch, time)`, 0 for padding, and the difference `(batch,)` to which they sum up
-        to the error of the integration: the log-odds of the text minus those of zero vectors.
+        `Attributions`. The linear part is attributed exactly by `classifier.linear.attributions` of the
+        `directions`.
 
     Example:
 
     >>> import tensorflow as tf, textrnn
-    >>> from textrnn.classification.attribution import token_attributions
+    >>> from textrnn.classification.attribution import attributions_of
     >>> from textrnn.classification.backbone import RecurrentEncoder
     >>> from textrnn.classification.text_classifier import TextClassifier
     >>> classifier = TextClassifier(RecurrentEncoder(9, units=4), ["bad", "good"])
-    >>> attributions, difference = token_attributions(
+    >>> found = attributions_of(
     ...     classifier, tf.constant([[3, 4, 5]]), tf.ones([1, 3], tf.bool), tf.constant([1])
     ... )
-    >>> bool(abs(tf.reduce_sum(attributions) - difference[0]) < 0.05 * abs(difference[0]))
+    >>> difference = found.difference[0]
+    >>> bool(abs(tf.reduce_sum(found.of_tokens) - difference) < 0.05 * abs(difference))
     True
     """
     vectors = classifier.backbone.token_embedding(token_ids)
     vectors = tf.where(padding_mask[..., tf.newaxis], vectors, tf.zeros_like(vectors))
-    # The integration variables: the token vectors and, with n-grams, the logits that each token adds.
-    variables = [vectors]
+    # The integration variables: the token vectors, the logits that n-grams of tokens add, and those that the
+    # n-grams of the text add.
+    variables = {"vectors": vectors}
     if classifier.ngram_logits is not None:
-        variables.append(classifier.ngram_logits.of_tokens(token_ids, padding_mask))
+        variables["of_tokens"] = classifier.ngram_logits.of_tokens(token_ids, padding_mask)
+    if linear_logits is not None:
+        variables["linear"] = linear_logits - classifier.linear.bias
 
-    def target_log_odds(vectors, of_ngrams=None):
+    def target_log_odds(vectors, of_tokens=None, linear=None):
         hidden = classifier.backbone.read(vectors, padding_mask, training=False)
         logits = tf.cast(classifier.score(hidden, padding_mask, training=False), tf.float32)
-        if of_ngrams is not None:
-            logits = logits + tf.reduce_sum(of_ngrams, axis=1) + classifier.ngram_logits.bias
+        if of_tokens is not None:
+            logits = logits + tf.reduce_sum(of_tokens, axis=1) + classifier.ngram_logits.bias
+        if linear is not None:
+            logits = classifier.combine(logits, linear + classifier.linear.bias)
         return log_odds(logits / classifier.temperature, target)
 
     def step(index, *totals):
         # The midpoint rule over the cube root of the position: the log-odds change most near the start, where
         # gates are not saturated. Evenly spaced points have ten times the error.
         place = (tf.cast(index, tf.float32) + 0.5) / steps
-        points, width = [whole * tf.cast(place**3, whole.dtype) for whole in variables], 3 * place**2 / steps
+        points = {name: whole * tf.cast(place**3, whole.dtype) for name, whole in variables.items()}
         with tf.GradientTape() as tape:
             tape.watch(points)
-            total_log_odds = tf.reduce_sum(target_log_odds(*points))
-        gradients = tape.gradient(total_log_odds, points)
-        slopes = [width * tf.cast(gradient, tf.float32) for gradient in gradients]
+            total_log_odds = tf.reduce_sum(target_log_odds(**points))
+        gradients = tape.gradient(total_log_odds, list(points.values()))
+        slopes = [3 * place**2 / steps * tf.cast(gradient, tf.float32) for gradient in gradients]
         return index + 1, *(total + slope for total, slope in zip(totals, slopes, strict=True))
 
-    start = (tf.constant(0), *(tf.zeros_like(whole, tf.float32) for whole in variables))
-    shapes = (tf.TensorShape([]), *(tf.TensorShape([None, None, whole.shape[-1]]) for whole in variables))
+    start = (tf.constant(0), *(tf.zeros_like(whole, tf.float32) for whole in variables.values()))
+    shapes = tuple(tf.TensorShape([None] * (len(zero.shape) - 1) + zero.shape[-1:]) for zero in start[1:])
+    shapes = (tf.TensorShape([]), *shapes)
     _, *totals = tf.while_loop(lambda index, *_: index < steps, step, start, shapes, parallel_iterations=1)
-    attributions = sum(
-        tf.reduce_sum(tf.cast(whole, tf.float32) * total, axis=-1)
-        for whole, total in zip(variables, totals, strict=True)
+    slopes = dict(zip(variables, totals, strict=True))
+    directions = slopes.pop("linear", tf.zeros([tf.shape(token_ids)[0], len(classifier.labels)]))
+    return Attributions(
+        sum(
+            tf.reduce_sum(tf.cast(variables[name], tf.float32) * slope, axis=-1)
+            for name, slope in slopes.items()
+        ),
+        directions,
+        target_log_odds(**variables)
+        - target_log_odds(**{name: tf.zeros_like(whole) for name, whole in variables.items()}),
     )
-    difference = target_log_odds(*variables) - target_log_odds(*map(tf.zeros_like, variables))
-    return attributions, difference
 
 
 def words_of(tokenizer, token_ids):

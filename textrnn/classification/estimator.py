@@ -19,6 +19,7 @@ from textrnn import training
 from textrnn.classification import evaluation
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.calibration import calibrate
+from textrnn.classification.fitting import fit_linear_part
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.batching import text_batches
@@ -57,8 +58,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         learning_rate: float. Peak learning rate of Adam, after a warm-up and before a cosine decay.
         seed: int, `numpy.random.RandomState` or None. Seeds the split, the initial weights and dropout; None
             gives other ones in every `fit`.
-        ngrams: int. Length of the longest n-grams; 0 for the network alone.
-        ngram_buckets: int. Number of hash buckets of the n-grams.
+        ngrams: int. Length of the longest n-grams of words of the linear part; 0 for the network alone.
+        ngram_buckets: int. Maximum number of n-grams with a weight.
         validation_fraction: float. Fraction of each class set aside to choose the epoch and to calibrate;
             at least one text of each class that has two or more.
 
@@ -92,7 +93,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         batch_size: PositiveInt = 32,
         learning_rate: PositiveNumber = 2e-3,
         seed=0,
-        ngrams: NonNegativeInt = 3,
+        ngrams: NonNegativeInt = 2,
         ngram_buckets: PositiveInt = 2**18,
         validation_fraction: SplitFraction = 0.1,
     ):
@@ -170,7 +171,15 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             callbacks=[training.BestWeights()],
             verbose=0,
         )
-        calibrate(self.model_, batches, validation_texts, targets[validation], weights[validation])
+        linear_logits = None
+        if self.ngrams:
+            linear_logits = fit_linear_part(
+                self.model_, (train_texts, targets[train]), (validation_texts, targets[validation]),
+                np.concatenate([weights[train], weights[validation]]),
+                words=self.ngrams, max_features=self.ngram_buckets, seed=seed,
+            )  # fmt: skip
+        if self.model_.linear is None or validation_texts:
+            calibrate(self.model_, validation_texts, targets[validation], weights[validation], linear_logits)
 
     def _make_model(self, texts):
         """Return an untrained model, with a tokenizer trained on the texts."""
@@ -190,8 +199,6 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             TextClassifierPreprocessor(tokenizer, self.max_tokens, bool(self.lowercase)),
             self.pooling,
             self.dropout,
-            ngrams=self.ngrams,
-            ngram_buckets=self.ngram_buckets,
         )
 
     def predict_proba(self, X):

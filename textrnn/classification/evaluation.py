@@ -1,12 +1,12 @@
-"""Predictions and scores of classifiers, and a TF-IDF baseline."""
+"""Predictions and scores of classifiers."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from textrnn.classification.unspaced import mostly_unspaced
 from textrnn.data.batching import text_batches
+from textrnn.tokenizers.text import string_tensor
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def predict_in_batches(function, tokens, batch_size=64):
     return results
 
 
-def predict_logits(classifier, texts, batch_size=64):
-    """Predict the logits of texts.
+def predict_network_logits(classifier, texts, batch_size=64):
+    """Predict the logits of the network of a classifier.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.
@@ -121,75 +121,39 @@ def predict_logits(classifier, texts, batch_size=64):
     return predict_in_batches(logits, classifier.preprocessor.encode(texts), batch_size)
 
 
+def predict_linear_logits(classifier, texts):
+    """Predict the logits of the linear part of a classifier, float32 `(texts, classes)`."""
+    # In a graph, which drops what only attributions need.
+    run = tf.function(classifier.linear.call, autograph=False)
+    run = run.get_concrete_function(tf.TensorSpec([None], tf.string))
+    return run(string_tensor(list(texts))).numpy()
+
+
+def predict_logits(classifier, texts, batch_size=64):
+    """Predict the logits of texts.
+
+    Args:
+        classifier, texts, batch_size: See `predict_network_logits`.
+
+    Returns:
+        float32 `(texts, classes)`, in the order of the texts.
+    """
+    if classifier.linear is None:
+        return predict_network_logits(classifier, texts, batch_size)
+    linear = predict_linear_logits(classifier, texts)
+    if not classifier.network_weight:
+        return linear
+    network = predict_network_logits(classifier, texts, batch_size)
+    return np.asarray(classifier.combine(network, linear))
+
+
 def predict_probabilities(classifier, texts, batch_size=64):
     """Predict the calibrated probabilities of texts.
 
     Args:
-        classifier, texts, batch_size: See `predict_logits`.
+        classifier, texts, batch_size: See `predict_network_logits`.
 
     Returns:
         float32 `(texts, classes)`, in the order of the texts.
     """
     return np.asarray(classifier.probabilities(predict_logits(classifier, texts, batch_size)))
-
-
-def tfidf_features(texts):
-    """Choose TF-IDF features for texts: `"words"`, or `"characters"` for scripts without spaces.
-
-    Args:
-        texts: Training texts, a list of str.
-
-    Example:
-
-    >>> from textrnn.classification.evaluation import tfidf_features
-    >>> tfidf_features(["dull", "a joy"]), tfidf_features(["太难吃了", "我喜欢"])
-    ('words', 'characters')
-    """
-    return "characters" if mostly_unspaced(texts) else "words"
-
-
-def tfidf_baseline(texts, targets, seed=0):
-    """Fit logistic regression on TF-IDF features: words and word pairs, or up to 4 characters.
-
-    Args:
-        texts: Training texts, a list of str; see `tfidf_features`.
-        targets: True classes of the texts.
-        seed: Seed of the solver.
-
-    Returns:
-        A fitted scikit-learn pipeline of `TfidfVectorizer` and `LogisticRegression`.
-
-    Example:
-
-    >>> from textrnn.classification.evaluation import tfidf_baseline
-    >>> tfidf_baseline(["dull", "a joy", "so dull", "joy"], [0, 1, 0, 1]).predict(["what a joy"]).tolist()
-    [1]
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    ngrams = {
-        # Unlike scikit-learn's default, keep one-letter words and punctuation: "!" and "?" carry sentiment.
-        "words": {"ngram_range": (1, 2), "token_pattern": r"\w+|[^\w\s]"},
-        "characters": {"ngram_range": (1, 4), "analyzer": "char"},
-    }[tfidf_features(texts)]
-    regression = LogisticRegression(C=10.0, max_iter=1000, random_state=seed)
-    return make_pipeline(TfidfVectorizer(sublinear_tf=True, **ngrams), regression).fit(texts, targets)
-
-
-def score_tfidf_baseline(train_texts, train_targets, texts, targets, classes):
-    """Fit `tfidf_baseline` and score it on other texts.
-
-    Args:
-        train_texts, train_targets: Training texts and their classes.
-        texts, targets: Test texts and their classes.
-        classes: Number of classes; those without a training text get a probability of 0.
-
-    Returns:
-        A `ClassificationScore`.
-    """
-    baseline = tfidf_baseline(train_texts, train_targets)
-    probabilities = np.zeros((len(texts), classes))
-    probabilities[:, baseline.classes_] = baseline.predict_proba(texts)
-    return score_predictions(targets, probabilities)

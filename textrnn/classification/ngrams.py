@@ -1,7 +1,6 @@
-"""A linear n-gram classifier, to be ensembled with a recurrent network."""
+"""The linear classifier of token n-grams that models of earlier versions have."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from textrnn.errors import InputError
@@ -12,16 +11,15 @@ _MULTIPLIER, _MIX = 0x01000193, 0x2C1B3C6D
 
 @keras.saving.register_keras_serializable("textrnn")
 class NGramLogits(keras.layers.Layer):
-    """Logits of a linear classifier of token n-grams, to add to the logits of a network.
+    """Logits of a linear classifier of token n-grams, which are added to the logits of a network.
 
-    A linear classifier learns the meaning of words and phrases from fewer texts than a network, which learns
-    more from their order; the ensemble beats both (Cheng et al. 2016, Wide & deep learning, arXiv
-    1606.07792). The n-grams of all lengths up to `length` are hashed into `buckets` (Weinberger et al. 2009,
-    arXiv 0902.2206). With the inverse document frequency `i` and the weights `w` of each n-gram of a text,
+    Models that were written before `LinearTextLogits` have such a part. The n-grams of all lengths up to
+    `length` are hashed into `buckets`. With the inverse document frequency `i` and the weights `w` of each
+    n-gram of a text,
 
         logits = Σ i w / sqrt(Σ i²) + bias.
 
-    No weight is trained by gradients. `adapt` fits them with scikit-learn; before that, the logits are 0.
+    The weights are loaded, not trained; before that, the logits are 0.
 
     Args:
         classes: int. Number of logits.
@@ -43,11 +41,9 @@ class NGramLogits(keras.layers.Layer):
 
     >>> import numpy as np
     >>> from textrnn.classification.ngrams import NGramLogits
-    >>> layer = NGramLogits(classes=2, length=2)
-    >>> texts = {"token_ids": np.array([[3, 4], [4, 3]]), "padding_mask": np.ones((2, 2), "bool")}
-    >>> layer.adapt([(texts, np.array([0, 1]))])  # only their order tells these apart
-    >>> np.array(layer(texts["token_ids"], texts["padding_mask"])).argmax(axis=1).tolist()
-    [0, 1]
+    >>> layer = NGramLogits(classes=2, length=2, buckets=64)
+    >>> layer(np.array([[3, 4]]), np.ones((1, 2), "bool")).numpy().tolist()
+    [[0.0, 0.0]]
     """
 
     def __init__(self, classes, length=3, buckets=2**18, **kwargs):
@@ -122,79 +118,6 @@ class NGramLogits(keras.layers.Layer):
             mixed = ops.bitwise_xor(mixed, ops.right_shift(mixed, 13))
             found.append((ops.mod(mixed, self.buckets), there))
         return found
-
-    @property
-    def adapted(self):
-        """Whether `adapt` has fitted the weights."""
-        return bool(ops.any(self.frequency > 0))
-
-    def adapt(self, batches, penalty=0.25):
-        """Fit the weights with scikit-learn's logistic regression.
-
-        Classes without a text get weights of 0.
-
-        Args:
-            batches: An iterable of `({"token_ids", "padding_mask"}, targets)`, optionally with sample
-                weights, such as those of `textrnn.data.batching.text_batches`.
-            penalty: float. Strength of the L2 penalty: `penalty / 2` times the sum of the squared weights is
-                added to the log loss, summed over the texts.
-
-        Raises:
-            InputError: If the targets hold fewer than two classes, or if the texts hold no tokens.
-        """
-        from scipy.sparse import vstack
-        from sklearn.feature_extraction.text import TfidfTransformer
-        from sklearn.linear_model import LogisticRegression
-
-        if not self.built:
-            self.build()
-        parts, targets, weights = [], [], []
-        for inputs, classes, *counts in batches:
-            parts.append(self._counted(inputs["token_ids"], inputs["padding_mask"]))
-            targets.append(ops.convert_to_numpy(classes))
-            weights += [ops.convert_to_numpy(count) for count in counts]
-        if len(np.unique(np.concatenate(targets or [[]]))) < 2:
-            raise InputError(
-                "cannot fit n-grams to texts of fewer than two classes: give texts of two classes or more"
-            )
-        counted = vstack(parts, format="csr")
-        if not counted.nnz:
-            raise InputError("cannot fit n-grams to texts without tokens: give texts with words, or ngrams=0")
-        frequency = TfidfTransformer().fit(counted).idf_
-        used = np.unique(counted.indices)
-        squares = counted @ frequency**2
-        features = (
-            counted[:, used]
-            .multiply(frequency[used])
-            .multiply(1 / np.maximum(np.sqrt(squares), 1e-9)[:, None])
-        )
-        found = LogisticRegression(C=1 / penalty, max_iter=1000).fit(
-            features.tocsr(), np.concatenate(targets), np.concatenate(weights) if weights else None
-        )
-        slopes, bias = found.coef_, found.intercept_
-        if len(found.classes_) == 2:  # scikit-learn then fits only the log-odds of the second
-            slopes, bias = np.concatenate([-slopes, slopes]) / 2, np.concatenate([-bias, bias]) / 2
-        kernel, all_bias = np.zeros((self.buckets, self.classes)), np.zeros(self.classes)
-        kernel[np.ix_(used, found.classes_)] = slopes.T
-        all_bias[found.classes_] = bias
-        self.set_weights([kernel, frequency, all_bias])
-
-    def _counted(self, token_ids, padding_mask):
-        """Count the n-grams of each text: a SciPy matrix `(batch, buckets)`."""
-        from scipy.sparse import csr_matrix
-
-        rows, columns = [], []
-        for buckets, inside in self.ngrams(token_ids, padding_mask):
-            row, place = np.nonzero(ops.convert_to_numpy(inside))
-            rows.append(row)
-            columns.append(ops.convert_to_numpy(buckets)[row, place])
-        where = np.concatenate(rows), np.concatenate(columns)
-        return csr_matrix((np.ones(len(where[0])), where), (len(token_ids), self.buckets))
-
-    def rescale(self, factor):
-        """Multiply the logits by `factor` from now on."""
-        self.kernel.assign(self.kernel * factor)
-        self.bias.assign(self.bias * factor)
 
     def compute_output_shape(self, token_ids_shape, mask_shape=None):
         """Return `(batch, classes)`."""

@@ -60,13 +60,16 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
         return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)
 
     def tokens(self, texts):
+        """The tokens of strings `(batch,)`, as a ragged tensor, truncated to `sequence_length`."""
+        return self.all_tokens(texts)[:, : self.sequence_length]
+
+    def all_tokens(self, texts):
         """The tokens of strings `(batch,)`, as a ragged tensor."""
         import tensorflow as tf
 
         if self.lowercase:
             texts = tf.strings.lower(texts, encoding="utf-8")
-        tokens = tf.cast(self.tokenizer.tokenize(texts), tf.int32)
-        return tokens[:, : self.sequence_length]
+        return tf.cast(self.tokenizer.tokenize(texts), tf.int32)
 
     def encode(self, texts):
         """The tokens of a list of str, each an int32 array `(tokens,)`, to be batched by length."""

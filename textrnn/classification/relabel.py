@@ -12,7 +12,7 @@ def relabel(classifier, labels):
 
     Returns:
         The classifier itself if it knows all labels. Otherwise a new classifier that shares its encoder and
-        preprocessor and has its pooling weights, with new n-grams and a new output layer.
+        preprocessor and has its pooling weights, with a new output layer and without a linear part.
 
     Example:
 

@@ -15,7 +15,7 @@ def closing_metrics(classifier, result, score, part_scores, baseline_score, base
         score: The classifier's `ClassificationScore` on the test set.
         part_scores: A dict from the name of a part to its `ClassificationScore`; may be empty.
         baseline_score: The `ClassificationScore` of the TF-IDF baseline.
-        baseline_features: Its features, from `evaluation.tfidf_features`.
+        baseline_features: Its features, from `baseline.tfidf_features`.
 
     Returns:
         A dict for `textrnn.reporting.report.save_report`.
@@ -24,6 +24,7 @@ def closing_metrics(classifier, result, score, part_scores, baseline_score, base
         "test": vars(score),
         **{f"test_{name}_alone": vars(part_score) for name, part_score in part_scores.items()},
         "tfidf_baseline": vars(baseline_score) | {"features": baseline_features},
+        "network_weight": classifier.network_weight,
         "temperature": classifier.temperature,
         **result.metrics("texts"),
     }

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from textrnn.classification.attribution import as_written, token_attributions, words_of
+from textrnn.classification.attribution import as_written, attributions_of, words_of
 from textrnn.tasks.preprocessor import padded
 
 GROUP_TEXTS, GROUP_TOKENS, FIXED_COST = 256, 2**15, 64
@@ -23,9 +23,9 @@ def classification_signatures(classifier):
     with the text in the feature `text` of an example. In `explain`, the weight of a word is what it added to
     the log-odds of the label; the weights sum to `total`, the difference to the log-odds of zero vectors.
     Words are spelled as in the text; in scripts without spaces they are tokens. Shorter rows are padded with
-    empty words. With attention pooling, `explain` also returns `attention`, `[None, words]`, the share of the
-    attention of each word. Texts are truncated to the preprocessor's `sequence_length`, and run in groups of
-    similar length.
+    empty words. With attention pooling, `explain` also returns `attention`, `[None, words]`, the share of
+    the attention of each word. The network reads the first `sequence_length` tokens of a text, in groups of
+    texts of similar length; the linear part reads all of it.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.
@@ -49,17 +49,25 @@ def classification_signatures(classifier):
     """
     names = tf.constant(classifier.labels)
 
-    def logits_of(tokens):
+    def network_logits(tokens):
         return tf.cast(classifier(padded(tokens), training=False), tf.float32)
+
+    def logits_of(tokens, linear_logits):
+        """The logits of the parts that count: a network of weight 0 does not run."""
+        if linear_logits is not None and not classifier.network_weight:
+            return linear_logits
+        logits = in_groups_of_similar_length(network_logits, tokens, len(classifier.labels))
+        return logits if linear_logits is None else classifier.combine(logits, linear_logits)
+
+    def linear_logits_of(text):
+        return None if classifier.linear is None else classifier.linear(text)
 
     def labels(scores):
         return tf.tile(names[tf.newaxis], [tf.shape(scores)[0], 1])
 
     def serving_default(text):
         tokens = classifier.preprocessor.tokens(text)
-        scores = classifier.probabilities(
-            in_groups_of_similar_length(logits_of, tokens, len(classifier.labels))
-        )
+        scores = classifier.probabilities(logits_of(tokens, linear_logits_of(text)))
         return {
             "label": tf.gather(names, tf.argmax(scores, axis=1)),
             "scores": scores,
@@ -74,28 +82,37 @@ def classification_signatures(classifier):
 
     def explain(text):
         preprocessor = classifier.preprocessor
-        tokens = preprocessor.tokens(text)
+        # The linear part reads the whole text, the network its first tokens.
+        all_tokens = preprocessor.all_tokens(text)
+        tokens = all_tokens[:, : preprocessor.sequence_length]
         inputs = padded(tokens)
         token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
-        chosen = tf.argmax(logits_of(tokens), axis=1, output_type=tf.int32)
-        attributions, total = token_attributions(classifier, token_ids, mask, chosen)
-        words, positions = words_of(preprocessor.tokenizer, tokens)
+        linear_logits = linear_logits_of(text)
+        chosen = tf.argmax(logits_of(tokens, linear_logits), axis=1, output_type=tf.int32)
+        found = attributions_of(classifier, token_ids, mask, chosen, linear_logits)
+        words, positions = words_of(
+            preprocessor.tokenizer, tokens if classifier.linear is None else all_tokens
+        )
+        positions = positions[:, : preprocessor.sequence_length]
         places = positions.values + tf.cast(tf.gather(words.row_starts(), positions.value_rowids()), tf.int32)
+        words = as_written(text, words, preprocessor.tokenizer, preprocessor.lowercase)
 
         def of_words(of_tokens):
             of_tokens = tf.cast(tf.boolean_mask(of_tokens, mask), tf.float32)
-            summed = tf.math.unsorted_segment_sum(of_tokens, places, tf.size(words.values))
-            return words.with_values(summed).to_tensor(0.0)
+            return words.with_values(tf.math.unsorted_segment_sum(of_tokens, places, tf.size(words.values)))
 
+        weights = of_words(found.of_tokens)
+        if classifier.linear is not None:
+            weights = weights + classifier.linear.attributions(text, found.directions, words)
         answer = {
             "label": tf.gather(names, chosen),
-            "words": as_written(text, words, preprocessor.tokenizer, preprocessor.lowercase).to_tensor(""),
-            "weights": of_words(attributions),
-            "total": total,
+            "words": words.to_tensor(""),
+            "weights": weights.to_tensor(0.0),
+            "total": found.difference,
         }
         if classifier.pooling.mode == "attention":
             hidden = classifier.backbone(inputs, training=False)
-            answer["attention"] = of_words(classifier.pooling.attention(hidden, mask))
+            answer["attention"] = of_words(classifier.pooling.attention(hidden, mask)).to_tensor(0.0)
         return answer
 
     text = tf.TensorSpec([None], tf.string, name="text")

@@ -8,12 +8,14 @@ from keras import ops
 
 from textrnn.cells.base import at_least_float32
 from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.linear import LinearTextLogits  # noqa: F401  registers it with Keras
 from textrnn.classification.ngrams import NGramLogits
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.errors import InputError
 from textrnn.layers.pooling import SequencePooling
 from textrnn.tasks.arguments import stored_arguments
 from textrnn.tasks.recurrent_task import RecurrentTask
+from textrnn.tokenizers.text import string_tensor
 from textrnn.training.losses import TokenCrossentropy
 
 
@@ -31,13 +33,16 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         pooling: One of `textrnn.layers.pooling.POOLINGS`.
         dropout: float. Dropout rate of the pooled features.
         temperature: float. Logits are divided by it before the softmax, to calibrate probabilities.
-        ngrams: int. Maximum length of the n-grams of the linear classifier that is ensembled with the
-            network; 0 for none. Its logits are 0 until `ngram_logits.adapt` has fitted it; see
-            `NGramLogits`.
-        ngram_buckets: int. Number of hash buckets for n-grams.
+        linear: A `LinearTextLogits` that is ensembled with the network, or None. It is an attribute, which
+            can be set later.
+        network_weight: float. With a linear part, logits are the sum of its logits and the network's times
+            this weight.
+        ngrams, ngram_buckets: Maximum length and number of hash buckets of the n-grams of tokens in models
+            that were written before `linear` existed (`NGramLogits`); 0 for none.
         **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
-    Call arguments: see `RecurrentEncoder`. Returns logits, `(batch, len(labels))`.
+    Call arguments: see `RecurrentEncoder`. Returns logits, `(batch, len(labels))`: those of the network for
+    tokens, and those of the whole ensemble for strings that are given to `predict` and `evaluate`.
 
     Raises:
         InputError: For fewer than two different labels and for an unknown argument.
@@ -71,6 +76,8 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         temperature=1.0,
         ngrams=0,
         ngram_buckets=2**18,
+        linear=None,
+        network_weight=1.0,
         **kwargs,
     ):
         labels = [str(label) for label in labels]
@@ -107,9 +114,41 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         self.temperature = temperature
         self.ngrams = ngrams
         self.ngram_buckets = ngram_buckets
+        self.linear = linear
+        self.network_weight = network_weight
+
+    def __setattr__(self, name, value):
+        if name == "linear":  # set after the model is built, when Keras tracks no more layers
+            self.__dict__["linear"] = value
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def weights(self):
+        """All weights, those of the linear part included."""
+        return super().weights + (self.linear.weights if self.linear is not None else [])
+
+    def call(self, inputs, training=None, mask=None):
+        """Return the logits of the network, or of the ensemble if the linear part's are given."""
+        tokens = {name: inputs[name] for name in ("token_ids", "padding_mask")}
+        logits = super().call(tokens, training=training, mask=mask)
+        return self.combine(logits, inputs["linear_logits"]) if "linear_logits" in inputs else logits
+
+    def combine(self, network_logits, linear_logits):
+        """Return the logits of the ensemble from those of its parts, each `(batch, len(labels))`."""
+        return self.network_weight * network_logits + linear_logits
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """Convert strings to tokens and, with a linear part, to its logits; see `call`."""
+        samples = super().preprocess_samples(x, y=y, sample_weight=sample_weight)
+        if self.linear is None or isinstance(x, dict):
+            return samples
+        inputs, y, sample_weight = keras.utils.unpack_x_y_sample_weight(samples)
+        inputs = inputs | {"linear_logits": self.linear(string_tensor(x))}
+        return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)
 
     def score(self, hidden, padding_mask, training=None):
-        """The logits of the network, without those of the n-grams.
+        """The logits of the network, without those of n-grams.
 
         Args:
             hidden: `(batch, time, features)`, the outputs of the backbone.
@@ -167,4 +206,13 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
     def get_config(self):
         """Return the arguments of the constructor."""
         config = stored_arguments(TextClassifier, self) | super().get_config()
-        return config | {"pooling": self.pooling.mode}
+        linear = None if self.linear is None else keras.layers.serialize(self.linear)
+        return config | {"pooling": self.pooling.mode, "linear": linear}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a classifier from what `get_config` returns."""
+        linear = config.get("linear")
+        if isinstance(linear, dict):
+            config = config | {"linear": keras.layers.deserialize(linear)}
+        return super().from_config(config)

@@ -1,0 +1,245 @@
+"""The linear part equals scikit-learn's TF-IDF with logistic regression, computed from the string."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_union
+
+import textrnn
+from textrnn.classification import fitting
+from textrnn.classification.baseline import tfidf_vectorizer
+from textrnn.classification.fitting import fit_linear, fit_linear_part
+from textrnn.classification.linear import LinearTextLogits
+from textrnn.errors import InputError
+
+WORDS = "a good film bad, very! dull so-so I liked not at all the plot".split()  # noqa: SIM905
+
+
+def corpus(classes=2, count=60):
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(WORDS, random.integers(3, 12))) for _ in range(count)]
+    return texts, np.array([text.count("good") + text.count("dull") for text in texts]) % classes
+
+
+TEXTS, TARGETS = corpus()
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fit_linear(TEXTS, TARGETS, 2)
+
+
+def logits(linear, texts):
+    run = tf.function(linear.call, autograph=False)
+    return run.get_concrete_function(tf.TensorSpec([None], tf.string))(tf.constant(texts, tf.string)).numpy()
+
+
+def union():
+    return make_union(
+        TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]", sublinear_tf=True),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
+    )
+
+
+def test_its_features_have_the_products_of_those_of_scikit_learn(fit):
+    """Logits that are products with texts show all products of features."""
+    vectorizer = union().fit(TEXTS)
+    expected = vectorizer.transform(TEXTS[:20])
+    assert fit.linear.features == expected.shape[1]
+    linear = LinearTextLogits(20, fit.linear.features)
+    hashes, frequency, *_ = fit.linear.get_weights()
+    rows = fitting._counted(TEXTS[:20], (1, 2), (2, 5))
+    features = fitting._features(*rows, hashes, frequency, 20)
+    linear.set_weights([hashes, frequency, features.T.toarray(), np.zeros(20)])
+    others = ["so good, so dull", "unknown words", "", *TEXTS[30:33]]
+    np.testing.assert_allclose(
+        logits(linear, others), (vectorizer.transform(others) @ expected.T).toarray(), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_it_equals_logistic_regression_on_the_features_of_scikit_learn(classes):
+    texts, targets = corpus(classes)
+    fit = fit_linear(texts, targets, classes)
+    vectorizer = union()
+    features = vectorizer.fit_transform(texts)
+    others = ["so good, so dull", "unknown words", "", *texts[:5]]
+    for target in range(classes):
+        # liblinear's intercept is a feature of value 1, with a penalty like the others.
+        model = LogisticRegression(C=fit.penalty, solver="liblinear", tol=1e-6, max_iter=10_000)
+        model.fit(features, targets == target)
+        expected = model.decision_function(vectorizer.transform(others))
+        found = logits(fit.linear, others)
+        found = found[:, 1] - found[:, 0] if classes == 2 else found[:, target]
+        expected = expected if target or classes > 2 else -expected
+        scale = (found @ expected) / (expected @ expected)  # the calibration
+        np.testing.assert_allclose(found, scale * expected, atol=0.05 * np.abs(expected).max())
+
+
+def test_training_and_serving_compute_the_same(fit):
+    rows = fitting._counted(TEXTS, (1, 2), (2, 5))
+    hashes, frequency, kernel, bias = fit.linear.get_weights()
+    features = fitting._features(*rows, hashes, frequency, len(TEXTS))
+    np.testing.assert_allclose(logits(fit.linear, TEXTS), features @ kernel + bias, atol=1e-5)
+
+
+@functools.cache
+def traced(linear):
+    """Attributions and logits, in one graph for all examples."""
+    specs = [
+        tf.TensorSpec([None], tf.string),
+        tf.TensorSpec([None, None]),
+        tf.RaggedTensorSpec([None, None], tf.string),
+    ]
+    run = lambda texts, *others: (linear.attributions(texts, *others), linear(texts))  # noqa: E731
+    return tf.function(run, specs, autograph=False)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.text(alphabet="god bafilm,!\n\u00a0É好", max_size=25), min_size=1, max_size=4),
+    st.integers(0, 2**31),
+)
+def test_attributions_sum_to_the_logits(fit, texts, seed):
+    directions = np.random.default_rng(seed).normal(size=(len(texts), 2)).astype("float32")
+    words = tf.ragged.constant([text.split() for text in texts], dtype=tf.string, ragged_rank=1)
+    found, of_texts = traced(fit.linear)(tf.constant(texts), directions, words)
+    expected = ((of_texts - fit.linear.bias).numpy() * directions).sum(axis=1)
+    np.testing.assert_allclose(tf.reduce_sum(found, axis=1), expected, atol=1e-4)
+    assert found.row_lengths().numpy().tolist() == [len(text.split()) for text in texts]
+
+
+def test_attributions_are_those_of_the_characters_of_each_ngram():
+    linear = LinearTextLogits(2, 1, words=(1, 2), characters=(1, 0))
+    [_, _, pair] = fitting._counted(["so dull"], (1, 2), (1, 0))[1]
+    linear.set_weights([np.array(each) for each in ([pair], [1.0], [[0.0, 6.0]], [0.0, 0.0])])
+    words = tf.ragged.constant([["good", "so", "dull"]])
+    found = linear.attributions(tf.constant(["good so dull"]), tf.constant([[0.0, 1.0]]), words)
+    np.testing.assert_allclose(found.to_list(), [[0, 2, 4]], atol=1e-6)  # two and four of six characters
+
+
+def test_words_that_the_tokenizer_spells_in_another_way_keep_the_sum(fit):
+    words = tf.ragged.constant([["<unk>", "x"], [""]])
+    texts, directions = tf.constant(["good film dull", " "]), tf.constant([[0.0, 1.0]] * 2)
+    found = fit.linear.attributions(texts, directions, words)
+    expected = (logits(fit.linear, ["good film dull", " "]) - fit.linear.bias.numpy())[:, 1]
+    np.testing.assert_allclose(tf.reduce_sum(found, axis=1), expected, atol=1e-5)
+
+
+def test_a_text_has_the_same_logits_alone_and_in_any_batch(fit):
+    texts = ["good film", "", "very " * 40] * 100  # more than a group
+    run = tf.function(fit.linear.call, [tf.TensorSpec([None], tf.string)], autograph=False)
+    together = run(texts).numpy()
+    for row in (0, 1, 2, 299):
+        np.testing.assert_allclose(together[row], run(texts[row : row + 1])[0], atol=1e-5)
+    np.testing.assert_allclose(together[1], fit.linear.bias, atol=1e-7)
+    assert run([]).shape == (0, 2)
+
+
+def test_held_out_logits_are_not_those_of_a_classifier_that_knows_the_text():
+    random = np.random.default_rng(3).integers(0, 2, 60)
+    texts = [f"{text} {i}" for i, text in enumerate(TEXTS)]
+    fit = fit_linear(texts, random, 2)
+    assert (logits(fit.linear, texts).argmax(axis=1) == random).mean() > 0.9
+    assert (fit.held_out.argmax(axis=1) == random).mean() < 0.7
+
+
+def test_only_the_most_frequent_ngrams_get_a_weight():
+    fit = fit_linear(
+        ["good film", "good plot", "bad film", "bad play"], np.array([1, 1, 0, 0]), 2, max_features=9
+    )
+    assert fit.linear.features == 9
+    assert (np.diff(fit.linear.hashes.numpy()) > 0).all()
+    assert logits(fit.linear, ["good", "bad"]).argmax(axis=1).tolist() == [1, 0]
+
+
+def test_sample_weights_count_and_texts_of_weight_0_do_not(fit):
+    weights = np.where(TARGETS == 1, 3.0, 1.0)
+    heavy = fit_linear(TEXTS, TARGETS, 2, weights)
+    heavy, plain = (softmax(logits(each.linear, TEXTS), axis=1)[:, 1].mean() for each in (heavy, fit))
+    assert heavy > plain + 0.02
+    wrong = np.concatenate([TARGETS, 1 - TARGETS])
+    ignored = fit_linear(TEXTS * 2, wrong, 2, np.repeat([1.0, 0.0], len(TEXTS)))
+    assert (logits(ignored.linear, TEXTS).argmax(axis=1) == TARGETS).mean() > 0.8
+
+
+def test_a_class_without_texts_is_never_predicted():
+    fit = fit_linear(TEXTS, 2 * TARGETS, 4)
+    assert set(logits(fit.linear, ["good", "dull", "", "other"]).argmax(axis=1).tolist()) <= {0, 2}
+
+
+def test_saving_keeps_the_weights(fit, tmp_path):
+    encoder = textrnn.RecurrentEncoder(258, units=4)
+    preprocessor = textrnn.TextClassifierPreprocessor(textrnn.tokenizers.ByteTokenizer())
+    classifier = textrnn.TextClassifier(
+        encoder, ["bad", "good"], preprocessor, linear=fit.linear, network_weight=0.5
+    )
+    classifier.save_to_preset(str(tmp_path / "preset"))
+    expected = classifier.predict(TEXTS[:3], verbose=0)
+    assert np.abs(expected - logits(fit.linear, TEXTS[:3])).max() > 0  # of both parts
+    loaded = textrnn.TextClassifier.from_preset(str(tmp_path / "preset"))
+    np.testing.assert_allclose(loaded.predict(TEXTS[:3], verbose=0), expected, atol=1e-6)
+    assert loaded.linear.get_config() == fit.linear.get_config()
+
+
+def test_the_part_of_a_classifier_learns_from_train_and_validation(fit):
+    classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"])
+    train, validation = (TEXTS[:50], TARGETS[:50]), (TEXTS[50:], TARGETS[50:])
+    held_out = fit_linear_part(classifier, train, validation)
+    assert held_out.shape == (10, 2)
+    np.testing.assert_allclose(logits(classifier.linear, TEXTS), logits(fit.linear, TEXTS))
+
+
+def test_of_many_texts_the_validation_texts_are_those_held_out(monkeypatch):
+    monkeypatch.setattr(fitting, "MANY", 20)
+    classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"])
+    train, validation = (TEXTS[:50], TARGETS[:50]), (TEXTS[50:], TARGETS[50:])
+    held_out = fit_linear_part(classifier, train, validation)
+    folds = [(np.arange(50), np.arange(50, 60))]
+    np.testing.assert_allclose(held_out, fit_linear(TEXTS, TARGETS, 2, folds=folds).held_out[50:])
+
+
+@pytest.mark.parametrize(
+    ("texts", "targets", "weights"),
+    [(["a", "b"], [1, 1], None), (["", " "], [0, 1], None), (["a", "b"], [0, 1], [0.0, 1.0])],
+)
+def test_texts_that_teach_no_two_classes_give_no_linear_part(texts, targets, weights):
+    classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"])
+    assert fit_linear_part(classifier, (texts, targets), ([], []), weights) is None
+    assert classifier.linear is None
+
+
+def test_ctrl_c_while_fitting_leaves_the_network_alone(monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "fit_linear", interrupt)
+    classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"])
+    assert fit_linear_part(classifier, (TEXTS, TARGETS), ([], [])) is None
+    assert "the classifier is the network alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("texts", "targets", "message"),
+    [(["a", "b"], [1, 1], "fewer than two classes"), (["", "\n"], [0, 1], "texts without words")],
+)
+def test_texts_of_which_nothing_is_learned_are_refused(texts, targets, message):
+    with pytest.raises(InputError, match=message):
+        fit_linear(texts, np.array(targets), 2)
+
+
+@pytest.mark.parametrize("options", [{"classes": 1}, {"features": 0}])
+def test_invalid_arguments_are_refused(options):
+    with pytest.raises(InputError, match="expected 2 classes or more"):
+        LinearTextLogits(**{"classes": 2, "features": 3, **options})
+
+
+def test_the_baseline_has_the_same_features(fit):
+    assert tfidf_vectorizer("words and characters").fit_transform(TEXTS).shape[1] == fit.linear.features

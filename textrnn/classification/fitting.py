@@ -1,0 +1,156 @@
+"""Fitting the linear part of a classifier to texts."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from textrnn.classification.linear import LinearTextLogits, counted, find, tfidf
+from textrnn.classification.logistic import MANY, fit_logistic
+from textrnn.classification.text_ngrams import text_ngrams
+from textrnn.errors import InputError
+from textrnn.tokenizers.text import string_tensor
+from textrnn.training.messages import print_message
+
+
+class LinearFit(NamedTuple):
+    """What `fit_linear` returns.
+
+    Attributes:
+        linear: The fitted `LinearTextLogits`. Its logits are calibrated.
+        held_out: The calibrated logits of each text from a classifier that was fitted without it, float32
+            `(texts, classes)`; NaN for texts that no fold held out.
+        penalty: The chosen inverse strength of the penalty, scikit-learn's `C`.
+    """
+
+    linear: LinearTextLogits
+    held_out: np.ndarray
+    penalty: float
+
+
+def fit_linear(texts, targets, classes, sample_weight=None, folds=None, words=2, max_features=2**18, seed=0):
+    """Fit a linear classifier of n-grams of words, and of 2 to 5 characters within words.
+
+    The same graph function computes the n-grams here and in an export. The penalty is chosen by
+    cross-validation (`textrnn.classification.logistic`).
+
+    Args:
+        texts: A list of str.
+        targets: Classes, ints `(texts,)`.
+        classes: Number of classes.
+        sample_weight: Weights `(texts,)`, or None.
+        folds: Pairs of row numbers, to fit and to predict; None for those of `folds_of`.
+        words: int. Length of the longest n-grams of words.
+        max_features: int. Only so many n-grams get a weight, those that most texts have.
+        seed: Seed of the folds and the solver.
+
+    Returns:
+        A `LinearFit`.
+
+    Raises:
+        InputError: If the targets hold fewer than two classes, or if the texts hold no words.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from textrnn.classification.fitting import fit_linear
+    >>> fit = fit_linear(["dull", "a joy", "so dull", "joy"], np.array([0, 1, 0, 1]), classes=2)
+    >>> fit.held_out.shape, fit.linear.features
+    ((4, 2), 39)
+    """
+    if len(np.unique(targets)) < 2:
+        raise InputError(
+            "cannot fit n-grams to texts of fewer than two classes: give texts of two classes or more"
+        )
+    sizes = (1, words), (2, 5)
+    rows, hashes, counts = _counted(texts, *sizes)
+    if not len(rows):
+        raise InputError("cannot fit n-grams to texts without words: give texts with words, or ngrams=0")
+    known, documents = np.unique(hashes, return_counts=True)
+    if len(known) > max_features:
+        known, documents = _most_frequent(known, documents, max_features)
+    frequency = (np.log((1 + len(texts)) / (1 + documents)) + 1).astype("float32")
+    features = _features(rows, hashes, counts, known, frequency, len(texts))
+    model = fit_logistic(features, targets, classes, sample_weight, folds, seed)
+    linear = LinearTextLogits(classes, len(known), *sizes, name="linear")
+    linear.set_weights([known, frequency, model.kernel, model.bias])
+    linear.rescale(model.scale)
+    return LinearFit(linear, (model.scale * model.held_out).astype("float32"), model.penalty)
+
+
+def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, max_features=2**18, seed=0):
+    """Give a classifier a linear part, fitted to training and validation texts.
+
+    Args:
+        classifier: A `textrnn.TextClassifier`, whose `linear` is set.
+        train, validation: Pairs of a list of str and their classes, ints `(texts,)`.
+        sample_weight: Weights of the training texts and then of the validation texts, or None.
+        words, max_features, seed: See `fit_linear`.
+
+    Returns:
+        Logits of the validation texts by classifiers that were fitted without them, for `calibrate`. None if
+        no linear part was fitted, since fewer than two classes have texts with words, or since Ctrl-C
+        interrupted it.
+
+    Example:
+
+    >>> import numpy as np, textrnn
+    >>> from textrnn.classification.fitting import fit_linear_part
+    >>> classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"])
+    >>> train, validation = (["dull", "a joy", "so dull", "joy"], [0, 1, 0, 1]), (["what a joy"], [1])
+    >>> fit_linear_part(classifier, train, validation).shape, classifier.linear is None
+    ((1, 2), False)
+    """
+    texts, targets = [*train[0], *validation[0]], np.array([*train[1], *validation[1]], "int32")
+    counting = np.array([bool(text.strip()) for text in texts])
+    counting &= True if sample_weight is None else np.asarray(sample_weight) > 0
+    if len(np.unique(targets[counting])) < 2:
+        return None
+    split, folds = len(train[0]), None
+    if len(texts) > MANY and len(validation[0]):
+        folds = [(np.arange(split), np.arange(split, len(texts)))]
+    try:
+        fit = fit_linear(
+            texts, targets, len(classifier.labels), sample_weight, folds, words, max_features, seed
+        )
+    except KeyboardInterrupt:
+        print_message("Interrupted while fitting the n-grams: the classifier is the network alone.")
+        return None
+    classifier.linear = fit.linear
+    return fit.held_out[split:]
+
+
+def _counted(texts, words, characters):
+    """Return rows, hashes and counts of the n-grams of each text, NumPy arrays `(n-grams,)`."""
+    count, parts = _counter(words, characters), []
+    for start in range(0, len(texts), 256):
+        rows, *others = (each.numpy() for each in count(string_tensor(list(texts[start : start + 256]))))
+        parts.append((rows + start, *others))
+    return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+
+
+@functools.cache
+def _counter(words, characters):
+    """Return a function that counts the n-grams of strings; it is traced once."""
+    return tf.function(
+        lambda texts: counted(text_ngrams(texts, words, characters)),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
+    )
+
+
+def _most_frequent(hashes, documents, count):
+    """Return the n-grams that most texts have, sorted by their hashes, and their numbers of texts."""
+    chosen = np.sort(np.argsort(-documents, kind="stable")[:count])
+    return hashes[chosen], documents[chosen]
+
+
+def _features(rows, hashes, counts, known, frequency, texts):
+    """Return the features as a SciPy matrix `(texts, columns)`, computed as `LinearTextLogits` does."""
+    from scipy.sparse import csr_matrix
+
+    columns, found = (each.numpy() for each in find(tf.constant(known), tf.constant(hashes)))
+    rows, columns, counts = rows[found], columns[found], counts[found]
+    values = tfidf(tf.constant(rows), columns, counts, known, frequency, texts).numpy()
+    return csr_matrix((values, (rows, columns)), (texts, len(known)))
