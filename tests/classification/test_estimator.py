@@ -221,7 +221,7 @@ def test_what_is_no_weight_is_refused(weights, message):
         ("num_layers", True, "num_layers is True: expected an integer"),
         ("embedding_dim", 2.5, "embedding_dim is 2.5: expected an integer"),
         ("dropout", 1.0, "dropout is 1.0: expected a number of at least 0 and below 1"),
-        ("pooling", "sum", "pooling is 'sum': expected max, mean, last or attention"),
+        ("pooling", "sum", "pooling is 'sum': expected max, mean, last, attention or concat"),
         ("tokenizer", "bpe", "tokenizer is 'bpe': expected sentencepiece, word, character or byte"),
         ("vocabulary_size", 0, "vocabulary_size is 0"),
         ("lowercase", "no", "lowercase is 'no': expected true or false"),

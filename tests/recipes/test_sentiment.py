@@ -171,7 +171,7 @@ def test_only_the_preset_of_a_classifier_is_accepted(tmp_path, capsys):
         (["--data", "DATA"], "there is no 'text' and no 'label' among the columns 'review', 'verdict'"),
         (["--data", "DATA", "--dataset", "sst2"], "--data and --dataset: give one of them"),
         (["--dataset", "sst"], "--dataset sst: expected sst2 or imdb"),
-        (["--pooling", "sum"], "--pooling sum: expected max, mean, last or attention"),
+        (["--pooling", "sum"], "--pooling sum: expected max, mean, last, attention or concat"),
         (["--ngrams", "-1"], "--ngrams -1: expected an integer of at least 0"),
         (["--held_out", "0.7"], "--held_out 0.7: expected a number above 0 and below 0.5"),
         (["--from_preset", "/nowhere"], "no preset at /nowhere"),

@@ -120,6 +120,7 @@ def fit_logistic(features, targets, classes, sample_weight=None, folds=None, see
         if best and loss > best[0]:
             break
         best = (loss, penalty, float(scale), held_out)
+    assert best is not None  # there is a penalty to choose
     _, penalty, scale, held_out = best
     kernel, bias = _fit(features[used], targets[used], classes, weights[used], penalty, seed)
     return LogisticModel(kernel, bias, penalty, scale, held_out)

@@ -98,13 +98,13 @@ def fit_pool(network, linear, targets, sample_weight=None):
     texts = weights.sum() ** 2 / max((weights**2).sum(), 1e-9)  # the effective number
     if texts < 2:
         return 0.0, 1.0
-    factors, losses = [], []
+    factors, found = [], []
     for share in SHARES:
         pooled = share * network + (1 - share) * linear
         [scale] = fit_scales([pooled], targets, weights)
         factors.append((float(scale * share), float(scale * (1 - share))))
-        losses.append(log_losses(scale * pooled, targets))
-    losses = np.array(losses)
+        found.append(log_losses(scale * pooled, targets))
+    losses = np.array(found)
     best = np.average(losses, axis=1, weights=weights).argmin()
     differences = losses - losses[best]
     means = np.average(differences, axis=1, weights=weights)
