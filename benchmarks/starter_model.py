@@ -1,0 +1,132 @@
+"""Turn a trained language model into a starter model: half precision, figures, samples and a card.
+
+    python benchmarks/starter_model.py saved_models/english --language English \
+        --sources corpora/SOURCES.md --texts wikitext-2 shakespeare --prompts "The old house" "This chapter"
+
+It writes `textrnn/starters/NAME/`. The figures are those of the weights that are stored, in half precision.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import yaml
+
+CARD = """# {name}
+
+{language} language model: {cell}, {units} units, {weights:.1f} million weights, {vocabulary:,} subwords
+
+Made to be adapted to a text of your own, and as the start of a classifier:
+
+```sh
+python recipes/text_generation.py --from_preset {name} --data my_text.txt --name mine
+textrnn generate {name} --prompt "{prompt}"
+```
+
+## Data
+
+Read in an epoch as often as *times* says; of each source {held_out:.0%} was held out.
+
+| source | times | what | licence | bits per character |
+|---|---:|---|---|---:|
+{sources}
+
+The weights and the vocabulary are shipped, not the texts. The weights are licensed as textrnn is.
+
+## Training
+
+`{command}`, commit {commit}, {hours:.1f} hours, {tokens:,.0f} tokens a second.
+
+## Figures
+
+| text | bits per character |
+|---|---:|
+{figures}
+
+## Limits
+
+A small recurrent model writes plausible sentences and no facts. Most of its texts are novels of 1840 to 1960,
+whose language and views it repeats, prejudice included. Do not use it where a wrong or offensive sentence
+does harm.
+
+## Samples
+
+{samples}
+"""
+
+
+def described(path, sources):
+    """The columns "what" and "licence" of a source in a table of sources."""
+    name = "/".join(Path(path).parts[-2:])
+    row = next(line for line in sources.splitlines() if line.startswith(f"| {name} |"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    return cells[3], cells[4]
+
+
+def score(lm, dataset):
+    """Bits per character on the validation text of a public data set."""
+    from textrnn.data.mixtures import Mixture, Part
+    from textrnn.data.sources import load_texts
+    from textrnn.text_generation.evaluation import score_parts
+
+    texts = load_texts(dataset=dataset)
+    return score_parts(lm, Mixture((Part(dataset, texts.validation),)))[dataset].bits_per_character
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", type=Path, help="Folder of the trained model")
+    parser.add_argument("--language", required=True, help="Its language, in English")
+    parser.add_argument("--sources", type=Path, required=True, help="Table of the sources and their licences")
+    parser.add_argument("--texts", nargs="*", default=[], help="Public texts to score it on")
+    parser.add_argument("--prompts", nargs="+", required=True, help="Prompts of the samples")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "textrnn" / "starters")
+    given = parser.parse_args()
+
+    from textrnn.presets import load_preset
+    from textrnn.presets.half import halve_weights
+    from textrnn.text_generation.signatures import text_completer
+
+    name = given.model.name
+    folder = given.output / name
+    shutil.copytree(given.model / "preset", folder)
+    halve_weights(folder)
+    lm = load_preset(folder)
+    complete = text_completer(lm)
+    config = yaml.safe_load((given.model / "report" / "config.yaml").read_text("utf-8"))
+    metrics = json.loads((given.model / "report" / "metrics.json").read_text("utf-8"))["metrics"]
+    table = given.sources.read_text("utf-8")
+    rows = []
+    for path, times in config["data"].items():
+        what, licence = described(path, table)
+        bits = metrics[f"held_out_bits_per_character of {path}"]
+        rows.append(f"| {Path(path).name.partition('.')[0]} | {times} | {what} | {licence} | {bits:.3f} |")
+    figures = {"all held-out parts": metrics["held_out_bits_per_character"]}
+    figures |= {f"{text}, validation": score(lm, text) for text in given.texts}
+    samples = (complete(prompt, max_new_tokens=120, seed=1) for prompt in given.prompts)
+    text = CARD.format(
+        name=name,
+        language=given.language,
+        cell=config["cell"].upper(),
+        units=config["units"],
+        weights=lm.count_params() / 1e6,
+        vocabulary=lm.preprocessor.tokenizer.vocabulary_size(),
+        prompt=given.prompts[0],
+        held_out=config["held_out"],
+        sources="\n".join(rows),
+        command=f"python recipes/text_generation.py --config recipes/configs/{name}.yaml",
+        commit=subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
+        hours=metrics["training_seconds"] / 3600,
+        tokens=metrics["training_tokens_per_second"],
+        figures="\n".join(f"| {of} | {bits:.3f} |" for of, bits in figures.items()),
+        samples="\n\n".join("> " + re.sub(r"\n+", "\n>\n> ", sample.strip()) for sample in samples),
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    print(folder)
+
+
+if __name__ == "__main__":
+    main()
