@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textrnn.text_generation.defaults import BY_SIZE, SMALL_TEXT, Defaults, defaults_for, small_text_warning
+from textrnn.text_generation.defaults import BY_SIZE, SMALL_TEXT, defaults_for, small_text_warning
 
 
 @settings(deadline=None)
@@ -11,7 +11,9 @@ from textrnn.text_generation.defaults import BY_SIZE, SMALL_TEXT, Defaults, defa
 def test_a_larger_text_has_no_fewer_rows_and_no_more_epochs(characters):
     smaller, larger = defaults_for(characters // 2), defaults_for(characters)
     assert smaller.batch_size <= larger.batch_size and smaller.epochs >= larger.epochs
-    assert defaults_for(characters, continued=True) == Defaults(None, larger.batch_size, 10)
+    smaller, larger = (defaults_for(size, continued=True) for size in (characters // 2, characters))
+    assert smaller.batch_size <= larger.batch_size and smaller.epochs >= larger.epochs
+    assert (larger.tokenizer, larger.learning_rate) == (None, 0.001)
 
 
 def test_the_defaults_change_at_the_minimum():

@@ -322,8 +322,11 @@ SPEC = textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")
 
 @pytest.mark.parametrize(
     ("average", "cell"),
-    [({"patience": 0}, "lstm"), ({"decay": 0.9}, "gru"), ({"decay": 0.9}, SPEC)],
-    ids=["nt_asgd lstm", "ema gru", "ema spec"],
+    [
+        pytest.param({"patience": 0}, "lstm", id="nt_asgd lstm"),
+        pytest.param({"decay": 0.9}, "gru", id="ema gru", marks=pytest.mark.slow),
+        pytest.param({"decay": 0.9}, SPEC, id="ema spec", marks=pytest.mark.slow),
+    ],
 )
 def test_averaged_steps_and_variable_windows_go_on_as_if_not_killed(average, cell, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"

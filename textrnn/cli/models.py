@@ -21,6 +21,9 @@ def models(name: str | None = None):
         expect(name in starter_names(), f"there is no starter model {name!r}: {_known()}")
         print(card(name).rstrip())
         return
+    if not starter_names():
+        print("the package has no starter models")
+        return
     rows = [("name", "task", "size", "model")] + [_row(known) for known in starter_names()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -69,7 +69,8 @@ class SequencePooling(keras.layers.Layer):
     def call(self, sequences, mask=None):
         """Pool the sequences. The class docstring has the shapes."""
         if sequences.shape[1] == 0:
-            return ops.zeros(self.compute_output_shape(ops.shape(sequences)), sequences.dtype)
+            zeros = ops.sum(sequences, axis=1)
+            return ops.concatenate([zeros] * 3, axis=-1) if self.mode == "concat" else zeros
         valid = ops.ones(ops.shape(sequences)[:2], "bool") if mask is None else ops.cast(mask, "bool")
         pool = {"last": self._last, "max": _maximum, "mean": _mean, "attention": self._attended}
         modes = ("last", "max", "mean") if self.mode == "concat" else (self.mode,)
