@@ -22,7 +22,7 @@ def cached(lm, cache=CACHE):
     return textrnn.CausalLM(lm.backbone, lm.preprocessor, lm.default_sampler, neural_cache=cache)
 
 
-@pytest.fixture(scope="module", params=["lstm", "gru"])
+@pytest.fixture(scope="module", params=["lstm", pytest.param("gru", marks=pytest.mark.slow)])
 def lm(request):
     """A greedy model of words, so that `<unk>` is never generated."""
     return cached(make_lm("word", cell=request.param, temperature=0.0))

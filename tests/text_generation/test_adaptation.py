@@ -91,6 +91,6 @@ def test_a_model_from_scratch_learns_in_the_time_it_is_given():
         return made[0]
 
     texts = Splits([Document("a", ENGLISH)], [Document("b", ENGLISH[:500])])
-    score = adaptation.score_from_scratch(make, texts, seconds=1.0, sequence_length=16, seed=0)
+    score = adaptation.score_from_scratch(make, texts, seconds=0.3, sequence_length=16, seed=0)
     assert score.bits_per_character < np.log2(258)
     assert len(made) == 1
