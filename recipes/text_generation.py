@@ -311,7 +311,8 @@ def adapted_model(options, texts, result, score):
             lambda kind, text: new_model(replace(options, tokenizer=kind, vocabulary_size=None), text, None),
             texts, result.seconds, options.sequence_length, options.seed,
         ).bits_per_character  # fmt: skip
-    before = result.history["val_bits_per_character"][0]
+    # Ctrl-C may come before the first evaluation.
+    before, *_ = [*result.history.get("val_bits_per_character", []), score.bits_per_character]
     found = adaptation.Adaptation(before, score.bits_per_character, scratch)
     print(found)
     for sentence in adaptation.advice(found, result.history, result.best_epoch):

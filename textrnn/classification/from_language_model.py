@@ -4,9 +4,9 @@ import keras
 
 from textrnn import training
 from textrnn.classification.backbone import RecurrentEncoder
-from textrnn.data.windows import stream, windows
+from textrnn.data.token_streams import token_stream
+from textrnn.data.windows import windows
 from textrnn.errors import InputError
-from textrnn.tokenizers import encode_documents
 
 LEAST_STEPS = 20
 """Fewer updates than these are not worth the time of compiling them."""
@@ -111,7 +111,7 @@ def adapt_to_texts(
     0
     """
     tokenizer = lm.preprocessor.tokenizer
-    tokens = stream(encode_documents(tokenizer, texts), tokenizer.end_token_id)
+    tokens = token_stream(tokenizer, texts)
     rows = min(batch_size, (len(tokens) - 1) * epochs // (LEAST_STEPS * sequence_length))
     if rows < 1:
         return 0

@@ -154,8 +154,7 @@ def advice(adaptation, history, best_epoch):
     scores = [value for value in history.get("val_bits_per_character", []) if value is not None]
     if best_epoch and scores and scores[-1] > 1.01 * min(scores):
         found.append(
-            f"from epoch {best_epoch:g} on it overfitted: the best weights are kept. More text or more "
-            "--dropout would help"
+            f"from epoch {best_epoch:g} on it overfitted: the best weights are kept. More text would help"
         )
     if adaptation.scratch is not None and adaptation.scratch < adaptation.after:
         found.append("a model from scratch is better on this text: leave out --from_preset")
