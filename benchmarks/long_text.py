@@ -61,7 +61,7 @@ def train(path, steps):
     from textrnn.data.sources import load_texts
     from textrnn.data.stored_texts import count_characters
     from textrnn.data.token_streams import token_stream
-    from textrnn.data.windows import evaluation_windows, windows
+    from textrnn.data.windows import evaluation_windows
     from textrnn.text_generation import evaluation
 
     recipe = runpy.run_path(str(RECIPE))
@@ -78,13 +78,8 @@ def train(path, steps):
     train_stream, validation_stream = lap(
         [token_stream(tokenizer, part) for part in (texts.train, texts.validation)]
     )
-    data = windows(
-        train_stream,
-        options.batch_size,
-        options.sequence_length,
-        options.restart_probability,
-        start_token_id=tokenizer.start_token_id,
-        boundary_token_ids=tokenizer.boundary_token_ids,
+    data = lm.preprocessor.windows(
+        train_stream, options.batch_size, options.sequence_length, options.restart_probability
     )
     validation = evaluation_windows(validation_stream, batch_size=8, sequence_length=256)
     lm.compile()

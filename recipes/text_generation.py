@@ -55,6 +55,9 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
         0.1, "Fraction for validation: the end of the text, or some documents of ten or more"
     )
     tokenizer: TokenizerKind | None = option(None, "Kind of token (default: by the size of the text)")
+    extend_vocabulary: NonNegativeInt = option(
+        0, "Add so many subwords of the text to the vocabulary of --from_preset", "Model"
+    )
     ar: NonNegativeNumber = option(0.0, "Activation regularization; 2 in AWD-LSTM (alpha)", "Model")
     tar: NonNegativeNumber = option(0.0, "Temporal activation regularization; 1 in AWD-LSTM (beta)", "Model")
     last_units: PositiveInt | None = option(None, "Units of the last layer (default: as units)", "Model")
@@ -105,6 +108,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
         expect(
             self.from_preset or not self.compare_with_scratch, "--compare_with_scratch: give --from_preset"
         )
+        expect(self.from_preset or not self.extend_vocabulary, "--extend_vocabulary: give --from_preset")
         expect(self.cache or not self.cached_generation, "--cached_generation: give the --cache, such as 500")
 
 
@@ -118,7 +122,7 @@ def main(options: Options):
     from textrnn.data import sources
     from textrnn.data.stored_texts import count_characters
     from textrnn.data.token_streams import token_stream
-    from textrnn.data.windows import evaluation_windows, mean_length, windows
+    from textrnn.data.windows import evaluation_windows, mean_length
     from textrnn.errors import warn
     from textrnn.export import publish
     from textrnn.presets import in_weight_precision, load_preset, save_preset
@@ -126,6 +130,7 @@ def main(options: Options):
     from textrnn.tasks.execution import execution_of
     from textrnn.text_generation import adaptation, evaluation, report, signatures
     from textrnn.text_generation.adaptive_evaluation import adaptive_scores
+    from textrnn.text_generation.extension import extend_vocabulary
     from textrnn.text_generation.prompts import sample_prompt
 
     options.check()
@@ -149,6 +154,7 @@ def main(options: Options):
     sampling = {name: value for name, value in given.items() if value is not None}
     if options.from_preset:
         lm = load_preset(options.from_preset, textrnn.CausalLM, dtype=options.precision)
+        lm = extend_vocabulary(lm, texts.train, options.extend_vocabulary)
         warnings += adaptation.vocabulary_warnings(
             lm.preprocessor.tokenizer, texts.train, options.from_preset
         )
@@ -159,13 +165,11 @@ def main(options: Options):
     tokenizer = lm.preprocessor.tokenizer
     train_stream = token_stream(tokenizer, texts.train, "training text")
     validation_stream = token_stream(tokenizer, texts.validation, "validation text")
-    train = windows(
+    train = lm.preprocessor.windows(
         train_stream,
         options.batch_size,
         options.sequence_length,
         options.restart_probability,
-        start_token_id=tokenizer.start_token_id,
-        boundary_token_ids=tokenizer.boundary_token_ids,
         seed=options.seed,
         origin=texts.name,
         variable_length=options.variable_length,
@@ -185,7 +189,7 @@ def main(options: Options):
     files.expect_space(folder, 44 * lm.count_params())
 
     # === Training: truncated backpropagation, with states carried from window to window ===
-    groups = adaptation.layer_groups(lm)
+    groups = lm.layer_groups
     lm.compile(make_optimizer(options, groups, steps=len(train), few_lengths=execution_of(lm).xla))
     prompt = options.sample_prompt
     if prompt is None:

@@ -56,6 +56,8 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     dataset: Dataset | None = option(None, "Public pairs instead of --data")
     reverse: bool = option(False, "Swap source and target", "Data")
     held_out: HeldOutFraction = option(0.05, "Fraction for validation, and for the test; at most 2,000 pairs")
+    encoder_from: Path | None = option(None, "Start the encoder from this language model", "Model")
+    decoder_from: Path | None = option(None, "Start the decoder from this language model", "Model")
     shared_vocabulary: bool = option(True, "One vocabulary for both languages", "Model")
     max_tokens: PositiveInt = option(100, "Maximum number of tokens of a source or a target", "Model")
     units: PositiveInt = option(128, "Units of each direction of an encoder layer")
@@ -86,6 +88,11 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
         given = [f"--{name}" for name in ("data", "source", "dataset") if getattr(self, name)]
         expect(len(given) <= 1, f"{' and '.join(given)}: give one of them")
         expect(bool(self.source) == bool(self.target), "--source and --target: give both, or --data")
+        starts = self.encoder_from or self.decoder_from
+        expect(
+            not (self.from_preset and starts),
+            "--from_preset is a translator: leave out --encoder_from and --decoder_from",
+        )
 
     def check(self):
         """Check the cells of the encoder and of the decoder."""
@@ -216,14 +223,26 @@ def main(options: Options):
 def new_model(options, pairs, sampler):
     """Make a model, with tokenizers trained on these pairs."""
     import textrnn
+    from textrnn.presets import load_preset
     from textrnn.tokenizers import train_tokenizer
+    from textrnn.translation.from_language_models import backbone_from
 
     sides = [[pair.source for pair in pairs], [pair.target for pair in pairs]]
-    if options.shared_vocabulary:
+    starts = [
+        path and load_preset(path, textrnn.CausalLM, dtype=options.precision)
+        for path in (options.encoder_from, options.decoder_from)
+    ]
+    if options.shared_vocabulary and not any(starts):
         sides = [sides[0] + sides[1]]
-    tokenizers = [train_tokenizer(options.tokenizer, side, options.vocabulary_size) for side in sides]
-    backbone = textrnn.RecurrentSeq2Seq(
-        *(tokenizer.vocabulary_size() for tokenizer in tokenizers),
+    tokenizers = [
+        start.preprocessor.tokenizer
+        if start
+        else train_tokenizer(options.tokenizer, side, options.vocabulary_size)
+        for start, side in zip(starts, sides, strict=False)
+    ]
+    backbone = backbone_from(
+        *starts,
+        [tokenizer.vocabulary_size() for tokenizer in tokenizers],
         decoder_cell=options.decoder_cell,
         decoder_units=options.decoder_units,
         attention=options.attention,

@@ -226,7 +226,7 @@ def test_what_is_no_weight_is_refused(weights, message):
         ("vocabulary_size", 0, "vocabulary_size is 0"),
         ("lowercase", "no", "lowercase is 'no': expected true or false"),
         ("max_tokens", 0, "max_tokens is 0"),
-        ("epochs", None, "epochs is None: expected an integer"),
+        ("epochs", "5", "epochs is .5.: expected an integer"),
         ("batch_size", 0, "batch_size is 0"),
         ("learning_rate", NAN, "learning_rate is nan: expected a number above 0"),
         ("seed", "x", "'x' cannot be used to seed"),

@@ -8,15 +8,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.language_models import make_lm
+from builders.translators import make_translator, word_tokenizers
 from references.command import recipe_command, start_recipe, textrnn_command
 
-import textrnn
 from textrnn.presets import load_preset, save_preset
 from textrnn.serving.saved_model import load_signatures
-from textrnn.tokenizers import ByteTokenizer
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "sentiment.py"
 SMALL = [
+    "--from_scratch",
     "--units",
     "8",
     "--embedding_dim",
@@ -153,16 +154,31 @@ def test_training_continues_from_a_classifier_on_other_texts(
         assert [label.decode() for label in answers["label"].numpy()] == list(WORDS)
 
 
-def test_only_the_preset_of_a_classifier_is_accepted(tmp_path, capsys):
-    lm = textrnn.CausalLM(
-        textrnn.RecurrentBackbone(258, units=4), textrnn.CausalLMPreprocessor(ByteTokenizer())
-    )
+def test_it_starts_from_a_language_model(tmp_path, capsys):
+    lm = make_lm("byte")
     save_preset(lm, tmp_path / "novel")
+    (tmp_path / "more.txt").write_text("Dull it is.\nA joy it was.\n" * 40)
+    status, printed, error = recipe_command(
+        capsys, RECIPE, "--data", table(tmp_path / "reviews.tsv"), "--text_column", "review",
+        "--label_column", "verdict", "--from_preset", tmp_path / "novel",
+        "--unlabelled", tmp_path / "more.txt",
+        "--epochs", "2", "--ngrams", "0", "--name", "reviews", "--output", tmp_path,
+    )  # fmt: skip
+    assert status == 0, error
+    assert f"adapting {tmp_path / 'novel'} to 116 texts" in printed
+    classifier = load_preset(tmp_path / "reviews")
+    assert classifier.pooling.mode == "concat"
+    assert classifier.preprocessor.tokenizer.get_vocabulary() == lm.preprocessor.tokenizer.get_vocabulary()
+    assert sorted(path.name for path in (tmp_path / "reviews").iterdir()) == ["1", "preset", "report"]
+
+
+def test_the_preset_of_another_task_is_refused(tmp_path, capsys):
+    save_preset(make_translator(word_tokenizers()), tmp_path / "to_german")
     status, _, error = recipe_command(
-        capsys, RECIPE, "--from_preset", tmp_path / "novel", "--output", tmp_path
+        capsys, RECIPE, "--from_preset", tmp_path / "to_german", "--output", tmp_path
     )
     assert status == 2
-    assert "novel is a preset of a CausalLM: expected a preset of a TextClassifier" in error
+    assert "to_german is a preset of a Seq2SeqLM: give that of a classifier or language model" in error
 
 
 @pytest.mark.parametrize(
@@ -175,6 +191,8 @@ def test_only_the_preset_of_a_classifier_is_accepted(tmp_path, capsys):
         (["--ngrams", "-1"], "--ngrams -1: expected an integer of at least 0"),
         (["--held_out", "0.7"], "--held_out 0.7: expected a number above 0 and below 0.5"),
         (["--from_preset", "/nowhere"], "no preset at /nowhere"),
+        (["--from_preset", "a", "--from_scratch"], "--from_preset, --from_scratch: give one of them"),
+        (["--from_scratch", "--unlabelled", "DATA"], "--unlabelled: texts without labels are for a language"),
         (["--class_weights", "some"], "--class_weights some: expected balanced or none"),
         (["--name", "a/b"], "--name a/b: expected letters"),
     ],

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from builders.language_models import make_lm
 
 import textrnn
 from textrnn.data.documents import Document
 from textrnn.data.sources import Splits
 from textrnn.text_generation import adaptation
 from textrnn.text_generation.adaptation import Adaptation, advice, vocabulary_warnings
+from textrnn.text_generation.extension import extend_vocabulary
 from textrnn.tokenizers import ByteTokenizer, SentencePieceTokenizer
 
 ENGLISH = "The night was clear and cold, and a thin moon stood over the harbour.\n" * 40
@@ -17,7 +19,7 @@ OTHER = "Η γάτα κάθεται στο χαλί, και ο σκύλος κο
 def test_groups_are_layers_from_the_lowest_up_and_hold_every_weight():
     backbone = textrnn.RecurrentBackbone(9, units=[4, 6], num_layers=2, embedding_dim=3)
     lm = textrnn.CausalLM(backbone)
-    groups = adaptation.layer_groups(lm)
+    groups = lm.layer_groups
     assert [[layer.name for layer in group] for group in groups] == [
         ["recurrent_0"],
         ["recurrent_1"],
@@ -94,3 +96,29 @@ def test_a_model_from_scratch_learns_in_the_time_it_is_given():
     score = adaptation.score_from_scratch(make, texts, seconds=0.3, sequence_length=16, seed=0)
     assert score.bits_per_character < np.log2(258)
     assert len(made) == 1
+
+
+def test_an_extended_vocabulary_keeps_the_old_tokens_and_predictions():
+    lm = make_lm()
+    texts = ["the zebra saw the giraffe, and the giraffe the zebra.\n"] * 30
+    old, extended = lm.preprocessor.tokenizer, extend_vocabulary(lm, texts, 20)
+    new = extended.preprocessor.tokenizer
+    count = old.vocabulary_size()
+    assert new.get_vocabulary()[:count] == old.get_vocabulary()
+    assert count < new.vocabulary_size() <= count + 20
+    assert len(new(texts[0])) < len(old(texts[0]))
+    assert new.detokenize(new(texts[0])).numpy().decode() == texts[0]
+    tokens = np.array([old("the cat sat")])
+    inputs = {"token_ids": tokens, "padding_mask": np.ones(tokens.shape, bool)}
+    np.testing.assert_allclose(extended(inputs)[..., :count], lm(inputs), atol=1e-5)
+    # A new subword starts from the tokens that it took before.
+    vectors, known = (np.array(each.backbone.token_embedding.embeddings) for each in (extended, lm))
+    text = new.id_to_token(count).replace("▁", " ")
+    np.testing.assert_allclose(vectors[count], known[old(text).numpy()].mean(0), atol=1e-6)
+
+
+def test_nothing_is_extended_if_nothing_is_missing_or_asked_for():
+    lm = make_lm()
+    assert extend_vocabulary(lm, ["any text"], 0) is lm
+    with pytest.raises(textrnn.InputError, match="vocabulary of a ByteTokenizer cannot be extended"):
+        extend_vocabulary(make_lm("byte"), ["any text"], 5)

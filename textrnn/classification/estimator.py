@@ -5,10 +5,11 @@ import random
 from collections.abc import Mapping, Set
 from contextlib import contextmanager
 from inspect import signature
+from io import StringIO
 from numbers import Real
 from typing import Literal
 
-import keras
+import keras_hub
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
@@ -19,11 +20,14 @@ from textrnn import training
 from textrnn.classification import evaluation
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.calibration import calibrate
+from textrnn.classification.defaults import Defaults, defaults_for
 from textrnn.classification.fitting import fit_linear_part
+from textrnn.classification.from_language_model import adapt_to_texts, classifier_from
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.batching import text_batches
 from textrnn.errors import InputError, expect
+from textrnn.presets import load_preset
 from textrnn.private import check_sample_weight
 from textrnn.tasks.execution import execution_of
 from textrnn.tokenizers import train_tokenizer
@@ -43,7 +47,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
 
     The estimator trains the same model as the sentiment recipe: a bidirectional recurrent network, ensembled
     with a linear n-gram classifier and calibrated on a validation set. Its tokenizer is trained in `fit`, on
-    the training texts alone, so that no information leaks between the folds of a cross-validation.
+    the training texts alone, so that no information leaks between the folds of a cross-validation. With a
+    `preset`, the network is that of a language model, which is first adapted to the training texts (ULMFiT).
 
     Args:
         cell, units, num_layers, embedding_dim: As for `textrnn.RecurrentEncoder`.
@@ -53,15 +58,19 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         lowercase: bool. Whether to lowercase the texts.
         max_tokens: int. Texts are truncated to this many tokens.
         epochs: int. Maximum number of epochs; the weights of the epoch with the lowest validation loss are
-            kept.
-        batch_size: int. Number of texts per batch.
-        learning_rate: float. Peak learning rate of Adam, after a warm-up and before a cosine decay.
+            kept. None for 5, or with a `preset` by the number of texts.
+        batch_size: int. Number of texts per batch; None for 32, or with a `preset` by the number of texts.
+        learning_rate: float. Peak learning rate of Adam, after a warm-up and before a cosine decay; None for
+            0.002, or with a `preset` by the number of texts.
         seed: int, `numpy.random.RandomState` or None. Seeds the split, the initial weights and dropout; None
             gives other ones in every `fit`.
         ngrams: int. Length of the longest n-grams of words of the linear part; 0 for the network alone.
         ngram_buckets: int. Maximum number of n-grams with a weight.
         validation_fraction: float. Fraction of each class set aside to choose the epoch and to calibrate;
             at least one text of each class that has two or more.
+        preset: The name or the folder of a language model to start from, such as `"english"`; `cell`,
+            `units`, `num_layers`, `embedding_dim`, `pooling`, `tokenizer`, `vocabulary_size` and `lowercase`
+            then have no effect. None for random weights.
 
     Attributes:
         classes_: The labels, sorted, `(classes,)`.
@@ -89,13 +98,14 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         vocabulary_size: PositiveInt | None = None,
         lowercase: bool = True,
         max_tokens: PositiveInt = 512,
-        epochs: PositiveInt = 5,
-        batch_size: PositiveInt = 32,
-        learning_rate: PositiveNumber = 2e-3,
+        epochs: PositiveInt | None = None,
+        batch_size: PositiveInt | None = None,
+        learning_rate: PositiveNumber | None = None,
         seed=0,
         ngrams: NonNegativeInt = 2,
         ngram_buckets: PositiveInt = 2**18,
         validation_fraction: SplitFraction = 0.1,
+        preset: str | None = None,
     ):
         self.cell = cell
         self.units = units
@@ -114,6 +124,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         self.ngrams = ngrams
         self.ngram_buckets = ngram_buckets
         self.validation_fraction = validation_fraction
+        self.preset = preset
 
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier.
@@ -150,14 +161,22 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         train_texts, validation_texts = (
             [text for text, chosen in zip(texts, mask, strict=True) if chosen] for mask in (train, validation)
         )
-        self.model_ = self._make_model(train_texts)
+        plan = self._plan(len(train_texts))
+        self.model_ = self._make_model(train_texts, plan, seed)
         encode, few_lengths = self.model_.preprocessor.encode, execution_of(self.model_).xla
         batches = text_batches(
-            encode(train_texts), targets[train], self.batch_size, weights[train], seed=seed,
+            encode(train_texts), targets[train], plan.batch_size, weights[train], seed=seed,
             few_lengths=few_lengths,
         )  # fmt: skip
-        schedule = training.warmup_cosine(self.learning_rate, steps=len(batches) * self.epochs)
-        self.model_.compile(keras.optimizers.Adam(schedule, global_clipnorm=1.0), metrics=[])
+        schedule = training.warmup_cosine(plan.learning_rate, steps=len(batches) * plan.epochs)
+        groups = self.model_.layer_groups
+        rates = training.discriminative_rates(groups, plan.layer_rate_factor)
+        self.model_.compile(
+            training.DiscriminativeAdam(schedule, rates=rates, global_clipnorm=1.0), metrics=[]
+        )
+        callbacks: list = [training.BestWeights()]
+        if plan.unfreeze_epochs:
+            callbacks.append(training.GradualUnfreezing(groups, plan.unfreeze_epochs))
         validation_batches = None
         if validation_texts:
             validation_batches = text_batches(
@@ -166,9 +185,9 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             )  # fmt: skip
         self.model_.fit(
             batches,
-            epochs=self.epochs,
+            epochs=plan.epochs,
             validation_data=validation_batches,
-            callbacks=[training.BestWeights()],
+            callbacks=callbacks,
             verbose=0,
         )
         linear_logits = None
@@ -181,8 +200,20 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         if self.model_.linear is None or validation_texts:
             calibrate(self.model_, validation_texts, targets[validation], weights[validation], linear_logits)
 
-    def _make_model(self, texts):
-        """Return an untrained model, with a tokenizer trained on the texts."""
+    def _plan(self, texts):
+        """Return how to train on a number of texts, a `Defaults`."""
+        plan = Defaults(epochs=5) if self.preset is None else defaults_for(texts, from_language_model=True)
+        given = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        return plan._replace(**{name: value for name, value in given.items() if value is not None})
+
+    def _make_model(self, texts, plan, seed):
+        """Return a model to be trained: with a tokenizer of these texts, or of an adapted language model."""
+        if self.preset is not None:
+            lm = load_preset(self.preset, keras_hub.models.CausalLM)
+            adapt_to_texts(
+                lm, texts, plan.adapt_epochs, seed=seed, progress=training.ProgressBar(file=StringIO())
+            )
+            return classifier_from(lm, self.classes_, self.max_tokens, self.dropout)
         texts = [text.lower() for text in texts] if self.lowercase else texts
         tokenizer = train_tokenizer(self.tokenizer, texts, self.vocabulary_size)
         encoder = RecurrentEncoder(
@@ -211,7 +242,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             float64 `(texts, classes)`, in the order of `classes_`.
         """
         check_is_fitted(self)
-        probabilities = evaluation.predict_probabilities(self.model_, _check_texts(X), self.batch_size)
+        probabilities = evaluation.predict_probabilities(self.model_, _check_texts(X), self.batch_size or 32)
         probabilities = probabilities.astype("float64")
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 

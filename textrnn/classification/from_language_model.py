@@ -4,12 +4,43 @@ import keras
 
 from textrnn import training
 from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.defaults import FEW_TEXTS
+from textrnn.classification.preprocessor import TextClassifierPreprocessor
+from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.token_streams import token_stream
-from textrnn.data.windows import windows
 from textrnn.errors import InputError
+from textrnn.presets import closest_starter
 
 LEAST_STEPS = 20
 """Fewer updates than these are not worth the time of compiling them."""
+
+
+def starting_point(texts, task):
+    """Choose what a classifier starts from: a starter model of the texts' language if there are few texts.
+
+    Args:
+        texts: The training texts, a list of str.
+        task: The class of language models, `textrnn.CausalLM`.
+
+    Returns:
+        The name of a starter model, None for random weights, and the reason, one clause.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.classification.from_language_model import starting_point
+    >>> starting_point(["so dull", "a joy"] * 20_000, textrnn.CausalLM)
+    (None, 'random weights, as 40,000 texts are enough to learn from')
+    """
+    if len(texts) >= FEW_TEXTS:
+        return None, f"random weights, as {len(texts):,} texts are enough to learn from"
+    name, surprisal = closest_starter(texts, task)
+    if name is None:
+        return None, "random weights, as no starter model has the language of the texts"
+    return name, (
+        f"the language model {name}, whose vocabulary fits the texts ({surprisal:.1f} times the bits per "
+        f"character of its own), as {len(texts):,} labelled texts are few"
+    )
 
 
 def encoder_from(lm, **regularization):
@@ -60,31 +91,40 @@ def encoder_from(lm, **regularization):
     return encoder
 
 
-def layer_groups(classifier):
-    """Return the layers of a classifier, the lowest first, for rates and unfreezing by depth.
+def classifier_from(lm, labels, max_tokens=512, dropout=0.4, **regularization):
+    """Make a classifier from a language model: its tokenizer and layers, and concat pooling.
 
     Args:
-        classifier: A `textrnn.TextClassifier`.
+        lm: A `textrnn.CausalLM` with a preprocessor.
+        labels: A list of str.
+        max_tokens: int. Texts are truncated to this many tokens.
+        dropout: float. Dropout rate of the inputs of each layer and of the pooled features.
+        **regularization: Others of `encoder_from`.
+
+    Returns:
+        A `textrnn.TextClassifier`, whose output layer is random.
 
     Example:
 
     >>> import textrnn
-    >>> from textrnn.classification.from_language_model import layer_groups
-    >>> encoder = textrnn.RecurrentEncoder(9, units=4, num_layers=2)
-    >>> groups = layer_groups(textrnn.TextClassifier(encoder, ["bad", "good"]))
-    >>> [[layer.name for layer in group] for group in groups]
-    [['token_embedding'], ['bidirectional_0'], ['bidirectional_1'], ['pooling', 'logits']]
+    >>> from textrnn.classification.from_language_model import classifier_from
+    >>> from textrnn.tokenizers import ByteTokenizer
+    >>> lm = textrnn.CausalLM(
+    ...     textrnn.RecurrentBackbone(258, units=4), textrnn.CausalLMPreprocessor(ByteTokenizer()))
+    >>> classifier_from(lm, ["bad", "good"]).predict(["dull"], verbose=0).shape
+    (1, 2)
     """
-    backbone = classifier.backbone
-    return [
-        [backbone.token_embedding],
-        *([layer] for layer in backbone.stack.recurrent_layers),
-        [classifier.pooling, classifier.output_dense],
-    ]
+    return TextClassifier(
+        encoder_from(lm, dropout=dropout, **regularization),
+        labels,
+        TextClassifierPreprocessor(lm.preprocessor.tokenizer, max_tokens),
+        "concat",
+        dropout,
+    )
 
 
 def adapt_to_texts(
-    lm, texts, epochs, learning_rate=0.001, batch_size=32, sequence_length=64, seed=0, progress=None
+    lm, texts, epochs, learning_rate=0.001, batch_size=32, sequence_length=64, seed=0, **options
 ):
     """Train a language model on the texts of a task, whose labels it does not need.
 
@@ -95,7 +135,7 @@ def adapt_to_texts(
         learning_rate: The peak of a slanted triangular schedule.
         batch_size, sequence_length: The windows; fewer rows are taken for few texts.
         seed: Seed of the windows.
-        progress: A `textrnn.training.ProgressBar`.
+        **options: Others of `textrnn.training.fit`, such as `checkpoint`.
 
     Returns:
         The number of updates. With too few texts it is 0, and the model stays as it is.
@@ -110,24 +150,15 @@ def adapt_to_texts(
     >>> adapt_to_texts(lm, ["too short"], epochs=1)
     0
     """
-    tokenizer = lm.preprocessor.tokenizer
-    tokens = token_stream(tokenizer, texts)
+    tokens = token_stream(lm.preprocessor.tokenizer, texts)
     rows = min(batch_size, (len(tokens) - 1) * epochs // (LEAST_STEPS * sequence_length))
     if rows < 1:
         return 0
-    data = windows(
-        tokens,
-        rows,
-        sequence_length,
-        restart_probability=0.05,
-        start_token_id=tokenizer.start_token_id,
-        boundary_token_ids=tokenizer.boundary_token_ids,
-        seed=seed,
-    )
+    data = lm.preprocessor.windows(tokens, rows, sequence_length, seed=seed)
     steps = len(data) * epochs
     rate = training.SlantedTriangular(learning_rate, steps)
     lm.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
     training.fit(
-        lm, data, epochs=epochs, progress=progress or training.ProgressBar("tok", rows * sequence_length)
+        lm, data, epochs=epochs, **{"progress": training.ProgressBar("tok", rows * sequence_length)} | options
     )
     return steps

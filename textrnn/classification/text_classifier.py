@@ -147,6 +147,23 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         inputs = inputs | {"linear_logits": self.linear(string_tensor(x))}
         return keras.utils.pack_x_y_sample_weight(inputs, y, sample_weight)
 
+    @property
+    def layer_groups(self):
+        """Layers from the input to the output, for rates and unfreezing by depth.
+
+        Example:
+
+        >>> encoder = textrnn.RecurrentEncoder(9, units=4, num_layers=2)
+        >>> groups = textrnn.TextClassifier(encoder, ["bad", "good"]).layer_groups
+        >>> [[layer.name for layer in group] for group in groups]
+        [['token_embedding'], ['bidirectional_0'], ['bidirectional_1'], ['pooling', 'logits']]
+        """
+        return [
+            [self.backbone.token_embedding],
+            *([layer] for layer in self.backbone.stack.recurrent_layers),
+            [self.pooling, self.output_dense],
+        ]
+
     def score(self, hidden, padding_mask, training=None):
         """The logits of the network, without those of n-grams.
 

@@ -14,7 +14,9 @@ _NO_EFFECT = {field.name for field in fields(OutputOptions)} | {
 """Options that change nothing of the training."""
 
 
-def checkpoint_of(options: TrainingOptions, fingerprint: str) -> training.Checkpoint:
+def checkpoint_of(
+    options: TrainingOptions, fingerprint: str, name: str = "checkpoint"
+) -> training.Checkpoint:
     """Make the checkpoint of a run, in the folder of its model.
 
     Two runs are the same if their options, the content of their data and the tokenizers of `--from_preset`
@@ -23,6 +25,7 @@ def checkpoint_of(options: TrainingOptions, fingerprint: str) -> training.Checkp
     Args:
         options: The options of a recipe, an instance of its `Options`.
         fingerprint: A hash of the data.
+        name: The name of the folder, one for each phase of a run.
 
     Raises:
         InputError: If there is an unfinished run with other data or other options.
@@ -33,7 +36,7 @@ def checkpoint_of(options: TrainingOptions, fingerprint: str) -> training.Checkp
         if name not in _NO_EFFECT and (name == "from_preset" or not isinstance(value, Path))
     }
     return training.Checkpoint(
-        options.folder / "checkpoint",  # type: ignore[attr-defined]
+        options.folder / name,  # type: ignore[attr-defined]
         options.checkpoint_minutes,
         run | {"data": [fingerprint, *_tokenizers(options)]},
         fresh=options.fresh,

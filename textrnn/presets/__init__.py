@@ -1,7 +1,15 @@
 """Saving, finding and loading presets: folders that `from_preset` reads."""
 
-from textrnn.presets.loading import find_preset, load_preset
+from textrnn.presets.closest import closest_starter
+from textrnn.presets.loading import find_preset, load_preset, preset_task
 from textrnn.presets.precision import in_weight_precision
 from textrnn.presets.saving import save_preset
 
-__all__ = ["find_preset", "in_weight_precision", "load_preset", "save_preset"]
+__all__ = [
+    "closest_starter",
+    "find_preset",
+    "in_weight_precision",
+    "load_preset",
+    "preset_task",
+    "save_preset",
+]

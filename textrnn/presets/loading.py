@@ -22,15 +22,19 @@ def load_preset(path, task=None, **options):
     Raises:
         InputError: If there is no preset at `path`, or one of another class.
     """
-    found = find_preset(path)
-    name = json.loads((found / "task.json").read_text("utf-8"))["registered_name"]
+    loaded = preset_task(path)
+    if task is not None and not issubclass(loaded, task):
+        raise InputError(f"{path} is a preset of a {loaded.__name__}: expected a preset of a {task.__name__}")
+    return loaded.from_preset(str(find_preset(path)), **options)
+
+
+def preset_task(path):
+    """Return the class of the task that a preset is of; see `load_preset`."""
+    name = json.loads((find_preset(path) / "task.json").read_text("utf-8"))["registered_name"]
     kinds = {kind.registered_name: kind for kind in task_kinds()}
     if name not in kinds:
         raise InputError(f"{path} is a preset of a {name}: expected one of {', '.join(kinds)}")
-    loaded = kinds[name].load_task()
-    if task is not None and not issubclass(loaded, task):
-        raise InputError(f"{path} is a preset of a {loaded.__name__}: expected a preset of a {task.__name__}")
-    return loaded.from_preset(str(found), **options)
+    return kinds[name].load_task()
 
 
 def find_preset(path):

@@ -1,4 +1,4 @@
-"""Adapting a trained language model to a text: layers by depth, unfamiliar text, and whether it helped."""
+"""Adapting a trained language model to a text: unfamiliar text, and whether it helped."""
 
 import math
 import time
@@ -10,46 +10,10 @@ import numpy as np
 from textrnn import training
 from textrnn.data.stored_texts import count_characters
 from textrnn.data.token_streams import token_stream
-from textrnn.data.windows import evaluation_windows, windows
+from textrnn.data.windows import evaluation_windows
 from textrnn.text_generation.defaults import defaults_for
 from textrnn.text_generation.evaluation import ROWS, STEPS, score_language_model
-
-OTHER_LANGUAGE = 1.7
-"""Ratio of bits per character above which most lines of a text are in another language than the vocabulary.
-
-With an English vocabulary, the median line has 0.9 to 1.2 in eight kinds of English text, and 2.2 to 2.4 in
-German, French and Spanish.
-"""
-
-SAMPLE_LINES = 500
-"""Number of lines that are looked at."""
-
-LINE_CHARACTERS = 200
-"""Lines are looked at up to this length, and not below a tenth of it."""
-
-
-def layer_groups(lm):
-    """Return the layers of a language model, the lowest first, for rates and unfreezing by depth.
-
-    Embeddings are also the output layer, and so they are with the highest layers, as in AWD-LSTM's ULMFiT.
-
-    Args:
-        lm: A `textrnn.CausalLM`.
-
-    Example:
-
-    >>> import textrnn
-    >>> from textrnn.text_generation.adaptation import layer_groups
-    >>> lm = textrnn.CausalLM(textrnn.RecurrentBackbone(9, units=4, num_layers=2))
-    >>> [[layer.name for layer in group] for group in layer_groups(lm)]
-    [['recurrent_0'], ['recurrent_1'], ['token_embedding']]
-    """
-    backbone = lm.backbone
-    output = [backbone.token_embedding, backbone.output_projection]
-    return [
-        *([layer] for layer in backbone.stack.recurrent_layers),
-        [layer for layer in output if layer is not None],
-    ]
+from textrnn.tokenizers.familiarity import OTHER_LANGUAGE, sample_lines, typical_surprisal
 
 
 def vocabulary_warnings(tokenizer, documents, name):
@@ -71,32 +35,20 @@ def vocabulary_warnings(tokenizer, documents, name):
     >>> warning[:69]
     'the text fits the vocabulary of english badly: most lines take 4.5 ti'
     """
-    lines = _sampled_lines(documents)
-    if not lines:
-        return []
-    surprisal = float(np.median(tokenizer.relative_surprisal(lines)))
-    if surprisal < OTHER_LANGUAGE:
+    beginnings = (next(iter(d.blocks()), "") if hasattr(d, "blocks") else d.text for d in documents)
+    lines = sample_lines(beginnings)
+    surprisal = typical_surprisal(tokenizer, lines)
+    if not lines or surprisal < OTHER_LANGUAGE:
         return []
     ids = tokenizer.tokenize(lines).values.numpy()
     spelled = np.mean(np.isin(ids, tokenizer.byte_token_ids))
     warning = (
         f"the text fits the vocabulary of {name} badly: most lines take {surprisal:.1f} times the bits per "
         f"character of its own training text, and {spelled:.0%} of their tokens are bytes. If the text is in "
-        "another language, start from a model of that language, or leave out --from_preset"
+        "another language, start from a model of that language, or leave out --from_preset. If it has many "
+        "words of its own, give --extend_vocabulary 1000"
     )
     return [warning]
-
-
-def _sampled_lines(documents):
-    """Some lines of the beginning of each document."""
-    lines: list[str] = []
-    for document in documents:
-        blocks = document.blocks() if hasattr(document, "blocks") else [document.text]
-        found = [line[:LINE_CHARACTERS] for line in next(iter(blocks), "")[:100_000].split("\n")]
-        lines += [line for line in found if len(line) >= LINE_CHARACTERS // 10][:SAMPLE_LINES]
-        if len(lines) >= SAMPLE_LINES:
-            break
-    return lines[:SAMPLE_LINES]
 
 
 class Adaptation(NamedTuple):
@@ -180,15 +132,8 @@ def score_from_scratch(make_model, texts, seconds, sequence_length, seed):
     keras.utils.set_random_seed(seed)
     lm = make_model(defaults.tokenizer, texts.train)
     tokenizer = lm.preprocessor.tokenizer
-    data = windows(
-        token_stream(tokenizer, texts.train),
-        defaults.batch_size,
-        sequence_length,
-        restart_probability=0.05,
-        start_token_id=tokenizer.start_token_id,
-        boundary_token_ids=tokenizer.boundary_token_ids,
-        seed=seed,
-    ).repeat()
+    train = token_stream(tokenizer, texts.train)
+    data = lm.preprocessor.windows(train, defaults.batch_size, sequence_length, seed=seed).repeat()
     validation = evaluation_windows(token_stream(tokenizer, texts.validation), ROWS, STEPS)
     characters = count_characters(texts.validation)
     initial = [variable.numpy() for variable in lm.trainable_variables]

@@ -86,6 +86,24 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
     # === Training ===
 
     @property
+    def layer_groups(self):
+        """Layers from the input to the output, for rates and unfreezing by depth.
+
+        The embeddings are also the output layer, and so they are with the highest layers, as in ULMFiT.
+
+        Example:
+
+        >>> lm = textrnn.CausalLM(textrnn.RecurrentBackbone(9, units=4, num_layers=2))
+        >>> [[layer.name for layer in group] for group in lm.layer_groups]
+        [['recurrent_0'], ['recurrent_1'], ['token_embedding']]
+        """
+        output = [self.backbone.token_embedding, self.backbone.output_projection]
+        return [
+            *([layer] for layer in self.backbone.stack.recurrent_layers),
+            [layer for layer in output if layer is not None],
+        ]
+
+    @property
     def row_variables(self):
         """Carried states, of which each worker has its own rows."""
         carried = [getattr(self, name, None) for name in ("training_states", "evaluation_states")]

@@ -3,6 +3,7 @@
 import keras
 import keras_hub
 
+from textrnn.data.windows import windows
 from textrnn.errors import InputError
 from textrnn.tasks.preprocessor import RecurrentPreprocessor, detokenized
 from textrnn.text_generation.backbone import RecurrentBackbone
@@ -36,6 +37,37 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
     """
 
     backbone_cls = RecurrentBackbone
+
+    def windows(self, stream, batch_size, sequence_length, restart_probability=0.05, **options):
+        """Cut a token stream into windows for training, some of which begin as a prompt does.
+
+        Args:
+            stream: Tokens of the tokenizer; see `textrnn.data.token_streams.token_stream`.
+            batch_size, sequence_length: Rows and tokens of a window.
+            restart_probability: Probability that a row of a window begins as a prompt.
+            **options: Others of `textrnn.data.windows.windows`.
+
+        Returns:
+            A `tf.data.Dataset` for `CausalLM.fit`.
+
+        Example:
+
+        >>> from textrnn.data.token_streams import token_stream
+        >>> from textrnn.tokenizers import ByteTokenizer
+        >>> preprocessor = textrnn.CausalLMPreprocessor(ByteTokenizer())
+        >>> stream = token_stream(preprocessor.tokenizer, ["a text", "another one"])
+        >>> [inputs["token_ids"].shape for inputs, _ in preprocessor.windows(stream, 2, 4)]
+        [TensorShape([2, 4]), TensorShape([2, 4])]
+        """
+        return windows(
+            stream,
+            batch_size,
+            sequence_length,
+            restart_probability,
+            start_token_id=self.tokenizer.start_token_id,
+            boundary_token_ids=self.tokenizer.boundary_token_ids,
+            **options,
+        )
 
     def generate_preprocess(self, x, sequence_length=None):
         """Convert prompts to padded tokens.

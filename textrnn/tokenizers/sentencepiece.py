@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import sentencepiece
 import tensorflow as tf
+from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from textrnn.errors import InputError
 from textrnn.private import sentencepiece_ops
@@ -149,6 +150,54 @@ class SentencePieceTokenizer(Tokenizer):
             Booleans, `(batch,)`.
         """
         return self.relative_surprisal(strings) > UNFAMILIAR
+
+    def extended(self, documents: Iterable[Document | str], pieces: int):
+        r"""Return a tokenizer with more subwords: those of other texts that now take several tokens.
+
+        Candidates are the subwords of a unigram model of the texts. Those are taken that save most of the
+        texts' information, with their logarithmic probabilities in that model.
+
+        Args:
+            documents: The other texts.
+            pieces: Number of subwords to add, at most. Their ids follow the old ones, which stay as they are.
+
+        Returns:
+            A `SentencePieceTokenizer`; itself if no subword of the texts is missing.
+
+        Raises:
+            InputError: If there is no text.
+
+        Example:
+
+        >>> from textrnn.tokenizers import SentencePieceTokenizer
+        >>> tokenizer = SentencePieceTokenizer.train(["the cat sat on the mat\n"] * 9)
+        >>> extended = tokenizer.extended(["the zebra saw the zebra\n"] * 9, pieces=3)
+        >>> [len(each("zebra")) for each in (tokenizer, extended)]
+        [8, 1]
+        """
+        documents = list(documents)
+        trained = _train_sentencepiece(documents, self._model_type, self._character_coverage, None)
+        theirs = sentencepiece.SentencePieceProcessor(model_proto=trained)
+        ours = sentencepiece.SentencePieceProcessor(model_proto=self.proto)
+        unknown = 10 - min(ours.get_score(id) for id in range(ours.vocab_size()))  # as SentencePiece has it
+        gains = {}
+        for id in range(len(self.byte_token_ids) + 4, theirs.vocab_size()):
+            piece, score = theirs.id_to_piece(id), theirs.get_score(id)
+            if ours.piece_to_id(piece) != self.unk_token_id:
+                continue
+            parts = ours.encode(piece.replace(SPACE, " "))
+            cost = sum(unknown if ours.is_byte(part) else -ours.get_score(part) for part in parts)
+            gains[piece, score] = np.exp(score) * (cost + score)
+        chosen = sorted((key for key in gains if gains[key] > 0), key=gains.__getitem__, reverse=True)[
+            :pieces
+        ]
+        if not chosen:
+            return self
+        model = ModelProto.FromString(self.proto)
+        for piece, score in chosen:
+            model.pieces.add(piece=piece, score=score)
+        model.trainer_spec.vocab_size = len(model.pieces)
+        return type(self)(model.SerializeToString())
 
     def _token_costs(self):
         """The negative log-probability of each token, relative to a character of the training text."""

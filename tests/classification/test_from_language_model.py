@@ -1,0 +1,107 @@
+"""Classifiers that start from a language model: what they keep of it, and when one is chosen."""
+
+import shutil
+
+import numpy as np
+import pytest
+from builders.language_models import make_lm
+
+import textrnn
+from textrnn import starters
+from textrnn.classification import from_language_model
+from textrnn.classification.from_language_model import (
+    adapt_to_texts,
+    classifier_from,
+    encoder_from,
+    starting_point,
+)
+from textrnn.presets import save_preset
+from textrnn.tokenizers import SentencePieceTokenizer
+
+ENGLISH = [f"The night was clear and cold, and {n} boats lay in the harbour." for n in range(60)]
+GREEK = ["Η γάτα κάθεται στο χαλί, και ο σκύλος κοιμάται δίπλα της όλη τη νύχτα."] * 20
+
+
+def test_the_encoder_gives_the_outputs_of_the_language_model():
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(20, units=6, num_layers=2))
+    tokens = np.random.default_rng(0).integers(2, 20, (2, 5))
+    inputs = {"token_ids": tokens, "padding_mask": np.ones((2, 5), bool)}
+    np.testing.assert_allclose(encoder_from(lm)(inputs), lm.backbone(inputs), atol=1e-6)
+
+
+def test_layers_of_different_width_are_refused():
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(20, units=[4, 6], num_layers=2))
+    with pytest.raises(
+        textrnn.InputError, match=r"\[4, 6\] units: a classifier starts from one whose layers"
+    ):
+        encoder_from(lm)
+
+
+def test_a_classifier_reads_texts_as_the_language_model_does():
+    lm = make_lm("byte")
+    classifier = classifier_from(lm, ["bad", "good"], max_tokens=4)
+    assert classifier.preprocessor.tokenizer is lm.preprocessor.tokenizer
+    assert [tokens.tolist() for tokens in classifier.preprocessor.encode(["Abcdef"])] == [
+        lm.preprocessor.tokenizer("Abcd").numpy().tolist()
+    ]
+
+
+def test_adapting_lowers_the_loss_on_the_texts():
+    lm = make_lm("byte")
+    before = lm.evaluate(ENGLISH, verbose=0, return_dict=True)["loss"]
+    assert adapt_to_texts(lm, ENGLISH, epochs=2, learning_rate=0.01, sequence_length=16) >= 20
+    assert lm.evaluate(ENGLISH, verbose=0, return_dict=True)["loss"] < before
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """Starter models: a language model of English, and a classifier that is not to be chosen."""
+    folder = tmp_path_factory.mktemp("starters")
+    tokenizer = SentencePieceTokenizer.train(ENGLISH)
+    backbone = textrnn.RecurrentBackbone(tokenizer.vocabulary_size(), units=4)
+    lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer))
+    for name, model in (("english", lm), ("sentiment", classifier_from(lm, ["bad", "good"]))):
+        shutil.copytree(save_preset(model, tmp_path_factory.mktemp("models") / name), folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starters, "FOLDER", folder)
+        yield folder
+
+
+@pytest.mark.parametrize(
+    ("texts", "name", "reason"),
+    [
+        (ENGLISH, "english", "the language model english, whose vocabulary fits the texts (1.0 times"),
+        (GREEK, None, "random weights, as no starter model has the language of the texts"),
+        (["ok"], None, "random weights, as no starter model has the language of the texts"),
+    ],
+)
+def test_few_texts_start_from_a_model_of_their_language(package, texts, name, reason):
+    found, why = starting_point(texts, textrnn.CausalLM)
+    assert found == name
+    assert why.startswith(reason)
+
+
+def test_many_texts_start_from_random_weights(package, monkeypatch):
+    monkeypatch.setattr(from_language_model, "FEW_TEXTS", 60)
+    assert starting_point(ENGLISH, textrnn.CausalLM)[0] is None
+
+
+def test_the_estimator_starts_from_a_language_model(package):
+    texts, labels = ["so dull", "a joy", "dull", "what joy"] * 6, ["bad", "good"] * 12
+    estimator = textrnn.RecurrentTextClassifier(preset="english", epochs=1, ngrams=0).fit(texts, labels)
+    assert estimator.model_.pooling.mode == "concat"
+    assert estimator.model_.backbone.units == 4
+    assert set(estimator.predict(["dull", "joy"])) <= {"bad", "good"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ("klingon", "no preset at klingon: .*, or the starter model english"),
+        ("sentiment", "sentiment is a preset of a TextClassifier: expected a preset of a CausalLM"),
+        (3, "preset is 3: expected "),
+    ],
+)
+def test_the_estimator_refuses_other_presets(package, preset, message):
+    with pytest.raises(textrnn.InputError, match=message):
+        textrnn.RecurrentTextClassifier(preset=preset).fit(["dull", "a joy"] * 4, ["bad", "good"] * 4)

@@ -1,0 +1,55 @@
+"""Translators whose encoder and decoder start from language models."""
+
+import numpy as np
+import pytest
+
+import textrnn
+from textrnn.translation.from_language_models import backbone_from
+
+
+def make_lm(vocabulary_size, **arguments):
+    return textrnn.CausalLM(textrnn.RecurrentBackbone(vocabulary_size, **arguments))
+
+
+@pytest.mark.parametrize("embedding_dim", [None, 4])
+def test_the_decoder_begins_as_the_target_model_and_the_encoder_reads_as_the_source_model(embedding_dim):
+    source, target = make_lm(12, units=5, embedding_dim=4), make_lm(9, units=6, embedding_dim=4)
+    if embedding_dim is None:
+        source, target = make_lm(12, units=6), make_lm(9, units=6)
+    backbone = backbone_from(source, target, attention="dot")
+    ids, mask = np.array([[3, 5, 2, 7]]), np.ones((1, 4), bool)
+    _, states = backbone.encode(ids, mask)
+    _, [own, *_] = source.backbone.run(ids, source.backbone.get_initial_states(1))
+    np.testing.assert_allclose(states[0][: len(own)], own, atol=1e-6)
+    # Without the encoder's states and without memory, the output is that of the language model after tanh.
+    memory = np.zeros((1, 2, 2 * source.backbone.units), "float32")
+    outputs, _, _ = backbone.run(ids, target.backbone.get_initial_states(1), memory, np.ones((1, 2), bool))
+    expected, _ = target.backbone.run(ids, target.backbone.get_initial_states(1))
+    np.testing.assert_allclose(outputs, np.tanh(expected), atol=1e-5)
+
+
+def test_one_side_may_start_from_random_weights():
+    source = make_lm(12, units=6, embedding_dim=4, cell="gru")
+    backbone = backbone_from(
+        source, vocabulary_sizes=(None, 9), units=3, decoder_units=5, decoder_cell="lstm"
+    )
+    assert (backbone.units, backbone.decoder_units) == (6, 5)
+    assert (backbone.vocabulary_size, backbone.target_vocabulary_size) == (12, 9)
+    np.testing.assert_array_equal(
+        backbone.source_embedding.embeddings, source.backbone.token_embedding.embeddings
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "arguments", "message"),
+    [
+        (({"units": 4}, {"units": 6}), {}, "4 and 6 features in a token vector"),
+        (({"units": 4}, {"units": 4, "num_layers": 2}), {}, "have 1 and 2 layers"),
+        (({"units": [4, 6], "num_layers": 2}, None), {}, r"have \[4, 6\] units"),
+        (({"units": 4}, None), {"input_feeding": True}, "input_feeding: the layers of a language model"),
+    ],
+)
+def test_models_that_do_not_fit_are_refused(models, arguments, message):
+    models = [given and make_lm(9, **given) for given in models]
+    with pytest.raises(textrnn.InputError, match=message):
+        backbone_from(*models, vocabulary_sizes=(9, 9), **arguments)

@@ -1,0 +1,52 @@
+"""Defaults of the recipe and the estimator by where the encoder comes from and by the number of texts."""
+
+from typing import NamedTuple
+
+
+class Defaults(NamedTuple):
+    """How a classifier is trained.
+
+    Attributes:
+        epochs: Maximum number of epochs.
+        batch_size: Texts per batch: few of a small set, so that an epoch has enough steps.
+        learning_rate: The highest learning rate.
+        patience: Epochs to wait for a lower validation loss.
+        layer_rate_factor: By how much lower the rate of a layer is than that of the next one.
+        unfreeze_epochs: Epochs after which one more layer is trained; 0 for all from the beginning.
+        adapt_epochs: Epochs of the language model on the texts of the task.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    patience: int = 3
+    layer_rate_factor: float = 1.0
+    unfreeze_epochs: int = 0
+    adapt_epochs: int = 0
+
+
+FROM_SCRATCH = ((0, Defaults()),)
+"""Minimum number of training texts, and the defaults from there on."""
+
+FROM_LANGUAGE_MODEL = (
+    (0, Defaults(15, 8, 4e-3, 5, 2.6, 1, 4)),
+    (1000, Defaults(10, 16, 4e-3, 3, 2.6, 1, 3)),
+    (10_000, Defaults(6, 32, 4e-3, 2, 2.6, 1, 1)),
+)
+"""The same for an encoder that starts from a language model."""
+
+FEW_TEXTS = 30_000
+"""Number of training texts from which on a new network learns as much as from a language model."""
+
+
+def defaults_for(texts: int, from_language_model: bool = False) -> Defaults:
+    """Return the defaults for a number of training texts.
+
+    Example:
+
+    >>> from textrnn.classification.defaults import defaults_for
+    >>> defaults_for(5000).epochs
+    10
+    """
+    table = FROM_LANGUAGE_MODEL if from_language_model else FROM_SCRATCH
+    return [defaults for minimum, defaults in table if texts >= minimum][-1]

@@ -1,0 +1,35 @@
+"""Which starter model a text is to start from: one of its language."""
+
+import keras_hub
+
+from textrnn.presets.loading import preset_task
+from textrnn.starters import starter_names, starter_path
+from textrnn.tokenizers.familiarity import OTHER_LANGUAGE, sample_lines, typical_surprisal
+
+
+def closest_starter(texts, task):
+    """Return the starter model whose vocabulary fits texts best.
+
+    Args:
+        texts: Strings, of which the first ones are looked at.
+        task: The class of the model, such as `textrnn.CausalLM`.
+
+    Returns:
+        The name of a starter model, and how many times the bits of its own training text a typical text
+        takes; None and infinity if the texts are in another language than all starter models.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.presets.closest import closest_starter
+    >>> closest_starter(["Быть или не быть, вот в чём вопрос."], textrnn.CausalLM)
+    (None, inf)
+    """
+    lines = sample_lines(texts)
+    found = {}
+    for name in starter_names():
+        if issubclass(preset_task(name), task):
+            tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(starter_path(name)))
+            found[name] = typical_surprisal(tokenizer, lines)
+    best = min(found, key=found.__getitem__, default=None)
+    return (best, found[best]) if best and found[best] < OTHER_LANGUAGE else (None, float("inf"))
