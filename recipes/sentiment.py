@@ -147,8 +147,7 @@ def main(options: Options):
     train_targets, validation_targets, test_targets = (
         np.array([labels.index(e.label) for e in split], "int32") for split in splits
     )
-    counts = np.bincount(train_targets, minlength=len(labels))
-    print("training texts: " + ", ".join(f"{n:,} {label}" for label, n in zip(labels, counts, strict=True)))
+    print(f"training texts: {report.class_counts(train_targets, labels)}")
 
     # === Baseline ===
     # It has no epoch to choose, and may learn from the validation texts, too, as the linear part does.
@@ -184,8 +183,8 @@ def main(options: Options):
     )
     print(execution, flush=True)
 
-    # For the preset, the SavedModel and two checkpoints
-    files.expect_space(folder, 44 * classifier.count_params())
+    # For the preset, the SavedModel and two checkpoints, and twice for the n-grams
+    files.expect_space(folder, 44 * classifier.count_params() + 8 * options.ngram_buckets * len(labels))
 
     # === Training ===
     schedule = training.warmup_cosine(options.learning_rate, steps=len(batches) * options.epochs)
@@ -225,7 +224,7 @@ def main(options: Options):
     # === N-grams and calibration ===
     classifier = in_weight_precision(classifier)
     linear_logits = None
-    if options.ngrams and classifier.linear is None:
+    if options.ngrams:
         linear_logits = fit_linear_part(
             classifier, (train, train_targets), (validation, validation_targets), all_weights,
             words=options.ngrams, max_features=options.ngram_buckets, seed=options.seed,

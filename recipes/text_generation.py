@@ -58,6 +58,9 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     extend_vocabulary: NonNegativeInt = option(
         0, "Add so many subwords of the text to the vocabulary of --from_preset", "Model"
     )
+    dropout: Fraction | None = option(
+        None, "Dropout on the inputs and outputs of layers (default: 0.2, or by size for --from_preset)"
+    )
     ar: NonNegativeNumber = option(0.0, "Activation regularization; 2 in AWD-LSTM (alpha)", "Model")
     tar: NonNegativeNumber = option(0.0, "Temporal activation regularization; 1 in AWD-LSTM (beta)", "Model")
     last_units: PositiveInt | None = option(None, "Units of the last layer (default: as units)", "Model")
@@ -130,8 +133,8 @@ def main(options: Options):
     from textrnn.tasks.execution import execution_of
     from textrnn.text_generation import adaptation, evaluation, report, signatures
     from textrnn.text_generation.adaptive_evaluation import adaptive_scores
-    from textrnn.text_generation.extension import extend_vocabulary
     from textrnn.text_generation.prompts import sample_prompt
+    from textrnn.text_generation.variants import extend_vocabulary, with_dropout
 
     options.check()
     keras.utils.set_random_seed(options.seed)
@@ -155,6 +158,7 @@ def main(options: Options):
     if options.from_preset:
         lm = load_preset(options.from_preset, textrnn.CausalLM, dtype=options.precision)
         lm = extend_vocabulary(lm, texts.train, options.extend_vocabulary)
+        lm = with_dropout(lm, dropout=options.dropout)
         warnings += adaptation.vocabulary_warnings(
             lm.preprocessor.tokenizer, texts.train, options.from_preset
         )
@@ -312,7 +316,10 @@ def adapted_model(options, texts, result, score):
     if options.compare_with_scratch:
         print("training a new model for the same time ...", flush=True)
         scratch = adaptation.score_from_scratch(
-            lambda kind, text: new_model(replace(options, tokenizer=kind, vocabulary_size=None), text, None),
+            lambda found, text: new_model(
+                replace(options, tokenizer=found.tokenizer, dropout=found.dropout, vocabulary_size=None),
+                text, None,
+            ),
             texts, result.seconds, options.sequence_length, options.seed,
         ).bits_per_character  # fmt: skip
     # Ctrl-C may come before the first evaluation.

@@ -9,7 +9,7 @@ from textrnn.data.documents import Document
 from textrnn.data.sources import Splits
 from textrnn.text_generation import adaptation
 from textrnn.text_generation.adaptation import Adaptation, advice, vocabulary_warnings
-from textrnn.text_generation.extension import extend_vocabulary
+from textrnn.text_generation.variants import extend_vocabulary, with_dropout
 from textrnn.tokenizers import ByteTokenizer, SentencePieceTokenizer
 
 ENGLISH = "The night was clear and cold, and a thin moon stood over the harbour.\n" * 40
@@ -83,8 +83,8 @@ def test_the_figures_of_the_report_are_those_that_were_measured():
 def test_a_model_from_scratch_learns_in_the_time_it_is_given():
     made = []
 
-    def make(kind, documents):
-        assert kind == "character", "as the recipe chooses for so small a text"
+    def make(defaults, documents):
+        assert defaults.tokenizer == "character", "as the recipe chooses for so small a text"
         made.append(
             textrnn.CausalLM(
                 textrnn.RecurrentBackbone(258, units=8), textrnn.CausalLMPreprocessor(ByteTokenizer())
@@ -93,7 +93,7 @@ def test_a_model_from_scratch_learns_in_the_time_it_is_given():
         return made[0]
 
     texts = Splits([Document("a", ENGLISH)], [Document("b", ENGLISH[:500])])
-    score = adaptation.score_from_scratch(make, texts, seconds=0.3, sequence_length=16, seed=0)
+    score = adaptation.score_from_scratch(make, texts, seconds=1.5, sequence_length=16, seed=0)
     assert score.bits_per_character < np.log2(258)
     assert len(made) == 1
 
@@ -122,3 +122,13 @@ def test_nothing_is_extended_if_nothing_is_missing_or_asked_for():
     assert extend_vocabulary(lm, ["any text"], 0) is lm
     with pytest.raises(textrnn.InputError, match="vocabulary of a ByteTokenizer cannot be extended"):
         extend_vocabulary(make_lm("byte"), ["any text"], 5)
+
+
+def test_other_dropout_changes_no_prediction():
+    lm = make_lm()
+    dropped = with_dropout(lm, dropout=0.5, weight_drop=0.2)
+    tokens = np.array([lm.preprocessor.tokenizer("the cat sat")])
+    inputs = {"token_ids": tokens, "padding_mask": np.ones(tokens.shape, bool)}
+    np.testing.assert_allclose(dropped(inputs), lm(inputs), atol=1e-6)
+    assert np.abs(dropped(inputs, training=True) - lm(inputs, training=True)).max() > 0.1
+    assert dropped.backbone.get_config()["weight_drop"] == 0.2

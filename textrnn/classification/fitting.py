@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from textrnn.classification.evaluation import predict_linear_logits
 from textrnn.classification.linear import LinearTextLogits, counted, find, tfidf
 from textrnn.classification.logistic import MANY, fit_logistic
+from textrnn.classification.scales import fit_scales, log_losses
 from textrnn.classification.text_ngrams import text_ngrams
 from textrnn.errors import InputError
 from textrnn.tokenizers.text import string_tensor
@@ -82,6 +84,8 @@ def fit_linear(texts, targets, classes, sample_weight=None, folds=None, words=2,
 def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, max_features=2**18, seed=0):
     """Give a classifier a linear part, fitted to training and validation texts.
 
+    A linear part that it has, from earlier texts, is kept if it predicts the validation texts better.
+
     Args:
         classifier: A `textrnn.TextClassifier`, whose `linear` is set.
         train, validation: Pairs of a list of str and their classes, ints `(texts,)`.
@@ -90,8 +94,7 @@ def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, 
 
     Returns:
         Logits of the validation texts by classifiers that were fitted without them, for `calibrate`. None if
-        no linear part was fitted, since fewer than two classes have texts with words, or since Ctrl-C
-        interrupted it.
+        the earlier part is kept, if fewer than two classes have texts with words, or if Ctrl-C interrupts.
 
     Example:
 
@@ -115,10 +118,29 @@ def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, 
             texts, targets, len(classifier.labels), sample_weight, folds, words, max_features, seed
         )
     except KeyboardInterrupt:
-        print_message("Interrupted while fitting the n-grams: the classifier is the network alone.")
+        earlier = "network alone" if classifier.linear is None else "network with its earlier n-grams"
+        print_message(f"Interrupted while fitting the n-grams: the classifier is the {earlier}.")
         return None
+    held_out, weights = fit.held_out[split:], None if sample_weight is None else sample_weight[split:]
+    if classifier.linear is not None:
+        earlier_logits = predict_linear_logits(classifier, validation[0])
+        if _predicts_better(earlier_logits, held_out, targets[split:], weights):
+            return None
     classifier.linear = fit.linear
-    return fit.held_out[split:]
+    return held_out
+
+
+def _predicts_better(earlier, held_out, targets, weights):
+    """Whether an earlier linear part predicts texts better than one that was fitted without them."""
+    known = np.isfinite(held_out).all(axis=1)
+    if not known.any():
+        return False
+    earlier, held_out, targets = earlier[known], held_out[known], targets[known]
+    weights = None if weights is None else np.asarray(weights)[known]
+    [scale] = fit_scales([earlier], targets, weights)
+    losses = log_losses(scale * earlier, targets), log_losses(held_out, targets)
+    of_earlier, of_new = (np.average(loss, weights=weights) for loss in losses)
+    return bool(of_earlier < of_new)
 
 
 def _counted(texts, words, characters):

@@ -30,6 +30,32 @@ def closing_metrics(classifier, result, score, part_scores, baseline_score, base
     }
 
 
+def class_counts(targets, labels):
+    """Say how many texts each class has, or of more than ten classes how many the smallest and largest have.
+
+    Args:
+        targets: Classes, ints `(texts,)`.
+        labels: Their names.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from textrnn.classification.report import class_counts
+    >>> class_counts(np.array([0, 1, 1]), ["bad", "good"])
+    '1 bad, 2 good'
+    >>> class_counts(np.arange(12) // 2, [f"topic {number}" for number in range(12)])
+    '12 of 12 classes, 0 (topic 6) to 2 (topic 0) each'
+    """
+    counts = np.bincount(targets, minlength=len(labels))
+    if len(labels) <= 10:
+        return ", ".join(f"{count:,} {label}" for count, label in zip(counts, labels, strict=True))
+    few, many = counts.argmin(), counts.argmax()
+    return (
+        f"{len(targets):,} of {len(labels)} classes, {counts[few]:,} ({labels[few]}) to {counts[many]:,} "
+        f"({labels[many]}) each"
+    )
+
+
 def save_test_report(folder, classifier, texts, targets, probabilities):
     """Write the scores of each class, the plots, and explanations of selected test texts.
 

@@ -94,7 +94,7 @@ class ModelOptions(OptionGroup):
 
     from_preset: Path | None = option(
         None,
-        "Continue with a trained model, saved_models/NAME; keeps its tokenizer, cell, sizes and dropout",
+        "Continue with a trained model, saved_models/NAME; keeps its tokenizer, cell and sizes",
     )
     tokenizer: TokenizerKind = option("sentencepiece", "Kind of token")
     vocabulary_size: PositiveInt | None = option(

@@ -12,7 +12,7 @@ from textrnn.data.stored_texts import count_characters
 from textrnn.data.token_streams import token_stream
 from textrnn.data.windows import evaluation_windows
 from textrnn.text_generation.defaults import defaults_for
-from textrnn.text_generation.evaluation import ROWS, STEPS, score_language_model
+from textrnn.text_generation.evaluation import ROWS, STEPS, LanguageModelEvaluator
 from textrnn.tokenizers.familiarity import OTHER_LANGUAGE, sample_lines, typical_surprisal
 
 
@@ -116,11 +116,10 @@ def advice(adaptation, history, best_epoch):
 def score_from_scratch(make_model, texts, seconds, sequence_length, seed):
     """Train a new model for a time, and score it.
 
-    The batches, the rate and the vocabulary are those that the recipe chooses by the size of the text. The
-    number of steps follows from the speed of the first ones, so that the rate falls to zero at the end.
+    The batches, the rate and the vocabulary are those that the recipe chooses by the size of the text.
 
     Args:
-        make_model: A function of the kind of tokenizer and the training text that makes a `CausalLM`.
+        make_model: A function of the `Defaults` and the training text that makes a `CausalLM`.
         texts: `textrnn.data.sources.Splits` of text.
         seconds: Duration of the training run.
         sequence_length, seed: As for the recipe.
@@ -130,10 +129,30 @@ def score_from_scratch(make_model, texts, seconds, sequence_length, seed):
     """
     defaults = defaults_for(count_characters(texts.train))
     keras.utils.set_random_seed(seed)
-    lm = make_model(defaults.tokenizer, texts.train)
+    lm = make_model(defaults, texts.train)
+    return min(train_for(lm, texts, seconds, defaults, sequence_length, seed), key=lambda score: score.loss)
+
+
+def train_for(lm, texts, seconds, defaults, sequence_length=64, seed=0, max_epochs=math.inf):
+    """Train a language model for a time, with ten evaluations.
+
+    The number of steps follows from the speed of the first ones, so that the rate falls to zero at the end.
+
+    Args:
+        lm: A `textrnn.CausalLM`, which is trained in place.
+        texts: `textrnn.data.sources.Splits` of text.
+        seconds: Duration of the training run.
+        defaults: The `Defaults` to train with.
+        sequence_length, seed: As for the recipe.
+        max_epochs: Number of epochs after which training ends in any case.
+
+    Returns:
+        A list of the `LanguageModelScore` of each evaluation.
+    """
     tokenizer = lm.preprocessor.tokenizer
     train = token_stream(tokenizer, texts.train)
-    data = lm.preprocessor.windows(train, defaults.batch_size, sequence_length, seed=seed).repeat()
+    windows = lm.preprocessor.windows(train, defaults.batch_size, sequence_length, seed=seed)
+    data = windows.repeat()
     validation = evaluation_windows(token_stream(tokenizer, texts.validation), ROWS, STEPS)
     characters = count_characters(texts.validation)
     initial = [variable.numpy() for variable in lm.trainable_variables]
@@ -143,13 +162,22 @@ def score_from_scratch(make_model, texts, seconds, sequence_length, seed):
         begin = time.perf_counter()
         lm.fit(data, steps_per_epoch=steps, verbose=0)
         durations.append((time.perf_counter() - begin) / steps)
-    steps = max(10, int(seconds / durations[-1]))
+    steps = max(10, int(min(seconds / durations[-1], max_epochs * len(windows))))
     for variable, value in zip(lm.trainable_variables, initial, strict=True):
         variable.assign(value)
     rate = training.warmup_cosine(defaults.learning_rate, steps=steps)
     lm.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
-    scores = []
-    for _ in range(10):
-        lm.fit(data, steps_per_epoch=math.ceil(steps / 10), verbose=0)
-        scores.append(score_language_model(lm, validation, characters))
-    return min(scores, key=lambda score: score.loss)
+    score, scores = LanguageModelEvaluator(lm), []
+    score.prepare(validation)
+
+    def evaluate(epoch, logs):
+        scores.append(score(validation, characters))
+
+    lm.fit(
+        data,
+        steps_per_epoch=math.ceil(steps / 10),
+        epochs=10,
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=evaluate)],
+    )
+    return scores

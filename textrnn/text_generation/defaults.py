@@ -11,12 +11,14 @@ class Defaults(NamedTuple):
         batch_size: Rows per batch: few for a small text, so that an epoch has enough steps.
         epochs: Maximum number of epochs.
         learning_rate: The highest learning rate.
+        dropout: Dropout of the inputs and outputs of layers.
     """
 
     tokenizer: str | None
     batch_size: int
     epochs: int
     learning_rate: float = 0.003
+    dropout: float = 0.2
 
 
 BY_SIZE = (
@@ -50,7 +52,7 @@ def defaults_for(characters: int, continued: bool = False) -> Defaults:
 
     >>> from textrnn.text_generation.defaults import defaults_for
     >>> defaults_for(30_000)
-    Defaults(tokenizer='character', batch_size=8, epochs=40, learning_rate=0.003)
+    Defaults(tokenizer='character', batch_size=8, epochs=40, learning_rate=0.003, dropout=0.2)
     """
     table = ADAPTING if continued else BY_SIZE
     return [defaults for minimum, defaults in table if characters >= minimum][-1]

@@ -1,4 +1,4 @@
-"""Extending the vocabulary of a trained language model with subwords of other texts."""
+"""Language models with the weights of another one, and other dropout or more subwords."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def extend_vocabulary(lm, documents, pieces):
     Example:
 
     >>> import textrnn
-    >>> from textrnn.text_generation.extension import extend_vocabulary
+    >>> from textrnn.text_generation.variants import extend_vocabulary
     >>> from textrnn.tokenizers import SentencePieceTokenizer
     >>> tokenizer = SentencePieceTokenizer.train(["the cat sat on the mat\n"] * 9)
     >>> backbone = textrnn.RecurrentBackbone(tokenizer.vocabulary_size(), units=4)
@@ -48,19 +48,44 @@ def extend_vocabulary(lm, documents, pieces):
     new = old.extended(documents, pieces)
     if new is old:
         return lm
-    config = lm.backbone.get_config() | {"vocabulary_size": new.vocabulary_size()}
-    backbone = RecurrentBackbone.from_config(config)
     added = range(old.vocabulary_size(), new.vocabulary_size())
     parts = [old.tokenize(new.id_to_token(id).replace(SPACE, " ")).numpy() for id in added]
-    for target, source in zip(backbone.weights, lm.backbone.weights, strict=True):
-        value = source.numpy()
-        if target.shape != source.shape:
-            axis = [a == b for a, b in zip(target.shape, source.shape, strict=True)].index(False)
-            rows = [np.take(value, ids, axis).mean(axis) for ids in parts]
-            value = np.concatenate([value, np.stack(rows, axis)], axis)
-        target.assign(value)
     options = lm.preprocessor.get_config()
     preprocessor = CausalLMPreprocessor(
         new, options["sequence_length"], options["add_start_token"], options["add_end_token"]
     )
-    return CausalLM(backbone, preprocessor, lm.default_sampler)
+    return _variant(lm, preprocessor, parts, vocabulary_size=new.vocabulary_size())
+
+
+def with_dropout(lm, **rates):
+    """Make a language model with the same weights and other rates of dropout.
+
+    Args:
+        lm: A `textrnn.CausalLM`.
+        **rates: Arguments of `textrnn.RecurrentBackbone`, such as `dropout` and `weight_drop`.
+
+    Returns:
+        A `textrnn.CausalLM`.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.text_generation.variants import with_dropout
+    >>> lm = textrnn.CausalLM(textrnn.RecurrentBackbone(9, units=4))
+    >>> with_dropout(lm, dropout=0.3).backbone.dropout
+    0.3
+    """
+    return _variant(lm, lm.preprocessor, **rates)
+
+
+def _variant(lm, preprocessor, added=(), **arguments):
+    """A language model with other arguments of the backbone; `added` has the old tokens of each new one."""
+    backbone = RecurrentBackbone.from_config(lm.backbone.get_config() | arguments)
+    for target, source in zip(backbone.weights, lm.backbone.weights, strict=True):
+        value = source.numpy()
+        if target.shape != source.shape:
+            axis = [a == b for a, b in zip(target.shape, source.shape, strict=True)].index(False)
+            rows = [np.take(value, ids, axis).mean(axis) for ids in added]
+            value = np.concatenate([value, np.stack(rows, axis)], axis)
+        target.assign(value)
+    return CausalLM(backbone, preprocessor, lm.default_sampler, lm.neural_cache)
