@@ -1,4 +1,4 @@
-"""Presets whose weights are stored in half precision."""
+"""Presets whose weights are stored in half precision, compressed."""
 
 from pathlib import Path
 
@@ -8,8 +8,14 @@ import numpy as np
 from textrnn.errors import expect
 
 
+LARGE = 1000
+"""Number of values from which on a weight is compressed."""
+
+
 def halve_weights(preset) -> None:
-    """Store the weights of a preset in float16, which halves its size. They load in the dtype of the model.
+    """Store the weights of a preset in float16, compressed. They load in the dtype of the model.
+
+    Half precision halves the size, and compression takes an eighth of the rest of trained weights.
 
     Args:
         preset: The folder of a preset, which is changed.
@@ -27,8 +33,8 @@ def halve_weights(preset) -> None:
     >>> lm.save_to_preset(folder)
     >>> before = sum(path.stat().st_size for path in Path(folder).rglob("*.h5"))
     >>> halve_weights(folder)
-    >>> round(sum(path.stat().st_size for path in Path(folder).rglob("*.h5")) / before, 1)
-    0.5
+    >>> sum(path.stat().st_size for path in Path(folder).rglob("*.h5")) < before / 2
+    True
     >>> textrnn.CausalLM.from_preset(folder).backbone.variable_dtype
     'float32'
     """
@@ -50,6 +56,7 @@ def _copy(source, target):
         if getattr(data, "dtype", None) in (np.float32, np.float64):
             expect(np.all(np.abs(data) <= np.finfo(np.float16).max), f"{item.name} is too large for float16")
             data = data.astype(np.float16)
-        copy = target.create_dataset(name, data=data)
+        packed = {"compression": "gzip", "shuffle": True} if getattr(data, "size", 0) >= LARGE else {}
+        copy = target.create_dataset(name, data=data, **packed)
         for key, value in item.attrs.items():
             copy.attrs[key] = value
