@@ -1,6 +1,7 @@
 """Messages of C++ libraries are hidden from users. Those of Python are not."""
 
 import os
+import platform
 import subprocess
 import sys
 import tarfile
@@ -50,6 +51,25 @@ def test_the_command_line_prints_no_messages_of_libraries():
     preset = WRITTEN / "text_generation" / "preset"
     code = "from textrnn.cli.commands import main; main()"
     assert as_a_user("-c", code, "generate", str(preset), "--prompt", "to be", "--max_new_tokens", "4") == ""
+
+
+REUSE = """
+import resource, sys
+import numpy as np
+from textrnn.startup import keep_freed_memory
+assert sys.argv[1] == "default" or keep_freed_memory()
+np.ones(8_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    np.ones(8_000_000)  # 64 MB, freed at once
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before, file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
+def test_freed_memory_is_used_again_without_asking_the_system():
+    default, kept = (int(as_a_user("-c", REUSE, how)) for how in ("default", "kept"))
+    assert kept < default / 10
 
 
 def test_native_messages_are_hidden_and_those_of_python_are_not(capfd):

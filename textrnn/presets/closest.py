@@ -1,10 +1,7 @@
 """Which starter model a text is to start from: one of its language."""
 
-import keras_hub
-
 from textrnn.presets.loading import preset_task
 from textrnn.starters import starter_names, starter_path
-from textrnn.tokenizers.familiarity import OTHER_LANGUAGE, sample_lines, typical_surprisal
 
 
 def closest_starter(texts, task):
@@ -25,6 +22,10 @@ def closest_starter(texts, task):
     >>> closest_starter(["Быть или не быть, вот в чём вопрос."], textrnn.CausalLM)
     (None, inf)
     """
+    import keras_hub
+
+    from textrnn.tokenizers.familiarity import OTHER_LANGUAGE, sample_lines, typical_surprisal
+
     lines = sample_lines(texts)
     found = {}
     for name in starter_names():

@@ -7,7 +7,6 @@ import numpy as np
 
 from textrnn.errors import expect
 
-
 LARGE = 1000
 """Number of values from which on a weight is compressed."""
 
