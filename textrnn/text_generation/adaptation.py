@@ -133,8 +133,8 @@ def score_from_scratch(make_model, texts, seconds, sequence_length, seed):
     return min(train_for(lm, texts, seconds, defaults, sequence_length, seed), key=lambda score: score.loss)
 
 
-def train_for(lm, texts, seconds, defaults, sequence_length=64, seed=0, max_epochs=math.inf):
-    """Train a language model for a time, with ten evaluations.
+def train_for(lm, texts, seconds, defaults, sequence_length=64, seed=0, max_epochs=math.inf, evaluations=10):
+    """Train a language model for a time, with evaluations in between and at the end.
 
     The number of steps follows from the speed of the first ones, so that the rate falls to zero at the end.
 
@@ -145,6 +145,7 @@ def train_for(lm, texts, seconds, defaults, sequence_length=64, seed=0, max_epoc
         defaults: The `Defaults` to train with.
         sequence_length, seed: As for the recipe.
         max_epochs: Number of epochs after which training ends in any case.
+        evaluations: Number of evaluations.
 
     Returns:
         A list of the `LanguageModelScore` of each evaluation.
@@ -175,8 +176,8 @@ def train_for(lm, texts, seconds, defaults, sequence_length=64, seed=0, max_epoc
 
     lm.fit(
         data,
-        steps_per_epoch=math.ceil(steps / 10),
-        epochs=10,
+        steps_per_epoch=math.ceil(steps / evaluations),
+        epochs=evaluations,
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=evaluate)],
     )
