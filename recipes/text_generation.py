@@ -56,7 +56,7 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     )
     tokenizer: TokenizerKind | None = option(None, "Kind of token (default: by the size of the text)")
     extend_vocabulary: NonNegativeInt = option(
-        0, "Add so many subwords of the text to the vocabulary of --from_preset", "Model"
+        0, "Subwords of the text to add to the vocabulary of a trained model", "Model"
     )
     dropout: Fraction | None = option(
         None, "Dropout on the inputs and outputs of layers (default: 0.2, or by size for --from_preset)"

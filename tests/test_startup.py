@@ -53,6 +53,15 @@ def test_the_command_line_prints_no_messages_of_libraries():
     assert as_a_user("-c", code, "generate", str(preset), "--prompt", "to be", "--max_new_tokens", "4") == ""
 
 
+def test_logging_that_is_configured_later_leaves_stderr_open():
+    code = (
+        "from textrnn.startup import load_tensorflow; load_tensorflow(keras=False)\n"
+        "import logging.config, sys; logging.config.dictConfig({'version': 1})\n"
+        "print('still open', file=sys.stderr); assert 'keras' not in sys.modules"
+    )
+    assert as_a_user("-c", code) == "still open\n"
+
+
 REUSE = """
 import resource, sys
 import numpy as np

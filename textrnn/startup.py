@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from textrnn.errors import expect
 
@@ -59,20 +59,36 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and all(mallopt(option, value) for option, value in MALLOPT.items())
 
 
-def load_tensorflow():
+def load_tensorflow(keras: bool = True):
     """Import TensorFlow, the backend of recipes and exports, without its start-up messages.
 
     Memory that it frees stays with the process (`keep_freed_memory`).
+
+    Args:
+        keras: Whether TensorFlow loads Keras, which takes seconds and 130 MB, and serving does not need it.
 
     Raises:
         InputError: If another backend is chosen by the environment variable KERAS_BACKEND.
     """
     expect_tensorflow("recipes and exports run")
     keep_freed_memory()
-    with native_messages_hidden():
+    with native_messages_hidden(), nullcontext() if keras else _keras_hidden():
         import tensorflow as tf
 
         tf.constant(0)  # the first tensor sets up the devices, which prints too
+
+
+@contextmanager
+def _keras_hidden():
+    """Inside, Keras cannot be imported unless it is already; TensorFlow goes on without it."""
+    hidden = "keras" not in sys.modules
+    if hidden:
+        sys.modules["keras"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["keras"]
 
 
 def expect_tensorflow(what):
@@ -132,6 +148,9 @@ class _PythonStderr:
     def write(self, text):
         os.write(self.descriptor, text.encode(self.original.encoding, "backslashreplace"))
         return len(text)
+
+    def close(self):
+        """Do nothing: absl keeps this object as its stream, and closes it when logging is configured."""
 
     def __getattr__(self, name):
         return getattr(self.original, name)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Beams: TypeAlias = int
     MaxNewTokens: TypeAlias = int
     SampleLength: TypeAlias = int
+    Port: TypeAlias = int
     PositiveNumber: TypeAlias = float
     NonNegativeNumber: TypeAlias = float
     Fraction: TypeAlias = float
@@ -40,6 +41,7 @@ else:
     Beams = _number("Beams", int, "an integer from 1 to 32", (">=", 1), ("<=", 32))
     MaxNewTokens = _number("MaxNewTokens", int, "an integer from 0 to 1024", (">=", 0), ("<=", 1024))
     SampleLength = _number("SampleLength", int, "an integer from 0 to 4096", (">=", 0), ("<=", 4096))
+    Port = _number("Port", int, "an integer from 0 to 65535", (">=", 0), ("<=", 65535))
     PositiveNumber = _number("PositiveNumber", float, "a number above 0", (">", 0), ("<", inf))
     NonNegativeNumber = _number("NonNegativeNumber", float, "a number of at least 0", (">=", 0), ("<", inf))
     Fraction = _number("Fraction", float, "a number of at least 0 and below 1", (">=", 0), ("<", 1))

@@ -19,8 +19,6 @@ from textrnn.layers.pooling import POOLINGS
 from textrnn.tokenizers import TOKENIZERS
 from textrnn.types import single_type
 
-CONFIGS: dict[str, str] = {}
-"""The recipes of configs that are not for text generation."""
 OPTIONS = {name: runpy.run_path(str(recipe_path(name)))["Options"] for name in recipe_names()}
 
 
@@ -42,8 +40,9 @@ def test_it_runs_a_recipe_with_its_options(capsys, tmp_path):
 
 @pytest.mark.parametrize("name", config_names())
 def test_every_config_is_one_of_a_recipe(name, capsys):
-    """All of its options are known to a recipe, which can be run by the name of the config."""
-    recipe = CONFIGS.get(name, "text_generation")
+    """All of its options are known to the recipe that its comment names, which can be run by its name."""
+    command = rf"#   python recipes/(\w+)\.py --config recipes/configs/{name}\.yaml\n"
+    [recipe] = re.findall(command, config_path(name).read_text("utf-8"))
     status, printed, error = textrnn_command(capsys, "recipe", recipe, "--config", name, "--print_config")
     assert status == 0, error
     assert yaml.safe_load(printed).items() >= yaml.safe_load(config_path(name).read_text("utf-8")).items()

@@ -30,7 +30,7 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 MEASURED = {"docs/results.md", "docs/results_training.md", "docs/speed.md"}
 """Pages whose commands take hours on public data: they are parsed, not run."""
 ONLY_PARSED = re.compile(
-    r"^\s*(docker|curl|make|git|grpcurl|source|\.venv/bin/pip|pip)\b|--distribute", re.MULTILINE
+    r"^\s*(docker|textrnn serve|curl|make|git|grpcurl|source|\.venv/bin/pip|pip)\b|--distribute", re.MULTILINE
 )
 """What a block needs that a test has not: a server, the network, another environment, several GPUs."""
 LANGUAGES = {"python", "sh", "text", "json", "{toctree}"}

@@ -15,10 +15,15 @@ from textrnn.cli.models import export, models
 from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
 from textrnn.cli.recipe import recipe, run_packaged
+from textrnn.cli.serve import make_serve_parser, serve
 from textrnn.tasks.registry import task_kinds
 
 OPTIONAL_POSITIONALS = {"name", "folder"}
 """Names of parameters that are optional and have no flag."""
+
+
+PARSERS = {"serve": make_serve_parser}
+"""Parsers of commands that are not made from the parameters of their functions."""
 
 
 def main():
@@ -39,7 +44,7 @@ def main():
 def commands() -> dict[str, FunctionType]:
     """Return the subcommands of `textrnn` by name: those of each task, and those of this package."""
     found: list[Any] = [command for kind in task_kinds() for command in kind.load_commands()]
-    return {command.__name__: command for command in [*found, models, export, cells, recipe]}
+    return {command.__name__: command for command in [*found, serve, models, export, cells, recipe]}
 
 
 def make_command_parser():
@@ -48,7 +53,7 @@ def make_command_parser():
     subcommands = parser.add_subcommands(metavar="COMMAND", title="commands", description="")
     for name, function in commands().items():
         summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
-        subparser = make_function_parser(function)
+        subparser = PARSERS[name]() if name in PARSERS else make_function_parser(function)
         subcommands.add_subcommand(name, subparser, help=summary)
         subparser.prog = f"textrnn {name}"  # jsonargparse puts "[options]" in between
     return parser

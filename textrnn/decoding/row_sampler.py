@@ -60,7 +60,7 @@ class RowSampler(RowwiseSampler):
         """
         batch_size = ops.shape(token_ids)[0]
         seeds = self._of_rows(decoder.seeds if self.seed is None else self.seed, seed, "int32", batch_size)
-        settings = self._settings(batch_size, temperature, top_k, top_p)
+        settings = self.settings_of_rows(batch_size, temperature, top_k, top_p)
 
         def choose(logits, index):
             return sample(logits, row_uniforms(seeds, index), *settings)
@@ -71,7 +71,8 @@ class RowSampler(RowwiseSampler):
             max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
         )  # fmt: skip
 
-    def _settings(self, batch_size, temperature=None, top_k=None, top_p=None):
+    def settings_of_rows(self, batch_size, temperature=None, top_k=None, top_p=None):
+        """The temperature, top k and top p of each row, `(batch,)`; see `decode`."""
         return (
             self._of_rows(self.temperature, temperature, "float32", batch_size),
             self._of_rows(self.top_k, top_k, "int32", batch_size),
@@ -98,7 +99,7 @@ class RowSampler(RowwiseSampler):
         lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
         seeds = self._of_rows(row_seeds(prompt, mask) if self.seed is None else self.seed, None, "int32",
                               batch_size)  # fmt: skip
-        settings = self._settings(batch_size)
+        settings = self.settings_of_rows(batch_size)
 
         def next_choice(prompt, cache, index):
             logits, hidden, cache = next(prompt, cache, index)
@@ -113,7 +114,7 @@ class RowSampler(RowwiseSampler):
         logits = ops.cast(logits, "float32")
         if self.temperature == 0:
             return ops.one_hot(ops.argmax(logits, axis=-1), logits.shape[-1], dtype="float32")
-        return distribution(logits, *self._settings(ops.shape(logits)[0]))
+        return distribution(logits, *self.settings_of_rows(ops.shape(logits)[0]))
 
     def get_next_token(self, probabilities, index=0):
         """Draw one token per row.

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 
 from textrnn.decoding import RowSampler, complete, rowwise
+from textrnn.decoding.advance import advance
+from textrnn.decoding.sampling import row_uniforms, sample
 from textrnn.tasks.preprocessor import padded
 from textrnn.tokenizers import valid_utf8
 
@@ -21,12 +23,19 @@ def text_signatures(lm, max_new_tokens=100):
     | `start` | `text` | `logits [None, vocabulary], states_0, states_1, ...` |
     | `step` | `token_ids, states_0, states_1, ...` | `logits, states_0, states_1, ...` |
     | `detokenize` | `token_ids [None, None]`, 0 after the end of a row | `text` |
+    | `read` | `text, seed` | `token_ids, seed, carried_0, carried_1, ...` |
+    | `advance` | those of `read`, `index, steps, temperature, top_k, top_p` | see below |
 
     `serving_default` uses the default sampler of the model, whose seeds are derived from the prompts. In
     `generate` a negative parameter stands for the model's own. No row gets more than `MAX_NEW_TOKENS`.
 
     `start`, `step` and `detokenize` are for clients that stream. They choose each token themselves, carry the
     states, and detokenize all tokens so far, since a character may take several.
+
+    `read` and `advance` are for servers that stream: rows join and leave a batch between two calls. `read`
+    gives the last token of a prompt and what is carried before it. `advance` adds up to `steps` tokens, the
+    same as `generate`: `tokens [None, None]`, of which a row has `count`, whether the text is `finished`, and
+    `token_ids, carried_0, ...` for the next call. `index` is the number of tokens of earlier calls.
 
     Args:
         lm: A `textrnn.CausalLM` with a preprocessor.
@@ -43,6 +52,14 @@ def text_signatures(lm, max_new_tokens=100):
     state_specs = [
         tf.TensorSpec([None, *s.shape[1:]], tf.float32, name=f"states_{i}")
         for i, s in enumerate(keras.tree.flatten(structure))
+    ]
+
+    # With a neural cache, more than the states of the layers is carried.
+    an_id = tf.ones([1, 1], tf.int32)
+    carried_structure = lm.decoder({"token_ids": an_id, "padding_mask": an_id > 0}).read(an_id, an_id > 0)[2]
+    carried_specs = [
+        tf.TensorSpec([None, *x.shape[1:]], half_as_single(x).dtype, name=f"carried_{i}")
+        for i, x in enumerate(keras.tree.flatten(carried_structure))
     ]
 
     def named(logits, states):
@@ -75,7 +92,7 @@ def text_signatures(lm, max_new_tokens=100):
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
-            seed=tf.where(seed < 0, -1, tf.cast(tf.bitwise.bitwise_and(seed, 0x7FFFFFFF), tf.int32)),
+            seed=tf.where(seed < 0, -1, low_bits(seed)),
         )
         return {
             "text": valid_utf8(tokenizer.detokenize(tf.concat([tokens, new], axis=1))),
@@ -96,6 +113,36 @@ def text_signatures(lm, max_new_tokens=100):
         own = keras.tree.pack_sequence_as(structure, [tf.cast(state, like.dtype) for state, like in pairs])
         return named(*lm.step(token_ids, own))
 
+    def read(text, seed):
+        _, inputs = prompts(text)
+        token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
+        last = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1) - 1
+        decoder = lm.decoder(inputs)
+        _, _, states = decoder.read(token_ids, mask & (tf.range(tf.shape(mask)[1])[None] < last[:, None]))
+        own = row_sampler.seed if row_sampler.seed is not None else decoder.seeds
+        return {
+            "token_ids": tf.gather(token_ids, last, batch_dims=1),
+            "seed": tf.where(seed < 0, tf.cast(own, tf.int32), low_bits(seed)),
+        } | carry(states)
+
+    def carry(states):
+        flat = keras.tree.flatten(states)
+        return {f"carried_{i}": half_as_single(x) for i, x in enumerate(flat)}
+
+    def advance_(token_ids, seed, index, steps, temperature, top_k, top_p, *carried):
+        pairs = zip(carried, keras.tree.flatten(carried_structure), strict=True)
+        states = keras.tree.pack_sequence_as(carried_structure, [tf.cast(x, s.dtype) for x, s in pairs])
+        settings = row_sampler.settings_of_rows(tf.shape(token_ids)[0], temperature, top_k, top_p)
+        one = {"token_ids": token_ids[:, None], "padding_mask": tf.ones_like(token_ids[:, None], tf.bool)}
+        tokens, counts, finished, token_ids, states = advance(
+            lm.decoder(one).next,
+            lambda logits, at: sample(logits, row_uniforms(seed, at), *settings),
+            token_ids, states, index, tf.minimum(steps, MAX_NEW_TOKENS),
+            stop_token_ids=(tokenizer.end_token_id,),
+        )  # fmt: skip
+        new = {"tokens": tokens, "count": counts, "finished": finished, "token_ids": token_ids}
+        return new | carry(states)
+
     def detokenize(token_ids):
         return {"text": valid_utf8(tokenizer.detokenize(token_ids))}
 
@@ -114,7 +161,29 @@ def text_signatures(lm, max_new_tokens=100):
         "start": (start, [text]),
         "step": (step, [token_ids, *state_specs]),
         "detokenize": (detokenize, [tf.TensorSpec([None, None], tf.int32, name="token_ids")]),
+        "read": (read, [text, parameters[-1]]),
+        "advance": (
+            advance_,
+            [
+                token_ids,
+                tf.TensorSpec([None], tf.int32, name="seed"),
+                tf.TensorSpec([None], tf.int32, name="index"),
+                tf.TensorSpec([None], tf.int32, name="steps"),
+                *parameters[1:4],
+                *carried_specs,
+            ],
+        ),
     }
+
+
+def low_bits(seed):
+    """The low 31 bits of seeds, int32."""
+    return tf.cast(tf.bitwise.bitwise_and(seed, 0x7FFFFFFF), tf.int32)
+
+
+def half_as_single(x):
+    """A tensor in a type that JSON has: float32 for half precision."""
+    return tf.cast(x, tf.float32) if x.dtype in (tf.float16, tf.bfloat16) else x
 
 
 def text_completer(lm):

@@ -1,0 +1,110 @@
+"""The command `textrnn serve`, in a process of its own and its errors in this one."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from builders.half_plus_two import save
+from references.command import textrnn_command
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A folder of models with `half` and its `models.config`."""
+    from textrnn.export import write_models_config
+
+    folder = tmp_path_factory.mktemp("saved_models")
+    save(folder / "half" / "1")
+    write_models_config(folder)
+    return folder
+
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+ENVIRONMENT |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+def answer(port, model):
+    body = json.dumps({"instances": [2]}).encode()
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/v1/models/{model}:predict", body, timeout=30
+    ) as found:
+        return json.load(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model"),
+    [
+        ([], "half"),
+        (["--model_config_file=BASE/models.config", "--enable_batching=false"], "half"),
+        (["--model_name", "m", "--model_base_path", "BASE/half"], "m"),
+    ],
+    ids=["the folder here", "models.config", "one model"],
+)
+def test_it_serves_until_it_is_terminated(base, arguments, model, tmp_path):
+    given = [argument.replace("BASE", str(base)) for argument in arguments]
+    port = free_port()
+    command = [sys.executable, "-m", "textrnn", "serve", "--rest_api_port", str(port), "--port", "0", *given]
+    log = tmp_path / "log.txt"
+    (tmp_path / "saved_models").symlink_to(base)
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=stderr, env=ENVIRONMENT)
+    try:
+        end = time.monotonic() + 120
+        while "REST http" not in log.read_text() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        assert answer(port, model) == {"predictions": [3.0]}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    first, *others = log.read_text().splitlines()
+    assert re.fullmatch(rf"serving version 1 of {model}: loaded in .* s", first)
+    assert others == [
+        f"serving {model} on REST http://127.0.0.1:{port}",
+        "stopping: requests in flight are finished",
+        f"unloaded version 1 of {model}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rest_api_prt", "1"], "--rest_api_prt: there is no such option; did you mean --rest_api_port?"),
+        (["--grpc_max_threads", "1"], "--grpc_max_threads: there is no such option"),
+        (["nowhere"], "nowhere: expected a folder of models such as saved_models, that of one model"),
+        (["."], "no model under .: train one, or name one of `textrnn models`"),
+        (["--port", "0", "--rest_api_port", "0"], "--port 0, --rest_api_port 0: give one of them"),
+        (["--port", "65536"], "--port 65536: expected an integer from 0 to 65535"),
+        (["--enable_batching=maybe"], "--enable_batching maybe: expected true or false"),
+        (["--model_base_path", "nowhere"], "--model_base_path nowhere: there is no such folder"),
+        (["--model_config_file", "nowhere"], "cannot read nowhere: No such file or directory"),
+        ([".", "--model_base_path", "."], "MODEL, --model_base_path: give one of them"),
+    ],
+)
+def test_bad_options_are_named(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, error = textrnn_command(capsys, "serve", *arguments)
+    assert status == 2
+    assert message in error
+
+
+def test_a_port_in_use_is_an_error(base, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, _, error = textrnn_command(capsys, "serve", base, "--port", 0, "--rest_api_port", port)
+    assert status == 2
+    assert f"--rest_api_port {port}: cannot listen on 127.0.0.1:{port}; another server may use it" in error

@@ -1,0 +1,133 @@
+"""Batches across requests: the same answers, TF Serving's limits, and an error for its request alone."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from textrnn.errors import InputError
+from textrnn.server.batching import Batcher
+from textrnn.server.config_files import Batching
+from textrnn.server.errors import RequestError, invalid
+
+
+class Doubling:
+    """A servable that doubles x, refuses negative numbers, and notes the sizes of its batches."""
+
+    name = "doubling"
+
+    def __init__(self):
+        self.sizes, self.go = [], threading.Event()
+        self.go.set()
+
+    def run(self, signature, inputs, outputs=None):
+        self.go.wait(30)
+        x = inputs["x"]
+        self.sizes.append(len(x))
+        if (x < 0).any():
+            raise invalid("negative")
+        return {"y": 2 * x}
+
+
+def submit_all(batcher, servable, rows):
+    return [batcher.submit(servable, "s", {"x": np.full(count, number)}) for number, count in enumerate(rows)]
+
+
+@pytest.fixture
+def make():
+    made = []
+
+    def make(**parameters):
+        sizes = []
+        made.append(Batcher(Batching(**parameters), lambda name, rows: sizes.append((name, rows))))
+        made[-1].seen = sizes
+        return made[-1]
+
+    yield make
+    for batcher in made:
+        batcher.stop()
+
+
+def test_each_request_gets_its_rows_and_batches_have_many(make):
+    batcher, servable = make(max_batch_size=8, num_batch_threads=1), Doubling()
+    servable.go.clear()
+    futures = submit_all(batcher, servable, [1, 2, 3, 1, 2, 0, 1])
+    servable.go.set()
+    for number, (future, count) in enumerate(zip(futures, [1, 2, 3, 1, 2, 0, 1], strict=True)):
+        assert future.result(30)["y"].tolist() == [2 * number] * count
+    assert sum(servable.sizes) == 10 and max(servable.sizes) <= 8 and len(servable.sizes) < 7
+    assert batcher.seen == [("doubling", size) for size in servable.sizes]
+
+
+def test_a_batch_waits_for_more_rows(make):
+    batcher, servable = (
+        make(max_batch_size=3, batch_timeout_micros=30_000_000, num_batch_threads=1),
+        Doubling(),
+    )
+    first = submit_all(batcher, servable, [1, 1])
+    assert not any(future.done() for future in first)
+    submit_all(batcher, servable, [1])
+    assert [future.result(30)["y"].tolist() for future in first] == [[0], [2]]
+    assert servable.sizes == [3]
+
+
+def test_batches_are_padded_to_allowed_sizes(make):
+    batcher, servable = make(max_batch_size=8, allowed_batch_sizes=(4, 8), num_batch_threads=1), Doubling()
+    assert submit_all(batcher, servable, [3])[0].result(30)["y"].tolist() == [0, 0, 0]
+    assert servable.sizes == [4]
+
+
+def test_an_error_is_for_its_request_alone(make):
+    batcher, servable = make(max_batch_size=8, num_batch_threads=1), Doubling()
+    servable.go.clear()
+    blocked = batcher.submit(servable, "s", {"x": np.array([0])})
+    good, bad = (batcher.submit(servable, "s", {"x": np.array([x])}) for x in (4, -1))
+    servable.go.set()
+    assert blocked.result(30) and good.result(30)["y"].tolist() == [8]
+    with pytest.raises(RequestError, match="negative"):
+        bad.result(30)
+
+
+def test_rows_of_other_shapes_and_signatures_are_not_mixed(make):
+    batcher, servable = make(max_batch_size=8, num_batch_threads=1), Doubling()
+    servable.go.clear()
+    futures = [
+        batcher.submit(servable, signature, {"x": np.ones((1, width))})
+        for signature, width in (("s", 2), ("s", 3), ("t", 2))
+    ]
+    servable.go.set()
+    assert [future.result(30)["y"].shape for future in futures] == [(1, 2), (1, 3), (1, 2)]
+    assert servable.sizes == [1, 1, 1]
+
+
+def test_a_full_queue_and_too_large_a_request_are_refused(make):
+    batcher, servable = make(max_batch_size=2, max_enqueued_batches=1, num_batch_threads=1), Doubling()
+    servable.go.clear()
+    running = batcher.submit(servable, "s", {"x": np.zeros(2)})
+    while batcher._queues:
+        pass
+    waiting = batcher.submit(servable, "s", {"x": np.zeros(2)})
+    with pytest.raises(RequestError, match="queue to which this task was submitted is full") as error:
+        batcher.submit(servable, "s", {"x": np.zeros(1)})
+    assert error.value.code == "UNAVAILABLE"
+    with pytest.raises(RequestError, match="Task size 3 is larger than maximum input batch size 2"):
+        batcher.submit(servable, "t", {"x": np.zeros(3)})
+    with pytest.raises(RequestError, match="equal 0th-dimension size"):
+        batcher.submit(servable, "t", {"x": np.zeros(1), "z": np.zeros(2)})
+    servable.go.set()
+    assert running.result(30) and waiting.result(30)
+
+
+def test_what_waits_is_answered_when_the_server_stops(make):
+    batcher, servable = make(max_batch_size=8, batch_timeout_micros=30_000_000), Doubling()
+    [future] = submit_all(batcher, servable, [1])
+    batcher.stop()
+    assert future.result(0)["y"].tolist() == [0]
+    with pytest.raises(RequestError, match="shutting down"):
+        batcher.submit(servable, "s", {"x": np.zeros(1)})
+
+
+@pytest.mark.parametrize("sizes", [(4, 2, 8), (2, 4)])
+def test_allowed_sizes_increase_to_the_largest(sizes):
+    with pytest.raises(InputError, match="allowed_batch_sizes"):
+        Batching(max_batch_size=8, allowed_batch_sizes=sizes)

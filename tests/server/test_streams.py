@@ -1,0 +1,155 @@
+"""Texts token by token: the same as in one call, whatever else runs, in both shapes."""
+
+import contextlib
+import http.client
+import json
+import threading
+import time
+
+import pytest
+import tensorflow as tf
+from builders.exporting import export_unchecked
+from builders.language_models import make_lm
+from server.conftest import Rest, settings
+
+from textrnn.server.config_files import ModelConfig
+from textrnn.server.server import Server
+from textrnn.serving.saved_model import load_signatures
+
+PROMPTS = ["the cat", "", "a dog sat on the mat", "the ", "that was"]
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    return export_unchecked(make_lm(), tmp_path_factory.mktemp("models") / "novel")
+
+
+@pytest.fixture(scope="module")
+def server(version):
+    with Server(settings(ModelConfig("novel", version.parent))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def complete(version):
+    generate = load_signatures(version.parent)["generate"]
+
+    def complete(text, max_new_tokens, seed, temperature=-1.0, top_k=-1, top_p=-1.0):
+        values = {
+            "text": text, "max_new_tokens": max_new_tokens, "seed": seed, "temperature": temperature,
+            "top_k": top_k, "top_p": top_p,
+        }  # fmt: skip
+        specs = generate.structured_input_signature[1]
+        answer = generate(**{name: tf.constant([v], specs[name].dtype) for name, v in values.items()})
+        return answer["completion"].numpy()[0].decode(), int(answer["tokens"].numpy()[0])
+
+    return complete
+
+
+def events(server, path, body):
+    """The events of an answer, parsed, as they come."""
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
+    ) as connection:
+        connection.request("POST", path, json.dumps(body))
+        with connection.getresponse() as response:
+            assert response.status == 200, response.read()
+            assert response.headers["content-type"].startswith("text/event-stream")
+            for line in response:
+                if line.startswith(b"data: "):
+                    data = line[6:].strip().decode()
+                    yield data if data == "[DONE]" else json.loads(data)
+
+
+def streamed(server, text, **body):
+    pieces = [*events(server, "/v1/models/novel:stream", {"text": text} | body)]
+    return "".join(piece["text"] for piece in pieces), pieces[-1]
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0}, {"temperature": 0.9, "top_p": 0.9}, {"top_k": 3}])
+def test_texts_that_run_together_are_those_of_one_call(server, complete, options):
+    found = {}
+
+    def run(number, prompt):
+        time.sleep(0.02 * number)  # they join a running batch
+        found[number] = streamed(server, prompt, max_new_tokens=30 + number, seed=number, **options)
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(PROMPTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, prompt in enumerate(PROMPTS):
+        text, tokens = complete(prompt, 30 + number, number, **options)
+        assert found[number][0] == text
+        assert found[number][1]["tokens"] == tokens
+        assert found[number][1]["finish_reason"] in ("stop", "length")
+
+
+def test_the_first_piece_comes_before_the_text_ends(server):
+    pieces = events(
+        server, "/v1/models/novel:stream", {"text": "the", "max_new_tokens": 200, "temperature": 0}
+    )
+    assert next(pieces)["tokens"] < 40
+    assert [piece["finish_reason"] for piece in pieces][-1] in ("stop", "length")
+
+
+def test_a_text_ends_before_a_stop_text(server, complete):
+    text, _ = complete("the cat", 40, 1, temperature=0.0)
+    stop = text[10:13]
+    found, last = streamed(server, "the cat", max_new_tokens=40, seed=1, temperature=0, stop=[stop, "zzz"])
+    assert found == text[: text.index(stop)]
+    assert last["finish_reason"] == "stop"
+
+
+def test_completions_have_the_shape_of_openai(server, complete):
+    rest = Rest(server.rest_port)
+    body = {"model": "novel", "prompt": "the cat", "max_tokens": 12, "temperature": 0, "seed": 5}
+    text, tokens = complete("the cat", 12, 5, temperature=0.0)
+    status, answer = rest("/v1/completions", body)
+    assert status == 200
+    assert (answer["object"], answer["model"]) == ("text_completion", "novel")
+    assert answer["choices"][0]["text"] == text
+    assert answer["usage"]["completion_tokens"] == tokens
+    *chunks, end = events(server, "/v1/completions", body | {"stream": True, "echo": True})
+    assert end == "[DONE]"
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "the cat" + text
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks][-1] in ("stop", "length")
+
+
+def test_a_client_that_leaves_frees_its_place(server):
+    pieces = events(
+        server, "/v1/models/novel:stream", {"text": "the", "max_new_tokens": 4096, "temperature": 1}
+    )
+    next(pieces)
+    pieces.close()
+    end = time.monotonic() + 30
+    while server.streams._batches:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        (":stream", {}, 400, "'text' key must be a string"),
+        (":stream", {"text": "a", "top_p": 2}, 400, "top_p is 2: expected a number from 0 to 1"),
+        (":stream", {"text": "a", "max_new_tokens": 1.5}, 400, "expected an integer from 0 to 4096"),
+        (":stream", {"text": "a", "stop": [""]}, 400, "'stop' key must be a string"),
+        ("/versions/9:stream", {"text": "a"}, 404, "Servable not found"),
+        ("/v1/completions", {"prompt": "a"}, 400, "'model' key must be a string"),
+        ("/v1/completions", {"model": "other", "prompt": "a"}, 404, "Servable not found"),
+        ("/v1/completions", {"model": "novel", "prompt": ["a", "b"]}, 400, "'prompt' key must be a string"),
+        ("/v1/completions", {"model": "novel", "prompt": "a", "n": 2}, 400, "n is 2: it is not supported"),
+    ],
+)
+def test_bad_requests(server, path, body, status, message):
+    found, answer = Rest(server.rest_port, "/v1/models/novel")(path, body)
+    text = answer["error"]["message"] if path == "/v1/completions" else answer["error"]
+    assert (found, message in text) == (status, True), answer
+
+
+def test_a_model_that_generates_nothing_is_refused(server, half_plus_two):
+    with Server(settings(ModelConfig("m", half_plus_two))) as other:
+        status, answer = Rest(other.rest_port, "/v1/models/m")(":stream", {"text": "a"})
+    assert status == 400 and "generates no text in parts" in answer["error"]

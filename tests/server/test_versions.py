@@ -1,0 +1,90 @@
+"""Versions come and go while the server runs, and damaged ones are refused."""
+
+import shutil
+import time
+
+import numpy as np
+import pytest
+from builders.half_plus_two import save
+from server.conftest import Rest, settings
+
+from textrnn.server.config_files import ModelConfig
+from textrnn.server.server import Server
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """SavedModels of y = x / 2 + c, c = 2 and 3."""
+    folder = tmp_path_factory.mktemp("saved")
+    return {constant: save(folder / str(constant), float(constant)) for constant in (2, 3)}
+
+
+@pytest.fixture
+def base(saved, tmp_path):
+    """A model with version 1, y = x / 2 + 2."""
+    shutil.copytree(saved[2], tmp_path / "m" / "1")
+    return tmp_path / "m"
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def put(source, target):
+    """Put a version there as an export does: it is renamed into place."""
+    shutil.copytree(source, target.parent / "unfinished")
+    (target.parent / "unfinished").rename(target)
+
+
+def test_a_new_version_is_served_and_requests_in_flight_finish_on_the_old_one(base, saved):
+    with Server(settings(ModelConfig("m", base))) as server:
+        rest = Rest(server.rest_port, "/v1/models/m")
+
+        def state():
+            return rest("/versions/1")[1]["model_version_status"][0]["state"]
+
+        with server.models.use("m") as old:  # as a request does
+            put(saved[3], base / "2")
+            wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [4.0]}))
+            wait_for(lambda: state() == "UNLOADING")
+            assert old.run("serving_default", {"x": np.array([2], "float32")})["y"] == [3.0]
+        wait_for(lambda: state() == "END")
+        assert rest("/versions/1:predict", {"instances": [2]})[0] == 404
+        shutil.rmtree(base / "2")  # back to version 1
+        wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [3.0]}))
+
+
+def test_a_damaged_version_is_refused_until_it_is_whole(base, saved):
+    with Server(settings(ModelConfig("m", base))) as server:
+        rest = Rest(server.rest_port, "/v1/models/m")
+        (base / "2").mkdir()
+        (base / "2" / "saved_model.pb").write_bytes(b"half of a file")
+        wait_for(lambda: rest("/versions/2")[0] == 200)
+        [status] = rest("/versions/2")[1]["model_version_status"]
+        assert status["state"] == "END" and status["status"]["error_code"] != "OK"
+        assert status["status"]["error_message"]
+        assert rest.predict(instances=[2]) == (200, {"predictions": [3.0]})
+        shutil.rmtree(base / "2")
+        put(saved[3], base / "2")
+        wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [4.0]}))
+
+
+def test_the_policy_says_which_versions_are_served(base, saved):
+    shutil.copytree(saved[3], base / "7")
+    config = ModelConfig("m", base, latest=None, labels={"old": 1, "new": 7})
+    with Server(settings(config)) as server:
+        rest = Rest(server.rest_port, "/v1/models/m")
+        answers = [rest(f"/labels/{label}:predict", {"instances": [2]})[1] for label in ("old", "new")]
+        assert answers == [{"predictions": [3.0]}, {"predictions": [4.0]}]
+        assert [v["version"] for v in rest("")[1]["model_version_status"]] == ["7", "1"]
+
+
+def test_a_loop_without_end_is_cancelled(base):
+    with Server(settings(ModelConfig("m", base), limits={"seconds": 1.0})) as server:
+        rest = Rest(server.rest_port, "/v1/models/m")
+        status, answer = rest.predict(signature_name="loop", instances=[2_000_000_000])
+        assert status == 504 and "longer than 1 s" in answer["error"]
+        assert rest.predict(instances=[2]) == (200, {"predictions": [3.0]})

@@ -1,0 +1,159 @@
+"""The command `textrnn serve`: an embedded server with the flags and the API of TF Serving."""
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import textrnn
+from textrnn.cli.parser import Parser, add_option
+from textrnn.errors import InputError, expect
+from textrnn.types import NonNegativeNumber, Port, PositiveInt, PositiveNumber
+
+FLAGS: dict[str, tuple[Any, Any, str]] = {
+    "port": (Port, 8500, "Port of gRPC; 0 for none"),
+    "rest_api_port": (Port, 8501, "Port of REST and the page; 0 for none"),
+    "host": (str, "127.0.0.1", "Address to listen on; 0.0.0.0 for all of this machine"),
+    "model_base_path": (Path | None, None, "Folder of the versions of one model"),
+    "model_name": (str, "default", "Name of the model of --model_base_path"),
+    "model_config_file": (Path | None, None, "File that lists models, such as saved_models/models.config"),
+    "model_config_file_poll_wait_seconds": (
+        NonNegativeNumber,
+        0.0,
+        "Read that file again so often; 0 for never",
+    ),
+    "file_system_poll_wait_seconds": (NonNegativeNumber, 1.0, "Look for versions so often; 0 for once"),
+    "enable_batching": (bool, True, "Run the rows of several requests at once"),
+    "batching_parameters_file": (Path | None, None, "File with parameters of batching"),
+    "monitoring_config_file": (Path | None, None, "File that says where the metrics are, if at all"),
+    "rest_api_timeout_in_ms": (PositiveInt, 30000, "How long a request may take"),
+    "max_request_bytes": (PositiveInt, 16 * 2**20, "Size of a request"),
+    "max_text_bytes": (PositiveInt, 2**20, "Size of a text"),
+    "max_rows": (PositiveInt, 4096, "Rows of a request"),
+    "max_requests": (PositiveInt, 2048, "Requests at a time; more are told to try again"),
+    "stop_seconds": (PositiveNumber, 30.0, "How long requests in flight may take when the server stops"),
+}
+"""Flags with types, defaults and help. Those of `tensorflow_model_server` have its names and meanings."""
+
+
+def serve(**given):
+    """Serve models over REST and gRPC, as TF Serving does.
+
+    It runs until SIGINT or SIGTERM.
+
+    Args:
+        **given: What `make_serve_parser` parses.
+
+    Raises:
+        InputError: If there is no model to serve, or if a port is in use.
+    """
+    settings = settings_of(given)
+    ended = threading.Event()
+    from textrnn.server.server import Server, log
+
+    before = {
+        number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with Server(settings) as server:
+            where = [f"gRPC {settings.host}:{server.grpc_port}"] if server.grpc_port else []
+            if server.rest_port:
+                where.append(f"REST http://{settings.host}:{server.rest_port}")
+            log(f"serving {', '.join(server.models.names) or 'no model yet'} on {' and '.join(where)}")
+            ended.wait()
+            log("stopping: requests in flight are finished")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def make_serve_parser() -> Parser:
+    """Make the parser of the command."""
+    parser = Parser(
+        prog="textrnn serve",
+        usage="%(prog)s [MODEL ...] [OPTION ...]",
+        description="Serve models over REST and gRPC with the flags and the API of tensorflow_model_server.",
+    )
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", type=str,
+        help="Folder of models or of one, or a name from `textrnn models` (default: saved_models)",
+    )  # fmt: skip
+    for name, (annotation, default, text) in FLAGS.items():
+        add_option(parser, name, annotation, default, text)
+    return parser
+
+
+def settings_of(given: dict[str, Any]):
+    """Return the `Settings` of a parsed command line.
+
+    Raises:
+        InputError: If options exclude each other, or if there is no model to serve.
+    """
+    from textrnn.server.config_files import Batching, ModelConfig, read_batching, read_metrics_path
+    from textrnn.server.metrics import PATH
+    from textrnn.server.server import Settings, models_of_file, models_under
+
+    named = [name for name in ("models", "model_base_path", "model_config_file") if given[name]]
+    flags = ", ".join("MODEL" if name == "models" else f"--{name}" for name in named)
+    expect(len(named) <= 1, f"{flags}: give one of them")
+    expect(given["port"] or given["rest_api_port"], "--port 0, --rest_api_port 0: give one of them")
+    if given["model_config_file"]:
+        sources = models_of_file(given["model_config_file"], given["model_config_file_poll_wait_seconds"])
+    elif given["model_base_path"]:
+        base = ModelConfig(given["model_name"], given["model_base_path"])
+        expect(base.path.is_dir(), f"--model_base_path {base.path}: there is no such folder")
+        sources = lambda: [base]  # noqa: E731
+    else:
+        bases = [_base(name) for name in given["models"] or ["saved_models"]]
+        sources = lambda: [model for base in bases for model in models_under(base)]  # noqa: E731
+        expect(
+            sources(),
+            f"no model under {', '.join(map(str, bases))}: train one, or name one of `textrnn models`",
+        )
+    batching = None
+    if given["enable_batching"]:
+        file = given["batching_parameters_file"]
+        batching = read_batching(file) if file else Batching(max_batch_size=64)
+    metrics = given["monitoring_config_file"]
+    return Settings(
+        sources,
+        host=given["host"],
+        grpc_port=given["port"] or None,
+        rest_port=given["rest_api_port"] or None,
+        poll_seconds=given["file_system_poll_wait_seconds"],
+        batching=batching,
+        metrics_path=read_metrics_path(metrics) if metrics else PATH,
+        limits={
+            "body_bytes": given["max_request_bytes"],
+            "text_bytes": given["max_text_bytes"],
+            "rows": given["max_rows"],
+            "requests": given["max_requests"],
+            "seconds": given["rest_api_timeout_in_ms"] / 1000,
+        },
+        stop_seconds=given["stop_seconds"],
+    )
+
+
+def _base(name: str) -> Path:
+    """A folder, or that of the SavedModel of a starter model, which is exported if it is not there yet."""
+    from textrnn.data.cache import cache_folder
+    from textrnn.server.config_files import version_folders
+    from textrnn.starters import starter_names, starter_path
+
+    if starter_path(name) is None:
+        names = "".join(f", or {starter}" for starter in starter_names())
+        expect(
+            Path(name).is_dir(),
+            f"{name}: expected a folder of models such as saved_models, that of one model{names}",
+        )
+        return Path(name)
+    folder = cache_folder() / "served" / textrnn.__version__ / name
+    if not version_folders(folder):
+        print(f"exporting {name} ...", file=sys.stderr, flush=True)
+        command = [sys.executable, "-m", "textrnn", "export", name, "--output", str(folder.parent)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise InputError(f"{name} cannot be exported: {done.stderr.strip()}")
+    return folder

@@ -1,0 +1,225 @@
+"""Texts token by token over server-sent events: `:stream` of a model, and OpenAI's `/v1/completions`."""
+
+import asyncio
+import json
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Match
+
+from textrnn.server import json_tensors
+from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
+from textrnn.server.rest import VERSION, error_response, read_object, spec_of
+from textrnn.server.streams import Piece, Prompt, Streams
+
+STREAM = re.compile(rf"/v1/models/(?P<name>[^/:]+){VERSION}:stream", re.I)
+COMPLETIONS = re.compile("/v1/completions")
+MAX_NEW_TOKENS = 4096
+UNSUPPORTED = {"n": 1, "best_of": 1, "logprobs": None, "frequency_penalty": 0, "presence_penalty": 0,
+               "suffix": None}  # fmt: skip
+"""Parameters of OpenAI that the server does not have, with the values that change nothing."""
+
+
+class Pattern(BaseRoute):
+    """A route whose path is a regular expression."""
+
+    def __init__(self, pattern: re.Pattern, endpoint: Callable):
+        self.pattern, self.endpoint = pattern, endpoint
+
+    def matches(self, scope):
+        """Match POST requests of such a path."""
+        fits = scope["type"] == "http" and scope["method"] == "POST" and self.pattern.fullmatch(scope["path"])
+        return (Match.FULL, {}) if fits else (Match.NONE, {})
+
+    def url_path_for(self, name, /, **path_params):
+        """There are no names of routes."""
+        raise NotImplementedError
+
+    async def handle(self, scope, receive, send):
+        """Answer a request."""
+        response = await self.endpoint(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
+    """The routes of both forms.
+
+    Args:
+        streams: The `Streams`.
+        body_bytes: Maximum size of a request.
+    """
+
+    async def stream(request):
+        try:
+            body = await read_object(request, body_bytes)
+            spec = spec_of(STREAM.fullmatch(request.url.path))
+            prompt, pieces = _prompt(_settings(body, "text", "max_new_tokens", 100))
+            streams.submit(prompt, spec.name, spec.version, spec.label)
+        except RequestError as error:
+            return error_response(error)
+        return _events(_plain(pieces), prompt)
+
+    async def completions(request):
+        try:
+            body = await read_object(request, body_bytes)
+            for key, neutral in UNSUPPORTED.items():
+                if body.get(key, neutral) not in (neutral, None):
+                    raise invalid(f"{key} is {json_tensors.shown(body[key])}: it is not supported")
+            if not isinstance(body.get("model"), str):
+                raise invalid("'model' key must be a string: the name of a model")
+            prompt, pieces = _prompt(_settings(body, "prompt", "max_tokens", 16))
+            version = streams.submit(prompt, body["model"])
+        except RequestError as error:
+            return _openai_error(error)
+        shape = _Completion(body["model"], version, prompt.text if body.get("echo") is True else "")
+        if body.get("stream") is True:
+            return _events(shape.chunks(pieces), prompt)
+        return await shape.whole(pieces, prompt)
+
+    return [Pattern(STREAM, stream), Pattern(COMPLETIONS, completions)]
+
+
+def _prompt(settings: dict[str, Any]) -> tuple[Prompt, asyncio.Queue]:
+    """A `Prompt`, and the queue of its pieces."""
+    loop = asyncio.get_running_loop()
+    pieces: asyncio.Queue[Piece] = asyncio.Queue()
+
+    def emit(piece: Piece):
+        try:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+        except RuntimeError:  # the server has stopped
+            prompt.cancelled = True
+
+    prompt = Prompt(emit=emit, **settings)
+    return prompt, pieces
+
+
+def _settings(body: dict[str, Any], text: str, length: str, default_length: int) -> dict[str, Any]:
+    """The arguments of a `Prompt` from the body of a request.
+
+    Example:
+
+    >>> from textrnn.server.completions import _settings
+    >>> _settings({"text": "It was", "top_p": 0.9, "stop": "."}, "text", "max_new_tokens", 100)["stop"]
+    ('.',)
+    """
+    prompt = body.get(text)
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise invalid(f"'{text}' key must be a string: a prompt")
+    stop = body.get("stop") or []
+    stop = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, list) else None
+    if stop is None or not all(isinstance(one, str) and one for one in stop):
+        raise invalid("'stop' key must be a string, or a list of strings that are not empty")
+    settings = {
+        "max_new_tokens": _number(body, length, int, 0, MAX_NEW_TOKENS, default_length),
+        "temperature": _number(body, "temperature", float, 0, 1e4, -1.0),
+        "top_k": _number(body, "top_k", int, 0, 2**31 - 1, -1),
+        "top_p": _number(body, "top_p", float, 0, 1, -1.0),
+        "seed": _number(body, "seed", int, 0, 2**63 - 1, -1),
+    }
+    return settings | {"text": prompt, "stop": stop}
+
+
+def _number(body, name, kind, low, high, default):
+    value = body.get(name)
+    if value is None:
+        return default
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+    if not fits or (kind is int and not isinstance(value, int)):
+        what = "an integer" if kind is int else "a number"
+        raise invalid(f"{name} is {json_tensors.shown(value)}: expected {what} from {low} to {high}")
+    return kind(value)
+
+
+def _events(events: AsyncIterator[str], prompt: Prompt) -> StreamingResponse:
+    """A response of server-sent events. A client that leaves frees its place."""
+
+    async def lines():
+        try:
+            async for event in events:
+                yield f"data: {event}\n\n"
+        finally:
+            prompt.cancelled = True
+
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+
+
+async def _plain(pieces) -> AsyncIterator[str]:
+    while True:
+        piece = await pieces.get()
+        if piece.error is not None:
+            yield json.dumps({"error": str(piece.error)}, ensure_ascii=False)
+            return
+        event = {"text": piece.text, "tokens": piece.tokens, "finish_reason": piece.reason}
+        yield json.dumps(event, ensure_ascii=False)
+        if piece.reason:
+            return
+
+
+class _Completion:
+    """The shape of OpenAI's completions."""
+
+    def __init__(self, model: str, version: int, echo: str):
+        self.echo = echo
+        self.common = {
+            "id": f"cmpl-{uuid.uuid4().hex}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": model,
+            "system_fingerprint": f"version {version}",
+        }
+
+    def _with(self, text, reason, **more):
+        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": reason}
+        return self.common | {"choices": [choice]} | more
+
+    async def chunks(self, pieces) -> AsyncIterator[str]:
+        """The events of a stream."""
+        if self.echo:
+            yield json.dumps(self._with(self.echo, None), ensure_ascii=False)
+        while True:
+            piece = await pieces.get()
+            if piece.error is not None:
+                yield json.dumps(_openai_body(piece.error), ensure_ascii=False)
+                return
+            yield json.dumps(self._with(piece.text, piece.reason), ensure_ascii=False)
+            if piece.reason:
+                break
+        yield "[DONE]"
+
+    async def whole(self, pieces, prompt) -> Response:
+        """The response with the whole text."""
+        parts = [self.echo]
+        try:
+            while True:
+                piece = await pieces.get()
+                if piece.error is not None:
+                    return _openai_error(piece.error)
+                parts.append(piece.text)
+                if piece.reason:
+                    break
+        finally:
+            prompt.cancelled = True
+        usage = {"completion_tokens": piece.tokens}
+        body = json.dumps(self._with("".join(parts), piece.reason, usage=usage), ensure_ascii=False)
+        return Response(body.encode("utf-8", "replace"), media_type="application/json")
+
+
+def _openai_body(error: RequestError) -> dict:
+    kind = "invalid_request_error" if error.http_status < 500 else "server_error"
+    return {"error": {"message": str(error), "type": kind, "param": None, "code": error.code.lower()}}
+
+
+def _openai_error(error: RequestError) -> Response:
+    status = error.http_status
+    headers = {"Retry-After": str(RETRY_AFTER[status])} if status in RETRY_AFTER else None
+    body = json.dumps(_openai_body(error), ensure_ascii=False).encode("utf-8", "replace")
+    return Response(body, status, headers, "application/json")

@@ -1,0 +1,69 @@
+"""Errors of requests, with TF Serving's codes and their HTTP statuses."""
+
+import re
+
+HTTP_STATUSES = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""HTTP status of each code of gRPC; 500 for all others."""
+
+RETRY_AFTER = {429: 1, 503: 1}
+"""Seconds after which a client may try again, by HTTP status."""
+
+
+class RequestError(Exception):
+    """An error of one request, which its client is told.
+
+    Args:
+        code: A name of `grpc.StatusCode`, such as `"INVALID_ARGUMENT"`.
+        message: What was wrong.
+
+    Example:
+
+    >>> from textrnn.server.errors import RequestError
+    >>> error = RequestError("NOT_FOUND", "Servable not found for request: Latest(novel)")
+    >>> error.http_status, str(error)
+    (404, 'Servable not found for request: Latest(novel)')
+    """
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def http_status(self) -> int:
+        """The status of a REST response."""
+        return HTTP_STATUSES.get(self.code, 500)
+
+
+def invalid(message: str) -> RequestError:
+    """The error of a request that is not as it should be."""
+    return RequestError("INVALID_ARGUMENT", message)
+
+
+def of_tensorflow(error: Exception) -> RequestError:
+    """The error of a request for one that TensorFlow raised while it ran a model.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from textrnn.server.errors import of_tensorflow
+    >>> of_tensorflow(tf.errors.InvalidArgumentError(None, None, "indices out of range")).code
+    'INVALID_ARGUMENT'
+    """
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).upper()
+    code = {"RESOURCE_EXHAUSTED": "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED": "DEADLINE_EXCEEDED"}.get(name)
+    known = code or (name if name in HTTP_STATUSES else "INTERNAL")
+    return RequestError(known, getattr(error, "message", None) or str(error) or type(error).__name__)

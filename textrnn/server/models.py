@@ -1,0 +1,231 @@
+"""The models of a server: versions come and go while it runs."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from textrnn.server.config_files import ModelConfig, version_folders
+from textrnn.server.errors import RequestError, invalid
+from textrnn.server.servable import Servable
+from textrnn.startup import native_messages_hidden
+
+START, LOADING, AVAILABLE, UNLOADING, END = "START", "LOADING", "AVAILABLE", "UNLOADING", "END"
+
+
+@dataclass
+class Version:
+    """A version of a model, and its state as TF Serving reports it.
+
+    Attributes:
+        state: One of `START`, `LOADING`, `AVAILABLE`, `UNLOADING` and `END`.
+        servable: The loaded `Servable`, or None.
+        error: Why it could not be loaded, a `RequestError`, or None.
+        stamp: What its folder looked like when it could not be loaded: it is tried again when that changes.
+    """
+
+    state: str = START
+    servable: Servable | None = None
+    error: RequestError | None = None
+    stamp: tuple = ()
+
+
+@dataclass
+class Model:
+    """A model that is served."""
+
+    config: ModelConfig
+    versions: dict[int, Version] = field(default_factory=dict)
+
+
+class Models:
+    """All models of a server.
+
+    A thread looks for versions again and again. A new version is loaded and warmed up before the old one is
+    unloaded, and requests in flight finish on the version that they started with. A version that cannot be
+    loaded is refused, and the old one stays.
+
+    Args:
+        read_configs: A function that returns the `ModelConfig`s; an error leaves the models as they are.
+        poll_seconds: Seconds between two looks at the folders; 0 for one look alone.
+        timeout: Seconds after which a call of a model is cancelled.
+        log: A function of a line of text.
+        on_unload: A function of each `Servable` before it is unloaded.
+    """
+
+    def __init__(
+        self,
+        read_configs: Callable[[], Iterable[ModelConfig]],
+        poll_seconds: float = 1.0,
+        timeout: float | None = None,
+        log: Callable[[str], None] = print,
+        on_unload: Callable[[Servable], None] = lambda servable: None,
+    ):
+        self._read_configs, self._poll_seconds = read_configs, poll_seconds
+        self._timeout, self._log, self._on_unload = timeout, log, on_unload
+        self._models: dict[str, Model] = {}
+        self._lock = threading.RLock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Load the versions that there are, and begin to look for others."""
+        self.refresh()
+        if self._poll_seconds > 0:
+            self._thread = threading.Thread(target=self._poll, name="models", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop looking, and unload everything when its requests are done."""
+        self._stopped.set()
+        if self._thread:
+            self._thread.join(timeout)
+        for model in self._models.values():
+            for number in [*model.versions]:
+                self._unload(model, number, timeout)
+
+    def _poll(self):
+        while not self._stopped.wait(self._poll_seconds):
+            try:
+                self.refresh()
+            except Exception as error:  # the next look may succeed
+                self._log(f"looking for versions failed: {error}")
+
+    def refresh(self) -> None:
+        """Read the configuration, load new versions, and unload those that are no longer wanted."""
+        configs = {config.name: config for config in self._read_configs()}
+        with self._lock:
+            for name, config in configs.items():
+                if name in self._models:
+                    self._models[name].config = config
+                else:
+                    self._models[name] = Model(config)
+            models = list(self._models.values())
+        for model in models:
+            gone = model.config.name not in configs
+            self._refresh_model(model, gone)
+            if gone and not any(v.servable for v in model.versions.values()):
+                with self._lock:
+                    del self._models[model.config.name]
+
+    def _refresh_model(self, model, gone):
+        found = {} if gone else version_folders(model.config.path)
+        wanted = model.config.wanted(found)
+        for number in sorted(wanted):
+            version = model.versions.get(number)
+            if version and (version.servable or version.stamp == _stamp(found[number])):
+                continue
+            self._load(model, number, found[number])
+        loaded = {number for number, version in model.versions.items() if version.servable}
+        # The old version stays until one that is wanted is loaded.
+        if gone or loaded & wanted:
+            for number in sorted(loaded - wanted):
+                self._unload(model, number)
+
+    def _load(self, model, number, path):
+        name = model.config.name
+        version = Version(LOADING, stamp=_stamp(path))
+        with self._lock:
+            model.versions[number] = version
+        start = time.perf_counter()
+        try:
+            with native_messages_hidden():  # SentencePiece prints a line for every model
+                servable = Servable(name, number, path, self._timeout)
+                requests = servable.warm_up()
+        except Exception as error:
+            message = " ".join(str(error).split())[:300] or type(error).__name__
+            code = error.code if isinstance(error, RequestError) else "UNKNOWN"
+            version.state, version.error = END, RequestError(code, message)
+            self._log(f"version {number} of {name} cannot be loaded: {message}")
+            return
+        version.servable, version.state = servable, AVAILABLE
+        self._log(
+            f"serving version {number} of {name}: loaded in {time.perf_counter() - start:.1f} s"
+            + (f", {requests} warm-up requests" if requests else "")
+        )
+
+    def _unload(self, model, number, timeout=None):
+        version = model.versions[number]
+        with self._lock:
+            servable, version.servable = version.servable, None
+            if servable is None:
+                return
+            version.state = UNLOADING
+        self._on_unload(servable)
+        servable.unload(timeout)
+        version.state, version.stamp = END, ()
+        self._log(f"unloaded version {number} of {model.config.name}")
+
+    # === Requests ===
+
+    @contextmanager
+    def use(self, name: str, version: int | None = None, label: str | None = None):
+        """Hold the version that a request is for: one version, that of a label, or the highest.
+
+        Raises:
+            RequestError: If there is none.
+        """
+        with self._lock:
+            servable = self._find(name, version, label)
+            held = servable.held()
+            held.__enter__()
+        try:
+            yield servable
+        finally:
+            held.__exit__(None, None, None)
+
+    def _find(self, name, version, label):
+        model = self._models.get(name)
+        if label is not None:
+            labels = (model and model.config.labels) or {}
+            if label not in labels:
+                raise invalid(f"Unrecognized servable version label: {label}")
+            version = labels[label]
+        loaded = {n: v.servable for n, v in model.versions.items() if v.servable} if model else {}
+        number = max(loaded, default=None) if version is None else version
+        if number not in loaded:
+            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            raise RequestError("NOT_FOUND", f"Servable not found for request: {asked}")
+        return loaded[number]
+
+    def status(self, name: str, version: int | None = None, label: str | None = None) -> dict[int, Version]:
+        """The versions of a model, by number, the highest first.
+
+        Raises:
+            RequestError: If there is no such model or version.
+        """
+        with self._lock:
+            model = self._models.get(name)
+            versions = dict(model.versions) if model else {}
+            if label is not None:
+                labels = (model and model.config.labels) or {}
+                if label not in labels:
+                    raise invalid(f"Unrecognized servable version label: {label}")
+                version = labels[label]
+        if version is not None:
+            if version not in versions:
+                raise RequestError("NOT_FOUND", f"Could not find version {version} of model {name}")
+            return {version: versions[version]}
+        if not versions:
+            raise RequestError("NOT_FOUND", f"Could not find any versions of model {name}")
+        return dict(sorted(versions.items(), reverse=True))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all models, sorted."""
+        with self._lock:
+            return sorted(self._models)
+
+
+def _stamp(path) -> tuple:
+    """What tells whether a folder that could not be loaded has changed since."""
+    files = sorted(path.rglob("*")) if path.is_dir() else []
+    found = []
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        found.append((str(file), stat.st_size, stat.st_mtime_ns))
+    return tuple(found)

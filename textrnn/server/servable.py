@@ -1,0 +1,173 @@
+"""A loaded version of a model: a SavedModel in a session of TensorFlow's runtime, as TF Serving runs it."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from textrnn.server.errors import RequestError, invalid, of_tensorflow
+from textrnn.server.json_tensors import Spec
+from textrnn.startup import native_messages_hidden
+
+INIT = "__saved_model_init_op"
+"""The signature of Keras's and TensorFlow's exports that initializes tables. It is none of the model's."""
+
+WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
+MOST_WARMUP_REQUESTS = 1000
+
+
+class Signature(NamedTuple):
+    """A signature of a SavedModel.
+
+    Attributes:
+        inputs, outputs: Dicts from names to `Spec`.
+        method: Its method name, such as `tensorflow/serving/predict`.
+        feeds, fetches: Dicts from names of inputs and outputs to names of tensors of the graph.
+    """
+
+    inputs: dict[str, Spec]
+    outputs: dict[str, Spec]
+    method: str
+    feeds: dict[str, str]
+    fetches: dict[str, str]
+
+
+class Servable:
+    """A loaded version of a model.
+
+    Requests hold it while they run (`held`), so that it is unloaded only when the last one has its answer.
+
+    Args:
+        name: The name of the model.
+        version: The number of the version.
+        path: The folder of the SavedModel.
+        timeout: Seconds after which a call is cancelled, such as a loop without end; None for no limit.
+
+    Attributes:
+        signatures: A dict from names to `Signature`.
+        signature_defs: The same as protos of TensorFlow.
+
+    Raises:
+        Exception: Whatever TensorFlow raises for a damaged SavedModel.
+    """
+
+    def __init__(self, name: str, version: int, path: Path, timeout: float | None = None):
+        self._options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * timeout) if timeout else 0)
+        self.name, self.version, self.path = name, version, Path(path)
+        graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=graph)
+        with native_messages_hidden(), graph.as_default():
+            loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
+        self.signature_defs = {key: value for key, value in loaded.signature_def.items() if key != INIT}
+        self.signatures = {key: _signature(value) for key, value in self.signature_defs.items()}
+        self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._changed = threading.Condition()
+        self._requests = 0
+
+    def signature(self, name: str) -> Signature:
+        """Return a signature.
+
+        Raises:
+            RequestError: If there is none of that name.
+        """
+        try:
+            return self.signatures[name]
+        except KeyError:
+            raise invalid(f'Serving signature name: "{name}" not found in signature def') from None
+
+    def run(
+        self, signature_name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Run a signature.
+
+        Args:
+            signature_name: Its name.
+            inputs: Arrays by the names of the inputs.
+            outputs: Names of the outputs to compute; None for all.
+
+        Returns:
+            A dict from names to arrays.
+
+        Raises:
+            RequestError: For an unknown signature, and for what TensorFlow raises.
+        """
+        signature = self.signature(signature_name)
+        names = tuple(signature.outputs if outputs is None else outputs)
+        key = signature_name, names
+        if key not in self._callables:
+            self._callables[key] = self._session.make_callable(
+                [signature.fetches[name] for name in names], [*signature.feeds.values()], accept_options=True
+            )
+        try:
+            values = self._callables[key](*(inputs[name] for name in signature.feeds), options=self._options)
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            raise of_tensorflow(error) from None
+        except RuntimeError:  # the session was closed
+            raise RequestError("UNAVAILABLE", f"version {self.version} of {self.name} is unloaded") from None
+        return dict(zip(names, values, strict=True))
+
+    @contextmanager
+    def held(self):
+        """Keep the version loaded while a request runs."""
+        with self._changed:
+            self._requests += 1
+        try:
+            yield self
+        finally:
+            with self._changed:
+                self._requests -= 1
+                self._changed.notify_all()
+
+    def unload(self, timeout: float | None = None) -> None:
+        """Wait for the requests in flight, and free the memory."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._requests, timeout)
+        self._callables.clear()
+        self._session.close()
+
+    def warm_up(self) -> int:
+        """Replay the warm-up requests of the SavedModel.
+
+        Returns:
+            Their number.
+
+        Raises:
+            RequestError: If one fails, as TF Serving then refuses the version.
+        """
+        path, count = self.path / WARMUP, 0
+        if not path.is_file():
+            return 0
+        from tensorflow_serving.apis import prediction_log_pb2
+
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            if log.WhichOneof("log_type") != "predict_log":
+                continue
+            request = log.predict_log.request
+            inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+            self.run(request.model_spec.signature_name or "serving_default", inputs)
+            count += 1
+            if count == MOST_WARMUP_REQUESTS:
+                break
+        return count
+
+
+def _signature(proto) -> Signature:
+    inputs, outputs = (
+        {name: _spec(info) for name, info in sorted(part.items())} for part in (proto.inputs, proto.outputs)
+    )
+    feeds, fetches = (
+        {name: info.name for name, info in sorted(part.items())} for part in (proto.inputs, proto.outputs)
+    )
+    return Signature(inputs, outputs, proto.method_name, feeds, fetches)
+
+
+def _spec(info) -> Spec:
+    dtype = np.dtype(tf.dtypes.as_dtype(info.dtype).as_numpy_dtype)
+    if info.tensor_shape.unknown_rank:
+        return Spec(dtype, None)
+    return Spec(dtype, tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim))

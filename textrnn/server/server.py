@@ -1,0 +1,203 @@
+"""The embedded server: models, REST and gRPC, from start to a graceful end."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from textrnn.errors import InputError
+from textrnn.server.config_files import Batching, ModelConfig, read_models, version_folders
+from textrnn.server.metrics import PATH
+from textrnn.startup import load_tensorflow
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server runs.
+
+    Attributes:
+        sources: A function that gives the `ModelConfig`s; it is called again and again.
+        host: The address that the server listens on.
+        grpc_port, rest_port: Its ports; 0 for any, None for none.
+        poll_seconds: Seconds between two looks for versions; 0 for none after the first.
+        batching: How requests are batched; None for not at all.
+        metrics_path: Where the metrics are, or None for nowhere.
+        limits: Arguments of `textrnn.server.service.Limits`.
+        stop_seconds: How long the requests in flight may take when the server stops.
+    """
+
+    sources: Callable[[], Iterable[ModelConfig]]
+    host: str = "127.0.0.1"
+    grpc_port: int | None = 8500
+    rest_port: int | None = 8501
+    poll_seconds: float = 1.0
+    batching: Batching | None = None
+    metrics_path: str | None = PATH
+    limits: dict = field(default_factory=dict)
+    stop_seconds: float = 30.0
+
+
+def models_under(base: Path) -> list[ModelConfig]:
+    """The models in a folder: its children with numbered versions, or itself if it has some.
+
+    Example:
+
+    >>> from pathlib import Path
+    >>> from textrnn.server.server import models_under
+    >>> models_under(Path("/nowhere"))
+    []
+    """
+    if version_folders(base):
+        return [ModelConfig(base.resolve().name, base)]
+    try:
+        children = sorted(child for child in base.iterdir() if child.is_dir())
+    except OSError:
+        return []
+    return [ModelConfig(child.name, child) for child in children if version_folders(child)]
+
+
+def models_of_file(path: Path, seconds: float) -> Callable[[], list[ModelConfig]]:
+    """A function that reads a `models.config`, and again when so many seconds have passed; 0 for never.
+
+    A file that cannot be read later leaves the models as they are.
+    """
+    known, read_at = read_models(path), time.monotonic()
+
+    def read():
+        nonlocal known, read_at
+        if seconds and time.monotonic() - read_at >= seconds:
+            read_at = time.monotonic()
+            try:
+                known = read_models(path)
+            except InputError as error:
+                log(str(error))
+        return known
+
+    return read
+
+
+def log(text: str) -> None:
+    """Print a line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Server:
+    """A server in this process.
+
+    Args:
+        settings: Its `Settings`.
+
+    Attributes:
+        grpc_port, rest_port: The ports that it listens on.
+
+    Raises:
+        InputError: If no model can be served, or if an address is in use.
+    """
+
+    def __init__(self, settings: Settings):
+        load_tensorflow(keras=False)
+        from textrnn.serving.saved_model import load_text_ops
+
+        load_text_ops()
+        from textrnn.server.batching import Batcher
+        from textrnn.server.metrics import Metrics
+        from textrnn.server.models import Models
+        from textrnn.server.service import Limits, Service
+        from textrnn.server.streams import Streams
+
+        self.settings = settings
+        metrics, limits = Metrics(), Limits(**settings.limits)
+        batcher = Batcher(settings.batching, metrics.batch) if settings.batching else None
+        self.models = Models(settings.sources, settings.poll_seconds, limits.seconds, log)
+        self.service = Service(self.models, batcher, limits, metrics)
+        self.streams = Streams(self.models, metrics)
+        self._grpc: Any = None
+        self._rest: Any = None
+        self._thread: threading.Thread | None = None
+        self.grpc_port: int | None = None
+        self.rest_port: int | None = None
+
+    def start(self) -> None:
+        """Load the models, and listen.
+
+        Raises:
+            InputError: If a port is in use.
+        """
+        self.models.start()
+        settings = self.settings
+        if settings.grpc_port is not None:
+            from textrnn.server.grpc_api import make_grpc_server
+
+            try:
+                self._grpc, self.grpc_port = make_grpc_server(
+                    self.service, f"{settings.host}:{settings.grpc_port}"
+                )
+            except RuntimeError:
+                raise InputError(_in_use("--port", settings.host, settings.grpc_port)) from None
+            self._grpc.start()
+        if settings.rest_port is not None:
+            self._start_rest()
+
+    def _start_rest(self):
+        import socket
+
+        import uvicorn
+
+        from textrnn.server.completions import make_routes
+        from textrnn.server.rest import make_app
+
+        settings = self.settings
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((settings.host, settings.rest_port))
+        except OSError:
+            listening.close()
+            raise InputError(_in_use("--rest_api_port", settings.host, settings.rest_port)) from None
+        self.rest_port = listening.getsockname()[1]
+        routes = make_routes(self.streams, self.service.limits.body_bytes)
+        app = make_app(self.service, settings.metrics_path, routes)
+        config = uvicorn.Config(
+            app, log_config=None, log_level="error", access_log=False, backlog=2048,
+            timeout_graceful_shutdown=int(settings.stop_seconds), lifespan="off", server_header=False,
+        )  # fmt: skip
+        self._rest = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._rest.run, kwargs={"sockets": [listening]}, name="rest", daemon=True
+        )
+        self._thread.start()
+        while not self._rest.started and self._thread.is_alive():
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Take no more requests, finish those in flight, and unload the models."""
+        seconds = self.settings.stop_seconds
+        if self._rest:
+            self._rest.should_exit = True
+        done = self._grpc.stop(seconds) if self._grpc else None
+        if self._thread:
+            self._thread.join(seconds + 1)
+        if done is not None:
+            done.wait(seconds + 1)
+        self.streams.stop()
+        self.service.stop()
+        self.models.stop(seconds)
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def _in_use(flag, host, port):
+    return f"{flag} {port}: cannot listen on {host}:{port}; another server may use it. Give another port"

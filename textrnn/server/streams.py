@@ -1,0 +1,291 @@
+"""Continuous batching: texts that are generated at the same time, which join and leave at any token.
+
+A recurrent state is small and of constant size, so the states of all running texts are rows of a few arrays.
+Each turn reads the prompts of new texts, advances all rows by some tokens with one call of the model, and
+drops those that have ended.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from textrnn.server.errors import RequestError, invalid
+from textrnn.server.metrics import Metrics
+from textrnn.server.models import Models
+from textrnn.server.servable import Servable
+
+NEEDED = ("read", "advance", "detokenize")
+"""The signatures of a model whose texts can be streamed."""
+
+REPLACEMENT = "\ufffd"
+INCOMPLETE = 3
+"""Most bytes of a character whose last one is missing."""
+
+
+class Piece(NamedTuple):
+    """What a text has gained in a turn.
+
+    Attributes:
+        text: The new text.
+        tokens: How many tokens the text has so far.
+        reason: Why the text has ended: `"stop"` or `"length"`; None while it goes on.
+        error: Why it cannot go on, a `RequestError`, or None.
+    """
+
+    text: str
+    tokens: int
+    reason: str | None = None
+    error: RequestError | None = None
+
+
+@dataclass
+class Prompt:
+    """A text to be generated.
+
+    Attributes:
+        text: The prompt.
+        emit: A function of each `Piece`. It is called in another thread, and must not wait.
+        max_new_tokens: Maximum number of tokens.
+        temperature, top_k, top_p, seed: As for the signature `generate`; negative for the model's own.
+        stop: Texts before which the text ends.
+        cancelled: To be set by a client that leaves.
+    """
+
+    text: str
+    emit: Callable[[Piece], None]
+    max_new_tokens: int = 100
+    temperature: float = -1.0
+    top_k: int = -1
+    top_p: float = -1.0
+    seed: int = -1
+    stop: tuple[str, ...] = ()
+    cancelled: bool = False
+
+
+@dataclass
+class _Row:
+    """A running text: its tokens, and how much of them is text already."""
+
+    prompt: Prompt
+    tokens: list[int] = field(default_factory=list)
+    start: int = 0  # the token from which on text is decoded again
+    known: int = 0  # the number of characters from there on that are known
+    whole: int = 0  # the number of tokens after which no character was incomplete
+    text: str = ""  # not yet sent, since it may be the beginning of a stop text
+
+    @property
+    def left(self) -> int:
+        return self.prompt.max_new_tokens - len(self.tokens)
+
+
+class Streams:
+    """The running texts of all models.
+
+    Args:
+        models: The `Models`.
+        metrics: `Metrics`.
+        max_rows: Texts of a model at a time; others wait.
+        max_waiting: Texts that may wait; more are refused.
+        tokens_per_turn: Tokens of each text in a turn, once it has its first one.
+    """
+
+    def __init__(
+        self, models: Models, metrics: Metrics, max_rows: int = 64, max_waiting: int = 1024,
+        tokens_per_turn: int = 8,
+    ):  # fmt: skip
+        self.models, self.metrics = models, metrics
+        self.max_rows, self.max_waiting, self.tokens_per_turn = max_rows, max_waiting, tokens_per_turn
+        self._batches: dict[int, _Batch] = {}
+        self._lock = threading.Lock()
+
+    def submit(self, prompt: Prompt, name: str, version: int | None = None, label: str | None = None) -> int:
+        """Begin to generate a text.
+
+        Returns:
+            The version of the model.
+
+        Raises:
+            RequestError: If there is no such model, if it streams no texts, or if too many texts wait.
+        """
+        with self.models.use(name, version, label) as servable:
+            missing = [signature for signature in NEEDED if signature not in servable.signatures]
+            if missing:
+                raise invalid(f"{name} generates no text in parts: it has no signature {missing[0]}")
+            with self._lock:
+                batch = self._batches.get(id(servable))
+                if batch is None:
+                    batch = self._batches[id(servable)] = _Batch(self, servable)
+                batch.add(prompt)
+            return servable.version
+
+    def take(self, batch: "_Batch", most: int) -> list[Prompt]:
+        """Take waiting texts from a batch, the first ones."""
+        with self._lock:
+            taken, batch.waiting[:most] = batch.waiting[:most], []
+        return taken
+
+    def ended(self, batch: "_Batch") -> bool:
+        """Forget a batch if it has nothing to do; called by its thread."""
+        with self._lock:
+            if batch.waiting:
+                return False
+            del self._batches[id(batch.servable)]
+            return True
+
+    def stop(self) -> None:
+        """Cancel all texts."""
+        with self._lock:
+            batches = [*self._batches.values()]
+        for batch in batches:
+            batch.cancel()
+        for batch in batches:
+            batch.thread.join()
+
+
+class _Batch:
+    """The running texts of one version of a model, in a thread of their own while there are any."""
+
+    def __init__(self, streams: Streams, servable: Servable):
+        self.streams, self.servable = streams, servable
+        self.waiting: list[Prompt] = []
+        self._rows: list[_Row] = []
+        self._arrays: dict[str, np.ndarray] = {}
+        self._carried = [name for name in servable.signature("read").outputs if name.startswith("carried_")]
+        self.thread = threading.Thread(target=self._run, name=f"streams-{servable.name}", daemon=True)
+
+    def add(self, prompt: Prompt) -> None:
+        """Let a text wait for the next turn."""
+        if len(self.waiting) >= self.streams.max_waiting:
+            raise RequestError(
+                "RESOURCE_EXHAUSTED", f"{len(self.waiting)} texts wait already: try again later"
+            )
+        self.waiting.append(prompt)
+        if not self.thread.is_alive():
+            self.thread.start()
+
+    def cancel(self) -> None:
+        """Cancel all texts."""
+        for prompt in [*self.waiting, *(row.prompt for row in self._rows)]:
+            prompt.cancelled = True
+
+    def _run(self):
+        with self.servable.held():
+            while True:
+                self._join()
+                self._keep([not row.prompt.cancelled for row in self._rows])
+                if self._rows:
+                    self._turn()
+                elif self.streams.ended(self):
+                    break
+        self.streams.metrics.streams(self.servable.name, 0)
+
+    def _join(self):
+        """Read the prompts of waiting texts, and make rows of them."""
+        taken = self.streams.take(self, self.streams.max_rows - len(self._rows))
+        taken = [prompt for prompt in taken if not prompt.cancelled]
+        if not taken:
+            return
+        try:
+            found = self._read(taken)
+        except RequestError as error:
+            if len(taken) == 1:
+                taken[0].emit(Piece("", 0, error=error))
+                return
+            for prompt in taken:  # the error is that of one of them
+                self._join_one(prompt)
+            return
+        self._append(taken, found)
+
+    def _join_one(self, prompt):
+        try:
+            self._append([prompt], self._read([prompt]))
+        except RequestError as error:
+            prompt.emit(Piece("", 0, error=error))
+
+    def _read(self, prompts):
+        texts = np.empty(len(prompts), object)
+        texts[:] = [prompt.text.encode("utf-8", "replace") for prompt in prompts]
+        seeds = np.array([prompt.seed for prompt in prompts], np.int64)
+        return self.servable.run("read", {"text": texts, "seed": seeds})
+
+    def _append(self, prompts, found):
+        new = {name: found[name] for name in ("token_ids", "seed", *self._carried)}
+        for name, kind in (("temperature", np.float32), ("top_k", np.int32), ("top_p", np.float32)):
+            new[name] = np.array([getattr(prompt, name) for prompt in prompts], kind)
+        if self._rows:
+            new = {name: np.concatenate([self._arrays[name], array]) for name, array in new.items()}
+        self._arrays = new
+        self._rows += [_Row(prompt) for prompt in prompts]
+        self.streams.metrics.streams(self.servable.name, len(self._rows))
+
+    def _keep(self, kept):
+        """Drop the rows that are not kept."""
+        if all(kept):
+            return
+        self._rows = [row for row, keep in zip(self._rows, kept, strict=True) if keep]
+        self._arrays = {name: array[kept] for name, array in self._arrays.items()}
+        self.streams.metrics.streams(self.servable.name, len(self._rows))
+
+    def _turn(self):
+        # A text that has just begun gets its first token soon.
+        most = self.streams.tokens_per_turn if all(row.tokens for row in self._rows) else 1
+        steps = np.array([min(most, row.left) for row in self._rows], np.int32)
+        index = np.array([len(row.tokens) for row in self._rows], np.int32)
+        try:
+            found = self.servable.run("advance", self._arrays | {"index": index, "steps": steps})
+            for row, tokens, count in zip(self._rows, found["tokens"], found["count"], strict=True):
+                row.tokens += tokens[:count].tolist()
+            ended = found["finished"] | np.array([row.left <= 0 for row in self._rows])
+            texts = self._texts(ended)
+        except RequestError as error:
+            for row in self._rows:
+                row.prompt.emit(Piece("", len(row.tokens), error=error))
+            self._keep([False] * len(self._rows))
+            return
+        self._arrays |= {name: found[name] for name in ("token_ids", *self._carried)}
+        self.streams.metrics.tokens(self.servable.name, int(found["count"].sum()))
+        kept = []
+        for row, text, stopped, over in zip(self._rows, texts, found["finished"], ended, strict=True):
+            kept.append(self._send(row, text, "stop" if stopped else "length" if over else None))
+        self._keep(kept)
+
+    def _texts(self, ended):
+        """The text of the new tokens of each row. A character of several tokens waits for the last."""
+        pairs = [(row.tokens[row.start :], row.tokens[row.whole :]) for row in self._rows]
+        lists = [tokens for pair in pairs for tokens in pair]
+        padded = np.zeros((len(lists), max(1, *map(len, lists))), np.int32)
+        for number, tokens in enumerate(lists):
+            padded[number, : len(tokens)] = tokens
+        decoded = self.servable.run("detokenize", {"token_ids": padded})["text"]
+        texts = [text.decode("utf-8", "replace") for text in decoded]
+        found = []
+        for row, text, last, over in zip(self._rows, texts[::2], texts[1::2], ended, strict=True):
+            # An incomplete character is up to three bytes at the end; bytes before them are invalid.
+            open_ = min(INCOMPLETE, len(text) - len(text.rstrip(REPLACEMENT)))
+            certain = len(text) - (0 if over else open_)
+            found.append(text[row.known : certain])
+            row.known = max(row.known, certain)
+            if not open_:  # a tokenizer of words needs some context, and no more
+                row.start, row.known, row.whole = row.whole, len(last), len(row.tokens)
+        return found
+
+    def _send(self, row, text, reason) -> bool:
+        """Send what is certain of the text of a row, and return whether it goes on."""
+        row.text += text
+        cut = min((at for stop in row.prompt.stop if (at := row.text.find(stop)) >= 0), default=None)
+        if cut is not None:
+            row.text, reason = row.text[:cut], "stop"
+        held = 0 if reason else _held_back(row.text, row.prompt.stop)
+        sent, row.text = row.text[: len(row.text) - held], row.text[len(row.text) - held :]
+        if sent or reason:
+            row.prompt.emit(Piece(sent, len(row.tokens), reason))
+        return reason is None
+
+
+def _held_back(text: str, stops: tuple[str, ...]) -> int:
+    """How many of the last characters of a text may be the beginning of a stop text."""
+    sizes = (n for stop in stops for n in range(1, len(stop)) if text.endswith(stop[:n]))
+    return max(sizes, default=0)
