@@ -67,6 +67,7 @@ class Models:
         self._models: dict[str, Model] = {}
         self._lock = threading.RLock()
         self._stopped = threading.Event()
+        self._unloading: list[threading.Thread] = []
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -84,6 +85,8 @@ class Models:
         for model in self._models.values():
             for number in [*model.versions]:
                 self._unload(model, number, timeout)
+        for thread in self._unloading:
+            thread.join(timeout)
 
     def _poll(self):
         while not self._stopped.wait(self._poll_seconds):
@@ -146,6 +149,7 @@ class Models:
         )
 
     def _unload(self, model, number, timeout=None):
+        """Take a version away from new requests, and free it in a thread when the last one is done."""
         version = model.versions[number]
         with self._lock:
             servable, version.servable = version.servable, None
@@ -153,9 +157,15 @@ class Models:
                 return
             version.state = UNLOADING
         self._on_unload(servable)
-        servable.unload(timeout)
-        version.state, version.stamp = END, ()
-        self._log(f"unloaded version {number} of {model.config.name}")
+
+        def free():
+            servable.unload(timeout)
+            version.state, version.stamp = END, ()
+            self._log(f"unloaded version {number} of {model.config.name}")
+
+        thread = threading.Thread(target=free, name=f"unload-{servable.name}-{number}", daemon=True)
+        self._unloading = [other for other in self._unloading if other.is_alive()] + [thread]
+        thread.start()
 
     # === Requests ===
 
