@@ -36,33 +36,44 @@ def native_messages_hidden():
                 _restore.pop()()
 
 
-MALLOPT = {-3: 2**30, -1: 2**31 - 1, -2: 2**28}
-"""Options of glibc's `mallopt`: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD of malloc.h, in bytes."""
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+"""Options of glibc's `mallopt`, from malloc.h."""
+KEEPING = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**28}
+USUAL = {M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**26, M_TOP_PAD: 2**17}
+"""In bytes: while training, and what glibc arrives at by itself."""
 
 
-def keep_freed_memory() -> bool:
-    """Let the process keep what it frees, so that each training step has the memory of the one before.
+@contextmanager
+def freed_memory_kept():
+    """Context manager that lets the process keep what it frees, so that a training step has it again.
 
     By default glibc returns large blocks to the system, which clears them again when they are asked for:
-    for a language model with 8,000 tokens that takes a sixth of a step. Elsewhere nothing is done.
-
-    Returns:
-        Whether it was set.
+    for a language model with 8,000 tokens that takes a sixth of a step. Afterwards the memory is returned. On
+    systems without glibc nothing is done.
 
     Example:
 
-    >>> from textrnn.startup import keep_freed_memory
-    >>> keep_freed_memory() in (True, False)
+    >>> from textrnn.startup import freed_memory_kept
+    >>> with freed_memory_kept() as kept:
+    ...     kept in (True, False)
     True
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    return mallopt is not None and all(mallopt(option, value) for option, value in MALLOPT.items())
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    mallopt = getattr(library, "mallopt", None)
+    if mallopt is None:
+        yield False
+        return
+    kept = all(mallopt(option, value) for option, value in KEEPING.items())
+    try:
+        yield kept
+    finally:
+        for option, value in USUAL.items():
+            mallopt(option, value)
+        library.malloc_trim(0)  # type: ignore[union-attr]
 
 
 def load_tensorflow(keras: bool = True):
     """Import TensorFlow, the backend of recipes and exports, without its start-up messages.
-
-    Memory that it frees stays with the process (`keep_freed_memory`).
 
     Args:
         keras: Whether TensorFlow loads Keras, which takes seconds and 130 MB, and serving does not need it.
@@ -71,7 +82,6 @@ def load_tensorflow(keras: bool = True):
         InputError: If another backend is chosen by the environment variable KERAS_BACKEND.
     """
     expect_tensorflow("recipes and exports run")
-    keep_freed_memory()
     with native_messages_hidden(), nullcontext() if keras else _keras_hidden():
         import tensorflow as tf
 

@@ -176,8 +176,8 @@ def test_options_that_are_not_given_depend_on_the_size_of_the_text(capsys):
     texts = Splits([Document("a.txt", "word " * 6000)], [])
     options, [warning] = recipe["by_size"](recipe["Options"](epochs=3), texts)
     assert (options.tokenizer, options.batch_size, options.epochs) == ("character", 8, 3)
-    printed = "for 30,000 characters: --tokenizer character, --batch_size 8, --learning_rate 0.003\n"
-    assert capsys.readouterr().out == printed
+    printed = "--tokenizer character, --batch_size 8, --learning_rate 0.003, --dropout 0.2\n"
+    assert capsys.readouterr().out == f"for 30,000 characters: {printed}"
     assert "30,000 characters, too few" in warning and "--from_preset" in warning
     options, warnings = recipe["by_size"](recipe["Options"](from_preset=Path("old"), tokenizer="word"), texts)
     assert (options.tokenizer, options.batch_size, options.epochs, warnings) == ("word", 4, 10, [])

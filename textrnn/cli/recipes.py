@@ -11,7 +11,12 @@ from textrnn.cli.parser import Parser, add_option
 from textrnn.cli.process import run
 from textrnn.cluster import is_chief
 from textrnn.files import remove_leftovers, reserved
-from textrnn.startup import expect_tensorflow, load_tensorflow, native_messages_hidden
+from textrnn.startup import (
+    expect_tensorflow,
+    freed_memory_kept,
+    load_tensorflow,
+    native_messages_hidden,
+)
 
 GROUPS = ("Data", "Model", "Training", "Output")
 """Groups of `--help`, in their order."""
@@ -46,7 +51,8 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
             with distributed(options.distribute) as workers:
                 load_tensorflow()
                 workers.check_same("other options", _settings(options))
-                main(options)
+                with freed_memory_kept():
+                    main(options)
 
     run(start, given["output"] / given["name"])
 

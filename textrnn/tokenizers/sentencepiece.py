@@ -172,8 +172,8 @@ class SentencePieceTokenizer(Tokenizer):
         >>> from textrnn.tokenizers import SentencePieceTokenizer
         >>> tokenizer = SentencePieceTokenizer.train(["the cat sat on the mat\n"] * 9)
         >>> extended = tokenizer.extended(["the zebra saw the zebra\n"] * 9, pieces=3)
-        >>> [len(each("zebra")) for each in (tokenizer, extended)]
-        [8, 1]
+        >>> [len(each(" zebra")) for each in (tokenizer, extended)]
+        [6, 1]
         """
         documents = list(documents)
         trained = _train_sentencepiece(documents, self._model_type, self._character_coverage, None)
