@@ -87,4 +87,4 @@ def test_a_loop_without_end_is_cancelled(base):
         rest = Rest(server.rest_port, "/v1/models/m")
         status, answer = rest.predict(signature_name="loop", instances=[2_000_000_000])
         assert status == 504 and "longer than 1 s" in answer["error"]
-        assert rest.predict(instances=[2]) == (200, {"predictions": [3.0]})
+        wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [3.0]}))
