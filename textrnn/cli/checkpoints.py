@@ -13,14 +13,17 @@ _NO_EFFECT = {field.name for field in fields(OutputOptions)} | {
 }  # fmt: skip
 """Options that change nothing of the training."""
 
+_STARTS = ("from_preset", "encoder_from", "decoder_from")
+"""Options that name the models that a run starts from."""
+
 
 def checkpoint_of(
     options: TrainingOptions, fingerprint: str, name: str = "checkpoint"
 ) -> training.Checkpoint:
     """Make the checkpoint of a run, in the folder of its model.
 
-    Two runs are the same if their options, the content of their data and the tokenizers of `--from_preset`
-    are. The paths of the data may differ.
+    Two runs are the same if their options, the content of their data and the tokenizers of the presets that
+    they start from are. The paths of the data may differ.
 
     Args:
         options: The options of a recipe, an instance of its `Options`.
@@ -33,7 +36,7 @@ def checkpoint_of(
     run = {
         f"--{name}": str(value) if isinstance(value, Path) else value
         for name, value in vars(options).items()
-        if name not in _NO_EFFECT and (name == "from_preset" or not isinstance(value, Path))
+        if name not in _NO_EFFECT and (name in _STARTS or not isinstance(value, Path))
     }
     return training.Checkpoint(
         options.folder / name,  # type: ignore[attr-defined]
@@ -44,8 +47,7 @@ def checkpoint_of(
 
 
 def _tokenizers(options):
-    """Hashes of the tokenizers of a preset, to which the weights in a checkpoint belong."""
-    if not options.from_preset:
-        return []
-    files = sorted(find_preset(options.from_preset).glob("assets/**/*"))
+    """Hashes of the tokenizers of presets, to which the weights in a checkpoint belong."""
+    starts = [start for name in _STARTS if (start := getattr(options, name, None))]
+    files = [path for start in starts for path in sorted(find_preset(start).glob("assets/**/*"))]
     return [file_hash(path) for path in files if path.is_file()]
