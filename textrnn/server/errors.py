@@ -64,6 +64,5 @@ def of_tensorflow(error: Exception) -> RequestError:
     'INVALID_ARGUMENT'
     """
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).upper()
-    code = {"RESOURCE_EXHAUSTED": "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED": "DEADLINE_EXCEEDED"}.get(name)
-    known = code or (name if name in HTTP_STATUSES else "INTERNAL")
-    return RequestError(known, getattr(error, "message", None) or str(error) or type(error).__name__)
+    code = name if name in HTTP_STATUSES else "INTERNAL"
+    return RequestError(code, getattr(error, "message", None) or str(error) or type(error).__name__)

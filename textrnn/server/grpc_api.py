@@ -36,27 +36,13 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Classify(self, request, context):
         """Run a signature of the classification API on examples."""
-
-        def run():
-            spec, rows, answer = self._examples(request, examples.CLASSIFY, context)
-            response = classification_pb2.ClassificationResponse()
-            _echo(response.model_spec, spec, answer.version)
-            _set_classes(response.result, answer.outputs, rows)
-            return response
-
-        return self._answer(context, "classify", request.model_spec, run)
+        response = classification_pb2.ClassificationResponse()
+        return self._of_examples(request, context, "classify", examples.CLASSIFY, response, _set_classes)
 
     def Regress(self, request, context):
         """Run a signature of the regression API on examples."""
-
-        def run():
-            spec, rows, answer = self._examples(request, examples.REGRESS, context)
-            response = regression_pb2.RegressionResponse()
-            _echo(response.model_spec, spec, answer.version)
-            _set_values(response.result, answer.outputs, rows)
-            return response
-
-        return self._answer(context, "regress", request.model_spec, run)
+        response = regression_pb2.RegressionResponse()
+        return self._of_examples(request, context, "regress", examples.REGRESS, response, _set_values)
 
     def MultiInference(self, request, context):
         """Run several signatures of one model on the same examples."""
@@ -119,10 +105,15 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             response.outputs[name].CopyFrom(tf.make_tensor_proto(array))
         return response
 
-    def _examples(self, request, method, context):
-        spec = model_spec(request.model_spec)
-        rows = examples.serialized(request.input)
-        return spec, len(rows), self._run(spec, examples.as_input(rows), (), method, context)
+    def _of_examples(self, request, context, api, method, response, set_result):
+        def run():
+            spec, rows = model_spec(request.model_spec), examples.serialized(request.input)
+            answer = self._run(spec, examples.as_input(rows), (), method, context)
+            _echo(response.model_spec, spec, answer.version)
+            set_result(response.result, answer.outputs, len(rows))
+            return response
+
+        return self._answer(context, api, request.model_spec, run)
 
     def _run(self, spec, inputs, outputs, method, context):
         future = self.service.submit(spec, lambda signature: inputs, outputs, method)

@@ -51,7 +51,6 @@ class Models:
         poll_seconds: Seconds between two looks at the folders; 0 for one look alone.
         timeout: Seconds after which a call of a model is cancelled.
         log: A function of a line of text.
-        on_unload: A function of each `Servable` before it is unloaded.
     """
 
     def __init__(
@@ -60,10 +59,9 @@ class Models:
         poll_seconds: float = 1.0,
         timeout: float | None = None,
         log: Callable[[str], None] = print,
-        on_unload: Callable[[Servable], None] = lambda servable: None,
     ):
         self._read_configs, self._poll_seconds = read_configs, poll_seconds
-        self._timeout, self._log, self._on_unload = timeout, log, on_unload
+        self._timeout, self._log = timeout, log
         self._models: dict[str, Model] = {}
         self._lock = threading.RLock()
         self._stopped = threading.Event()
@@ -156,7 +154,6 @@ class Models:
             if servable is None:
                 return
             version.state = UNLOADING
-        self._on_unload(servable)
 
         def free():
             servable.unload(timeout)

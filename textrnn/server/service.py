@@ -17,8 +17,6 @@ from textrnn.server.metrics import Metrics
 from textrnn.server.models import Models
 from textrnn.server.servable import Servable, Signature
 
-PREDICT = "tensorflow/serving/predict"
-
 
 class ModelSpec(NamedTuple):
     """Which model a request is for.

@@ -1,7 +1,7 @@
 """Continuous batching: texts that are generated at the same time, which join and leave at any token.
 
 A recurrent state is small and of constant size, so the states of all running texts are rows of a few arrays.
-Each turn reads the prompts of new texts, advances all rows by some tokens with one call of the model, and
+Each iteration reads the prompts of new texts, advances all rows by some tokens in one call of the model, and
 drops those that have ended.
 """
 
@@ -26,7 +26,7 @@ INCOMPLETE = 3
 
 
 class Piece(NamedTuple):
-    """What a text has gained in a turn.
+    """What a text has gained in an iteration.
 
     Attributes:
         text: The new text.
@@ -89,15 +89,19 @@ class Streams:
         metrics: `Metrics`.
         max_rows: Texts of a model at a time; others wait.
         max_waiting: Texts that may wait; more are refused.
-        tokens_per_turn: Tokens of each text in a turn, once it has its first one.
+        tokens_per_iteration: Tokens of each text in an iteration, once it has its first one.
     """
 
     def __init__(
         self, models: Models, metrics: Metrics, max_rows: int = 64, max_waiting: int = 1024,
-        tokens_per_turn: int = 8,
+        tokens_per_iteration: int = 8,
     ):  # fmt: skip
         self.models, self.metrics = models, metrics
-        self.max_rows, self.max_waiting, self.tokens_per_turn = max_rows, max_waiting, tokens_per_turn
+        self.max_rows, self.max_waiting, self.tokens_per_iteration = (
+            max_rows,
+            max_waiting,
+            tokens_per_iteration,
+        )
         self._batches: dict[int, _Batch] = {}
         self._lock = threading.Lock()
 
@@ -157,7 +161,7 @@ class _Batch:
         self.thread = threading.Thread(target=self._run, name=f"streams-{servable.name}", daemon=True)
 
     def add(self, prompt: Prompt) -> None:
-        """Let a text wait for the next turn."""
+        """Let a text wait for the next iteration."""
         if len(self.waiting) >= self.streams.max_waiting:
             raise RequestError(
                 "RESOURCE_EXHAUSTED", f"{len(self.waiting)} texts wait already: try again later"
@@ -177,7 +181,7 @@ class _Batch:
                 self._join()
                 self._keep([not row.prompt.cancelled for row in self._rows])
                 if self._rows:
-                    self._turn()
+                    self._iterate()
                 elif self.streams.ended(self):
                     break
         self.streams.metrics.streams(self.servable.name, 0)
@@ -229,9 +233,9 @@ class _Batch:
         self._arrays = {name: array[kept] for name, array in self._arrays.items()}
         self.streams.metrics.streams(self.servable.name, len(self._rows))
 
-    def _turn(self):
+    def _iterate(self):
         # A text that has just begun gets its first token soon.
-        most = self.streams.tokens_per_turn if all(row.tokens for row in self._rows) else 1
+        most = self.streams.tokens_per_iteration if all(row.tokens for row in self._rows) else 1
         steps = np.array([min(most, row.left) for row in self._rows], np.int32)
         index = np.array([len(row.tokens) for row in self._rows], np.int32)
         try:
