@@ -9,10 +9,9 @@ It writes `textrnn/starters/NAME/`. The figures are those of the weights that ar
 """
 
 import argparse
-import json
-import shutil
-import subprocess
 from pathlib import Path
+
+from starter_model import starter_from
 
 CARD = """# {name}
 
@@ -80,15 +79,9 @@ def main():
     given = parser.parse_args()
 
     from textrnn.classification.evaluation import predict_probabilities
-    from textrnn.presets import load_preset
-    from textrnn.presets.half import halve_weights
 
     name = given.model.name
-    folder = given.output / name
-    shutil.copytree(given.model / "preset", folder)
-    halve_weights(folder)
-    classifier = load_preset(folder)
-    metrics = json.loads((given.model / "report" / "metrics.json").read_text("utf-8"))["metrics"]
+    folder, classifier, metrics, commit = starter_from(given.model, given.output)
     figures = []
     for dataset in given.datasets:
         count, found = score(classifier, dataset)
@@ -103,7 +96,7 @@ def main():
         language_model=given.language_model,
         sources=given.sources.read_text("utf-8").strip(),
         command=f"python recipes/sentiment.py --config recipes/configs/{name}.yaml",
-        commit=subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
+        commit=commit,
         minutes=metrics["training_seconds"] / 60,
         figures="\n".join(figures),
         samples="\n".join(samples),

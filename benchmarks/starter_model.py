@@ -58,6 +58,27 @@ does harm.
 """
 
 
+def starter_from(model, output):
+    """Copy the preset of a trained model to the starter models, in half precision.
+
+    Args:
+        model: The folder of the model.
+        output: The folder of the starter models.
+
+    Returns:
+        The new preset, its task, the metrics of its training, and the commit.
+    """
+    from textrnn.presets import load_preset
+    from textrnn.presets.half import halve_weights
+
+    folder = output / model.name
+    shutil.copytree(model / "preset", folder)
+    halve_weights(folder)
+    metrics = json.loads((model / "report" / "metrics.json").read_text("utf-8"))["metrics"]
+    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+    return folder, load_preset(folder), metrics, commit
+
+
 def described(path, sources):
     """The columns "what" and "licence" of a source in a table of sources."""
     name = "/".join(Path(path).parts[-2:])
@@ -86,18 +107,12 @@ def main():
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "textrnn" / "starters")
     given = parser.parse_args()
 
-    from textrnn.presets import load_preset
-    from textrnn.presets.half import halve_weights
     from textrnn.text_generation.signatures import text_completer
 
     name = given.model.name
-    folder = given.output / name
-    shutil.copytree(given.model / "preset", folder)
-    halve_weights(folder)
-    lm = load_preset(folder)
+    folder, lm, metrics, commit = starter_from(given.model, given.output)
     complete = text_completer(lm)
     config = yaml.safe_load((given.model / "report" / "config.yaml").read_text("utf-8"))
-    metrics = json.loads((given.model / "report" / "metrics.json").read_text("utf-8"))["metrics"]
     table = given.sources.read_text("utf-8")
     rows = []
     for path, times in config["data"].items():
@@ -118,7 +133,7 @@ def main():
         held_out=config["held_out"],
         sources="\n".join(rows),
         command=f"python recipes/text_generation.py --config recipes/configs/{name}.yaml",
-        commit=subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
+        commit=commit,
         hours=metrics["training_seconds"] / 3600,
         tokens=metrics["training_tokens_per_second"],
         figures="\n".join(f"| {of} | {bits:.3f} |" for of, bits in figures.items()),
