@@ -33,10 +33,10 @@ FROM_LANGUAGE_MODEL = (
     (1000, Defaults(10, 16, 4e-3, 3, 2.6, 1, 3)),
     (10_000, Defaults(6, 32, 4e-3, 2, 2.6, 1, 1)),
 )
-"""The same for an encoder that starts from a language model."""
+"""The same for an encoder that starts from a language model. They were not tuned."""
 
 FEW_TEXTS = 30_000
-"""Number of training texts from which on a new network learns as much as from a language model."""
+"""Number of training texts from which on a classifier starts from random weights. It was not measured."""
 
 
 def defaults_for(texts: int, from_language_model: bool = False) -> Defaults:

@@ -234,7 +234,7 @@ def generated_dataset(generate, signature, batches: int | None) -> tf.data.Datas
     if batches is not None:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     # There is nothing to tune, and the end of an epoch would sometimes wait until the thread that tunes wakes
-    # up, 2.5, 5 or 10 seconds from the beginning: up to half of the time of a short epoch.
+    # up, 2.5, 5 or 10 seconds from the beginning.
     options = tf.data.Options()
     options.autotune.enabled = False
     dataset = dataset.prefetch(2).with_options(options)
