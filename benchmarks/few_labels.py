@@ -3,6 +3,7 @@ r"""Train classifiers on few and many labelled texts, from a language model and 
     python benchmarks/few_labels.py --dataset imdb --labels 100 500 2000 0 --seeds 0 1 2 \
         --output benchmarks/results
     python benchmarks/few_labels.py --dataset imdb --labels 100 --unlabelled
+    python benchmarks/few_labels.py --plot docs/few_labels.png
 
 Each run is one of the sentiment recipe, on so many labelled texts of the training set, drawn at random; 0 is
 all of them, with the first seed alone. The recipe holds out a tenth of them for validation. SST-2 is scored
@@ -10,13 +11,15 @@ on its validation texts, and IMDB on 5,000 texts of its training set, which no r
 `--unlabelled` the language model also reads the other texts of the training set.
 
 A run with each start gives the accuracy of the model, of its network alone, of its n-grams alone and of the
-TF-IDF baseline. Each run is a line of `few_labels.jsonl`. A run that has a line is not run again.
+TF-IDF baseline. Each run is a line of `few_labels.jsonl`. A run that has a line is not run again. `--plot`
+draws these lines, and trains nothing.
 """
 
 import argparse
 import csv
 import json
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,6 +30,14 @@ import harness
 
 RECIPE = harness.CHECKOUT / "recipes" / "sentiment.py"
 HELD_OUT = 5000
+TITLES = {"sst2": "SST-2", "imdb": "IMDB", "starter": "starter reviews"}
+CURVES = {
+    "language model": ("preset", "model", "#0072B2", "o"),
+    "from scratch": ("scratch", "model", "#D55E00", "s"),
+    "n-grams alone": ("scratch", "n-grams", "#009E73", "^"),
+    "TF-IDF": ("scratch", "TF-IDF", "#555555", "x"),
+}
+"""Name of a curve: where its runs start, the score, a colour of Okabe and Ito's palette, and the marker."""
 
 
 def load(dataset):
@@ -72,21 +83,65 @@ def run(train, test, start, unlabelled, seed, options):
     return scores | {"seconds": round(time.perf_counter() - begin)}
 
 
+def points(rows, dataset, start, score):
+    """The accuracies of a curve: `{number of labels: those of the seeds}`."""
+    found = {}
+    for row in rows:
+        if row["dataset"] == dataset and score in row and (row["start"] == "scratch") == (start == "scratch"):
+            found.setdefault(row["labels"] or row["texts"], []).append(row[score])
+    return dict(sorted(found.items()))
+
+
+def draw(rows, path):
+    """Plot accuracy against the number of labels: the mean of the seeds, with bars for their range."""
+    from textrnn.reporting.figures import make_figure, save_figure
+
+    rows = [row for row in rows if not row["unlabelled"] and not row["options"]]
+    datasets = [name for name in TITLES if any(row["dataset"] == name for row in rows)]
+    figure = make_figure(3.4 * len(datasets) + 0.6, 3.6)
+    panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
+    for axis, dataset in zip(panels, datasets, strict=True):
+        for name, (start, score, color, marker) in CURVES.items():
+            found = points(rows, dataset, start, score)
+            means = [statistics.fmean(values) for values in found.values()]
+            errors = [
+                [mean - min(values) for mean, values in zip(means, found.values(), strict=True)],
+                [max(values) - mean for mean, values in zip(means, found.values(), strict=True)],
+            ]
+            axis.errorbar([*found], means, errors, label=name, color=color, marker=marker, capsize=3)
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axis.set_title(TITLES[dataset], fontsize=10)
+        axis.set_xlabel("labelled texts")
+        axis.grid(True, color="#DDDDDD", linewidth=0.8)
+        axis.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("accuracy")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(CURVES), frameon=False)
+    save_figure(figure, path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--preset", default="english", help="the language model (default: english)")
-    parser.add_argument("--dataset", choices=["sst2", "imdb", "starter"], required=True)
+    parser.add_argument("--dataset", choices=[*TITLES])
     parser.add_argument("--labels", nargs="+", type=int, default=[100, 500, 2000, 0], help="0 for all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--starts", nargs="+", choices=["preset", "scratch"], default=["preset", "scratch"])
     parser.add_argument("--unlabelled", action="store_true", help="the language model reads the other texts")
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="further ones of the recipe")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"), help="folder of the lines")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the lines that there are")
     given = parser.parse_args()
+    if not given.plot and not given.dataset:
+        parser.error("give --dataset, or --plot")
 
     file = given.output / "few_labels.jsonl"
     given.output.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    if given.plot:
+        draw(rows, given.plot)
+        return
     texts, test = load(given.dataset)
     for labels in given.labels:
         for seed in given.seeds if labels else given.seeds[:1]:
@@ -99,6 +154,7 @@ def main():
                 key = {
                     "dataset": given.dataset, "labels": labels, "seed": seed, "unlabelled": bool(others),
                     "start": given.preset if start == "preset" else "scratch", "options": given.options,
+                    "texts": len(texts),
                 }  # fmt: skip
                 if any(key.items() <= row.items() for row in rows):
                     continue

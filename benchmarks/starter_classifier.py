@@ -76,12 +76,13 @@ def main():
     parser.add_argument("--datasets", nargs="*", default=[], help="Sets to score it on: starter, sst2, imdb")
     parser.add_argument("--texts", nargs="+", required=True, help="Texts of the samples")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "textrnn" / "starters")
+    parser.add_argument("--commit", help="that of the training (default: the current one)")
     given = parser.parse_args()
 
     from textrnn.classification.evaluation import predict_probabilities
 
     name = given.model.name
-    folder, classifier, metrics, commit = starter_from(given.model, given.output)
+    folder, classifier, metrics, commit = starter_from(given.model, given.output, given.commit)
     figures = []
     for dataset in given.datasets:
         count, found = score(classifier, dataset)

@@ -10,10 +10,11 @@ import argparse
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import yaml
+
+import harness
 
 CARD = """# {name}
 
@@ -58,12 +59,13 @@ does harm.
 """
 
 
-def starter_from(model, output):
+def starter_from(model, output, commit=None):
     """Copy the preset of a trained model to the starter models, in half precision.
 
     Args:
         model: The folder of the model.
         output: The folder of the starter models.
+        commit: That of the training; None for the current one.
 
     Returns:
         The new preset, its task, the metrics of its training, and the commit.
@@ -75,8 +77,7 @@ def starter_from(model, output):
     shutil.copytree(model / "preset", folder)
     halve_weights(folder)
     metrics = json.loads((model / "report" / "metrics.json").read_text("utf-8"))["metrics"]
-    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
-    return folder, load_preset(folder), metrics, commit
+    return folder, load_preset(folder), metrics, commit or harness.commit()
 
 
 def described(path, sources):
@@ -105,12 +106,13 @@ def main():
     parser.add_argument("--texts", nargs="*", default=[], help="Public texts to score it on")
     parser.add_argument("--prompts", nargs="+", required=True, help="Prompts of the samples")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "textrnn" / "starters")
+    parser.add_argument("--commit", help="that of the training (default: the current one)")
     given = parser.parse_args()
 
     from textrnn.text_generation.signatures import text_completer
 
     name = given.model.name
-    folder, lm, metrics, commit = starter_from(given.model, given.output)
+    folder, lm, metrics, commit = starter_from(given.model, given.output, given.commit)
     complete = text_completer(lm)
     config = yaml.safe_load((given.model / "report" / "config.yaml").read_text("utf-8"))
     table = given.sources.read_text("utf-8")
