@@ -7,7 +7,7 @@ drops those that have ended.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +16,10 @@ from textrnn.server.errors import RequestError, invalid
 from textrnn.server.metrics import Metrics
 from textrnn.server.models import Models
 from textrnn.server.servable import Servable
+from textrnn.serving.running_text import RunningText, padded
 
 NEEDED = ("read", "advance", "detokenize")
 """The signatures of a model whose texts can be streamed."""
-
-REPLACEMENT = "\ufffd"
-INCOMPLETE = 3
-"""Most bytes of a character whose last one is missing."""
 
 
 class Piece(NamedTuple):
@@ -65,20 +62,21 @@ class Prompt:
     cancelled: bool = False
 
 
-@dataclass
 class _Row:
-    """A running text: its tokens, and how much of them is text already."""
+    """A running text."""
 
-    prompt: Prompt
-    tokens: list[int] = field(default_factory=list)
-    start: int = 0  # the token from which on text is decoded again
-    known: int = 0  # the number of characters from there on that are known
-    whole: int = 0  # the number of tokens after which no character was incomplete
-    text: str = ""  # not yet sent, since it may be the beginning of a stop text
+    def __init__(self, prompt: Prompt):
+        self.prompt, self.text = prompt, RunningText(prompt.stop)
+
+    @property
+    def count(self) -> int:
+        """The number of its tokens."""
+        return len(self.text.tokens)
 
     @property
     def left(self) -> int:
-        return self.prompt.max_new_tokens - len(self.tokens)
+        """The number of tokens that it may still get."""
+        return self.prompt.max_new_tokens - self.count
 
 
 class Streams:
@@ -235,61 +233,33 @@ class _Batch:
 
     def _iterate(self):
         # A text that has just begun gets its first token soon.
-        most = self.streams.tokens_per_iteration if all(row.tokens for row in self._rows) else 1
+        most = self.streams.tokens_per_iteration if all(row.count for row in self._rows) else 1
         steps = np.array([min(most, row.left) for row in self._rows], np.int32)
-        index = np.array([len(row.tokens) for row in self._rows], np.int32)
+        index = np.array([row.count for row in self._rows], np.int32)
         try:
             found = self.servable.run("advance", self._arrays | {"index": index, "steps": steps})
             for row, tokens, count in zip(self._rows, found["tokens"], found["count"], strict=True):
-                row.tokens += tokens[:count].tolist()
-            ended = found["finished"] | np.array([row.left <= 0 for row in self._rows])
-            texts = self._texts(ended)
+                row.text.tokens += tokens[:count].tolist()
+            texts = self._texts()
         except RequestError as error:
             for row in self._rows:
-                row.prompt.emit(Piece("", len(row.tokens), error=error))
+                row.prompt.emit(Piece("", row.count, error=error))
             self._keep([False] * len(self._rows))
             return
         self._arrays |= {name: found[name] for name in ("token_ids", *self._carried)}
         self.streams.metrics.tokens(self.servable.name, int(found["count"].sum()))
         kept = []
-        for row, text, stopped, over in zip(self._rows, texts, found["finished"], ended, strict=True):
-            kept.append(self._send(row, text, "stop" if stopped else "length" if over else None))
+        for row, (text, last), stopped in zip(self._rows, texts, found["finished"], strict=True):
+            ended = "stop" if stopped else "length" if row.left <= 0 else None
+            sent, reason = row.text.take(text, last, ended)
+            if sent or reason:
+                row.prompt.emit(Piece(sent, row.count, reason))
+            kept.append(reason is None)
         self._keep(kept)
 
-    def _texts(self, ended):
-        """The text of the new tokens of each row. A character of several tokens waits for the last."""
-        pairs = [(row.tokens[row.start :], row.tokens[row.whole :]) for row in self._rows]
-        lists = [tokens for pair in pairs for tokens in pair]
-        padded = np.zeros((len(lists), max(1, *map(len, lists))), np.int32)
-        for number, tokens in enumerate(lists):
-            padded[number, : len(tokens)] = tokens
-        decoded = self.servable.run("detokenize", {"token_ids": padded})["text"]
+    def _texts(self):
+        """For each row, the texts of the tokens that are not decoded yet."""
+        lists = [tokens for row in self._rows for tokens in row.text.undecoded()]
+        decoded = self.servable.run("detokenize", {"token_ids": padded(lists)})["text"]
         texts = [text.decode("utf-8", "replace") for text in decoded]
-        found = []
-        for row, text, last, over in zip(self._rows, texts[::2], texts[1::2], ended, strict=True):
-            # An incomplete character is up to three bytes at the end; bytes before them are invalid.
-            open_ = min(INCOMPLETE, len(text) - len(text.rstrip(REPLACEMENT)))
-            certain = len(text) - (0 if over else open_)
-            found.append(text[row.known : certain])
-            row.known = max(row.known, certain)
-            if not open_:  # a tokenizer of words needs some context, and no more
-                row.start, row.known, row.whole = row.whole, len(last), len(row.tokens)
-        return found
-
-    def _send(self, row, text, reason) -> bool:
-        """Send what is certain of the text of a row, and return whether it goes on."""
-        row.text += text
-        cut = min((at for stop in row.prompt.stop if (at := row.text.find(stop)) >= 0), default=None)
-        if cut is not None:
-            row.text, reason = row.text[:cut], "stop"
-        held = 0 if reason else _held_back(row.text, row.prompt.stop)
-        sent, row.text = row.text[: len(row.text) - held], row.text[len(row.text) - held :]
-        if sent or reason:
-            row.prompt.emit(Piece(sent, len(row.tokens), reason))
-        return reason is None
-
-
-def _held_back(text: str, stops: tuple[str, ...]) -> int:
-    """How many of the last characters of a text may be the beginning of a stop text."""
-    sizes = (n for stop in stops for n in range(1, len(stop)) if text.endswith(stop[:n]))
-    return max(sizes, default=0)
+        return zip(texts[::2], texts[1::2], strict=True)

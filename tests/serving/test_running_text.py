@@ -1,0 +1,43 @@
+"""Laws of texts whose tokens come a few at a time. Here a token is a byte."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrnn.serving.running_text import RunningText
+
+CHUNKS = st.lists(st.integers(1, 5), min_size=80, max_size=80)
+TEXTS = st.text(st.sampled_from("abé漢😀 "), max_size=20)
+
+
+def pieces(data, sizes, stop=()):
+    """The pieces of a text, and why it ended."""
+    text, start, reason, made = RunningText(stop), 0, None, []
+    while reason is None:
+        end = start + sizes.pop()
+        text.tokens += data[start:end]
+        start, last = end, "length" if end >= len(data) else None
+        decoded = (bytes(tokens).decode("utf-8", "replace") for tokens in text.undecoded())
+        piece, reason = text.take(*decoded, last)
+        made.append(piece)
+    return made, reason
+
+
+@given(TEXTS, CHUNKS)
+def test_the_pieces_make_up_the_text_and_no_character_is_cut(text, sizes):
+    made, reason = pieces(text.encode(), sizes)
+    assert ("".join(made), reason) == (text, "length")
+    assert not any("\ufffd" in piece for piece in made)
+
+
+@given(st.binary(max_size=40), CHUNKS)
+def test_invalid_bytes_are_replaced_as_in_the_whole_text(data, sizes):
+    made, _ = pieces(data, sizes)
+    assert "".join(made) == data.decode("utf-8", "replace")
+
+
+@given(TEXTS, CHUNKS, st.lists(st.text("abé ", min_size=1, max_size=3), min_size=1, max_size=2))
+def test_a_text_ends_before_the_first_stop_text(text, sizes, stop):
+    made, reason = pieces(text.encode(), sizes, stop)
+    places = [text.find(one) for one in stop if one in text]
+    assert "".join(made) == text[: min(places, default=None)]
+    assert reason == ("stop" if places else "length")
