@@ -17,7 +17,11 @@ def test_the_wheel_installs_in_an_empty_environment_with_its_command_and_recipes
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT], check=True)
     [wheel] = tmp_path.glob("textrnn-*.whl")
     packaged = set(zipfile.ZipFile(wheel).namelist())
-    files = [path for kind in ("*.py", "*.tsv") for path in (ROOT / "textrnn").rglob(kind)]
+    files = [
+        path
+        for kind in ("*.py", "*.tsv", "*.html", "*.css", "*.js")
+        for path in (ROOT / "textrnn").rglob(kind)
+    ]
     assert {str(path.relative_to(ROOT)) for path in files} <= packaged
     assert not any(name.startswith(("tests", "recipes", "benchmarks")) for name in packaged)
     recipes = sorted(path.stem for path in (ROOT / "recipes").glob("*.py"))

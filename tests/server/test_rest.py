@@ -123,7 +123,7 @@ def test_bad_bodies(rest, body, message):
         ("GET", ":predict", 400, "Malformed request: GET /v1/models/half_plus_two:predict"),
         ("POST", "", 400, "Malformed request: POST /v1/models/half_plus_two"),
         ("POST", ":guess", 400, "Malformed request"),
-        ("GET", "/v1/models", 400, "Malformed request"),
+        ("POST", "/v1/models", 400, "Malformed request"),
         ("POST", ":classify", 400, "Request has no 'examples' key"),
     ],
 )

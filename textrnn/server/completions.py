@@ -1,4 +1,4 @@
-"""Texts token by token over server-sent events: `:stream` of a model, and OpenAI's `/v1/completions`."""
+"""Texts token by token over server-sent events: `:stream` of a model; and OpenAI's completions and models."""
 
 import asyncio
 import json
@@ -10,10 +10,11 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 
 from textrnn.server import json_tensors
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
+from textrnn.server.metadata import list_json
 from textrnn.server.rest import VERSION, error_response, read_object, spec_of
 from textrnn.server.streams import Piece, Prompt, Streams
 
@@ -47,7 +48,7 @@ class Pattern(BaseRoute):
 
 
 def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
-    """The routes of both forms.
+    """The routes of both forms, and of `GET /v1/models`.
 
     Args:
         streams: The `Streams`.
@@ -81,7 +82,10 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
             return _events(shape.chunks(pieces), prompt)
         return await shape.whole(pieces, prompt)
 
-    return [Pattern(STREAM, stream), Pattern(COMPLETIONS, completions)]
+    async def models(request):
+        return Response(list_json(streams.models), media_type="application/json")
+
+    return [Pattern(STREAM, stream), Pattern(COMPLETIONS, completions), Route("/v1/models", models)]
 
 
 def _prompt(settings: dict[str, Any]) -> tuple[Prompt, asyncio.Queue]:

@@ -1,10 +1,13 @@
 """The status and the signatures of models, as JSON and as messages."""
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from google.protobuf import any_pb2, json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
+from textrnn.server.errors import RequestError
 from textrnn.server.models import Models, Version
 
 CODES = {
@@ -12,6 +15,11 @@ CODES = {
     "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "ABORTED": 10, "OUT_OF_RANGE": 11,
     "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14,
 }  # fmt: skip
+
+_AS_IN_REST: dict[str, Any] = {
+    "preserving_proto_field_name": True,
+    "always_print_fields_with_no_presence": True,
+}
 
 
 def status_message(versions: Mapping[int, Version]):
@@ -52,8 +60,28 @@ def metadata_json(models: Models, name: str, version=None, label=None) -> bytes:
     return _json(metadata_message(models, name, version, label))
 
 
+def list_json(models: Models) -> bytes:
+    """All models, as OpenAI lists them, with what the page shows beside it.
+
+    TF Serving has no such list. `versions` are the entries of TF Serving's status, the highest first. Each
+    has the names of its `signatures` while it is loaded.
+    """
+    listed = []
+    for name in models.names:
+        try:
+            versions = models.status(name)
+        except RequestError:  # no version yet, or the model has just gone
+            versions = {}
+        entries = json_format.MessageToDict(status_message(versions), **_AS_IN_REST)["model_version_status"]
+        for entry, version in zip(entries, versions.values(), strict=True):
+            entry["signatures"] = sorted(version.servable.signatures) if version.servable else []
+        loaded = [version.servable.loaded_at for version in versions.values() if version.servable]
+        listed.append({
+            "id": name, "object": "model", "created": max(loaded, default=0), "owned_by": "textrnn",
+            "versions": entries,
+        })  # fmt: skip
+    return json.dumps({"object": "list", "data": listed}, ensure_ascii=False).encode("utf-8", "replace")
+
+
 def _json(message) -> bytes:
-    text = json_format.MessageToJson(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return text.encode()
+    return json_format.MessageToJson(message, **_AS_IN_REST).encode()

@@ -1,6 +1,7 @@
 """A loaded version of a model: a SavedModel in a session of TensorFlow's runtime, as TF Serving runs it."""
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ class Servable:
     Attributes:
         signatures: A dict from names to `Signature`.
         signature_defs: The same as protos of TensorFlow.
+        loaded_at: When it was loaded, in seconds since 1970.
 
     Raises:
         Exception: Whatever TensorFlow raises for a damaged SavedModel.
@@ -64,6 +66,7 @@ class Servable:
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
         self.signature_defs = {key: value for key, value in loaded.signature_def.items() if key != INIT}
         self.signatures = {key: _signature(value) for key, value in self.signature_defs.items()}
+        self.loaded_at = int(time.time())
         self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._changed = threading.Condition()
         self._requests = 0

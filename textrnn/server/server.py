@@ -147,6 +147,7 @@ class Server:
         import uvicorn
 
         from textrnn.server.completions import make_routes
+        from textrnn.server.page import page_routes
         from textrnn.server.rest import make_app
 
         settings = self.settings
@@ -159,7 +160,7 @@ class Server:
             listening.close()
             raise InputError(_in_use("--rest_api_port", settings.host, settings.rest_port)) from None
         self.rest_port = listening.getsockname()[1]
-        routes = make_routes(self.streams, self.service.limits.body_bytes)
+        routes = [*make_routes(self.streams, self.service.limits.body_bytes), *page_routes()]
         app = make_app(self.service, settings.metrics_path, routes)
         config = uvicorn.Config(
             app, log_config=None, log_level="error", access_log=False, backlog=2048,
