@@ -11,7 +11,7 @@ import textrnn
 # The order of the pages is that in which a reader meets the packages.
 PACKAGES = (
     "cells", "layers", "text_generation", "classification", "translation", "tokenizers", "decoding", "data",
-    "training", "export", "presets", "serving", "reporting", "tasks",
+    "training", "export", "presets", "serving", "client", "reporting", "tasks",
 )  # fmt: skip
 ALSO = (
     "textrnn.cells.describe", "textrnn.cells.equations", "textrnn.layers.strategies",
@@ -39,6 +39,8 @@ def write(folder):
         "| package | contents |", "|---|---|", *rows, "",
         "Errors in what a user gave are all of one class:", "",
         *described("textrnn.InputError", textrnn.InputError), "",
+        "Errors of servers that a client asks, too:", "",
+        *described("textrnn.ServerError", textrnn.ServerError), "",
         "```{toctree}", ":hidden:", "", *PACKAGES, "```", "",
     ]  # fmt: skip
     (folder / "index.md").write_text("\n".join(index), encoding="utf-8")

@@ -74,6 +74,17 @@ def pytest_configure(config):
     )
 
 
+@pytest.fixture(scope="session")
+def small_server(tmp_path_factory):
+    """A running server of small models: `novel`, `reviews` and `en_de`."""
+    from builders import serving
+
+    folder = tmp_path_factory.mktemp("small_models")
+    serving.save_models(folder)
+    with serving.make_server(folder) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def without_compilation():
     """Run the loops of JAX step by step. Otherwise JAX compiles each loop that is called eagerly."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.serving import addressed
 
 import textrnn
 
@@ -20,10 +21,16 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_of(name):
+def test_examples_of(name, request):
+    """Those with a server at localhost ask one of small models."""
     module = importlib.import_module(name)
-    failures, _ = doctest.testmod(module, extraglobs={"textrnn": textrnn, "np": np}, optionflags=OPTIONS)
-    assert failures == 0
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    for test in doctest.DocTestFinder().find(module, extraglobs={"textrnn": textrnn, "np": np}):
+        for example in test.examples:
+            if "localhost:85" in example.source:
+                example.source = addressed(example.source, request.getfixturevalue("small_server"))
+        runner.run(test)
+    assert runner.failures == 0
 
 
 def test_examples_of_the_readme(tmp_path):

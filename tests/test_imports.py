@@ -23,7 +23,7 @@ ORDER = [
     {"training"},
     {"reporting"},
     {"serving"},
-    {"server"},
+    {"server", "client"},
     {"tasks"},
     {"presets"},
     {"text_generation", "classification", "translation"},
@@ -57,7 +57,7 @@ def test_imports_point_one_way(path):
     part = path.relative_to(PACKAGE).with_suffix("").parts[0]
     names = list(imports(path))
     assert not [name for name in names if name.split(".")[0] == "recipes"]
-    if part in ("serving", "server"):
+    if part in ("serving", "server", "client"):
         assert not [name for name in names if name.split(".")[0] in ("keras", "keras_hub")]
     for name in names:
         if name.startswith("textrnn.") and name.split(".")[1] in set().union(*ORDER):

@@ -35,7 +35,10 @@ _PUBLIC = {
     "RowSampler": "decoding.row_sampler",
     "BeamSearchSampler": "decoding.beam_search_sampler",
     "RecurrentTextClassifier": "classification.estimator",
+    "Client": "client.client",
+    "AsyncClient": "client.async_client",
     "InputError": "errors",
+    "ServerError": "errors",
 }
 
 __all__ = ["__version__"]

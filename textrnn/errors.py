@@ -1,4 +1,4 @@
-"""Errors and warnings about what a user gives: files, flags and prompts."""
+"""Errors and warnings about what a user gives (files, flags and prompts), other workers and servers."""
 
 import sys
 
@@ -28,6 +28,27 @@ class WorkerLost(RuntimeError):
     ...
     textrnn.errors.WorkerLost: worker 0 of 2 stops: another worker has ended
     """
+
+
+class ServerError(RuntimeError):
+    """Raised by `textrnn.Client` when a server refuses a request, fails, or cannot be reached.
+
+    Args:
+        message: The address of the server, its own message and the code.
+        code: One of gRPC's codes, also for REST, such as `"NOT_FOUND"` or `"UNAVAILABLE"`.
+        retry_after: Seconds after which the server takes requests again, if it said so.
+
+    Example:
+
+    >>> raise textrnn.ServerError("http://server:8501: Servable not found (NOT_FOUND)", "NOT_FOUND")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.ServerError: http://server:8501: Servable not found (NOT_FOUND)
+    """
+
+    def __init__(self, message: str, code: str = "UNKNOWN", retry_after: float | None = None):
+        super().__init__(message)
+        self.code, self.retry_after = code, retry_after
 
 
 def expect(condition, message):

@@ -6,6 +6,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from builders.serving import addressed
 from references import small_data
 from references.command import recipe_command
 
@@ -33,6 +35,8 @@ ONLY_PARSED = re.compile(
     r"^\s*(docker|textrnn serve|curl|make|git|grpcurl|source|\.venv/bin/pip|pip)\b|--distribute", re.MULTILINE
 )
 """What a block needs that a test has not: a server, the network, another environment, several GPUs."""
+NO_REQUEST = re.compile(r"^(?:docker|textrnn|python|make)\b(?:.*\\\n)*.*\n", re.MULTILINE)
+"""The other commands of a block that asks a server."""
 LANGUAGES = {"python", "sh", "text", "json", "{toctree}"}
 
 
@@ -77,17 +81,21 @@ SLOW_PAGES = [
         if page != "README.md"
     ],
 )
-def test_python_blocks_run(page, tmp_path, monkeypatch):
+def test_python_blocks_run(page, tmp_path, monkeypatch, request):
     """In one namespace for a page; a block whose first line is `# name.py` is also saved as that file.
+
+    A block that asks a server at localhost gets one of small models.
 
     `tests/test_doctests.py` runs those of README.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     namespace = {"__name__": "page"}
-    for block in blocks(page):
-        if block.language != "python":
-            continue
+    of_page = [block for block in blocks(page) if block.language == "python"]
+    if any("localhost:85" in block.code for block in of_page):
+        server = request.getfixturevalue("small_server")
+        of_page = [block._replace(code=addressed(block.code, server)) for block in of_page]
+    for block in of_page:
         if name := re.match(r"# (\w+\.py)\n", block.code):
             (tmp_path / name[1]).write_text(block.code, encoding="utf-8")
         if ">>>" in block.code:
@@ -152,6 +160,23 @@ def check_options(command, page, capsys):
     elif program == "python" and arguments[0].endswith(".py"):
         of_page = {block.code.split("\n")[0].removeprefix("# ") for block in blocks(page)}
         assert (ROOT / arguments[0]).is_file() or arguments[0] in of_page, arguments[0]
+
+
+def requests_of(page):
+    """The blocks of a page that ask a server by curl."""
+    pattern = re.compile(r"^curl .*?localhost:8501", re.MULTILINE | re.DOTALL)
+    return [block for block in blocks(page) if block.language == "sh" and pattern.search(block.code)]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("page", [page for page in pages_with("sh") if requests_of(page)])
+def test_requests_by_curl_are_answered(page, small_server):
+    """By a server of small models under the names of the page."""
+    checked = 'set -e; curl() { command curl --silent --show-error --fail-with-body "$@"; echo; }\n'
+    for block in requests_of(page):
+        code = checked + addressed(NO_REQUEST.sub("", block.code), small_server)
+        ran = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0 and '"error"' not in ran.stdout, f"{code}\n{ran.stdout}\n{ran.stderr}"
 
 
 @pytest.mark.slow

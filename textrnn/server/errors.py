@@ -2,22 +2,7 @@
 
 import re
 
-HTTP_STATUSES = {
-    "INVALID_ARGUMENT": 400,
-    "FAILED_PRECONDITION": 400,
-    "OUT_OF_RANGE": 400,
-    "UNAUTHENTICATED": 401,
-    "PERMISSION_DENIED": 403,
-    "NOT_FOUND": 404,
-    "ALREADY_EXISTS": 409,
-    "ABORTED": 409,
-    "RESOURCE_EXHAUSTED": 429,
-    "CANCELLED": 499,
-    "UNIMPLEMENTED": 501,
-    "UNAVAILABLE": 503,
-    "DEADLINE_EXCEEDED": 504,
-}
-"""HTTP status of each code of gRPC; 500 for all others."""
+from textrnn.serving.codes import HTTP_STATUSES
 
 RETRY_AFTER = {429: 1, 503: 1}
 """Seconds after which a client may try again, by HTTP status."""

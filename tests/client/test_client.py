@@ -1,0 +1,175 @@
+"""Both clients on both transports, against `textrnn serve` and what TF Serving has of it."""
+
+import functools
+import json
+import subprocess
+import sys
+import threading
+from contextlib import closing
+
+import httpx
+import pytest
+from server.conftest import Rest
+
+import textrnn
+from textrnn.client import Candidate, Classification, Explanation, Translation
+
+PROMPTS = ["the cat", "", "na\u00efve \ud800 \U0001f600"]
+
+
+@pytest.fixture(params=["rest", "grpc", "rest without :stream"])
+def client(request, make_client, small_server):
+    if request.param == "grpc":
+        return make_client(f"grpc://127.0.0.1:{small_server.grpc_port}", timeout=240)
+    url = f"http://127.0.0.1:{small_server.rest_port}"
+
+    def without_stream(sent):
+        if sent.url.path.endswith(":stream"):
+            return httpx.Response(400, json={"error": f"Malformed request: POST {sent.url.path}"})
+        found = httpx.post(url + sent.url.path, content=sent.content, timeout=240)
+        return httpx.Response(found.status_code, content=found.content)
+
+    return make_client(url, timeout=240, answer=without_stream if "without" in request.param else None)
+
+
+@pytest.fixture(scope="module")
+def raw(small_server):
+    """Predictions as the REST API gives them, row by row."""
+
+    @functools.cache
+    def predictions(model, signature, rows):
+        rest = Rest(small_server.rest_port, f"/v1/models/{model}")
+        status, answer = rest.predict(signature_name=signature, instances=json.loads(rows))
+        assert status == 200, answer
+        return answer["predictions"]
+
+    return lambda model, signature, rows: predictions(model, signature, json.dumps(rows))
+
+
+def test_generate(client, raw):
+    rows = [
+        {"text": prompt.replace("\ud800", "\ufffd"), "max_new_tokens": 12, "temperature": 0.5, "top_k": 9,
+         "top_p": -1, "seed": seed}
+        for seed, prompt in enumerate(PROMPTS)
+    ]  # fmt: skip
+    expected = [row["text"] for row in raw("novel", "generate", rows)]
+    options = {"max_new_tokens": 12, "temperature": 0.5, "top_k": 9, "model": "novel"}
+    assert client.generate(PROMPTS, seed=[0, 1, 2], **options) == expected
+    assert client.generate(PROMPTS[1], seed=1, **options) == expected[1]
+    assert client.generate([], **options) == []
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_new_tokens": 0}, {"max_new_tokens": 27, "temperature": 1.0, "top_p": 0.9, "seed": 4}]
+)
+def test_a_stream_is_the_continuation_that_generate_gives(client, options):
+    pieces = [*client.stream("the cat", model="novel", **options)]
+    assert "the cat" + "".join(pieces) == client.generate("the cat", model="novel", **options)
+    assert len(pieces) > 1 or not options["max_new_tokens"]
+
+
+def test_a_stream_ends_before_a_stop_text(client):
+    options = {"model": "novel", "max_new_tokens": 27, "seed": 4}
+    whole = "".join(client.stream("the cat", **options))
+    stop = whole[9:11]
+    assert "".join(client.stream("the cat", stop=stop, **options)) == whole[: whole.index(stop)]
+
+
+def test_classify(client, raw):
+    texts = ["good film", "dull"]
+    found = client.classify(texts, model="reviews")
+    for one, row in zip(found, raw("reviews", "serving_default", texts), strict=True):
+        assert isinstance(one, Classification)
+        assert one.label == row["label"]
+        expected = dict(zip(row["labels"], row["scores"], strict=True))
+        assert one.probabilities == pytest.approx(expected, abs=1e-6)
+        assert one.probability == max(one.probabilities.values())
+    assert client.classify(texts[0], model="reviews").label == found[0].label
+
+
+def test_explain(client, raw):
+    texts = ["good film", "a dull dull film"]
+    found = client.explain(texts, model="reviews/versions/1")
+    for text, one, row in zip(texts, found, raw("reviews", "explain", texts), strict=True):
+        assert isinstance(one, Explanation)
+        assert (one.label, one.words) == (row["label"], text.split())
+        assert one.weights == pytest.approx(row["weights"][: len(one.words)], abs=1e-6)
+        assert one.total == pytest.approx(row["total"], abs=1e-6)
+        assert (one.attention is None) == ("attention" not in row)
+    assert client.explain(texts[1], model="reviews").words == texts[1].split()
+
+
+def test_translate(client, raw):
+    texts = ["eins", "zwei drei"]
+    rows = [
+        {"text": text, "num_beams": beams, "length_penalty": -1, "max_new_tokens": 6}
+        for text, beams in zip(texts, (1, 3), strict=True)
+    ]
+    options = {"model": "en_de", "num_beams": [1, 3], "max_new_tokens": 6}
+    expected = raw("en_de", "translate", rows)
+    assert client.translate(texts, **options) == [row["text"][0] for row in expected]
+    found = client.translate(texts, details=True, **options)
+    for one, row, beams in zip(found, expected, (1, 3), strict=True):
+        assert isinstance(one, Translation)
+        assert one.text == row["text"][0]
+        assert len(one.candidates) == beams
+        assert one.source_tokens == [token for token in row["source_tokens"] if token]
+        for place, candidate in enumerate(one.candidates):
+            assert isinstance(candidate, Candidate)
+            assert candidate.text == row["text"][place]
+            assert candidate.score == pytest.approx(row["scores"][place], abs=1e-5)
+            assert candidate.tokens == [token for token in row["tokens"][place] if token]
+            for weights in candidate.attention:
+                assert len(weights) == len(one.source_tokens)
+                assert sum(weights) == pytest.approx(1, abs=1e-5)
+            assert len(candidate.attention) == len(candidate.tokens)
+    own = client.translate(texts, model="en_de")
+    assert own == raw("en_de", "serving_default", texts)
+
+
+@pytest.mark.parametrize(
+    ("ask", "code", "message"),
+    [
+        (lambda client: client.generate("a", model="other"), "NOT_FOUND", "Servable not found"),
+        (lambda client: [*client.stream("a", model="other")], "NOT_FOUND", "Servable not found"),
+        (lambda client: client.classify("a", model="reviews/versions/7"), "NOT_FOUND", "Servable not found"),
+        (lambda client: client.explain("a", model="novel"), None, "explain"),
+    ],
+)  # fmt: skip
+def test_errors_have_the_words_of_the_server(client, ask, code, message):
+    with pytest.raises(textrnn.ServerError, match=message) as error:
+        ask(client)
+    assert error.value.code in ([code] if code else ["INVALID_ARGUMENT", "FAILED_PRECONDITION"])
+
+
+def test_a_model_of_another_task_is_named(client):
+    with pytest.raises(textrnn.InputError, match="and no label, labels, scores"):
+        client.classify("a", model="novel")
+
+
+def test_a_stream_that_is_left_frees_its_place(small_server):
+    url = f"http://127.0.0.1:{small_server.rest_port}"
+    with textrnn.Client(url, model="novel", timeout=240) as client:
+        with closing(client.stream("the", max_new_tokens=4096, temperature=1.0)) as pieces:
+            next(pieces)
+        left = threading.Event()
+        for _ in range(600):
+            if not small_server.streams._batches:
+                break
+            left.wait(0.1)
+        assert not small_server.streams._batches
+
+
+REST = """
+import sys, textrnn
+client, kind = textrnn.Client("http://127.0.0.1:1", model="m", retries=0), textrnn.AsyncClient
+try:
+    client.generate("a")
+except textrnn.ServerError as error:
+    print(error.code, *({"tensorflow", "keras", "tensorflow_text", "grpc"} & set(sys.modules)))
+"""
+
+
+def test_rest_needs_no_tensorflow():
+    done = subprocess.run([sys.executable, "-c", REST], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["UNAVAILABLE"], done.stderr

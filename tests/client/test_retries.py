@@ -1,0 +1,200 @@
+"""Requests that are sent again, and those that are not, against a server that pretends."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import httpx
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+import textrnn
+from textrnn.client.retries import LONGEST_PAUSE, RETRIED, Attempts
+from textrnn.errors import ServerError
+
+URL = "http://server:8501"
+BUSY = (429, {"Retry-After": "3"}, {"error": "12 requests are running"})
+AWAY = (503, {}, {"error": "the server is shutting down"})
+DONE = (200, {}, {"outputs": {"text": ["a b"], "completion": [" b"], "tokens": [1]}})
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """The seconds of all pauses, which take no time; the clock follows them."""
+    found = []
+
+    async def sleep(seconds):
+        found.append(seconds)
+
+    monkeypatch.setattr("textrnn.client.client.sleep", found.append)
+    monkeypatch.setattr("textrnn.client.async_client.sleep", sleep)
+    return found
+
+
+@pytest.fixture
+def ask(make_client):
+    """A function that asks a server which answers one thing after another."""
+
+    def ask(answers, **options):
+        left = [*answers]
+
+        def answer(request):
+            now = left.pop(0)
+            if isinstance(now, Exception):
+                raise now
+            status, headers, body = now
+            return httpx.Response(status, headers=headers, json=body)
+
+        return make_client(URL, "m", answer=answer, **options).generate("a")
+
+    return ask
+
+
+@pytest.mark.parametrize("answers", [[DONE], [BUSY, DONE], [AWAY, httpx.ConnectError("refused"), BUSY, DONE]])
+def test_requests_that_a_busy_server_refused_are_sent_again(ask, pauses, answers):
+    assert ask(answers) == "a b"
+    assert len(pauses) == len(answers) - 1
+    for answer, pause in zip(answers, pauses, strict=False):
+        assert pause > (3 if answer is BUSY else 0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "options", "code", "message", "count"),
+    [
+        ([AWAY] * 3, {"retries": 2}, "UNAVAILABLE", "server:8501: the server is shutting down", 2),
+        ([BUSY], {"timeout": 2}, "RESOURCE_EXHAUSTED", "12 requests are running", 0),
+        ([(400, {}, {"error": "JSON Parse error"})], {}, "INVALID_ARGUMENT", "JSON Parse error", 0),
+        ([(404, {}, {"error": "Servable not found"})], {}, "NOT_FOUND", "Servable not found", 0),
+        ([(418, {}, None)], {}, "UNKNOWN", "HTTP status 418", 0),
+        ([(200, {}, {"hello": 1})], {}, "UNKNOWN", "is it a server of models", 0),
+        ([httpx.ConnectError("refused")], {"retries": 0}, "UNAVAILABLE", "cannot be reached .refused.", 0),
+        ([httpx.ReadTimeout("slow")], {"timeout": 5}, "DEADLINE_EXCEEDED", "within 5 s", 0),
+    ],
+)  # fmt: skip
+def test_other_errors_are_raised_with_the_words_of_the_server(
+    ask, pauses, answers, options, code, message, count
+):
+    with pytest.raises(ServerError, match=message) as error:
+        ask(answers, **options)
+    assert error.value.code == code
+    assert len(pauses) == count
+
+
+class Busy(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """A gRPC server that refuses requests with some codes, and then answers."""
+
+    def __init__(self, codes):
+        self.codes = [*codes]
+
+    def Predict(self, request, context):
+        assert ("authorization", "Bearer x") in context.invocation_metadata()
+        if self.codes:
+            context.abort(self.codes.pop(0), "try again later")
+        response = predict_pb2.PredictResponse()
+        response.outputs["text"].CopyFrom(tf.make_tensor_proto(["a b"]))
+        return response
+
+
+@pytest.mark.parametrize(
+    ("codes", "pauses_expected"), [(["RESOURCE_EXHAUSTED", "UNAVAILABLE"], 2), (["INVALID_ARGUMENT"], 0)]
+)
+def test_requests_over_grpc_are_sent_again(make_client, pauses, codes, pauses_expected):
+    server = grpc.server(ThreadPoolExecutor(1))
+    busy = Busy(getattr(grpc.StatusCode, code) for code in codes)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(busy, server)
+    url = f"grpc://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    client = make_client(url, "m", headers={"Authorization": "Bearer x"})
+    try:
+        if pauses_expected:
+            assert client.generate("a") == "a b"
+        else:
+            with pytest.raises(ServerError, match=r": try again later \(INVALID_ARGUMENT\)$"):
+                client.generate("a")
+    finally:
+        server.stop(None).wait()
+    assert len(pauses) == pauses_expected
+
+
+EVENTS = 'data: {"text": " b", "tokens": 1, "finish_reason": null}\n\n: comment\n\n'
+END = 'data: {"text": "", "tokens": 2, "finish_reason": "length"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (EVENTS, "ended a stream before the text ended"),
+        (EVENTS + 'data: {"error": "out of memory"}\n\n', "server:8501: out of memory"),
+    ],
+)
+def test_a_stream_that_breaks_off_is_an_error(make_client, text, message):
+    client = make_client(URL, "m", answer=lambda request: httpx.Response(200, text=text))
+    with pytest.raises(ServerError, match=message):
+        [*client.stream("a")]
+
+
+def test_a_stream_is_opened_again(make_client, pauses):
+    answers = [httpx.Response(503, headers={"Retry-After": "1"}), httpx.Response(200, text=EVENTS + END)]
+    client = make_client(URL, "m", answer=lambda request: answers.pop(0))
+    assert [*client.stream("a")] == [" b"]
+    assert len(pauses) == 1
+
+
+def test_headers_are_sent(make_client):
+    def answer(request):
+        assert request.headers["authorization"] == "Bearer x"
+        return httpx.Response(200, json=DONE[2])
+
+    assert make_client(URL, "m", answer=answer, headers={"Authorization": "Bearer x"}).generate(["a"]) == [
+        "a b"
+    ]
+
+
+@given(
+    st.integers(0, 8), st.floats(0.01, 100), st.lists(st.sampled_from(RETRIED), min_size=10, max_size=10),
+    st.lists(st.one_of(st.none(), st.floats(0, 20)), min_size=10, max_size=10), st.floats(0, 1),
+)  # fmt: skip
+def test_pauses_keep_the_time_limit_and_that_of_the_server(retries, seconds, codes, waits, jitter):
+    now, count = 0.0, 0
+    attempts = Attempts(retries, seconds, lambda: now, lambda: jitter)
+    try:
+        for code, wait in zip(codes, waits, strict=True):
+            pause = attempts.pause(ServerError("busy", code, wait))
+            assert pause >= (wait or 0)
+            assert pause <= (wait or 0) + LONGEST_PAUSE
+            now, count = now + pause, count + 1
+            assert attempts.remaining() == pytest.approx(seconds - now, abs=1e-3)
+    except ServerError:
+        pass
+    assert count <= retries
+    assert now < seconds
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: textrnn.Client("localhost:8501"), "expected http://HOST:PORT"),
+        (lambda: textrnn.Client(None), "expected http://HOST:PORT"),
+        (lambda: textrnn.Client("http://localhost:x"), "expected http://HOST:PORT"),
+        (lambda: textrnn.Client(URL, "a/b"), "NAME/versions/NUMBER"),
+        (lambda: textrnn.Client(URL, timeout=0), "timeout is 0"),
+        (lambda: textrnn.Client(URL, retries=-1), "retries is -1"),
+        (lambda: textrnn.Client(URL).generate("a"), "no model is named"),
+        (lambda: textrnn.Client(URL, "m").generate(3), "text is 3: expected a string"),
+        (lambda: textrnn.Client(URL, "m").generate(["a", None]), "expected a string, or a list"),
+        (lambda: textrnn.Client(URL, "m").generate("a", seed=[1, 2]), "seed has 2 values for 1 texts"),
+        (lambda: textrnn.Client(URL, "m").generate("a", top_k=1.5), "top_k is 1.5: expected an integer"),
+        (lambda: textrnn.Client(URL, "m").generate("a", top_k=2**31), "an integer of at most 2147483647"),
+        (lambda: textrnn.Client(URL, "m").generate("a", top_p=float("nan")), "top_p is nan"),
+        (lambda: textrnn.Client(URL, "m").generate("a", top_p="1"), "top_p is '1': expected a number"),
+        (lambda: textrnn.Client(URL, "m").stream(["a"]), "expected a string"),
+        (lambda: textrnn.Client(URL, "m").stream("a", max_new_tokens=5000), "at most 4096"),
+        (lambda: textrnn.Client(URL, "m").stream("a", stop=[""]), "strings that are not empty"),
+        (lambda: textrnn.Client(URL, "m").translate("a", num_beams=True), "num_beams is True"),
+    ],
+)  # fmt: skip
+def test_bad_arguments(make, message):
+    with pytest.raises(textrnn.InputError, match=message):
+        make()

@@ -1,0 +1,88 @@
+"""The client of asynchronous programs."""
+
+from asyncio import sleep
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import cached_property
+from typing import Any
+
+from textrnn.client.methods import ClientMethods
+from textrnn.client.prompt import Prompt, next_step
+from textrnn.client.retries import Attempts
+from textrnn.errors import ServerError
+
+
+class AsyncClient(ClientMethods):
+    """An asynchronous client of TF Serving or `textrnn serve`, for one event loop.
+
+    Its methods and arguments are those of `textrnn.client.ClientMethods`.
+
+    Example:
+
+    >>> import asyncio
+    >>> async def classify(texts):
+    ...     async with textrnn.AsyncClient("http://localhost:8501", model="reviews") as client:
+    ...         return await asyncio.gather(*map(client.classify, texts))
+    >>> len(asyncio.run(classify(["Dull.", "A joy."])))
+    2
+    """
+
+    @cached_property
+    def transport(self) -> Any:
+        """How requests are sent."""
+        if self.address.target is None:
+            from textrnn.client.rest_transports import AsyncRestTransport
+
+            return AsyncRestTransport(self.address, self.headers)
+        from textrnn.client.grpc_transports import AsyncGrpcTransport
+
+        return AsyncGrpcTransport(self.address, self.headers)
+
+    async def _ask(self, model, question):
+        name = self._name(model)
+        return [] if question.is_empty else question.answer(await self._predict(name, question.call))
+
+    async def _predict(self, model, call):
+        return await self._retried(lambda seconds: self.transport.predict(model, call, seconds))
+
+    async def _retried(self, request):
+        attempts = Attempts(self.retries, self.timeout)
+        while True:
+            try:
+                return await request(attempts.remaining())
+            except ServerError as error:
+                await sleep(attempts.pause(error))
+
+    async def _pieces(self, model: str, prompt: Prompt) -> AsyncIterator[str]:
+        try:
+            events = await self._retried(lambda seconds: self.transport.stream(model, prompt.body(), seconds))
+        except ServerError as error:
+            if error.code != "UNIMPLEMENTED":
+                raise
+            async for piece in self._advanced(model, prompt):
+                yield piece
+        else:
+            async with aclosing(events):
+                async for event in events:
+                    if event["text"]:
+                        yield event["text"]
+
+    async def _advanced(self, model, prompt):
+        steps, found = prompt.steps(), None
+        while (step := next_step(steps, found)) is not None:
+            found = None
+            if isinstance(step, str):
+                yield step
+            else:
+                found = await self._predict(model, step)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if "transport" in vars(self):
+            await self.transport.close()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
