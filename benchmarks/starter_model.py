@@ -1,7 +1,8 @@
-"""Turn a trained language model into a starter model: half precision, figures, samples and a card.
+r"""Turn a trained language model into a starter model: half precision, figures, samples and a card.
 
     python benchmarks/starter_model.py saved_models/english --language English \
-        --sources corpora/SOURCES.md --texts wikitext-2 shakespeare --prompts "The old house" "This chapter"
+        --sources corpora/SOURCES.md corpora/SOURCES.tsv --texts wikitext-2 shakespeare \
+        --prompts "The old house" "This chapter"
 
 It writes `textrnn/starters/NAME/`. The figures are those of the weights that are stored, in half precision.
 """
@@ -34,6 +35,8 @@ Read in an epoch as often as *times* says; of each source {held_out:.0%} was hel
 | source | times | what | licence | bits per character |
 |---|---:|---|---|---:|
 {sources}
+
+{origins}
 
 The weights and the vocabulary are shipped, not the texts. The weights are licensed as textrnn is.
 
@@ -85,7 +88,34 @@ def described(path, sources):
     name = "/".join(Path(path).parts[-2:])
     row = next(line for line in sources.splitlines() if line.startswith(f"| {name} |"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    return cells[3], cells[4]
+    return cells[3], cells[4].partition(";")[0]
+
+
+def origins(path, table):
+    """Where a source is from: its repositories at their commits, with their licences.
+
+    Args:
+        path: The file, `LANGUAGE/NAME.txt.xz`.
+        table: Lines of fields that tabs separate: `NAME` or `NAME-LANGUAGE`, a file if there are several,
+            the repository, its commit and the licence.
+
+    Returns:
+        A line of Markdown.
+    """
+    language, name = Path(path).parts[-2], Path(path).name.partition(".")[0]
+    fields = [line.split("\t") for line in table.splitlines()]
+    rows = ["\t".join(row[1:]) for row in fields if row[0] in (name, f"{name}-{language}")]
+    place, commit, licence = (
+        r"([\w-]+/[\w.-]+|Debian package [\w-]+)", r"([\da-f]{40}|[\d.]+)", r"([A-Z][^\t\n]*|public[^\t\n]*)"
+    )  # fmt: skip
+    found = re.findall(rf"{place}[\t ]{commit}(?:\t{licence})?", "\n".join(rows))
+    licences = {}
+    for repository, commit, licence in found:
+        licences.setdefault(f"{repository} at {commit[:12]}", {})[licence] = None
+    if len(licences) > 12:
+        return f"- {name}: {len(licences)} repositories of {found[0][0].partition('/')[0]}"
+    described = (f"{place} ({', '.join(licences[place])})".replace(" ()", "") for place in licences)
+    return f"- {name}: {'; '.join(described)}"
 
 
 def score(lm, dataset):
@@ -102,7 +132,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", type=Path, help="Folder of the trained model")
     parser.add_argument("--language", required=True, help="Its language, in English")
-    parser.add_argument("--sources", type=Path, required=True, help="Table of the sources and their licences")
+    parser.add_argument(
+        "--sources", type=Path, nargs=2, required=True, help="Tables of the sources and of their files"
+    )
     parser.add_argument("--texts", nargs="*", default=[], help="Public texts to score it on")
     parser.add_argument("--prompts", nargs="+", required=True, help="Prompts of the samples")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "textrnn" / "starters")
@@ -115,7 +147,7 @@ def main():
     folder, lm, metrics, commit = starter_from(given.model, given.output, given.commit)
     complete = text_completer(lm)
     config = yaml.safe_load((given.model / "report" / "config.yaml").read_text("utf-8"))
-    table = given.sources.read_text("utf-8")
+    table, files = (path.read_text("utf-8") for path in given.sources)
     rows = []
     for path, times in config["data"].items():
         what, licence = described(path, table)
@@ -134,6 +166,7 @@ def main():
         prompt=given.prompts[0],
         held_out=config["held_out"],
         sources="\n".join(rows),
+        origins="\n".join(origins(path, files) for path in config["data"]),
         command=f"python recipes/text_generation.py --config recipes/configs/{name}.yaml",
         commit=commit,
         hours=metrics["training_seconds"] / 3600,
