@@ -68,6 +68,25 @@ def test_filter_keeps_the_top_k_and_the_nucleus(levels, top_k, top_p):
     np.testing.assert_array_equal(np.isfinite(got), np.isfinite(reference_filter(logits, top_k, top_p)))
 
 
+@pytest.mark.parametrize("scale", [0.0, 0.01, 1.0, 3.0, 30.0])
+def test_filter_of_a_large_vocabulary(scale):
+    rng = np.random.default_rng(0)
+    logits = (rng.normal(size=(12, 3000)) * scale).astype("float32")
+    logits[:, :2] = -np.inf
+    top_k = np.array([0, 0, 0, 0, 0, 1, 40, 2000, 5000, 40, 300, 7])
+    top_p = np.array([0.05, 0.3, 0.77, 0.95, 1, 1, 1, 1, 1, 0.6, 0.9, 1e-6], "float32")
+    got = np.isfinite(as_numpy(sampling.filter_logits(logits, top_k, top_p)))
+    for row in range(12):
+        expected = np.isfinite(reference_filter(logits[row], top_k[row], top_p[row]))
+        if not scale:  # equal logits are kept together
+            expected[2:] = True
+        np.testing.assert_array_equal(got[row], expected)
+        alone = sampling.filter_logits(logits[row : row + 1], top_k[row : row + 1], top_p[row : row + 1])
+        np.testing.assert_array_equal(np.isfinite(as_numpy(alone))[0], got[row])
+    none = sampling.filter_logits(logits[:0], top_k[:0], top_p[:0])
+    assert as_numpy(none).shape == (0, 3000)
+
+
 def test_an_unfiltered_row_does_not_depend_on_a_filtered_one():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(2, 50)).astype("float32")

@@ -1,5 +1,6 @@
 """Row-seeded sampling: pure functions of logits."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -70,24 +71,86 @@ def filter_logits(logits, top_k, top_p):
     Returns:
         float32, `(batch, vocabulary)`.
     """
-    vocabulary_size = logits.shape[-1]
     top_k, top_p = ops.cast(top_k, "int32"), ops.cast(top_p, logits.dtype)
 
-    def exclude():
-        ordered = ops.flip(ops.sort(logits, axis=-1), axis=-1)
-        rank = ops.arange(vocabulary_size, dtype="int32")[None]
-        limit = ops.where(top_k > 0, top_k, vocabulary_size)[:, None]
-        kept = ops.where(rank < limit, ordered, -float("inf"))
-        probabilities = ops.softmax(kept, axis=-1)
-        before = ops.cumsum(probabilities, axis=-1) - probabilities
-        inside = (before < ops.where(top_p < 1, top_p, 2.0)[:, None]) & (rank < limit)
-        inside = inside | (rank == 0)
-        threshold = ops.min(ops.where(inside, ordered, float("inf")), axis=-1, keepdims=True)
-        return ops.where(logits < threshold, -float("inf"), logits)
+    def among_top_k(logits):
+        # A row without a limit has a limit that no row reaches.
+        limit = ops.cast(ops.where(top_k > 0, top_k, logits.shape[-1]), logits.dtype)
+        return _keep_until(logits, ops.ones_like(logits), limit)
 
-    # Sorting a large vocabulary costs more than a step of the model, so it runs only if a row filters. Rows
-    # that do not filter keep all their logits in either branch.
-    return ops.cond(ops.any((top_k > 0) | (top_p < 1)), exclude, lambda: logits)
+    def in_nucleus(logits):
+        kept = _keep_until(logits, ops.softmax(logits, axis=-1), top_p)
+        return ops.where((top_p < 1)[:, None], kept, logits)
+
+    # For a large vocabulary the filters cost as much as a step of the model, so they run only if a row filters.
+    logits = ops.cond(ops.any(top_k > 0), lambda: among_top_k(logits), lambda: logits)
+    return ops.cond(ops.any(top_p < 1), lambda: in_nucleus(logits), lambda: logits)
+
+
+LARGE = 1024
+"""Size of a vocabulary that takes longer to sort than to divide into buckets first."""
+
+BUCKETS = 256
+BUCKETS_PER_NAT = 16.0
+
+
+def _keep_until(logits, weights, targets):
+    """Keep the largest logits of each row whose weights sum to a target, and those equal to the last of them.
+
+    Args:
+        logits: float32, `(batch, vocabulary)`.
+        weights: float32 of the same shape, 0 or more.
+        targets: float32, `(batch,)`. At least one logit is kept, and all if their sum is below the target.
+
+    Returns:
+        The logits, minus infinity in place of those that are not kept.
+    """
+    candidates, before, most = logits, 0.0, logits.shape[-1]
+    # Where shapes are static, as many logits are sorted anyway.
+    if logits.shape[-1] > LARGE and keras.backend.backend() == "tensorflow":
+        candidates, before, most = _last_bucket(logits, weights, targets)
+    ordered, index = ops.top_k(candidates, most)
+    own = ops.where(ordered > -float("inf"), ops.take_along_axis(weights, index, axis=-1), 0.0)
+    last = _first_to_reach(before + ops.cumsum(own, axis=-1), targets)
+    return ops.where(logits < ops.take_along_axis(ordered, last, axis=-1), -float("inf"), logits)
+
+
+def _last_bucket(logits, weights, targets):
+    """The logits among which the sum of weights reaches a target, for vocabularies that are slow to sort.
+
+    The weights are summed in buckets of similar logits, from the largest logit down.
+
+    Args:
+        logits, weights, targets: See `_keep_until`.
+
+    Returns:
+        The logits of one bucket of each row, with minus infinity in place of the others, `(batch, vocabulary)`;
+        the sum of the weights of all buckets before it, `(batch, 1)`; and the size of the largest of them.
+    """
+    rows = ops.shape(logits)[0]
+    distance = (ops.max(logits, axis=-1, keepdims=True) - logits) * BUCKETS_PER_NAT
+    bucket = ops.cast(ops.minimum(distance, BUCKETS - 1.0), "int32")
+    place = bucket + BUCKETS * ops.arange(rows, dtype="int32")[:, None]
+    sums = ops.segment_sum(ops.reshape(weights, (-1,)), ops.reshape(place, (-1,)), rows * BUCKETS)
+    sums = ops.reshape(sums, (-1, BUCKETS))
+    until = ops.cumsum(sums, axis=-1)
+    last = _first_to_reach(until, targets)
+    inside = bucket == last
+    size = ops.max(ops.sum(ops.cast(inside, "int32"), axis=-1), initial=1)  # there may be no row
+    before = ops.take_along_axis(until - sums, last, axis=-1)
+    return ops.where(inside, logits, -float("inf")), before, size
+
+
+def _first_to_reach(sums, targets):
+    """The column, `(batch, 1)`, of the first running sum that is at least the target, or the whole sum."""
+    targets = ops.maximum(ops.minimum(targets, sums[:, -1]), 1e-30)[:, None]
+    return ops.expand_dims(_first(sums >= targets), -1)
+
+
+def _first(condition):
+    """The first column in which a condition holds, int32 `(batch,)`."""
+    # Keras takes care of the sign of zeros in floats and booleans, which costs several passes.
+    return ops.cast(ops.argmax(ops.cast(condition, "int32"), axis=-1), "int32")
 
 
 def distribution(logits, temperature, top_k, top_p):
@@ -120,7 +183,7 @@ def draw(probabilities, uniforms):
     # The target is scaled by the rounded sum, so that some token exceeds it. The first one that does never
     # has probability zero.
     target = uniforms[:, None] * cumulative[:, -1:]
-    return ops.cast(ops.argmax(cumulative > target, axis=-1), "int32")
+    return _first(cumulative > target)
 
 
 def sample(logits, uniforms, temperature, top_k, top_p):
