@@ -82,7 +82,7 @@ def filter_logits(logits, top_k, top_p):
         kept = _keep_until(logits, ops.softmax(logits, axis=-1), top_p)
         return ops.where((top_p < 1)[:, None], kept, logits)
 
-    # For a large vocabulary the filters cost as much as a step of the model, so they run only if a row filters.
+    # For a large vocabulary a filter costs as much as a step of the model, so it runs only if a row filters.
     logits = ops.cond(ops.any(top_k > 0), lambda: among_top_k(logits), lambda: logits)
     return ops.cond(ops.any(top_p < 1), lambda: in_nucleus(logits), lambda: logits)
 
@@ -124,7 +124,7 @@ def _last_bucket(logits, weights, targets):
         logits, weights, targets: See `_keep_until`.
 
     Returns:
-        The logits of one bucket of each row, with minus infinity in place of the others, `(batch, vocabulary)`;
+        The logits of one bucket of each row, minus infinity in place of the others, `(batch, vocabulary)`;
         the sum of the weights of all buckets before it, `(batch, 1)`; and the size of the largest of them.
     """
     rows = ops.shape(logits)[0]

@@ -1,6 +1,7 @@
 """Texts token by token over server-sent events: `:stream` of a model; and OpenAI's completions and models."""
 
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -90,17 +91,20 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
 
 def _prompt(settings: dict[str, Any]) -> tuple[Prompt, asyncio.Queue]:
     """A `Prompt`, and the queue of its pieces."""
-    loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[Piece] = asyncio.Queue()
+    return Prompt(receiver=(asyncio.get_running_loop(), pieces), emit=_deliver, **settings), pieces
 
-    def emit(piece: Piece):
-        try:
-            loop.call_soon_threadsafe(pieces.put_nowait, piece)
-        except RuntimeError:  # the server has stopped
-            prompt.cancelled = True
 
-    prompt = Prompt(emit=emit, **settings)
-    return prompt, pieces
+def _deliver(pieces):
+    """Put pieces into the queues of their prompts, which all belong to the event loop of the server."""
+    (loop, _), _ = pieces[0]
+
+    def put():
+        for (_, queue), piece in pieces:
+            queue.put_nowait(piece)
+
+    with contextlib.suppress(RuntimeError):  # the server has stopped
+        loop.call_soon_threadsafe(put)
 
 
 def _settings(body: dict[str, Any], text: str, length: str, default_length: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ drops those that have ended.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,9 @@ class Prompt:
 
     Attributes:
         text: The prompt.
-        emit: A function of each `Piece`. It is called in another thread, and must not wait.
+        receiver: Whom its pieces are for; `emit` is told.
+        emit: A function of a list of pairs, a receiver and a `Piece`. It is called in another thread, once
+            for all texts of an iteration that have the same function, and must not wait.
         max_new_tokens: Maximum number of tokens.
         temperature, top_k, top_p, seed: As for the signature `generate`; negative for the model's own.
         stop: Texts before which the text ends.
@@ -52,7 +54,8 @@ class Prompt:
     """
 
     text: str
-    emit: Callable[[Piece], None]
+    receiver: Any
+    emit: Callable[[list[tuple[Any, Piece]]], None]
     max_new_tokens: int = 100
     temperature: float = -1.0
     top_k: int = -1
@@ -194,7 +197,7 @@ class _Batch:
             found = self._read(taken)
         except RequestError as error:
             if len(taken) == 1:
-                taken[0].emit(Piece("", 0, error=error))
+                _emit([(taken[0], Piece("", 0, error=error))])
                 return
             for prompt in taken:  # the error is that of one of them
                 self._join_one(prompt)
@@ -205,7 +208,7 @@ class _Batch:
         try:
             self._append([prompt], self._read([prompt]))
         except RequestError as error:
-            prompt.emit(Piece("", 0, error=error))
+            _emit([(prompt, Piece("", 0, error=error))])
 
     def _read(self, prompts):
         texts = np.empty(len(prompts), object)
@@ -242,19 +245,19 @@ class _Batch:
                 row.text.tokens += tokens[:count].tolist()
             texts = self._texts()
         except RequestError as error:
-            for row in self._rows:
-                row.prompt.emit(Piece("", row.count, error=error))
+            _emit([(row.prompt, Piece("", row.count, error=error)) for row in self._rows])
             self._keep([False] * len(self._rows))
             return
         self._arrays |= {name: found[name] for name in ("token_ids", *self._carried)}
         self.streams.metrics.tokens(self.servable.name, int(found["count"].sum()))
-        kept = []
+        kept, pieces = [], []
         for row, (text, last), stopped in zip(self._rows, texts, found["finished"], strict=True):
             ended = "stop" if stopped else "length" if row.left <= 0 else None
             sent, reason = row.text.take(text, last, ended)
             if sent or reason:
-                row.prompt.emit(Piece(sent, row.count, reason))
+                pieces.append((row.prompt, Piece(sent, row.count, reason)))
             kept.append(reason is None)
+        _emit(pieces)
         self._keep(kept)
 
     def _texts(self):
@@ -263,3 +266,12 @@ class _Batch:
         decoded = self.servable.run("detokenize", {"token_ids": padded(lists)})["text"]
         texts = [text.decode("utf-8", "replace") for text in decoded]
         return zip(texts[::2], texts[1::2], strict=True)
+
+
+def _emit(pieces):
+    """Emit pieces of prompts. Each call may wake another thread, which then keeps this one waiting."""
+    by_function: dict[Callable, list] = {}
+    for prompt, piece in pieces:
+        by_function.setdefault(prompt.emit, []).append((prompt.receiver, piece))
+    for emit, received in by_function.items():
+        emit(received)
