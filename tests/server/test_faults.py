@@ -1,7 +1,9 @@
 """Faults of clients: an error for that request alone, and the server lives."""
 
+import asyncio
 import contextlib
 import json
+import resource
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.conftest import Rest
 from server.conftest import settings as server_settings
+from starlette.requests import Request
 
 from textrnn.server.config_files import ModelConfig
+from textrnn.server.errors import RequestError
+from textrnn.server.rest import read_object
 from textrnn.server.server import Server
 
 
@@ -77,6 +82,22 @@ def test_connections_that_break_off_do_no_harm(server, rest, data):
     assert works(rest)
 
 
+def test_the_head_of_a_request_has_a_limit(server, rest):
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as connection:
+        connection.sendall(b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nA: ")
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            for _ in range(10_000):  # without the limit, 100 MB
+                connection.sendall(b"a" * 10_000)
+        with contextlib.suppress(ConnectionError):
+            answer = connection.recv(1000)
+        assert not answer or b"The head of the request has more than 65536 bytes." in answer
+        with pytest.raises(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"a" * 10_000)
+    assert works(rest)
+
+
 def test_many_connections(server, rest):
     idle = [socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) for _ in range(300)]
     try:
@@ -85,6 +106,90 @@ def test_many_connections(server, rest):
     finally:
         for connection in idle:
             connection.close()
+
+
+@pytest.mark.slow
+def test_a_thousand_connections(server, rest):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4000:
+        pytest.skip(f"a process may open {hard} files here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4000), hard))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        made = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.rest_port), timeout=60))
+            for _ in range(1000)
+        ]
+        for connection in made:
+            connection.sendall(as_bytes(rest, b'{"instances": [2]}'))
+        assert all(b"[3.0]" in read_answer(connection) for connection in made)
+    assert works(rest)
+
+
+def as_bytes(rest, body):
+    """A request as it is sent."""
+    head = f"POST {rest.model}:predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def read_answer(connection):
+    """What a server sends up to the end of a JSON object."""
+    answer = b""
+    while not answer.endswith(b"}") and (part := connection.recv(10_000)):
+        answer += part
+    return answer
+
+
+def test_a_slow_client_keeps_no_other_waiting(server, rest):
+    request = as_bytes(rest, b'{"instances": [2]}')
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number, byte in enumerate(request):
+            connection.sendall(bytes([byte]))
+            if not number % 40:
+                assert works(rest)
+        assert b"[3.0]" in read_answer(connection)
+
+
+def test_a_request_that_does_not_arrive_in_time_is_refused():
+    async def never(*_):
+        await asyncio.sleep(60)
+
+    request = Request({"type": "http", "headers": []}, never)
+    with pytest.raises(RequestError, match=r"did not arrive within 0\.05 s") as error:
+        asyncio.run(read_object(request, 100, seconds=0.05))
+    assert error.value.http_status == 504
+
+
+def test_a_client_that_reads_nothing_keeps_no_other_waiting(server, rest):
+    request = as_bytes(rest, json.dumps({"instances": [0.1] * 4000}).encode())
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2000)
+        for _ in range(20):
+            connection.sendall(request)
+        assert works(rest)
+
+
+def test_a_connection_whose_client_has_sent_all_does_no_harm(server, rest):
+    request = as_bytes(rest, b'{"instances": [2]}')
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = read_answer(connection)
+        assert not answer or b"[3.0]" in answer
+    assert works(rest)
+
+
+def test_long_strings(rest):
+    row = {"x": 2, "text": "ä" * 500_000}
+    status, answer = rest.predict(signature_name="two", instances=[row])
+    assert status == 200 and answer["predictions"][0]["text"] == row["text"]
+    status, answer = rest.predict(signature_name="two", instances=[row | {"text": "a" * 10_000_000}])
+    assert (status, answer) == (
+        400,
+        {"error": "input text: a text has 10000000 bytes, and the server takes 1048576"},
+    )
+    assert works(rest)
 
 
 def test_a_model_that_fails_harms_no_other_request(rest):

@@ -147,6 +147,7 @@ class Server:
         import uvicorn
 
         from textrnn.server.completions import make_routes
+        from textrnn.server.http import Connection
         from textrnn.server.page import page_routes
         from textrnn.server.rest import make_app
 
@@ -163,7 +164,7 @@ class Server:
         routes = [*make_routes(self.streams, self.service.limits.body_bytes), *page_routes()]
         app = make_app(self.service, settings.metrics_path, routes)
         config = uvicorn.Config(
-            app, log_config=None, log_level="error", access_log=False, backlog=2048,
+            app, http=Connection, log_config=None, log_level="error", access_log=False, backlog=2048,
             timeout_graceful_shutdown=int(settings.stop_seconds), lifespan="off", server_header=False,
         )  # fmt: skip
         self._rest = uvicorn.Server(config)
