@@ -72,6 +72,28 @@ def test_a_damaged_version_is_refused_until_it_is_whole(base, saved):
         wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [4.0]}))
 
 
+@pytest.mark.parametrize("broken", ["no variables", "half of the variables", "other bytes"])
+def test_a_half_copied_version_is_refused_and_the_old_one_stays(base, saved, broken):
+    shutil.copytree(saved[3], base / "unfinished")
+    [weights] = (base / "unfinished" / "variables").glob("*.data-*")
+    content = weights.read_bytes()
+    if broken == "no variables":
+        shutil.rmtree(weights.parent)
+    elif broken == "half of the variables":
+        weights.write_bytes(content[: len(content) // 2])
+    else:
+        (base / "unfinished" / "saved_model.pb").write_bytes(b"\xff" * 1000)
+    (base / "unfinished").rename(base / "2")
+    with Server(settings(ModelConfig("m", base, latest=2))) as server:
+        rest = Rest(server.rest_port, "/v1/models/m")
+        [status] = rest("/versions/2")[1]["model_version_status"]
+        assert status["state"] == "END" and status["status"]["error_message"]
+        assert rest.predict(instances=[2]) == (200, {"predictions": [3.0]})
+        assert rest("/versions/2:predict", {"instances": [2]})[0] == 404
+        shutil.copytree(saved[3], base / "2", dirs_exist_ok=True)  # the rest of the files arrives
+        wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [4.0]}))
+
+
 def test_the_policy_says_which_versions_are_served(base, saved):
     shutil.copytree(saved[3], base / "7")
     config = ModelConfig("m", base, latest=None, labels={"old": 1, "new": 7})
