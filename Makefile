@@ -9,7 +9,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --durations=10
 # Users cannot act on TensorFlow's start-up messages.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help install dev demo test test-jax test-slow lint format docs bench compare kills clean
+.PHONY: help install dev demo test test-jax test-slow lint format docs bench compare kills soak clean
 
 help:            ## show this list
 	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,11 @@ compare: dev                        ## train all cells at the same size: a table
 
 kills: dev                          ## kill small training runs of each recipe 100 times, resume and compare them (an hour)
 	$(BIN)/python benchmarks/kills.py
+
+soak: export SOAK_MINUTES ?= 30
+soak: export CUDA_VISIBLE_DEVICES = -1
+soak: dev                           ## serve mixed load while versions are swapped: no error, memory flat (30 minutes)
+	$(BIN)/python -m pytest -m slow tests/server/test_soak.py
 
 clean:                              ## remove the environment and caches, but no trained models
 	rm -rf $(VENV) docs/_build docs/api build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
