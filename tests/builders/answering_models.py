@@ -110,11 +110,12 @@ def critic():
 
 
 def interpreter():
-    """Translates word by word with `WORDS`; each looks at its own word, and a little at the one before.
+    """Translates word by word with `WORDS`, and copies others.
 
-    The second candidate is the translation in small letters.
+    Each word attends to its own, and a little to the one before. The second candidate is the
+    translation in small letters.
     """
-    translations = table(WORDS, "<unk>")
+    translations = table(WORDS, "")
 
     def pieces(words):
         return words.with_values(tf.strings.regex_replace(words.values, r"^([^.])", "\u2581\\1"))
@@ -125,7 +126,8 @@ def interpreter():
     def translate(text, num_beams, length_penalty, max_new_tokens):
         del num_beams, length_penalty, max_new_tokens
         words = tf.strings.split(tf.strings.regex_replace(text, r"\.", " ."))
-        made = words.with_values(translations.lookup(words.values))
+        known = translations.lookup(words.values)
+        made = words.with_values(tf.where(tf.equal(known, ""), words.values, known))
         lower = made.with_values(tf.strings.lower(made.values, "utf-8"))
         ends = tf.fill([tf.shape(text)[0], 1], "</s>")
         source = tf.concat([pieces(words), ends], 1).to_tensor("")

@@ -54,7 +54,7 @@ def opened(browser, server, path="", **options):
     origin = f"http://127.0.0.1:{server.rest_port}/"
     context = browser.new_context(**{"viewport": {"width": 1100, "height": 800}} | options)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     asked, faults = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -89,10 +89,10 @@ def run(page, task, text):
     return found
 
 
-def run_all(page):
-    run(page, "Generate", "It was a")
-    run(page, "Classify", REVIEW).locator(".words .for").first.focus()
-    run(page, "Translate", SENTENCE).locator(".target span").first.focus()
+def run_all(page, more=""):
+    run(page, "Generate", "It was a" + more)
+    run(page, "Classify", REVIEW + more).locator(".words .for").first.focus()
+    run(page, "Translate", SENTENCE + more).locator(".target span").first.focus()
 
 
 # === Files ===
@@ -184,6 +184,19 @@ def test_a_text_arrives_piece_by_piece_until_it_is_stopped(page, server, how):
     while server.streams._batches:  # its place is free
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_a_new_text_replaces_one_that_is_running(page):
+    found = panel(page, "Generate")
+    prompt, length = found.get_by_label("Prompt"), found.get_by_label("Length")
+    length.fill("4096")
+    prompt.press("Control+Enter")
+    found.locator(".made", has_text=STORY[1:20]).wait_for()
+    length.fill("15")
+    prompt.fill("It was a")
+    prompt.press("Control+Enter")
+    found.get_by_text("The length is reached. 15 tokens").wait_for()
+    assert found.locator(".story").text_content() == "It was a" + STORY[:15]
 
 
 # === Classify ===
@@ -396,7 +409,7 @@ CONTRASTS = """() => {
 def test_nothing_is_wider_than_the_screen(browser, server, size):
     width, height = SIZES[size]
     with opened(browser, server, viewport={"width": width, "height": height}, is_mobile=width < 500) as page:
-        run_all(page)
+        run_all(page, " " + "ha" * 100)
         for tab in ("Generate", "Classify", "Translate", "Models"):
             panel(page, tab)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, tab

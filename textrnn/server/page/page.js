@@ -124,23 +124,22 @@ function onRun(name, work) {
     error.hidden = true;
     note.textContent = "";
     form.classList.add("running");
+    let end = "", failed = null;
     try {
       check(form);
-      const end = await work(form, form.elements.model.value, own.signal);
-      note.textContent = end ?? "";
+      end = await work(form, form.elements.model.value, own.signal);
     } catch (found) {
-      if (own.signal.aborted) {
-        if (running === own) note.textContent = "Stopped.";
-      } else {
-        showError(error, found);
-        look();
-      }
-    } finally {
-      if (running === own) {
-        running = null;
-        form.classList.remove("running");
-        form.dispatchEvent(new Event("ended"));
-      }
+      if (own.signal.aborted) end = "Stopped.";
+      else failed = found;
+    }
+    if (running !== own) return; // a later run has the place
+    running = null;
+    form.classList.remove("running");
+    form.dispatchEvent(new Event("ended"));
+    note.textContent = end ?? "";
+    if (failed) {
+      showError(error, failed);
+      look();
     }
   });
   form.addEventListener("keydown", (event) => {
