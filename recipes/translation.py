@@ -60,6 +60,9 @@ class Options(OutputOptions, TrainingOptions, ModelOptions, DataOptions):
     decoder_from: Path | None = option(None, "Start the decoder from this language model", "Model")
     shared_vocabulary: bool = option(True, "One vocabulary for both languages", "Model")
     max_tokens: PositiveInt = option(100, "Maximum number of tokens of a source or a target", "Model")
+    split_sentences: bool | None = option(
+        None, "Translate sentence by sentence (default: if most sources are single sentences)", "Model"
+    )
     units: PositiveInt = option(128, "Units of each direction of an encoder layer")
     layers: PositiveInt = option(1, "Number of recurrent layers of the encoder, and of the decoder")
     embedding_dim: PositiveInt | None = option(None, "Size of a token vector (default: as decoder_units)")
@@ -143,6 +146,8 @@ def main(options: Options):
         if search:
             saved = textrnn.BeamSearchSampler.like(lm.default_sampler).get_config()
             lm.default_sampler = textrnn.BeamSearchSampler(**saved | search)
+        if options.split_sentences is not None:
+            lm.preprocessor.split_sentences = options.split_sentences
     else:
         lm = new_model(options, pairs.train, textrnn.BeamSearchSampler(**search))
     preprocessor = lm.preprocessor
@@ -224,16 +229,18 @@ def new_model(options, pairs, sampler):
     """Make a model, with tokenizers trained on these pairs."""
     import textrnn
     from textrnn.presets import load_preset
+    from textrnn.sentences import are_sentences
     from textrnn.tokenizers import train_tokenizer
     from textrnn.translation.from_language_models import backbone_from
 
-    sides = [[pair.source for pair in pairs], [pair.target for pair in pairs]]
+    sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    sides = [sources, targets]
     starts = [
         path and load_preset(path, textrnn.CausalLM, dtype=options.precision)
         for path in (options.encoder_from, options.decoder_from)
     ]
     if options.shared_vocabulary and not any(starts):
-        sides = [sides[0] + sides[1]]
+        sides = [sources + targets]
     tokenizers = [
         start.preprocessor.tokenizer
         if start
@@ -254,7 +261,12 @@ def new_model(options, pairs, sampler):
         *tokenizers,
         encoder_sequence_length=options.max_tokens,
         decoder_sequence_length=options.max_tokens,
+        split_sentences=are_sentences(sources)
+        if options.split_sentences is None
+        else options.split_sentences,
     )
+    if not preprocessor.split_sentences:
+        print("texts are translated as a whole, not sentence by sentence")
     return textrnn.Seq2SeqLM(backbone, preprocessor, sampler)
 
 

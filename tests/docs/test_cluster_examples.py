@@ -1,4 +1,4 @@
-"""The scripts for Slurm and Kubernetes give workers a right TF_CONFIG, and options that the recipe knows."""
+"""The scripts for Slurm and Kubernetes: workers have a right TF_CONFIG, and programs know their options."""
 
 import os
 import runpy
@@ -11,7 +11,9 @@ import yaml
 
 from textrnn.cli.recipe import recipe_path
 from textrnn.cli.recipes import make_recipe_parser
+from textrnn.cli.serve import make_serve_parser
 from textrnn.cluster import Cluster
+from textrnn.server.config_files import read_models
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 PROGRAMS = {
@@ -76,3 +78,40 @@ def test_kubernetes(started, monkeypatch):
         started(*container["command"], JOB_COMPLETION_INDEX=str(index))[-1] for index in range(4)
     ]  # of all that have been started so far, the last
     expect_workers(found, [f"{name}-{i}.{service['metadata']['name']}:2222" for i in range(4)], monkeypatch)
+
+
+def test_serving_in_kubernetes(tmp_path):
+    text = (HOWTO / "kubernetes_serving.yaml").read_text("utf-8")
+    parts = {part["kind"]: part for part in yaml.safe_load_all(text)}
+    deployment, template = parts["Deployment"]["spec"], parts["Deployment"]["spec"]["template"]
+    name, labels = parts["Deployment"]["metadata"]["name"], template["metadata"]["labels"]
+    for selector in (
+        deployment["selector"]["matchLabels"],
+        parts["Service"]["spec"]["selector"],
+        parts["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector == labels
+    assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+    scaler = parts["HorizontalPodAutoscaler"]["spec"]
+    assert (scaler["scaleTargetRef"]["kind"], scaler["scaleTargetRef"]["name"]) == ("Deployment", name)
+    assert deployment["replicas"] == scaler["minReplicas"] < scaler["maxReplicas"]
+
+    [container] = template["spec"]["containers"]
+    assert {"cpu"} <= container["resources"]["requests"].keys()  # the autoscaler needs it
+    given = make_serve_parser().parse(container["args"])
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+    config = parts["ConfigMap"]
+    assert volumes[mounts["/config"]]["configMap"]["name"] == config["metadata"]["name"]
+    file = given["model_config_file"].relative_to("/config")
+    (tmp_path / file).write_text(config["data"][str(file)])
+    [model] = read_models(tmp_path / file)
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": f"/v1/models/{model.name}", "port": "rest"}
+    assert {port["targetPort"] for port in parts["Service"]["spec"]["ports"]} == {
+        port["name"] for port in container["ports"]
+    }
+    # The two places of the version: the same number, without which pods would not be replaced
+    assert model.versions == (int(template["metadata"]["annotations"][f"textrnn/{model.name}"]),)
+    assert [line.count("# version") for line in text.splitlines()].count(1) == 2

@@ -53,16 +53,6 @@ def test_versions_are_numbered_and_nothing_unfinished_is_left(lm, folder):
     assert (second / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
 
 
-def test_warmup_requests_can_be_replayed(folder):
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    [record] = tf.data.TFRecordDataset(str(folder / "1" / "assets.extra" / "tf_serving_warmup_requests"))
-    log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-    sent = log.predict_log.request
-    assert (sent.model_spec.name, sent.model_spec.signature_name) == ("cats", "serving_default")
-    load_signatures(folder / "1")["serving_default"](text=tf.constant(tf.make_ndarray(sent.inputs["text"])))
-
-
 def test_models_config_lists_every_model(folder):
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2

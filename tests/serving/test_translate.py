@@ -3,7 +3,6 @@
 import pytest
 import tensorflow as tf
 
-from textrnn.serving.text_warnings import sentence_count
 from textrnn.serving.translate import translated
 
 KNOWN = set("abcdefghijklmnopqrstuvwxyz ")
@@ -38,6 +37,17 @@ def test_answers_come_in_order(batch_size):
     assert not any(answer.warnings for answer in found)
 
 
+def test_long_texts_are_in_batches_of_their_own():
+    sizes = []
+
+    def counting(text, **parameters):
+        sizes.append(len(text))
+        return shouting(text, **parameters)
+
+    found = list(translated(counting, ["a" * 9, "b", "c" * 30, "d" * 10, "e"], batch_characters=20))
+    assert sizes == [2, 2, 1] and [len(answer.source_tokens) for answer in found] == [9, 1, 30, 10, 1]
+
+
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
@@ -67,34 +77,10 @@ def test_a_translation_with_fewer_sentences_than_the_text_has_a_warning():
     assert warning == "has more sentences than its translation: give one sentence per text"
     assert [len(warnings) for warnings in found] == [1, 1, 0, 0, 0]
 
+    def joined(text, **parameters):
+        return first_sentence(text, **parameters) | {"sentences": tf.constant([2] * len(text))}
 
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("", 0),
-        ("one", 1),
-        ("It rains. It pours.", 2),
-        ("it rains. it pours.", 2),
-        ("Does it? Yes! It does...", 3),
-        ("Prof. Dr. M. Li met Mrs. Day at 3.30 p.m. on Sunday.", 1),
-        ("Am 3. Mai kam er.", 1),
-        ("Well... maybe.", 1),
-        ('"Go!" She went.', 2),
-        ("¿Vienes? ¡Claro!", 2),
-        ("我来了。他走了。", 2),
-        ("我来了。 他走了。\n", 2),
-        ("नमस्ते। आप कैसे हैं?", 2),
-        ("سؤال؟ نعم.", 2),
-        ("I was born in 1990. She was not.", 2),
-        ("One line\nAnother line\n\nThe last line", 3),
-        ("One.\nTwo.\nThree.", 3),
-        ("- one\n- two", 2),
-        ("A sentence may go\non in the next line.", 1),
-        ("Dr.\nLi", 1),
-    ],
-)
-def test_sentences_are_counted(text, count):
-    assert sentence_count(text) == count
+    assert [answer.warnings for answer in translated(joined, texts[:2])] == [[], []]
 
 
 def test_a_model_says_which_texts_are_unfamiliar():

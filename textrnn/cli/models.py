@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from textrnn.errors import expect
 from textrnn.starters import FOLDER, card, starter_names
@@ -31,7 +32,11 @@ def models(name: str | None = None):
 
 
 def export(
-    model: Path, output: Path = Path("saved_models"), name: ModelName | None = None, float16: bool = False
+    model: Path,
+    output: Path = Path("saved_models"),
+    name: ModelName | None = None,
+    float16: bool = False,
+    whole_texts: bool = False,
 ):
     """Write the SavedModel of a preset for TF Serving.
 
@@ -40,6 +45,7 @@ def export(
         output: Folder of all models
         name: Name of the model for TF Serving (default: that of the preset or its folder)
         float16: Store the weights in half precision
+        whole_texts: Of a translator: translate texts as a whole, not sentence by sentence
     """
     from textrnn.files import reserved
     from textrnn.presets import find_preset
@@ -51,8 +57,11 @@ def export(
         with native_messages_hidden():
             from textrnn import export as exporting
             from textrnn.presets import load_preset
-        version = exporting.export(load_preset(model), folder, dtype="float16" if float16 else "float32")
-        exporting.write_models_config(output)
+        options: dict[str, Any] = {"split_sentences": False} if whole_texts else {}
+        version = exporting.export(
+            load_preset(model), folder, dtype="float16" if float16 else "float32", **options
+        )
+        exporting.write_server_files(output)
     print(f"SavedModel {version}")
 
 

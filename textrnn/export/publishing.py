@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from textrnn.errors import InputError
-from textrnn.export.models_config import write_models_config
 from textrnn.export.saved_model import export
+from textrnn.export.server_files import write_server_files
 
 
 def publish(task, folder, result, ask, **options):
@@ -26,7 +26,7 @@ def publish(task, folder, result, ask, **options):
             f"nothing to export: the training loss was never finite. See the report in {folder / 'report'}"
         )
     version = export(task, folder, **options)
-    write_models_config(folder.parent)
+    write_server_files(folder.parent)
     print(f"report     {folder / 'report'}")
     print(f"preset     {folder / 'preset'}")
     print(f"SavedModel {version}")

@@ -15,12 +15,12 @@ from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 from textrnn.export.checks import check_in_fresh_process, refuse_unservable_ops
 from textrnn.export.module import WeightDtype, traced_module
 from textrnn.export.versions import rename_to_next_version
-from textrnn.export.warmup import write_warmup_requests
+from textrnn.export.warmup import warmup_requests, write_warmup_requests
 from textrnn.presets.precision import in_weight_precision
 from textrnn.tasks.registry import kind_of, signatures_of
 
 
-def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", **options):
+def export(task, folder, warmup_prompts=("One.",), dtype: WeightDtype = "float32", **options):
     """Write the next version of a model for TF Serving.
 
     A model that trained in mixed precision is exported in the precision of its weights, float32.
@@ -28,17 +28,19 @@ def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", *
     Args:
         task: A task with a preprocessor, of a registered kind.
         folder: The model's folder, `<base>/<name>`; its numbered children are the versions.
-        warmup_prompts: Texts that a server sends to `serving_default` while loading the model, since the
-            first calls of a TensorFlow graph are slow.
+        warmup_prompts: Texts of the requests that a server sends to each signature while it loads the model,
+            since the first calls of a TensorFlow graph are slow.
         dtype: The type to store float32 weights in. `"float16"` halves the size; the model still computes in
             float32.
-        **options: Options of the task's signatures, such as `max_new_tokens`.
+        **options: Options of the task's signatures, such as `max_new_tokens` of text generation and
+            `split_sentences` of translation.
 
     Returns:
         The `pathlib.Path` of the new version, `<folder>/<version>`.
 
     Raises:
-        InputError: If the task is of no registered kind, or if a weight is too large for `dtype`.
+        InputError: If the task is of no registered kind or has no such option, or if a weight is too large
+            for `dtype`.
         ValueError: If the graph holds an op that a stock TF Serving lacks.
         RuntimeError: If the model does not load or run in a fresh process.
     """
@@ -54,7 +56,8 @@ def export(task, folder, warmup_prompts=("",), dtype: WeightDtype = "float32", *
         tf.saved_model.save(module, str(unfinished), signatures=functions, options=for_inference)
         _edit_graph(unfinished, kind.methods)
         refuse_unservable_ops(unfinished)
-        write_warmup_requests(unfinished, folder.name, warmup_prompts)
+        requests = warmup_requests(folder.name, functions, warmup_prompts, kind.methods, kind.examples)
+        write_warmup_requests(unfinished, requests)
         check_in_fresh_process(unfinished)
         return rename_to_next_version(unfinished, folder)
     finally:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.server.errors import RequestError, invalid, of_tensorflow
+from textrnn.server.examples import as_input, serialized
 from textrnn.server.json_tensors import Spec
 from textrnn.startup import native_messages_hidden
 
@@ -148,10 +149,15 @@ class Servable:
 
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             log = prediction_log_pb2.PredictionLog.FromString(record)
-            if log.WhichOneof("log_type") != "predict_log":
+            kind = log.WhichOneof("log_type")
+            if kind == "predict_log":
+                request = log.predict_log.request
+                inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+            elif kind == "classify_log":
+                request = log.classify_log.request
+                inputs = as_input(serialized(request.input))
+            else:
                 continue
-            request = log.predict_log.request
-            inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
             self.run(request.model_spec.signature_name or "serving_default", inputs)
             count += 1
             if count == MOST_WARMUP_REQUESTS:

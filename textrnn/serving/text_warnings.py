@@ -1,49 +1,8 @@
 """Warnings about texts that a model answers badly, from the outputs of a signature."""
 
-import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-
-_ENDS = re.compile(
-    r"""[.!?…؟۔։]+["'”’»)\]]*\s+(?=["'“‘«(\[¿¡]*(\w))"""  # before another word
-    r"""|[。！？।॥።။។]+["'”’»』」)]*\s*(?=\S)"""
-    r"""|\s*\n\s*(?=[^\w\n]*(\w))"""  # a line ends a sentence too
-)
-_ABBREVIATIONS = frozenset({
-    "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "vs", "no", "nr", "hr", "fr", "mme", "mlle", "sra",
-    "etc", "bzw", "ca", "usw", "evtl", "inkl", "approx", "dept", "fig",
-})  # fmt: skip
-
-
-def sentence_count(text: str) -> int:
-    """Count the sentences of a text. Lines end sentences too; abbreviations and ordinal numbers do not.
-
-    Args:
-        text: A text in any language.
-
-    Returns:
-        The number of sentences, 0 for a blank text. It is a guess, good enough for a warning.
-
-    Example:
-
-    >>> from textrnn.serving.text_warnings import sentence_count
-    >>> sentence_count("Dr. Li came at 3 p.m. and left. Why? Nobody knows..."), sentence_count("a sentence")
-    (3, 1)
-    """
-    text = text.strip()
-    if not text:
-        return 0
-    lowercase = text.islower()
-    count = 1
-    for found in _ENDS.finditer(text):
-        word = re.search(r"\w*\Z", text[: found.start()])[0]  # type: ignore[index]
-        shortened = found[0].startswith(".") and (
-            0 < len(word) <= 1 + word.isdigit() or word.lower() in _ABBREVIATIONS
-        )
-        goes_on = (found[1] or found[2] or "").islower() and not lowercase
-        count += not (shortened or goes_on)
-    return count
 
 
 def text_warnings(found: Mapping[str, np.ndarray]) -> Iterator[str]:

@@ -16,6 +16,8 @@ class TaskKind:
         signatures: The function that makes the serving functions: name -> `(function, input specs)`.
         commands: Subcommands of `textrnn`.
         methods: TF Serving method names, by signature, of signatures for its classify API and the like.
+        examples: Numbers for warm-up requests, by the names of inputs. Others are -1, which stands for the
+            model's own.
 
     Example:
 
@@ -29,6 +31,7 @@ class TaskKind:
     signatures: str
     commands: tuple[str, ...] = ()
     methods: Mapping[str, str] = field(default_factory=dict)
+    examples: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def registered_name(self) -> str:

@@ -1,11 +1,12 @@
 """The registry of tasks. A new task is a folder, a recipe and a line here."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from textrnn.errors import InputError
+from textrnn.errors import InputError, expect
 from textrnn.tasks.kind import TaskKind
 
 TASKS = (
@@ -49,9 +50,14 @@ def signatures_of(task, **options) -> dict[str, tuple[Callable, list]]:
         **options: Passed to the function that makes the signatures.
 
     Raises:
-        InputError: For an object that is no registered task.
+        InputError: For an object that is no registered task, and for an option that it does not have.
     """
-    return kind_of(task).load_signatures()(task, **options)
+    kind = kind_of(task)
+    make = kind.load_signatures()
+    known = list(inspect.signature(make).parameters)[1:]
+    for name in options:
+        expect(name in known, f"{kind.name} has no option {name}: it has {', '.join(known) or 'none'}")
+    return make(task, **options)
 
 
 def python_functions(task, **options) -> dict[str, Callable[..., dict[str, Any]]]:

@@ -23,6 +23,8 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         encoder_sequence_length: int. Sources are truncated to this number of tokens.
         decoder_sequence_length: int. Targets are truncated to this number of tokens; it is the default
             `max_length` of `generate`.
+        split_sentences: Whether texts are translated sentence by sentence. False suits a model that learned
+            from sources of several sentences.
         **kwargs: `name`, `dtype` and `trainable`.
 
     Call arguments: a dict of `"encoder_text"` and `"decoder_text"`, strings, and the
@@ -50,6 +52,7 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         target_tokenizer=None,
         encoder_sequence_length=256,
         decoder_sequence_length=256,
+        split_sentences=True,
         **kwargs,
     ):
         super().__init__(tokenizer, encoder_sequence_length, decoder_sequence_length, **kwargs)
@@ -58,6 +61,7 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         if target_tokenizer is not None:
             target_tokenizer.config_file = "target_tokenizer.json"  # next to tokenizer.json in a preset
         self.own_target_tokenizer = target_tokenizer
+        self.split_sentences = split_sentences
 
     @property
     def target_tokenizer(self):
@@ -177,6 +181,7 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         return config | {
             "encoder_sequence_length": self.encoder_sequence_length,
             "decoder_sequence_length": self.decoder_sequence_length,
+            "split_sentences": self.split_sentences,
         }
 
 

@@ -1,7 +1,10 @@
 """The sequence-to-sequence model as a KerasHub task."""
 
+from typing import Any
+
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
 
 from textrnn.decoding.beam_search_sampler import BeamSearchSampler
@@ -54,6 +57,32 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         inputs = backbone.input
         outputs = backbone.target_embedding(backbone(inputs), reverse=True)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+    def generate(self, inputs, *arguments, **options):
+        """Translate texts, as `keras_hub.models.Seq2SeqLM.generate` does, but sentence by sentence.
+
+        Args:
+            inputs: A str, a list of str or a string tensor. A dict with beginnings of targets and a data set
+                are not split, nor is anything if the preprocessor has `split_sentences=False`.
+            *arguments, **options: See KerasHub, such as `max_length`, which holds for each sentence.
+
+        Returns:
+            A str or a list of str. They are those of the signature `serving_default`.
+        """
+        only_source = isinstance(inputs, dict) and inputs.keys() == {"encoder_text"}
+        source: Any = inputs["encoder_text"] if only_source else inputs
+        source = source.numpy() if hasattr(source, "numpy") else source
+        source = source.tolist() if isinstance(source, np.ndarray) else source
+        splits = getattr(self.preprocessor, "split_sentences", False)
+        if not (splits and source and isinstance(source, (str, bytes, list, tuple))):
+            return super().generate(inputs, *arguments, **options)
+        from textrnn.sentences import join_sentences, sentences_of
+
+        single = isinstance(source, (str, bytes))
+        sentences = sentences_of([source] if single else source)
+        made = super().generate(sentences.texts.values, *arguments, **options)
+        joined = [text.decode("utf-8") for text in join_sentences(sentences, made).numpy()]
+        return joined[0] if single else joined
 
     def decoder(self, inputs):
         """Read sources; return the parts of the model that decoding calls.
