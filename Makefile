@@ -41,6 +41,9 @@ test test-jax test-slow: export CUDA_VISIBLE_DEVICES = -1
 ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers \
 	tests/translation/test_attention_decoder.py tests/text_generation/test_backbone.py \
 	tests/classification/test_ngrams.py --ignore tests/layers/test_peers.py
+# The test processes are as many as the cores, so more threads would only wait for each other.
+test test-jax: export TF_NUM_INTRAOP_THREADS = 1
+test test-jax: export TF_NUM_INTEROP_THREADS = 1
 # XLA's compilation takes most of the time on JAX, so it optimizes nothing.
 test test-jax: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 test: dev                           ## run the tests on TensorFlow

@@ -29,18 +29,19 @@ if threading.current_thread() is threading.main_thread():
 REPRESENTATIVE = {"simple", "lstm", "gru", "slstm", "qrnn", "rg_lru"}
 """Cells of all kinds: with and without a memory, linear, a class."""
 
+ON_JAX = REPRESENTATIVE - {"simple", "gru"}
+"""Those that differ in how a backend runs them: on JAX each cell compiles for seconds."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Leave tests with other cells to `make test-slow`: those marked `some_cells`, and all on JAX.
-
-    On JAX each cell compiles for seconds.
-    """
+    """Leave tests with other cells to `make test-slow`: those marked `some_cells`, and all on JAX."""
     on_jax = keras.backend.backend() == "jax"
+    quick = ON_JAX if on_jax else REPRESENTATIVE
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         cells = {params.get("name"), params.get("cell")} & set(PUBLISHED)
-        if cells - REPRESENTATIVE and (on_jax or item.get_closest_marker("some_cells")):
+        if cells - quick and (on_jax or item.get_closest_marker("some_cells")):
             item.add_marker(pytest.mark.slow)
 
 

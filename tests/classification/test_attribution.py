@@ -87,7 +87,7 @@ def test_the_logits_of_ngrams_are_attributed_to_their_tokens():
     np.testing.assert_allclose(difference, tf.reduce_sum(attributions, axis=1), rtol=1e-3)
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 def test_attributions_sum_to_the_difference_in_half_precision(dtype):
     encoder = RecurrentEncoder(9, "gru", units=8, dtype=dtype)
     classifier = TextClassifier(encoder, ["a", "b", "c"], pooling="mean", ngrams=2)
@@ -106,9 +106,8 @@ def test_the_logits_of_the_linear_part_have_a_direction_of_their_own():
     classifier.linear = fit_linear(["good", "bad"] * 3, np.array([1, 0] * 3), 2).linear
     classifier.network_weight = 0.0
     logits = classifier.linear(tf.constant(["good day", "bad"]))
-    found = attributions_of(
-        classifier, tf.constant([[5, 3], [4, 4]]), tf.ones([2, 2], tf.bool), tf.constant([1, 1]), logits
-    )
+    token_ids, mask, target = tf.constant([[5, 3], [4, 4]]), tf.ones([2, 2], tf.bool), tf.constant([1, 1])
+    found = attributions_of(classifier, token_ids, mask, target, logits, steps=8)
     # With two classes, the log-odds are the difference of the logits.
     np.testing.assert_allclose(found.directions, [[-1, 1], [-1, 1]], rtol=1e-3)
     np.testing.assert_allclose(found.of_tokens, 0, atol=1e-6)

@@ -108,7 +108,7 @@ def test_values_of_a_grid_may_be_those_of_an_array():
     grid = {
         name: np.array([value])[0] for name, value in {"lowercase": False, "units": 3, "cell": "gru"}.items()
     }
-    estimator = small(epochs=1, **grid).fit(TEXTS, LABELS)
+    estimator = small(epochs=1, ngrams=0, **grid).fit(TEXTS, LABELS)
     config = json.loads(json.dumps(estimator.model_.preprocessor.get_config()))
     assert config["lowercase"] is False
     assert estimator.model_.backbone.get_config()["units"] == 3

@@ -1,5 +1,7 @@
 """Scales calibrate, and an ensemble contains a network only where it clearly helps."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,7 @@ def test_a_few_correct_predictions_do_not_make_a_classifier_certain():
     np.testing.assert_allclose(both[0], both[1], rtol=1e-3)
 
 
+@functools.cache
 def parts(texts, seed, noise=(1.0, 1.0)):
     """A network and a linear classifier, each of the true logits and noise, calibrated on many texts."""
     logits, _, targets, random = sample(texts + 1000, seed=seed)

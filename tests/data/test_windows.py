@@ -40,7 +40,7 @@ def test_rows_restart_at_random_with_the_given_probability():
         windows(np.arange(100), 2, 2, restart_probability=1)
 
 
-TEXT = np.array([1, 5, 6, 7, 3, 8, 9, 3, 5, 5, 6, 6, 7, 3, 8, 1] * 40)
+TEXT = np.array([1, 5, 6, 7, 3, 8, 9, 3, 5, 5, 6, 6, 7, 3, 8, 1] * 16)
 """Lines that end with 3 in documents that end with 1."""
 
 

@@ -12,6 +12,7 @@ from textrnn.decoding import NeuralCache
 from textrnn.errors import InputError
 from textrnn.export import checks
 from textrnn.serving.saved_model import load_signatures
+from textrnn.tasks.registry import python_functions
 
 PROMPTS = ["the cat sat on the mat the cat", "", "the dog ate the cat's hat, and"]
 CACHE = NeuralCache(window=5, theta=0.4, share=0.6)
@@ -26,6 +27,11 @@ def cached(lm, cache=CACHE):
 def lm(request):
     """A greedy model of words, so that `<unk>` is never generated."""
     return cached(make_lm("word", cell=request.param, temperature=0.0))
+
+
+@pytest.fixture(scope="module")
+def plain(lm):
+    return textrnn.CausalLM(lm.backbone, lm.preprocessor, lm.default_sampler)
 
 
 def greedy(lm, prompt, cache=CACHE):
@@ -50,29 +56,27 @@ def greedy(lm, prompt, cache=CACHE):
 
 
 def continuations(lm, prompts):
-    function, specs = lm_signature(lm)
-    answer = function(*request(prompts, specs))
+    return completions(python_functions(lm)["generate"], prompts)
+
+
+def completions(generate, prompts):
+    rows = len(prompts)
+    answer = generate(
+        text=tf.constant(prompts),
+        max_new_tokens=tf.fill([rows], NEW),
+        temperature=tf.fill([rows], -1.0),
+        top_k=tf.fill([rows], -1),
+        top_p=tf.fill([rows], -1.0),
+        seed=tf.fill([rows], tf.constant(-1, tf.int64)),
+    )
     return [text.decode() for text in answer["completion"].numpy()]
 
 
-def lm_signature(lm):
-    from textrnn.text_generation.signatures import text_signatures
-
-    function, specs = text_signatures(lm)["generate"]
-    return tf.function(function, input_signature=specs), specs
-
-
-def request(prompts, specs):
-    values = (prompts, [NEW] * len(prompts), *[[-1] * len(prompts)] * 4)
-    return [tf.constant(value, spec.dtype) for value, spec in zip(values, specs, strict=True)]
-
-
-def test_generation_follows_the_mixture_of_the_paper_alone_and_in_a_batch(lm):
+def test_generation_follows_the_mixture_of_the_paper_alone_and_in_a_batch(lm, plain):
     """With prompts longer and shorter than the window, and steps beyond it."""
     expected = [greedy(lm, prompt).numpy().decode() for prompt in PROMPTS]
     assert continuations(lm, PROMPTS) == expected
     assert [continuations(lm, [prompt])[0] for prompt in PROMPTS] == expected
-    plain = textrnn.CausalLM(lm.backbone, lm.preprocessor, lm.default_sampler)
     assert continuations(plain, PROMPTS) != expected
 
 
@@ -80,32 +84,24 @@ def test_a_preset_has_the_cache_and_an_export_runs_it_with_ops_that_every_server
     lm.save_to_preset(str(tmp_path / "preset"))
     again = textrnn.CausalLM.from_preset(str(tmp_path / "preset"))
     assert again.neural_cache == CACHE
-    export_unchecked(again, tmp_path / "models" / "cats", max_new_tokens=NEW)
+    export_unchecked(again, tmp_path / "models" / "cats", only=("generate", "start"), max_new_tokens=NEW)
     checks.refuse_unservable_ops(tmp_path / "models" / "cats" / "1")
     served = load_signatures(tmp_path / "models" / "cats" / "1")
-    given = dict(
-        zip(
-            ("text", "max_new_tokens", "temperature", "top_k", "top_p", "seed"),
-            request(PROMPTS, lm_signature(lm)[1]),
-            strict=True,
-        )
-    )
-    answer = [text.decode() for text in served["generate"](**given)["completion"].numpy()]
-    assert answer == continuations(lm, PROMPTS)
+    assert completions(served["generate"], PROMPTS) == continuations(lm, PROMPTS)
     assert set(served["start"].structured_outputs) >= {"logits", "states_0"}
 
 
 @pytest.mark.parametrize("sampler", [textrnn.BeamSearchSampler(2), "greedy"])
 def test_other_samplers_read_the_cache_too(lm, sampler):
     other = textrnn.CausalLM(lm.backbone, lm.preprocessor, sampler, neural_cache=CACHE)
+    other.compile(run_eagerly=True)  # tracing a beam search takes seconds
     texts = other.generate(PROMPTS[:1], max_length=14)
     if sampler == "greedy":
         assert texts == lm.generate(PROMPTS[:1], max_length=14)
     assert texts[0].startswith("the cat")
 
 
-def test_a_share_of_0_changes_nothing(lm):
-    plain = textrnn.CausalLM(lm.backbone, lm.preprocessor, lm.default_sampler)
+def test_a_share_of_0_changes_nothing(lm, plain):
     assert continuations(cached(lm, NeuralCache(4, 0.3, 0.0)), PROMPTS) == continuations(plain, PROMPTS)
 
 

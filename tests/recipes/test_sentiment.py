@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from builders.language_models import make_lm
 from builders.translators import make_translator, word_tokenizers
-from references.command import recipe_command, start_recipe, textrnn_command
+from references.command import recipe_command, recipe_in, start_recipe, textrnn_command
 
 from textrnn.presets import load_preset, save_preset
 from textrnn.serving.saved_model import load_signatures
@@ -29,6 +29,7 @@ SMALL = [
     "--learning_rate",
     "0.02",
 ]
+COLUMNS = ["--text_column", "review", "--label_column", "verdict"]
 WORDS = {"good": "a joy to see", "bad": "dull and too long", "mixed": "neither here nor there"}
 
 
@@ -43,13 +44,21 @@ def trained(tmp_path_factory):
     """The folder of a model, and what the recipe printed."""
     folder = tmp_path_factory.mktemp("sentiment")
     data = table(folder / "reviews.tsv", ("good", "bad", "mixed"), 60)
-    process = start_recipe(  # the smoke test of the real command line
-        folder, RECIPE, "--data", data, "--text_column", "review", "--label_column", "verdict",
-        "--name", "tiny", "--output", folder, *SMALL,
-    )  # fmt: skip
-    out, err = process.communicate(timeout=280)
-    assert process.returncode == 0, err
+    arguments = ("--data", data, *COLUMNS, "--name", "tiny", "--output", folder, *SMALL)
+    status, out, err = recipe_in(folder, RECIPE, *arguments)
+    assert status == 0, err
     return folder / "tiny", out
+
+
+@pytest.mark.slow
+def test_it_is_a_program(tmp_path):
+    data = table(tmp_path / "reviews.tsv")
+    process = start_recipe(
+        tmp_path, RECIPE, "--data", data, *COLUMNS, "--name", "tiny", "--output", ".", *SMALL
+    )
+    _, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err
+    assert {child.name for child in (tmp_path / "tiny").iterdir()} == {"1", "preset", "report"}
 
 
 def test_it_learns_and_writes_a_model_and_a_report(trained):
@@ -159,9 +168,8 @@ def test_it_starts_from_a_language_model(tmp_path, capsys):
     save_preset(lm, tmp_path / "novel")
     (tmp_path / "more.txt").write_text("Dull it is.\nA joy it was.\n" * 40)
     status, printed, error = recipe_command(
-        capsys, RECIPE, "--data", table(tmp_path / "reviews.tsv"), "--text_column", "review",
-        "--label_column", "verdict", "--from_preset", tmp_path / "novel",
-        "--unlabelled", tmp_path / "more.txt",
+        capsys, RECIPE, "--data", table(tmp_path / "reviews.tsv"), *COLUMNS,
+        "--from_preset", tmp_path / "novel", "--unlabelled", tmp_path / "more.txt",
         "--epochs", "2", "--ngrams", "0", "--name", "reviews", "--output", tmp_path,
     )  # fmt: skip
     assert status == 0, error
@@ -214,7 +222,6 @@ def test_invalid_input_is_reported_before_training(arguments, message, tmp_path,
 )
 def test_too_few_classes_or_examples_are_refused(classes, count, message, tmp_path, capsys):
     data = table(tmp_path / "reviews.tsv", classes, count)
-    columns = ["--text_column", "review", "--label_column", "verdict"]
-    status, _, error = recipe_command(capsys, RECIPE, "--data", data, *columns, "--output", tmp_path)
+    status, _, error = recipe_command(capsys, RECIPE, "--data", data, *COLUMNS, "--output", tmp_path)
     assert status == 2
     assert re.search(message, error)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from references.command import recipe_command, start_recipe, textrnn_command
+from references.command import recipe_command, recipe_in, start_recipe, textrnn_command
 
 import textrnn
 from textrnn.presets import load_preset
@@ -47,10 +47,18 @@ def folder(tmp_path_factory):
 def trained(folder):
     """The folder of a model, and what the recipe printed."""
     arguments = ("--data", "pairs.tsv", "--name", "tiny", "--output", ".", *SMALL, "--length_penalty", "2")
-    process = start_recipe(folder, RECIPE, *arguments)  # the smoke test of the real command line
-    out, err = process.communicate(timeout=280)
-    assert process.returncode == 0, err
+    status, out, err = recipe_in(folder, RECIPE, *arguments)
+    assert status == 0, err
     return folder / "tiny", out
+
+
+@pytest.mark.slow
+def test_it_is_a_program(tmp_path):
+    arguments = ("--data", "pairs.tsv", "--name", "tiny", "--output", ".", *SMALL, "--epochs", "1")
+    process = start_recipe(write(tmp_path), RECIPE, *arguments)
+    _, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err
+    assert {child.name for child in (tmp_path / "tiny").iterdir()} == {"1", "preset", "report"}
 
 
 def test_it_learns_and_writes_a_model_and_a_report(trained):

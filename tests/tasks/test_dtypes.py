@@ -134,10 +134,12 @@ FAST = [calls, trains, generates]
 SLOW = [trains_in_a_graph, generates_in_a_graph, is_saved, is_served]
 FAST_MODELS = ["language model", "classifier with attention and n-grams", "translator with input feeding"]
 FAST_CASES = {(name, policy) for name in FAST_MODELS for policy in ("float16", "floatx float64")}
+SAVED_CASES = {(name, f"mixed_{half}") for name in FAST_MODELS for half in HALF}
 CASES = [
     pytest.param(
         name, policy, use, id=f"{name}, {policy}: {use.__name__}",
-        marks=[] if (use in FAST and (name, policy) in FAST_CASES) or (use is is_saved and "mixed" in policy)
+        marks=[] if (use in FAST and (name, policy) in FAST_CASES)
+        or (use is is_saved and (name, policy) in SAVED_CASES)
         else pytest.mark.slow,
     )
     for name in MODELS for policy in POLICIES for use in FAST + SLOW

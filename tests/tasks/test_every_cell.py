@@ -69,6 +69,6 @@ def test_a_model_trains_and_its_preset_has_the_same_outputs(name, tmp_path):
 @by_name(SERVED)
 def test_an_exported_model_generates_the_text_of_python(name, tmp_path):
     lm = make_lm(name)
-    export_unchecked(lm, tmp_path, max_new_tokens=8)
+    export_unchecked(lm, tmp_path, only=("serving_default", "step"), max_new_tokens=8)
     served = load_signatures(tmp_path)["serving_default"](text=tf.constant(["the c", ""]))["text"]
     assert served.numpy()[0].decode() == text_completer(lm)("the c", max_new_tokens=8)

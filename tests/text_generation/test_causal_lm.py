@@ -218,8 +218,9 @@ def test_a_row_is_the_same_alone_and_in_any_batch(cell):
 
 def test_seeds_are_derived_from_prompts_unless_one_is_given():
     lm = make_lm()
+    lm.compile(run_eagerly=True)  # tracing takes longer than so few steps
     assert lm.generate("abc", max_length=24) == lm.generate("abc", max_length=24)
-    lm.compile(sampler=textrnn.RowSampler(seed=1))
+    lm.compile(sampler=textrnn.RowSampler(seed=1), run_eagerly=True)
     first = lm.generate("abc", max_length=24)
     lm.default_sampler = textrnn.RowSampler(seed=2)
     second = lm.generate("abc", max_length=24)
@@ -313,13 +314,16 @@ def test_preset_round_trip(cell, tmp_path):
     for cls in (textrnn.CausalLM, keras_hub.models.CausalLM):
         again = cls.from_preset(str(tmp_path / "preset"))
         assert again.default_sampler.get_config() == sampler.get_config()
+        again.compile(run_eagerly=True)
         assert again.generate(PROMPTS, max_length=20) == lm.generate(PROMPTS, max_length=20)
 
 
 def test_carried_states_are_not_saved(tmp_path):
     lm = make_lm()
+    lm.compile(run_eagerly=True)
     lm.fit(windows(token_batch(1, 100)[0], 2, 8), verbose=0)
     lm.save_to_preset(str(tmp_path / "preset"))
     again = textrnn.CausalLM.from_preset(str(tmp_path / "preset"))
     assert not hasattr(again, "training_states")
+    again.compile(run_eagerly=True)
     again.fit(windows(token_batch(1, 100)[0], 3, 4), verbose=0)

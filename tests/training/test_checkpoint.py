@@ -79,9 +79,7 @@ def uninterrupted(tmp_path_factory):
     return run(tmp_path_factory.mktemp("uninterrupted"))
 
 
-@pytest.mark.parametrize(
-    "killed", [[(0, 3)], [(1, 2), (1, 4)], [(0, 0), (0, 1), (1, 0), (2, 1), (2, 4)]], ids=len
-)
+@pytest.mark.parametrize("killed", [[(1, 3)], [(0, 0), (0, 1), (1, 0), (2, 1), (2, 4)]], ids=len)
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(uninterrupted, killed, tmp_path):
     for stop_at in killed:
         with pytest.raises(Killed):
@@ -331,7 +329,7 @@ SPEC = textrnn.GateSpec(forget=textrnn.Gate(), input="1 - forget")
 def test_averaged_steps_and_variable_windows_go_on_as_if_not_killed(average, cell, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     uninterrupted = run_averaged(whole, average, cell)
-    for stop_at in [(0, 4), (1, 3), (2, 1)]:
+    for stop_at in [(0, 4), (2, 1)]:
         with pytest.raises(Killed):
             run_averaged(parts, average, cell, stop_at)
     expect_equal(uninterrupted, run_averaged(parts, average, cell))

@@ -18,7 +18,7 @@ def lm():
     english, spanish = ["a good day", "so bad, so bad"] * 10, ["un día bueno", "tan malo, tan malo"] * 10
     tokenizers = [train_tokenizer("sentencepiece", texts) for texts in (english, spanish)]
     sizes = [tokenizer.vocabulary_size() for tokenizer in tokenizers]
-    backbone = textrnn.RecurrentSeq2Seq(*sizes, cell="lstm", units=12, num_layers=2)
+    backbone = textrnn.RecurrentSeq2Seq(*sizes, cell="lstm", units=12)
     for weight in backbone.trainable_variables:
         weight.assign(weight * 1.5)  # so that logits differ
     preprocessor = textrnn.Seq2SeqLMPreprocessor(*tokenizers, encoder_sequence_length=30)

@@ -77,7 +77,7 @@ def attributions_of(classifier, token_ids, padding_mask, target, linear_logits=N
     >>> from textrnn.classification.text_classifier import TextClassifier
     >>> classifier = TextClassifier(RecurrentEncoder(9, units=4), ["bad", "good"])
     >>> found = attributions_of(
-    ...     classifier, tf.constant([[3, 4, 5]]), tf.ones([1, 3], tf.bool), tf.constant([1])
+    ...     classifier, tf.constant([[3, 4, 5]]), tf.ones([1, 3], tf.bool), tf.constant([1]), steps=8
     ... )
     >>> difference = found.difference[0]
     >>> bool(abs(tf.reduce_sum(found.of_tokens) - difference) < 0.05 * abs(difference))

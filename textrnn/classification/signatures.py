@@ -43,9 +43,9 @@ def classification_signatures(classifier):
     >>> classifier = TextClassifier(
     ...     RecurrentEncoder(258, units=4), ["bad", "good"], TextClassifierPreprocessor(ByteTokenizer())
     ... )
-    >>> explain, _ = classification_signatures(classifier)["explain"]
-    >>> explain(tf.constant(["so dull"]))["words"].numpy().tolist()
-    [[b'so', b'dull']]
+    >>> answer, _ = classification_signatures(classifier)["serving_default"]
+    >>> answer(tf.constant(["so dull"]))["labels"].numpy().tolist()
+    [[b'bad', b'good']]
     """
     names = tf.constant(classifier.labels)
 

@@ -6,6 +6,7 @@ marks belong to their word, and in scripts without spaces every character is a w
 TensorFlow alone, so exports include it.
 """
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -63,6 +64,20 @@ def text_ngrams(texts, words=(1, 2), characters=(2, 5)):
     >>> found.starts.numpy().tolist(), found.ends.numpy().tolist(), found.lengths.numpy().tolist()
     ([0, 2, 6, 0, 0, 2], [2, 6, 7, 2, 6, 7], [7, 2])
     """
+    return _compiled(tuple(words), tuple(characters))(texts)
+
+
+@functools.cache
+def _compiled(words, characters):
+    """One graph for all that ask for n-grams of these sizes, since its 500 ops take long to trace."""
+    return tf.function(
+        lambda texts: _text_ngrams(texts, words, characters),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
+    )
+
+
+def _text_ngrams(texts, words, characters):
     texts = tf.strings.lower(valid_utf8(texts), encoding="utf-8")
     found = tf.strings.split(tf.strings.regex_replace(texts, _SPACE, " "))
     # Words repeat: what depends on the word alone is computed once for each.
