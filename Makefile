@@ -45,7 +45,8 @@ ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/te
 test test-jax: export TF_NUM_INTRAOP_THREADS = 1
 test test-jax: export TF_NUM_INTEROP_THREADS = 1
 # XLA's compilation takes most of the time on JAX, so it optimizes nothing.
-test test-jax: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
+test test-jax: export XLA_FLAGS = --xla_backend_optimization_level=0 \
+	--xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false
 test: dev                           ## run the tests on TensorFlow
 	$(BIN)/python -m pytest $(PARALLEL)
 

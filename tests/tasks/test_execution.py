@@ -161,3 +161,11 @@ def test_a_step_that_loss_scaling_skips_is_no_failure():
     assert history.stopped is None
     assert 0 < model.optimizer.iterations < 40  # the first gradients are infinite, and the schedule waits
     assert float(model.optimizer.dynamic_scale) < 2.0**40
+
+
+def test_a_training_step_is_traced_once():
+    model, traced = make("classifier"), []
+    step = model.train_step
+    model.train_step = lambda data: traced.append(data) or step(data)
+    model.fit(*texts(model), verbose=0)
+    assert len(traced) == 1

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="misc, attr-defined"
 """The common parts of all tasks."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -112,7 +113,16 @@ class RecurrentTask(DistributedSteps, KnownArguments):
         """Train on strings or on tokenized batches; see `keras.Model.fit`."""
         # KerasHub passes a dataset to Keras, which warns that it cannot shuffle it.
         kwargs.setdefault("shuffle", False)
+        self._build_optimizer()
         return super().fit(valid_strings(x), *args, **kwargs)
+
+    def _build_optimizer(self):
+        """Create the optimizer's variables. A step that creates them is traced twice by TensorFlow."""
+        optimizer = getattr(self, "optimizer", None)  # Keras says what a task lacks that is not compiled
+        if optimizer is not None:
+            strategy = getattr(self, "distribute_strategy", None)  # on TensorFlow
+            with strategy.scope() if strategy else nullcontext():
+                optimizer.build(self.trainable_variables)
 
     def evaluate(self, x=None, *args, **kwargs):
         """Evaluate on strings or on tokenized batches; see `keras.Model.evaluate`."""
