@@ -83,6 +83,7 @@ def small_server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small_models")
     serving.save_models(folder)
     with serving.make_server(folder) as running:
+        serving.warm_up(running)
         yield running
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from builders.exporting import export_unchecked
 from builders.language_models import make_lm
 
+import textrnn
 from textrnn.server.config_files import Batching
 from textrnn.server.server import Server, Settings, models_under
 
@@ -33,9 +34,17 @@ def make_server(folder):
             grpc_port=0,
             rest_port=0,
             batching=Batching(max_batch_size=64),
-            limits={"seconds": 240},
+            limits={"seconds": 600},
         )
     )
+
+
+def warm_up(server):
+    """Runs the large signatures once, so that examples answer in time however busy the machine is."""
+    with textrnn.Client(f"http://127.0.0.1:{server.rest_port}", timeout=600) as client:
+        client.generate("a", model="novel", max_new_tokens=2)
+        client.explain("a", model="reviews")
+        client.translate("a", model="en_de", max_new_tokens=2)
 
 
 def addressed(code, server):
