@@ -6,7 +6,7 @@ import sys
 
 SMALL = {
     "text_generation": "--epochs 1 --units 8 --batch_size 2 --sequence_length 16 --max_new_tokens 8",
-    "sentiment": "--epochs 1 --units 4 --embedding_dim 4 --ngram_buckets 256",
+    "sentiment": "--epochs 1 --units 4 --embedding_dim 4 --ngram_buckets 256 $scratch",
     "translation": "--epochs 1 --units 4 --decoder_units 4 --embedding_dim 4 --batch_size 16 --average 1",
 }
 
@@ -36,8 +36,9 @@ def write(folder):
 def programs(folder):
     """Writes `python` and `textrnn` to a folder and returns it; recipes get small options, which win."""
     folder.mkdir()
-    of_recipe = "".join(f"  *{name}*) small='{options}' ;;\n" for name, options in SMALL.items())
-    choose = f'small=\ncase "$RECIPE" in\n{of_recipe}esac\n'
+    of_recipe = "".join(f'  *{name}*) small="{options}" ;;\n' for name, options in SMALL.items())
+    choose = 'case "$*" in *from_*) scratch= ;; *) scratch=--from_scratch ;; esac\n'
+    choose += f'small=\ncase "$RECIPE" in\n{of_recipe}esac\n'
     scripts = {
         "python": f'case "$1" in recipes/*) RECIPE=$1 ;; esac\n{choose}exec {sys.executable}',
         "textrnn": f'if [ "$1" = recipe ]; then RECIPE=$2; fi\n{choose}exec {sys.executable} -m textrnn',
