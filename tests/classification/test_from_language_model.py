@@ -23,7 +23,7 @@ GREEK = ["Η γάτα κάθεται στο χαλί, και ο σκύλος κ�
 
 
 def test_the_encoder_gives_the_outputs_of_the_language_model():
-    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(20, units=6, num_layers=2))
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(20, units=[6, 6], num_layers=2))
     tokens = np.random.default_rng(0).integers(2, 20, (2, 5))
     inputs = {"token_ids": tokens, "padding_mask": np.ones((2, 5), bool)}
     np.testing.assert_allclose(encoder_from(lm)(inputs), lm.backbone(inputs), atol=1e-6)

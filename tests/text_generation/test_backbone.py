@@ -218,6 +218,8 @@ def test_each_layer_may_have_a_width_of_its_own():
     assert [weight.shape for weight in again.weights] == [weight.shape for weight in backbone.weights]
     with pytest.raises(InputError, match=r"units is \[12, 8\] for num_layers=3: give one int, or one for"):
         make_lm(units=[12, 8], num_layers=3)
+    alike = make_lm(units=[12, 12], num_layers=2, embedding_dim=6).backbone
+    assert alike.get_config()["units"] == alike.units == 12, "as models that start from this one expect"
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,8 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         # === Config ===
         self.vocabulary_size = vocabulary_size
         self.cell = cell
-        self.units = units if isinstance(units, numbers.Integral) else list(units)
+        widths = _widths(units, num_layers)
+        self.units = widths if len(set(widths)) > 1 else widths[0]
         self.num_layers = num_layers
         self.embedding_dim = embedding_dim
         self.tie_embeddings = tie_embeddings
