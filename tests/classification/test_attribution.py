@@ -107,7 +107,7 @@ def test_the_logits_of_the_linear_part_have_a_direction_of_their_own():
     classifier.network_weight = 0.0
     logits = classifier.linear(tf.constant(["good day", "bad"]))
     token_ids, mask, target = tf.constant([[5, 3], [4, 4]]), tf.ones([2, 2], tf.bool), tf.constant([1, 1])
-    found = attributions_of(classifier, token_ids, mask, target, logits, steps=8)
+    found = attributions_of(classifier, token_ids, mask, target, logits, steps=32)
     # With two classes, the log-odds are the difference of the logits.
     np.testing.assert_allclose(found.directions, [[-1, 1], [-1, 1]], rtol=1e-3)
     np.testing.assert_allclose(found.of_tokens, 0, atol=1e-6)
