@@ -57,12 +57,10 @@ def train(path, steps):
 
     load_tensorflow()
 
-    import textrnn
     from textrnn.data.sources import load_texts
     from textrnn.data.stored_texts import count_characters
-    from textrnn.data.token_streams import token_stream
-    from textrnn.data.windows import evaluation_windows
     from textrnn.text_generation import evaluation
+    from textrnn.text_generation.text_windows import text_windows
 
     recipe = runpy.run_path(str(RECIPE))
     times = [time.perf_counter()]
@@ -72,19 +70,13 @@ def train(path, steps):
         return value
 
     texts = lap(load_texts(path))
-    options, _ = recipe["by_size"](recipe["Options"](data=path), texts)
-    lm = lap(recipe["new_model"](options, texts.train, textrnn.RowSampler()))
-    tokenizer = lm.preprocessor.tokenizer
-    train_stream, validation_stream = lap(
-        [token_stream(tokenizer, part) for part in (texts.train, texts.validation)]
-    )
-    data = lm.preprocessor.windows(
-        train_stream, options.batch_size, options.sequence_length, options.restart_probability
-    )
-    validation = evaluation_windows(validation_stream, batch_size=8, sequence_length=256)
+    options = recipe["Options"](data=path).by_size(count_characters(texts.train))
+    lm = lap(recipe["new_model"](options, texts.train))
+    windows = lap(text_windows(lm, texts, options.batch_size, options.sequence_length))
+    data = windows.train
     lm.compile()
     history = lm.fit(data, epochs=1, steps_per_epoch=min(steps, len(data)), verbose=0).history
-    evaluation.score_language_model(lm, validation.take(steps), count_characters(texts.validation))
+    evaluation.score_language_model(lm, windows.validation.take(steps), windows.characters)
     lap(history)
     seconds = [b - a for a, b in itertools.pairwise(times)]
     found = {
@@ -93,7 +85,7 @@ def train(path, steps):
         "tokenize": seconds[2],
         f"train for {steps} steps": seconds[3],
         "peak": harness.peak_memory(),
-        "tokens": len(train_stream) + len(validation_stream),
+        "tokens": len(windows.train_tokens) + len(windows.validation_tokens),
         "loss": history["loss"][-1],
     }
     print(json.dumps(found))

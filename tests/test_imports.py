@@ -26,6 +26,7 @@ ORDER = [
     {"server", "client"},
     {"tasks"},
     {"presets"},
+    {"options"},
     {"text_generation", "classification", "translation"},
     {"export"},
     {"cli", "estimator"},

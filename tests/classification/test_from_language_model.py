@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from builders.language_models import make_lm
+from builders.translators import make_translator, word_tokenizers
 
 import textrnn
 from textrnn import starters
@@ -13,6 +14,7 @@ from textrnn.classification.from_language_model import (
     adapt_to_texts,
     classifier_from,
     encoder_from,
+    find_start,
     starting_point,
 )
 from textrnn.presets import save_preset
@@ -86,12 +88,30 @@ def test_many_texts_start_from_random_weights(package, monkeypatch):
     assert starting_point(ENGLISH, textrnn.CausalLM)[0] is None
 
 
+def test_a_preset_or_random_weights_may_be_asked_for(package, capsys):
+    assert find_start(ENGLISH) == ("english", textrnn.CausalLM)
+    assert capsys.readouterr().out.startswith("starting from the language model english")
+    assert find_start(ENGLISH, "sentiment") == ("sentiment", textrnn.TextClassifier)
+    assert find_start(ENGLISH, from_scratch=True) == (None, None)
+    assert capsys.readouterr().out == ""
+
+
 def test_the_estimator_starts_from_a_language_model(package):
     texts, labels = ["so dull", "a joy", "dull", "what joy"] * 6, ["bad", "good"] * 12
     estimator = textrnn.RecurrentTextClassifier(preset="english", epochs=1, ngrams=0).fit(texts, labels)
     assert estimator.model_.pooling.mode == "concat"
     assert estimator.model_.backbone.units == 4
     assert set(estimator.predict(["dull", "joy"])) <= {"bad", "good"}
+
+
+def test_a_translator_is_no_language_model(tmp_path):
+    save_preset(make_translator(word_tokenizers()), tmp_path)
+    with pytest.raises(textrnn.InputError, match="is a preset of a Seq2SeqLM: give that of a classifier or"):
+        find_start(ENGLISH, tmp_path)
+    with pytest.raises(
+        textrnn.InputError, match="is a preset of a Seq2SeqLM: expected a preset of a CausalL"
+    ):
+        textrnn.RecurrentTextClassifier(preset=str(tmp_path)).fit(["dull", "a joy"] * 4, ["bad", "good"] * 4)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The command `textrnn recipe`, and the options of all recipes."""
 
 import dataclasses
+import inspect
 import re
 import runpy
 from pathlib import Path
@@ -10,16 +11,34 @@ import pytest
 import yaml
 from references.command import textrnn_command
 
+from textrnn.classification.options import LabelledTextOptions
 from textrnn.cli.commands import commands
 from textrnn.cli.recipe import config_names, config_path, recipe_names, recipe_path
 from textrnn.cli.recipes import make_recipe_parser
 from textrnn.data.datasets import dataset_names
+from textrnn.data.sources import load_labelled_texts, load_pairs, load_texts
 from textrnn.layers.attention import SCORES
 from textrnn.layers.pooling import POOLINGS
+from textrnn.text_generation.options import TextOptions
 from textrnn.tokenizers import TOKENIZERS
+from textrnn.translation.options import PairOptions
 from textrnn.types import single_type
 
 OPTIONS = {name: runpy.run_path(str(recipe_path(name)))["Options"] for name in recipe_names()}
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_is_short_enough_to_be_read_and_changed(name):
+    assert len(recipe_path(name).read_text("utf-8").splitlines()) <= 200
+
+
+@pytest.mark.parametrize(
+    ("group", "function"),
+    [(TextOptions, load_texts), (LabelledTextOptions, load_labelled_texts), (PairOptions, load_pairs)],
+)
+def test_options_of_data_are_the_arguments_of_its_loader(group, function):
+    names = {field.name for field in dataclasses.fields(group)} | {"seed"}
+    assert names == set(inspect.signature(function).parameters) - {"max_held_out"}
 
 
 def test_it_lists_the_recipes_in_one_line_each(capsys):

@@ -137,6 +137,8 @@ def test_a_sampler_takes_the_settings_that_it_shares_with_another():
     assert top_p.get_config() == {"temperature": 0.7, "top_k": 0, "top_p": 1.0, "seed": 2}
     beams = textrnn.BeamSearchSampler.like(keras_hub.samplers.BeamSampler(num_beams=3))
     assert beams.num_beams == 3
+    kept = textrnn.BeamSearchSampler.like(beams, length_penalty=2.0, num_beams=None)
+    assert (kept.num_beams, kept.length_penalty) == (3, 2.0)
     assert textrnn.BeamSearchSampler.like(textrnn.RowSampler()).get_config() == (
         textrnn.BeamSearchSampler().get_config()
     )

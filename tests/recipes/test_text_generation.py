@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
@@ -15,8 +14,7 @@ from references.command import recipe_command, start_recipe, textrnn_command
 
 import textrnn
 from textrnn.data import stored_texts
-from textrnn.data.documents import Document
-from textrnn.data.sources import Splits
+from textrnn.text_generation.options import TextGenerationOptions
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TEXT = "the cat sat on the mat.\nthe dog ate the cat's hat, and that was that.\n"
@@ -175,16 +173,16 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
 
 
 def test_options_that_are_not_given_depend_on_the_size_of_the_text(capsys):
-    recipe = runpy.run_path(str(RECIPES / "text_generation.py"))
-    texts = Splits([Document("a.txt", "word " * 6000)], [])
-    options, [warning] = recipe["by_size"](recipe["Options"](epochs=3), texts)
+    options = TextGenerationOptions(epochs=3).by_size(30_000)
     assert (options.tokenizer, options.batch_size, options.epochs) == ("character", 8, 3)
     printed = "--tokenizer character, --batch_size 8, --learning_rate 0.003, --dropout 0.2\n"
-    assert capsys.readouterr().out == f"for 30,000 characters: {printed}"
-    assert "30,000 characters, too few" in warning and "--from_preset" in warning
-    options, warnings = recipe["by_size"](recipe["Options"](from_preset=Path("old"), tokenizer="word"), texts)
-    assert (options.tokenizer, options.batch_size, options.epochs, warnings) == ("word", 4, 10, [])
+    out, err = capsys.readouterr()
+    assert out == f"for 30,000 characters: {printed}"
+    assert "30,000 characters, too few" in err and "--from_preset" in err
+    options = TextGenerationOptions(from_preset=Path("old"), tokenizer="word").by_size(30_000)
+    assert (options.tokenizer, options.batch_size, options.epochs) == ("word", 4, 10)
     assert (options.learning_rate, options.patience) == (0.001, 2)
+    assert capsys.readouterr().err == ""
 
 
 MY_CELLS = """

@@ -86,6 +86,16 @@ def test_one_more_group_is_trained_from_epoch_to_epoch(layers):
     assert all(layer.trainable for layer in layers)
 
 
+def test_without_epochs_nothing_is_frozen_or_unfrozen(layers):
+    model = model_of(layers)
+    layers[0].trainable = False  # by the caller
+    model.compile("sgd", "mse")
+    before = [layer.kernel.numpy() for layer in layers]
+    train(model, callbacks=[GradualUnfreezing([[layer] for layer in layers], epochs=0)])
+    kept = [np.array_equal(layer.kernel, kernel) for layer, kernel in zip(layers, before, strict=True)]
+    assert kept == [True, False, False] and not layers[0].trainable
+
+
 def test_a_killed_run_unfreezes_as_an_uninterrupted_one(layers, tmp_path):
     import tensorflow as tf
 

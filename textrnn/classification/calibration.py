@@ -4,7 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from textrnn.classification.evaluation import predict_linear_logits, predict_network_logits
+from textrnn.classification.evaluation import (
+    predict_linear_logits,
+    predict_network_logits,
+    score_predictions,
+)
 from textrnn.classification.scales import fit_pool, fit_scales
 
 NETWORK, LINEAR = "network", "n-grams"
@@ -44,6 +48,21 @@ class Calibration:
         }
         return {name: softmax(logits[name] / t, axis=1) for name, t in self.temperatures.items()}
 
+    def score_parts(self, classifier, texts, targets):
+        """Score each part of the classifier on its own.
+
+        Args:
+            classifier, texts: As for `part_probabilities`.
+            targets: True classes of the texts, ints `(texts,)`.
+
+        Returns:
+            A dict from the name of a part to its `ClassificationScore`.
+        """
+        return {
+            name: score_predictions(targets, predicted)
+            for name, predicted in self.part_probabilities(classifier, texts).items()
+        }
+
 
 def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None):
     """Fit the weights of the parts of a trained classifier, and so calibrate its probabilities.
@@ -81,6 +100,8 @@ def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None
     True
     >>> calibration.part_probabilities(classifier, ["dull", "joy"])["n-grams"].argmax(axis=1).tolist()
     [0, 1]
+    >>> calibration.score_parts(classifier, ["dull", "joy"], [0, 1])["n-grams"].accuracy
+    1.0
     """
     targets = np.asarray(targets)
     network = predict_network_logits(classifier, texts)

@@ -9,28 +9,25 @@ from io import StringIO
 from numbers import Real
 from typing import Literal
 
-import keras_hub
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+import textrnn
 from textrnn import training
 from textrnn.classification import evaluation
-from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.calibration import calibrate
 from textrnn.classification.defaults import Defaults, defaults_for
 from textrnn.classification.fitting import fit_linear_part
 from textrnn.classification.from_language_model import adapt_to_texts, classifier_from
-from textrnn.classification.preprocessor import TextClassifierPreprocessor
-from textrnn.classification.text_classifier import TextClassifier
+from textrnn.classification.new_classifier import new_classifier
 from textrnn.data.batching import text_batches
 from textrnn.errors import InputError, expect
 from textrnn.presets import load_preset
 from textrnn.private import check_sample_weight
 from textrnn.tasks.execution import execution_of
-from textrnn.tokenizers import train_tokenizer
 from textrnn.types import (
     Fraction,
     NonNegativeInt,
@@ -169,13 +166,10 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         )  # fmt: skip
         schedule = training.warmup_cosine(plan.learning_rate, steps=len(batches) * plan.epochs)
         groups = self.model_.layer_groups
-        rates = training.discriminative_rates(groups, plan.layer_rate_factor)
         self.model_.compile(
-            training.DiscriminativeAdam(schedule, rates=rates, global_clipnorm=1.0), metrics=[]
+            training.discriminative_optimizer(groups, schedule, plan.layer_rate_factor), metrics=[]
         )
-        callbacks: list = [training.BestWeights()]
-        if plan.unfreeze_epochs:
-            callbacks.append(training.GradualUnfreezing(groups, plan.unfreeze_epochs))
+        callbacks = [training.BestWeights(), training.GradualUnfreezing(groups, plan.unfreeze_epochs)]
         validation_batches = None
         if validation_texts:
             validation_batches = text_batches(
@@ -189,13 +183,11 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             callbacks=callbacks,
             verbose=0,
         )
-        linear_logits = None
-        if self.ngrams:
-            linear_logits = fit_linear_part(
-                self.model_, (train_texts, targets[train]), (validation_texts, targets[validation]),
-                np.concatenate([weights[train], weights[validation]]),
-                words=self.ngrams, max_features=self.ngram_buckets, seed=seed,
-            )  # fmt: skip
+        linear_logits = fit_linear_part(
+            self.model_, (train_texts, targets[train]), (validation_texts, targets[validation]),
+            np.concatenate([weights[train], weights[validation]]),
+            words=self.ngrams, max_features=self.ngram_buckets, seed=seed,
+        )  # fmt: skip
         if self.model_.linear is None or validation_texts:
             calibrate(self.model_, validation_texts, targets[validation], weights[validation], linear_logits)
 
@@ -208,27 +200,24 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
     def _make_model(self, texts, plan, seed):
         """Return a model to be trained: with a tokenizer of these texts, or of an adapted language model."""
         if self.preset is not None:
-            lm = load_preset(self.preset, keras_hub.models.CausalLM)
+            lm = load_preset(self.preset, textrnn.CausalLM)
             adapt_to_texts(
                 lm, texts, plan.adapt_epochs, seed=seed, progress=training.ProgressBar(file=StringIO())
             )
             return classifier_from(lm, self.classes_, self.max_tokens, self.dropout)
-        texts = [text.lower() for text in texts] if self.lowercase else texts
-        tokenizer = train_tokenizer(self.tokenizer, texts, self.vocabulary_size)
-        encoder = RecurrentEncoder(
-            tokenizer.vocabulary_size(),
-            self.cell,
-            self.units,
-            self.num_layers,
-            self.embedding_dim,
-            dropout=self.dropout,
-        )
-        return TextClassifier(
-            encoder,
+        return new_classifier(
+            texts,
             self.classes_,
-            TextClassifierPreprocessor(tokenizer, self.max_tokens, bool(self.lowercase)),
+            self.tokenizer,
+            self.vocabulary_size,
+            self.lowercase,
+            self.max_tokens,
             self.pooling,
             self.dropout,
+            cell=self.cell,
+            units=self.units,
+            num_layers=self.num_layers,
+            embedding_dim=self.embedding_dim,
         )
 
     def predict_proba(self, X):

@@ -90,7 +90,8 @@ def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, 
         classifier: A `textrnn.TextClassifier`, whose `linear` is set.
         train, validation: Pairs of a list of str and their classes, ints `(texts,)`.
         sample_weight: Weights of the training texts and then of the validation texts, or None.
-        words, max_features, seed: See `fit_linear`.
+        words: As for `fit_linear`; with 0, the classifier stays as it is.
+        max_features, seed: See `fit_linear`.
 
     Returns:
         Logits of the validation texts by classifiers that were fitted without them, for `calibrate`. None if
@@ -108,7 +109,7 @@ def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, 
     texts, targets = [*train[0], *validation[0]], np.array([*train[1], *validation[1]], "int32")
     counting = np.array([bool(text.strip()) for text in texts])
     counting &= True if sample_weight is None else np.asarray(sample_weight) > 0
-    if len(np.unique(targets[counting])) < 2:
+    if not words or len(np.unique(targets[counting])) < 2:
         return None
     split, folds = len(train[0]), None
     if len(texts) > MANY and len(validation[0]):

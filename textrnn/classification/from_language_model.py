@@ -1,5 +1,7 @@
 """Classifiers that start from a language model (ULMFiT, Howard & Ruder 2018, arXiv 1801.06146)."""
 
+from pathlib import Path
+
 import keras
 
 from textrnn import training
@@ -7,9 +9,11 @@ from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.defaults import FEW_TEXTS
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
+from textrnn.data.documents import read_documents
 from textrnn.data.token_streams import token_stream
-from textrnn.errors import InputError
-from textrnn.presets import closest_starter
+from textrnn.errors import InputError, expect
+from textrnn.presets import closest_starter, preset_task
+from textrnn.serving.texts import given_texts
 
 LEAST_STEPS = 20
 """Fewer updates than these are not worth the time of compiling them."""
@@ -41,6 +45,71 @@ def starting_point(texts, task):
         f"the language model {name}, whose vocabulary fits the texts ({surprisal:.1f} times the bits per "
         f"character of its own), as {len(texts):,} labelled texts are few"
     )
+
+
+def find_start(texts, preset=None, from_scratch=False):
+    """Find what a classifier starts from. Without a preset, print what is chosen and why.
+
+    Args:
+        texts: The training texts, a list of str.
+        preset: A classifier or a language model to start from; None to choose by the texts.
+        from_scratch: Whether to start from random weights in any case.
+
+    Returns:
+        The preset and the class of its task; None and None for random weights.
+
+    Raises:
+        InputError: If the preset is of another task.
+
+    Example:
+
+    >>> from textrnn.classification.from_language_model import find_start
+    >>> find_start(["so dull", "a joy"] * 20_000)
+    starting from random weights, as 40,000 texts are enough to learn from
+    (None, None)
+    """
+    import textrnn  # a task imports no other one
+
+    if preset is None and not from_scratch:
+        preset, reason = starting_point(texts, textrnn.CausalLM)
+        print(f"starting from {reason}")
+    if preset is None:
+        return None, None
+    task = preset_task(preset)
+    expect(
+        issubclass(task, (TextClassifier, textrnn.CausalLM)),
+        f"{preset} is a preset of a {task.__name__}: give that of a classifier or language model",
+    )
+    return preset, task
+
+
+def unlabelled_texts(path, encoding=None, include=None):
+    r"""Read texts without labels, to which a language model is adapted.
+
+    Args:
+        path: A folder of texts, a file with a text per line, a table with a column `text`, or None.
+        encoding, include: As for `textrnn.data.sources.load_labelled_texts`.
+
+    Returns:
+        A list of str; empty for None.
+
+    Raises:
+        InputError: If the file or the folder cannot be read.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> from textrnn.classification.from_language_model import unlabelled_texts
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "more.txt")
+    >>> _ = path.write_text("So dull.\nA joy.\n")
+    >>> unlabelled_texts(path)
+    ['So dull.', 'A joy.']
+    """
+    if path is None:
+        return []
+    if Path(path).is_dir():
+        return [text for _, text in read_documents(path, encoding, include)]
+    return list(given_texts(file=path, encoding=encoding).texts)
 
 
 def encoder_from(lm, **regularization):

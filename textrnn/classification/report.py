@@ -3,6 +3,8 @@
 import numpy as np
 
 from textrnn.classification import explanation, plots
+from textrnn.errors import warn
+from textrnn.tasks.execution import execution_of
 from textrnn.tasks.registry import python_functions
 
 
@@ -91,6 +93,35 @@ def save_test_report(folder, classifier, texts, targets, probabilities):
     (folder / "explanations.html").write_text(explanation.to_html(groups), encoding="utf-8")
     plots.explanations([(heading, group[:3]) for heading, group in groups], folder / "explanations.png")
     return table
+
+
+def describe_training(classifier, origins, tokens):
+    """Print the size of a model and how its training steps run; warn about texts that are cut.
+
+    Args:
+        classifier: A `textrnn.TextClassifier` with a preprocessor.
+        origins: Where each training text comes from, a list of str.
+        tokens: The tokens of each training text, as the preprocessor encodes them.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.classification.report import describe_training
+    >>> preprocessor = textrnn.TextClassifierPreprocessor(textrnn.tokenizers.ByteTokenizer())
+    >>> encoder = textrnn.RecurrentEncoder(258, units=4)
+    >>> classifier = textrnn.TextClassifier(encoder, ["bad", "good"], preprocessor)
+    >>> describe_training(classifier, ["a.csv, line 2"], preprocessor.encode(["dull"]))
+    vocabulary of 258; 4 tokens per text; 1,320 weights in the encoder
+    strategy: recompute, XLA off (no GPU), float32
+    """
+    preprocessor = classifier.preprocessor
+    if warning := truncation_warning(origins, tokens, preprocessor.sequence_length):
+        warn(warning)
+    print(
+        f"vocabulary of {preprocessor.tokenizer.vocabulary_size():,}; {np.mean([*map(len, tokens)]):.0f} "
+        f"tokens per text; {classifier.backbone.count_params():,} weights in the encoder"
+    )
+    print(execution_of(classifier), flush=True)
 
 
 def truncation_warning(origins, tokens, limit):

@@ -14,6 +14,7 @@ from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.errors import InputError
 from textrnn.layers.pooling import SequencePooling
 from textrnn.tasks.arguments import stored_arguments
+from textrnn.tasks.backbone import layer_groups
 from textrnn.tasks.recurrent_task import RecurrentTask
 from textrnn.tokenizers.text import string_tensor
 from textrnn.training.losses import TokenCrossentropy
@@ -158,11 +159,7 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         >>> [[layer.name for layer in group] for group in groups]
         [['token_embedding'], ['bidirectional_0'], ['bidirectional_1'], ['pooling', 'logits']]
         """
-        return [
-            [self.backbone.token_embedding],
-            *([layer] for layer in self.backbone.stack.recurrent_layers),
-            [self.pooling, self.output_dense],
-        ]
+        return layer_groups(self.backbone, [self.pooling, self.output_dense])
 
     def score(self, hidden, padding_mask, training=None):
         """The logits of the network, without those of n-grams.

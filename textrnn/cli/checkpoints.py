@@ -4,8 +4,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from textrnn import training
-from textrnn.cli.options import OutputOptions, TrainingOptions
 from textrnn.data.cache import file_hash
+from textrnn.options import OutputOptions, TrainingOptions
 from textrnn.presets import find_preset
 
 _NO_EFFECT = {field.name for field in fields(OutputOptions)} | {

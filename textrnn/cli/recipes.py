@@ -31,8 +31,8 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
 
     Args:
         main: The recipe, a function of its options.
-        options_class: A subclass of `textrnn.cli.options.OutputOptions`, whose fields are made by
-            `textrnn.cli.options.option`.
+        options_class: A subclass of `textrnn.options.OutputOptions`, whose fields are made by
+            `textrnn.options.option`.
         description: The recipe's docstring; `--help` prints its first line.
         prog: The command, for `--help`. Default: the file that Python runs.
         arguments: The command line, a list of str. Default: that of the process.

@@ -50,17 +50,24 @@ class RowwiseSampler(Sampler):
         return appended(token_ids, padding_mask, new, lengths)
 
     @classmethod
-    def like(cls, sampler) -> Self:
+    def like(cls, sampler, **settings) -> Self:
         """A sampler of this class with the settings that it shares with another sampler.
+
+        Args:
+            sampler: Any sampler of KerasHub.
+            **settings: Arguments of the constructor to replace them; None for those that stay.
 
         Example:
 
         >>> import keras_hub
         >>> textrnn.BeamSearchSampler.like(keras_hub.samplers.BeamSampler(num_beams=3)).num_beams
         3
+        >>> textrnn.RowSampler.like(textrnn.RowSampler(top_k=5), temperature=0.5, top_k=None).get_config()
+        {'temperature': 0.5, 'top_k': 5, 'top_p': 1.0, 'seed': None}
         """
         names = inspect.signature(cls).parameters
-        return cls(**{name: value for name, value in sampler.get_config().items() if name in names})
+        shared = {name: value for name, value in sampler.get_config().items() if name in names}
+        return cls(**shared | {name: value for name, value in settings.items() if value is not None})
 
 
 def prompt_mask(prompt, index, mask=None):

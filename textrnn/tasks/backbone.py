@@ -5,6 +5,29 @@ from textrnn.errors import InputError
 from textrnn.tasks.arguments import KnownArguments
 
 
+def layer_groups(backbone, output_layers):
+    """Return the layers of a task from the input to the output, for rates and unfreezing by depth.
+
+    Args:
+        backbone: A backbone with a `token_embedding` and one `stack` of recurrent layers.
+        output_layers: The layers above it. If the embedding is one of them, it is no layer of the input.
+
+    Returns:
+        A list of lists of layers, for `textrnn.training.discriminative_rates`.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.tasks.backbone import layer_groups
+    >>> groups = layer_groups(textrnn.RecurrentEncoder(9, units=4, num_layers=2), [])
+    >>> [[layer.name for layer in group] for group in groups]
+    [['token_embedding'], ['bidirectional_0'], ['bidirectional_1']]
+    """
+    embedding = [layer for layer in [backbone.token_embedding] if layer not in output_layers]
+    recurrent = [[layer] for layer in backbone.stack.recurrent_layers]
+    return [group for group in (embedding, *recurrent, list(output_layers)) if group]
+
+
 class RecurrentNetwork(KnownArguments):
     """Mixin of backbones; it stands before KerasHub's backbone among the bases."""
 

@@ -4,18 +4,14 @@ from textrnn.text_generation.cached_evaluation import choose_neural_cache
 from textrnn.text_generation.dynamic_evaluation import choose_dynamic_evaluation, gradient_rms
 
 
-def adaptive_scores(
-    lm, validation, validation_stream, train_stream, characters, cache=0, dynamic_evaluation=False
-):
+def adaptive_scores(lm, windows, cache=0, dynamic_evaluation=False):
     """Evaluate with a neural cache and by dynamic evaluation, and print the scores.
 
     Their parameters are chosen on the validation text, as in the papers.
 
     Args:
         lm: A `textrnn.CausalLM`, whose weights do not change.
-        validation: Windows of the validation text.
-        validation_stream, train_stream: Token ids of both texts.
-        characters: The number of characters of the validation text.
+        windows: `TextWindows` of the training and the validation text.
         cache: Number of hidden vectors in the cache; 0 for none.
         dynamic_evaluation: Whether to evaluate so. It takes about as long as an epoch on a text of ten times
             the size.
@@ -27,21 +23,23 @@ def adaptive_scores(
 
     >>> from textrnn.data.windows import evaluation_windows
     >>> from textrnn.text_generation.adaptive_evaluation import adaptive_scores
+    >>> from textrnn.text_generation.text_windows import TextWindows
     >>> lm = textrnn.CausalLM(textrnn.RecurrentBackbone(vocabulary_size=10, units=4))
-    >>> stream = np.arange(60) % 7
-    >>> adaptive_scores(lm, evaluation_windows(stream, 1, 20), stream, stream, characters=60)
+    >>> tokens = np.arange(60) % 7
+    >>> windows = TextWindows(None, evaluation_windows(tokens, 1, 20), tokens, tokens, characters=60)
+    >>> adaptive_scores(lm, windows)
     ({}, None)
     """
     metrics: dict = {}
     chosen = None
     if cache:
-        chosen, score = choose_neural_cache(lm, validation, characters, cache)
+        chosen, score = choose_neural_cache(lm, windows.validation, windows.characters, cache)
         print(f"with a neural cache (theta {chosen.theta:g}, share {chosen.share:g}): {score}", flush=True)
         metrics |= _metrics("cached", score) | {"cache": chosen.get_config()}
     if dynamic_evaluation:
-        rms = gradient_rms(lm, train_stream)
-        dynamic = choose_dynamic_evaluation(lm, validation_stream, rms)
-        score = dynamic.score(lm, validation_stream, characters, rms)
+        rms = gradient_rms(lm, windows.train_tokens)
+        dynamic = choose_dynamic_evaluation(lm, windows.validation_tokens, rms)
+        score = dynamic.score(lm, windows.validation_tokens, windows.characters, rms)
         how = f"learning rate {dynamic.learning_rate:g}, decay {dynamic.decay:g}"
         print(f"by dynamic evaluation ({how}): {score}", flush=True)
         parameters = {"learning_rate": dynamic.learning_rate, "decay": dynamic.decay}

@@ -9,6 +9,7 @@ from textrnn.decoding.neural_cache import NeuralCache
 from textrnn.decoding.row_sampler import RowSampler
 from textrnn.decoding.sampling import row_seeds
 from textrnn.errors import expect
+from textrnn.tasks.backbone import layer_groups
 from textrnn.tasks.generative import GenerativeTask
 from textrnn.text_generation.backbone import RecurrentBackbone
 from textrnn.text_generation.carried_states import CarriedStates
@@ -98,10 +99,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         [['recurrent_0'], ['recurrent_1'], ['token_embedding']]
         """
         output = [self.backbone.token_embedding, self.backbone.output_projection]
-        return [
-            *([layer] for layer in self.backbone.stack.recurrent_layers),
-            [layer for layer in output if layer is not None],
-        ]
+        return layer_groups(self.backbone, [layer for layer in output if layer is not None])
 
     @property
     def row_variables(self):

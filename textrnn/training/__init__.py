@@ -13,6 +13,7 @@ from textrnn.training.discriminative import (
     Discriminative,
     DiscriminativeAdam,
     DiscriminativeSGD,
+    discriminative_optimizer,
     discriminative_rates,
 )
 from textrnn.training.distributed_steps import DistributedSteps
@@ -22,7 +23,7 @@ from textrnn.training.fitting import TrainingResult, fit
 from textrnn.training.log_file import LogFile
 from textrnn.training.progress_bar import ProgressBar
 from textrnn.training.sample_text import SampleText
-from textrnn.training.schedules import ScaledByStep, SlantedTriangular, warmup_cosine
+from textrnn.training.schedules import ScaledByStep, SlantedTriangular, schedule, warmup_cosine
 from textrnn.training.tensorboard import TensorBoard
 from textrnn.training.unfreezing import GradualUnfreezing
 
@@ -46,9 +47,11 @@ __all__ = [
     "TrainingResult",
     "Workers",
     "disband",
+    "discriminative_optimizer",
     "discriminative_rates",
     "distributed",
     "fit",
+    "schedule",
     "step_average",
     "warmup_cosine",
     "workers",

@@ -114,3 +114,35 @@ class DiscriminativeAdam(Discriminative, keras.optimizers.Adam):
     >>> bool(layer.kernel.numpy() == before), round(float(layer.bias.numpy()[0]), 3)
     (True, 0.1)
     """
+
+
+def discriminative_optimizer(
+    groups, learning_rate, factor=FACTOR, optimizer="adam", weight_decay=0.0, clipnorm=1.0
+):
+    """Make an optimizer with lower learning rates for lower layers.
+
+    Args:
+        groups, factor: As for `discriminative_rates`.
+        learning_rate: The rate of the highest layers, a float or a schedule.
+        optimizer: `"adam"` or `"sgd"`.
+        weight_decay: Weight decay, times the learning rate; 0 for none.
+        clipnorm: Maximum global norm of the gradients; 0 for none.
+
+    Returns:
+        A `DiscriminativeAdam` or a `DiscriminativeSGD`.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.training import discriminative_optimizer
+    >>> lm = textrnn.CausalLM(textrnn.RecurrentBackbone(9, units=4))
+    >>> optimizer = discriminative_optimizer(lm.layer_groups, 0.1, factor=2)
+    >>> {path.rpartition("/")[2]: rate for path, rate in optimizer.rates.items()}
+    {'embeddings': 1.0, 'kernel': 0.5, 'recurrent_kernel': 0.5, 'bias': 0.5}
+    """
+    return {"adam": DiscriminativeAdam, "sgd": DiscriminativeSGD}[optimizer](
+        learning_rate,
+        rates=discriminative_rates(groups, factor),
+        weight_decay=weight_decay or None,
+        global_clipnorm=clipnorm,
+    )

@@ -9,6 +9,29 @@ from keras import ops
 from textrnn.errors import InputError
 
 
+def schedule(name, learning_rate, steps):
+    """Make a learning rate schedule by name.
+
+    Args:
+        name: `"cosine"` for `warmup_cosine`, `"slanted_triangular"` for `SlantedTriangular`, or `"constant"`.
+        learning_rate: The maximum, a positive float.
+        steps: Number of updates of the whole training, batches per epoch times epochs.
+
+    Returns:
+        A `keras.optimizers.schedules.LearningRateSchedule`, or the float for a constant rate.
+
+    Raises:
+        InputError: As for the schedule.
+
+    Example:
+
+    >>> from textrnn.training import schedules
+    >>> [round(float(schedules.schedule(name, 0.1, steps=10)(5)), 3) for name in schedules.SCHEDULES]
+    [0.05, 0.057]
+    """
+    return SCHEDULES[name](learning_rate, steps) if name != "constant" else learning_rate
+
+
 def warmup_cosine(learning_rate, steps, warmup=0.02):
     """A linear warm-up to `learning_rate`, followed by a cosine decay to zero (Loshchilov & Hutter 2017).
 
@@ -147,6 +170,10 @@ class SlantedTriangular(keras.optimizers.schedules.LearningRateSchedule):
         """Return the arguments of the constructor."""
         names = ("learning_rate", "steps", "cut", "ratio")
         return {name: getattr(self, name) for name in names}
+
+
+SCHEDULES = {"cosine": warmup_cosine, "slanted_triangular": SlantedTriangular}
+"""Schedules by name, functions of the highest rate and the number of updates."""
 
 
 def _checked(learning_rate):

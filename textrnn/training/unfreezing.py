@@ -16,7 +16,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     Args:
         groups: Layers from the input to the output; those of a group are unfrozen together.
-        epochs: Number of epochs between two groups, at least 1.
+        epochs: Number of epochs between two groups; 0 to train all layers from the beginning.
 
     Example:
 
@@ -52,16 +52,20 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Let the optimizer know all variables."""
+        if not self.epochs:
+            return
         self._unfreeze(len(self.groups))
         self.model.optimizer.build(self.model.trainable_variables)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Unfreeze the groups whose epoch has come."""
-        self._unfreeze(1 + epoch // self.epochs)
+        if self.epochs:
+            self._unfreeze(1 + epoch // self.epochs)
 
     def on_train_end(self, logs=None):
         """Unfreeze all."""
-        self._unfreeze(len(self.groups))
+        if self.epochs:
+            self._unfreeze(len(self.groups))
 
     def _unfreeze(self, count):
         before = len(self.model.trainable_variables)

@@ -4,9 +4,33 @@ import collections
 import io
 import itertools
 
+from textrnn.tasks.execution import execution_of
 from textrnn.tasks.registry import python_functions
 from textrnn.translation import evaluation, plots
 from textrnn.translation.translations import translate
+
+
+def describe_training(lm):
+    """Print the size of a model and how its training steps run.
+
+    Args:
+        lm: A `textrnn.Seq2SeqLM` with a preprocessor.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.translation.report import describe_training
+    >>> preprocessor = textrnn.Seq2SeqLMPreprocessor(textrnn.tokenizers.ByteTokenizer())
+    >>> describe_training(textrnn.Seq2SeqLM(textrnn.RecurrentSeq2Seq(258, units=4), preprocessor))
+    source vocabulary of 258, target vocabulary of 258; ... weights
+    strategy: recompute, XLA off (no GPU), float32
+    """
+    source, target = lm.preprocessor.tokenizer, lm.preprocessor.target_tokenizer
+    print(
+        f"source vocabulary of {source.vocabulary_size():,}, target vocabulary of "
+        f"{target.vocabulary_size():,}; {lm.count_params():,} weights"
+    )
+    print(execution_of(lm), flush=True)
 
 
 def closing_metrics(result, score, greedy_score, found, greedy, averaged):

@@ -1,13 +1,15 @@
 """Options that all recipes share: small dataclasses, from which a recipe inherits.
 
 Each option is a field with a type that jsonargparse checks. Flags and keys of YAML files have the names of
-the fields.
+the fields, so no two groups of a recipe share one, unless a subclass changes its default. What one task alone
+has is in the `options.py` of its folder.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from textrnn.errors import expect
 from textrnn.types import (
@@ -36,7 +38,7 @@ def option(default: Any, help: str, group: str | None = None) -> Any:
     Example:
 
     >>> from dataclasses import dataclass
-    >>> from textrnn.cli.options import OutputOptions, option
+    >>> from textrnn.options import OutputOptions, option
     >>> @dataclass(frozen=True, kw_only=True)
     ... class Options(OutputOptions):
     ...     copies: int = option(1, "Number of copies", group="Output")
@@ -55,7 +57,7 @@ def check_cell_name(cell: str):
 
     Example:
 
-    >>> from textrnn.cli.options import check_cell_name
+    >>> from textrnn.options import check_cell_name
     >>> check_cell_name("lstm")
     """
     from textrnn.cells.registry import look_up
@@ -64,11 +66,47 @@ def check_cell_name(cell: str):
         look_up(cell)
 
 
+@dataclass(frozen=True, kw_only=True)
 class OptionGroup:
     """Base class of options. Subclasses check relations between options in `__post_init__`."""
 
     def __post_init__(self):
         pass
+
+    def only(self, group: "type[OptionGroup]") -> dict[str, Any]:
+        """Return the options of a group by name, as arguments of the function that they are made for.
+
+        Args:
+            group: A class from which this one inherits.
+
+        Example:
+
+        >>> from dataclasses import dataclass
+        >>> from textrnn.options import DataOptions, ModelOptions
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Options(ModelOptions, DataOptions):
+        ...     pass
+        >>> Options(dataset="ptb", units=4).only(DataOptions)
+        {'data': None, 'dataset': 'ptb', 'encoding': None, 'held_out': 0.1}
+        """
+        return {each.name: getattr(self, each.name) for each in fields(group)}
+
+    def filled(self, defaults: Mapping[str, Any]) -> Self:
+        """Return the options with defaults that depend on the data, in place of those that are None.
+
+        Args:
+            defaults: Their values by name.
+
+        Example:
+
+        >>> from textrnn.options import ModelOptions
+        >>> options = ModelOptions(embedding_dim=64).filled({"embedding_dim": 99, "vocabulary_size": 500})
+        >>> options.embedding_dim, options.vocabulary_size
+        (64, 500)
+        """
+        return replace(
+            self, **{name: value for name, value in defaults.items() if getattr(self, name) is None}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,12 +183,13 @@ class ModelOptions(OptionGroup):
             "units": self.units,
             "num_layers": self.layers,
             "embedding_dim": self.embedding_dim,
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "weight_drop": self.weight_drop,
-            "zoneout": self.zoneout,
-            "embedding_dropout": self.embedding_dropout,
+            **self.regularization(),
         }
+
+    def regularization(self) -> dict[str, float]:
+        """The rates of dropout and zoneout, which may differ from those of a trained model."""
+        names = ("dropout", "recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
