@@ -57,7 +57,10 @@ class Work:
     figure: str
 
     def __str__(self):
-        return f"{self.task}, {self.connections} connections: {self.figure}"
+        what = {"rate": "throughput", "p50": "median latency", "p99": "99th percentile of the latency"}[
+            self.figure
+        ]
+        return f"{self.task}, {self.connections} connection{'s' * (self.connections > 1)}: {what}"
 
 
 def requests_of(task, name, tokens, seed):
