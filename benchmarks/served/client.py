@@ -36,11 +36,13 @@ class Load:
         latencies: Seconds of each request that was answered.
         failed: The number of requests with another status than 200, or without an answer.
         elapsed: Seconds from the first request to the last answer.
+        errors: The beginnings of the answers of requests that failed, empty for none.
     """
 
     latencies: list[float] = field(default_factory=list)
     failed: int = 0
     elapsed: float = 0.0
+    errors: list[str] = field(default_factory=list)
 
     @property
     def rate(self):
@@ -99,15 +101,20 @@ class _Connection(asyncio.Protocol):
         if well:
             self.load.latencies.append(now - self.started)
         else:
-            self.load.failed += 1
+            self._fail()
         self.received, self.size, self.open = b"", None, False
         if now < self.until:
             self._send()
         else:
             self.transport.close()
 
+    def _fail(self):
+        self.load.failed += 1
+        self.load.errors.append(self.received[:300].decode("utf-8", "replace"))
+
     def connection_lost(self, error):
-        self.load.failed += self.open
+        if self.open:
+            self._fail()
         if not self.ended.done():
             self.ended.set_result(None)
 

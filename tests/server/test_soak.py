@@ -28,11 +28,12 @@ class Soak:
 
     def __init__(self, server, grpc_port, folders, until):
         self.server, self.grpc_port, self.folders, self.until = server, grpc_port, folders, until
-        self.answered, self.failed, self.swaps, self.memory = 0, 0, 0, []
+        self.answered, self.failed, self.swaps, self.memory, self.errors = 0, 0, 0, [], []
         self._lock = threading.Lock()
 
-    def count(self, answered, failed):
+    def count(self, answered, failed, errors=()):
         with self._lock:
+            self.errors += errors
             self.answered += answered
             self.failed += failed
 
@@ -42,7 +43,7 @@ class Soak:
         requests = itertools.cycle([post(f"/v1/models/{name}:predict", body) for body in bodies])
         while time.monotonic() < self.until:  # new connections again and again
             load = run_load(self.server.port, requests, 4, 2.0)
-            self.count(len(load.latencies), load.failed)
+            self.count(len(load.latencies), load.failed, load.errors)
 
     def stream(self, name):
         seeds = itertools.count()
@@ -50,7 +51,7 @@ class Soak:
             body = {"text": "It was", "max_new_tokens": 60, "temperature": 1, "top_p": 0.95}
             requests = [post(f"/v1/models/{name}:stream", body | {"seed": next(seeds)}) for _ in range(6)]
             _, _, firsts, failed = run_streams(self.server.port, requests)
-            self.count(len(firsts), failed)
+            self.count(len(firsts), failed, ["a stream"] * failed)
 
     def call(self, name):
         request = predict_pb2.PredictRequest()
@@ -61,8 +62,8 @@ class Soak:
             while time.monotonic() < self.until:
                 try:
                     stub.Predict(request, timeout=60)
-                except grpc.RpcError:
-                    self.count(0, 1)
+                except grpc.RpcError as error:
+                    self.count(0, 1, [str(error)])
                 else:
                     self.count(1, 0)
 
@@ -110,5 +111,5 @@ def test_mixed_load_while_versions_are_swapped(tmp_path, capsys):
                "megabytes": [round(start), round(middle), round(end)]}  # fmt: skip
     with capsys.disabled():
         print(json.dumps(figures))
-    assert soak.failed == 0 < soak.answered
+    assert soak.failed == 0 < soak.answered, soak.errors[:20]
     assert end <= GROWTH * middle
