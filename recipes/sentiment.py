@@ -61,15 +61,15 @@ def main(options: Options):
     unlabelled = from_language_model.unlabelled_texts(options.unlabelled, options.encoding, options.include)
     data = records.fingerprint([examples.fingerprint, records.fingerprint(unlabelled)])
     checkpoint = checkpoint_of(options, data)
+    checkpoint_of_adapting = checkpoint_of(options, data, "checkpoint_of_adapting")
 
     # === Model ===
     labels = labelled.check_classes(examples.train, min_examples=1)
     if start is None:
         classifier = new_classifier(train, labels, **options.classifier_arguments(), dtype=options.precision)
     elif start is textrnn.CausalLM:
-        adapting = checkpoint_of(options, data, "checkpoint_of_adapting")
         texts = [] if checkpoint.found else train + validation + unlabelled
-        classifier = adapted_model(options, labels, texts, adapting)
+        classifier = adapted_model(options, labels, texts, checkpoint_of_adapting)
     else:
         classifier = relabelled_model(options, labels)
     labels = classifier.labels  # in the model's order; it may know more
@@ -159,6 +159,7 @@ def main(options: Options):
     ask = f"explain {folder} {shlex.quote(report.example_text(test))}"
     publish(classifier, folder, result, ask, dtype=options.export_dtype, warmup_prompts=test[:1])
     checkpoint.remove()
+    checkpoint_of_adapting.remove()
 
 
 def adapted_model(options, labels, texts, checkpoint):
@@ -170,7 +171,6 @@ def adapted_model(options, labels, texts, checkpoint):
     if options.adapt_epochs and texts:
         print(f"adapting {options.from_preset} to {len(texts):,} texts ...", flush=True)
         adapt_to_texts(lm, texts, options.adapt_epochs, seed=options.seed, checkpoint=checkpoint)
-        checkpoint.remove()
     return classifier_from(lm, labels, options.max_tokens, **options.regularization())
 
 

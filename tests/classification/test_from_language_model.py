@@ -19,6 +19,7 @@ from textrnn.classification.from_language_model import (
 )
 from textrnn.presets import save_preset
 from textrnn.tokenizers import SentencePieceTokenizer
+from textrnn.training import Checkpoint
 
 ENGLISH = [f"The night was clear and cold, and {n} boats lay in the harbour." for n in range(60)]
 GREEK = ["Η γάτα κάθεται στο χαλί, και ο σκύλος κοιμάται δίπλα της όλη τη νύχτα."] * 20
@@ -46,6 +47,15 @@ def test_a_classifier_reads_texts_as_the_language_model_does():
     assert [tokens.tolist() for tokens in classifier.preprocessor.encode(["Abcdef"])] == [
         lm.preprocessor.tokenizer("Abcd").numpy().tolist()
     ]
+
+
+def test_texts_that_were_adapted_to_are_not_read_again(tmp_path):
+    first, again = make_lm("byte"), make_lm("byte")
+    for lm in (first, again):
+        adapt_to_texts(lm, ENGLISH, 2, sequence_length=16, checkpoint=Checkpoint(tmp_path, 10.0, {"run": 1}))
+    assert again.optimizer.iterations == first.optimizer.iterations > 0
+    for new, old in zip(again.weights, first.weights, strict=True):
+        np.testing.assert_array_equal(new, old)
 
 
 def test_adapting_lowers_the_loss_on_the_texts():
