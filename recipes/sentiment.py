@@ -4,7 +4,7 @@ r"""Sentiment analysis: train a recurrent classifier on labelled texts, explain 
     python recipes/sentiment.py --data folder_with_a_folder_per_class --name topics
     python recipes/sentiment.py --data tweets.jsonl --text_column body --label_column mood --name moods
     python recipes/sentiment.py --from_preset saved_models/reviews --data more_reviews.csv --name reviews
-    python recipes/sentiment.py --from_preset saved_models/novel --data reviews.csv --name reviews
+    python recipes/sentiment.py --from_preset english --data reviews.csv --name reviews
 
 The last command starts from a language model (ULMFiT). So do others if the texts are few and there is a
 starter model of their language, unless --from_scratch is given.

@@ -3,7 +3,7 @@ r"""Text generation: train a recurrent language model on your text, and serve it
     python recipes/text_generation.py --data my_novel.txt --name novel
     python recipes/text_generation.py --dataset shakespeare --tokenizer character --units 512 \
         --embedding_dim 128 --dropout 0.25 --learning_rate 0.004 --epochs 8 --name shakespeare
-    python recipes/text_generation.py --from_preset saved_models/novel --data sequel.txt --name sequel
+    python recipes/text_generation.py --from_preset english --data my_novel.txt --name novel
 
 Without `--data` and `--dataset` it trains on the reference text inside Python, in minutes on two cores. The
 second command reaches 2.08 bits per character on the last tenth of tiny Shakespeare in 9 minutes.
