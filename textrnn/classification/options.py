@@ -50,8 +50,13 @@ class ClassifierOptions(ModelOptions):
     pooling: Literal["max", "mean", "last", "attention", "concat"] = option("max", "Pooling over the steps")
     ngrams: NonNegativeInt = option(2, "Longest word n-grams of the linear part; 0 for no linear part")
     ngram_buckets: PositiveInt = option(2**18, "Maximum number of n-grams with a weight")
-    dropout: Fraction = 0.5
-    embedding_dropout: Fraction = 0.2
+    dropout: Fraction | None = option(
+        None,
+        "Dropout of the inputs of layers and of the pooled features (default: 0.5, or by their number)",
+    )
+    embedding_dropout: Fraction | None = option(
+        None, "Fraction of token types whose vector is zeroed, per batch (default: 0.2, or 0)"
+    )
 
     def __post_init__(self):
         super().__post_init__()
