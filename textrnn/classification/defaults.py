@@ -43,8 +43,12 @@ Rates of learning and dropout were compared on the starter reviews alone. A lang
 without dropout loses by much of it.
 """
 
-FEW_TEXTS = 30_000
-"""Number of training texts from which on a classifier starts from random weights. It was not measured."""
+FEW_TEXTS = 300
+"""Number of training texts from which on a classifier starts from random weights.
+
+On SST-2, logistic regression on the outputs of the starter model `english` is right for 0.60 of the validation
+sentences with 100 labels and for 0.66 with 500. The TF-IDF baseline is for 0.53 and 0.71.
+"""
 
 
 def defaults_for(texts: int, from_language_model: bool = False) -> Defaults:
