@@ -46,8 +46,8 @@ without dropout loses by much of it.
 FEW_TEXTS = 300
 """Number of training texts from which on a classifier starts from random weights.
 
-On SST-2, logistic regression on the outputs of the starter model `english` is right for 0.60 of the validation
-sentences with 100 labels and for 0.66 with 500. The TF-IDF baseline is for 0.53 and 0.71.
+On SST-2, logistic regression on the outputs of the starter model `english` is right for 0.60 of the sentences
+of validation with 100 labels and for 0.66 with 500. The TF-IDF baseline is for 0.53 and 0.71.
 """
 
 

@@ -94,7 +94,7 @@ class LanguageModelTrainingOptions(TrainingOptions):
     batch_size: PositiveInt | None = option(None, "Sequences per batch (default: by the size of the text)")
     epochs: PositiveInt | None = option(None, "Number of epochs (default: by the size of the text)")
     learning_rate: PositiveNumber | None = option(
-        None, "Peak learning rate (default: 0.003, or 0.001 for --from_preset)"
+        None, "Peak learning rate (default: 0.003, or by size for --from_preset)"
     )
     sequence_length: PositiveInt = option(64, "Steps of truncated backpropagation")
     variable_length: bool = option(False, "Draw the length of each window, as AWD-LSTM does")
