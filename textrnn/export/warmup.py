@@ -59,12 +59,12 @@ def _needed(functions):
 
 
 def _value(value, spec):
-    """A tensor of the type and rank of an input, with one row."""
+    """A tensor of the type and shape of an input, with one row and 1 for other free dimensions."""
     if isinstance(value, np.ndarray):  # an output, which has one row too
         return value.astype(spec.dtype.as_numpy_dtype).reshape(
             [1] * (len(spec.shape) - value.ndim) + [*value.shape]
         )
-    return np.full([1] * len(spec.shape), value, spec.dtype.as_numpy_dtype)
+    return np.full([size or 1 for size in spec.shape], value, spec.dtype.as_numpy_dtype)
 
 
 def _example(text):
