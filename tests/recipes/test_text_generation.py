@@ -180,8 +180,8 @@ def test_options_that_are_not_given_depend_on_the_size_of_the_text(capsys):
     assert out == f"for 30,000 characters: {printed}"
     assert "30,000 characters, too few" in err and "--from_preset" in err
     options = TextGenerationOptions(from_preset=Path("old"), tokenizer="word").by_size(30_000)
-    assert (options.tokenizer, options.batch_size, options.epochs) == ("word", 4, 10)
-    assert (options.learning_rate, options.patience) == (0.001, 2)
+    assert (options.tokenizer, options.batch_size, options.epochs) == ("word", 4, 5)
+    assert (options.learning_rate, options.patience) == (0.0005, 2)
     assert capsys.readouterr().err == ""
 
 
