@@ -108,6 +108,12 @@ def test_many_connections(server, rest):
             connection.close()
 
 
+def test_the_parts_of_an_answer_do_not_wait_for_acknowledgements(server):
+    """Connections have the options of the socket that listens."""
+    [listening] = server._rest.servers[0].sockets
+    assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.slow
 def test_a_thousand_connections(server, rest):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
