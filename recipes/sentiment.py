@@ -6,7 +6,7 @@ r"""Sentiment analysis: train a recurrent classifier on labelled texts, explain 
     python recipes/sentiment.py --from_preset saved_models/reviews --data more_reviews.csv --name reviews
     python recipes/sentiment.py --from_preset english --data reviews.csv --name reviews
 
-The last command starts from a language model (ULMFiT). So do others if the texts are few and there is a
+The last command starts from a language model (ULMFiT). So do others with fewer than 300 texts if there is a
 starter model of their language, unless --from_scratch is given.
 
 Without `--data` and `--dataset` it trains on 1,296 short reviews written for this project, in a minute.
