@@ -2,10 +2,10 @@
 
     python benchmarks/starter_architectures.py --config recipes/configs/english.yaml --minutes 4
 
-Each candidate has a vocabulary size, a cell, its units and the number of layers, and token vectors of 256
-features with tied weights. It trains on the texts of the config for so many minutes, compiling and the
-evaluation at the end not counted, with a learning rate that falls to zero. The score is that of the held-out
-parts. Each run is a line of `starter_architectures.jsonl`. A run that has a line is not run again.
+Each candidate is a point beside `BASE`: a vocabulary, a cell, widths and layers with tied weights, rows of a
+batch, a learning rate that falls to zero, a precision. It trains on the texts of the config for so many minutes,
+compiling and the evaluation at the end not counted. The score is that of the held-out parts. Each run is a line
+of `starter_architectures.jsonl`. A run that has a line is not run again.
 """
 
 import argparse
@@ -14,34 +14,56 @@ from pathlib import Path
 
 import harness
 
+BASE = {
+    "vocabulary_size": 8000,
+    "units": 512,
+    "embedding_dim": 256,
+    "batch_size": 32,
+    "learning_rate": 0.003,
+    "precision": "mixed_bfloat16",
+}
+
 CANDIDATES = {
-    "8,000 subwords, lstm 768": (8000, {"units": 768}),
-    "8,000 subwords, lstm 512": (8000, {"units": 512}),
-    "8,000 subwords, lstm 2 × 512": (8000, {"units": 512, "num_layers": 2}),
-    "8,000 subwords, gru 896": (8000, {"cell": "gru", "units": 896}),
-    "4,000 subwords, lstm 768": (4000, {"units": 768}),
-    "16,000 subwords, lstm 512": (16000, {"units": 512}),
+    "lstm 512": {},
+    "float32": {"precision": "float32"},
+    "64 rows": {"batch_size": 64},
+    "16 rows": {"batch_size": 16},
+    "16 rows, rate 0.002": {"batch_size": 16, "learning_rate": 0.002},
+    "rate 0.0015": {"learning_rate": 0.0015},
+    "rate 0.006": {"learning_rate": 0.006},
+    "vectors of 512": {"embedding_dim": 512},
+    "vectors of 384": {"embedding_dim": 384},
+    "4,000 subwords": {"vocabulary_size": 4000},
+    "16,000 subwords": {"vocabulary_size": 16000},
+    "lstm 768": {"units": 768},
+    "gru 640": {"cell": "gru", "units": 640},
+    "lstm 2 × 384": {"units": 384, "num_layers": 2},
+    "dropout 0.1": {"dropout": 0.1},
 }
 
 
-def run(texts, vocabulary_size, arguments, minutes, batch_size, seed):
+def run(texts, tokenizer, minutes, seed, batch_size, learning_rate, precision, **arguments):
     """Train a candidate; return its score and what it read."""
     import keras
 
     import textrnn
+    from textrnn.presets import in_weight_precision
     from textrnn.text_generation.adaptation import train_for
     from textrnn.text_generation.defaults import Defaults
-    from textrnn.tokenizers import train_tokenizer
+    from textrnn.text_generation.evaluation import LanguageModelEvaluator
+    from textrnn.text_generation.text_windows import text_windows
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    tokenizer = train_tokenizer("sentencepiece", texts.train, vocabulary_size)
-    backbone = textrnn.RecurrentBackbone(tokenizer.vocabulary_size(), embedding_dim=256, **arguments)
+    backbone = textrnn.RecurrentBackbone(tokenizer.vocabulary_size(), dtype=precision, **arguments)
     lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer))
-    defaults = Defaults("sentencepiece", batch_size, 1)
-    [score] = train_for(lm, texts, 60 * minutes, defaults, seed=seed, evaluations=1)
+    defaults = Defaults("sentencepiece", batch_size, 1, learning_rate)
+    train_for(lm, texts, 60 * minutes, defaults, seed=seed, evaluations=1)
     tokens = int(lm.optimizer.iterations.numpy()) * batch_size * 64
-    return {"bits": round(score.bits_per_character, 4), "weights": lm.count_params(), "tokens": tokens}
+    lm = in_weight_precision(lm)
+    windows = text_windows(lm, texts, batch_size, 64)
+    bits = LanguageModelEvaluator(lm)(windows.validation, windows.characters).bits_per_character
+    return {"bits": round(bits, 4), "weights": lm.count_params(), "tokens": tokens}
 
 
 def main():
@@ -49,7 +71,6 @@ def main():
     parser.add_argument("--config", type=Path, required=True, help="config of the text generation recipe")
     parser.add_argument("--candidates", nargs="+", choices=CANDIDATES, default=[*CANDIDATES])
     parser.add_argument("--minutes", type=float, default=4.0, help="minutes of training (default: 4)")
-    parser.add_argument("--batch_size", type=harness.positive, default=32, help="rows (default: 32)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"), help="folder of the lines")
     given = parser.parse_args()
@@ -60,17 +81,23 @@ def main():
 
     load_tensorflow()
     from textrnn.data.sources import load_texts
+    from textrnn.tokenizers import train_tokenizer
 
     config = yaml.safe_load(given.config.read_text("utf-8"))
     texts = load_texts(config["data"], held_out=config["held_out"], document=config["document"])
     file = given.output / "starter_architectures.jsonl"
     given.output.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    tokenizers = {}
     for name in given.candidates:
         key = {"config": given.config.stem, "candidate": name, "minutes": given.minutes, "seed": given.seed}
         if any(key.items() <= row.items() for row in rows):
             continue
-        found = run(texts, *CANDIDATES[name], given.minutes, given.batch_size, given.seed)
+        arguments = BASE | CANDIDATES[name]
+        size = arguments.pop("vocabulary_size")
+        if size not in tokenizers:
+            tokenizers[size] = train_tokenizer("sentencepiece", texts.train, size)
+        found = run(texts, tokenizers[size], given.minutes, given.seed, **arguments)
         rows.append(key | found | {"commit": harness.commit(), "cpu": harness.environment(0, 1)["cpu"]})
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(rows[-1]) + "\n")
