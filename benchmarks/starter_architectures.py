@@ -2,10 +2,10 @@
 
     python benchmarks/starter_architectures.py --config recipes/configs/english.yaml --minutes 4
 
-Each candidate is a point beside `BASE`: a vocabulary, a cell, widths and layers with tied weights, rows of a
-batch, a learning rate that falls to zero, a precision. It trains on the texts of the config for so many minutes,
-compiling and the evaluation at the end not counted. The score is that of the held-out parts. Each run is a line
-of `starter_architectures.jsonl`. A run that has a line is not run again.
+Each candidate is a point beside `BASE`: a vocabulary, a cell, widths and layers with tied weights, rows of
+a batch, a learning rate that falls to zero, a precision. It trains on the texts of the config for so many
+minutes, compiling and the evaluation at the end not counted. The score is that of the held-out parts.
+Each run is a line of `starter_architectures.jsonl`. A run that has a line is not run again.
 """
 
 import argparse

@@ -201,7 +201,9 @@ class TrainingOptions(OptionGroup):
     learning_rate: PositiveNumber = option(
         3e-3, "Peak learning rate, after a warm-up and before a cosine decay"
     )
-    precision: Precision = option("float32", "Precision of training; mixed precision is for GPUs")
+    precision: Precision = option(
+        "float32", "Precision of training; mixed is for hardware with half precision"
+    )
     clipnorm: NonNegativeNumber = option(1.0, "Maximum global norm of the gradients; 0 for none")
     distribute: Literal["none", "mirrored", "multi_worker"] = option(
         "none", "Train on all GPUs of this machine (mirrored), or with the workers of TF_CONFIG"
