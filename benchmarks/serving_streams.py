@@ -72,8 +72,8 @@ class Streaming:
         for number in found:
             run_streams(self.server.port, requests[number])  # warm-up
         for number in harness.interleaved(found, rounds):
-            tokens, elapsed, firsts, failed = run_streams(self.server.port, requests[number])
-            self.failed += failed
+            tokens, elapsed, firsts, errors = run_streams(self.server.port, requests[number])
+            self.failed += len(errors)
             first = 1000 * statistics.median(firsts) if firsts else float("inf")
             found[number].append((tokens / elapsed, first))
         return found

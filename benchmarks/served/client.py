@@ -36,7 +36,7 @@ class Load:
         latencies: Seconds of each request that was answered.
         failed: The number of requests with another status than 200, or without an answer.
         elapsed: Seconds from the first request to the last answer.
-        errors: The beginnings of the answers of requests that failed, empty for none.
+        errors: Why requests failed: the beginnings of answers, or how connections ended.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -101,25 +101,26 @@ class _Connection(asyncio.Protocol):
         if well:
             self.load.latencies.append(now - self.started)
         else:
-            self._fail()
+            self._fail(self.received[:300].decode("utf-8", "replace"))
         self.received, self.size, self.open = b"", None, False
         if now < self.until:
             self._send()
         else:
             self.transport.close()
 
-    def _fail(self):
+    def _fail(self, why):
         self.load.failed += 1
-        self.load.errors.append(self.received[:300].decode("utf-8", "replace"))
+        self.load.errors.append(why)
 
     def connection_lost(self, error):
         if self.open:
-            self._fail()
+            waited = time.perf_counter() - self.started
+            self._fail(f"no answer after {waited:.1f} s: {error or 'the connection was closed'}")
         if not self.ended.done():
             self.ended.set_result(None)
 
 
-def run_load(port, requests, connections, seconds):
+def run_load(port, requests, connections, seconds, patience=SECONDS):
     """Send requests over some connections at the same time.
 
     Args:
@@ -127,6 +128,7 @@ def run_load(port, requests, connections, seconds):
         requests: An iterator of bytes without an end.
         connections: Their number. Each waits for its answer before it sends the next request.
         seconds: For how long new requests are sent.
+        patience: Seconds after which a request without an answer has failed.
 
     Returns:
         A `Load`.
@@ -140,7 +142,7 @@ def run_load(port, requests, connections, seconds):
             )
             for _ in range(connections)
         ]
-        await asyncio.wait([protocol.ended for _, protocol in made], timeout=seconds + SECONDS)
+        await asyncio.wait([protocol.ended for _, protocol in made], timeout=seconds + patience)
         for transport, protocol in made:
             if not protocol.ended.done():
                 transport.abort()
@@ -175,16 +177,18 @@ class _Stream(asyncio.Protocol):
             self.ended.set_result(None)
 
 
-def run_streams(port, requests):
+def run_streams(port, requests, patience=SECONDS):
     """Send requests for streams at the same time.
 
     Args:
         port: The port of the server on this machine.
         requests: A list of bytes.
+        patience: Seconds after which a stream that has not ended has failed.
 
     Returns:
-        `(tokens, elapsed, firsts, failed)`: the tokens of all streams, the seconds until the last one ended,
-        the seconds to the first piece of each, and the number of streams that broke off or had an error.
+        `(tokens, elapsed, firsts, errors)`: the tokens of all streams, the seconds until the last one ended,
+        the seconds to the first piece of each, and for each stream that broke off or had an error what came
+        last.
     """
 
     async def run():
@@ -193,17 +197,18 @@ def run_streams(port, requests):
             (await loop.create_connection(lambda request=request: _Stream(request), "127.0.0.1", port))[1]
             for request in requests
         ]
-        await asyncio.wait([stream.ended for stream in made], timeout=SECONDS)
-        tokens, firsts, failed = 0, [], 0
+        await asyncio.wait([stream.ended for stream in made], timeout=patience)
+        tokens, firsts, errors = 0, [], []
         for stream in made:
             stream.transport.abort()
-            events = EVENT.findall(b"".join(stream.received))
+            received = b"".join(stream.received)
+            events = EVENT.findall(received)
             last = json.loads(events[-1]) if events else {}
             if stream.end is None or not last.get("finish_reason"):
-                failed += 1
+                errors.append(f"a stream ended with {received[-300:].decode('utf-8', 'replace')!r}")
                 continue
             tokens += last["tokens"]
             firsts.append(stream.first - stream.start)
-        return tokens, time.perf_counter() - start, firsts, failed
+        return tokens, time.perf_counter() - start, firsts, errors
 
     return asyncio.run(run())

@@ -44,12 +44,15 @@ class Served:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115, it is open while the server runs
         start = time.perf_counter()
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
-        while not self._answers(request):
-            if self.process.poll() is not None or time.perf_counter() > start + 300:
-                self.stop()
-                self._log.seek(0)
-                raise RuntimeError(f"{' '.join(command)} does not answer:\n{self._log.read()[-2000:]}")
-            time.sleep(0.02)
+        try:
+            while not self._answers(request):
+                if self.process.poll() is not None or time.perf_counter() > start + 300:
+                    self._log.seek(0)
+                    raise RuntimeError(f"{' '.join(command)} does not answer:\n{self._log.read()[-2000:]}")
+                time.sleep(0.02)
+        except BaseException:
+            self.stop()
+            raise
         self.seconds = time.perf_counter() - start
 
     def _answers(self, request):

@@ -69,6 +69,7 @@ def test_a_load_counts_answers_and_failures(port):
     load = run_load(port, itertools.cycle([client.post("/a", {}), client.post("/bad", {})]), 4, 0.1)
     assert len(load.latencies) >= 2 and load.failed >= 2
     assert all(0 < seconds < load.elapsed for seconds in load.latencies)
+    assert set(load.errors) == {"HTTP/1.1 500 Error\r\nContent-Length: 5\r\n\r\nabcde"}
     assert load.rate == len(load.latencies) / load.elapsed and load.elapsed >= 0.1
 
 
@@ -80,8 +81,8 @@ def test_percentiles_are_of_answered_requests():
 
 def test_streams_count_tokens_and_failures(port):
     requests = [client.post("/:stream", {})] * 3
-    tokens, elapsed, firsts, failed = run_streams(port, requests)
-    assert (tokens, len(firsts), failed) == (9, 3, 0)
+    tokens, elapsed, firsts, errors = run_streams(port, requests)
+    assert (tokens, len(firsts), errors) == (9, 3, [])
     assert all(0 < first <= elapsed for first in firsts)
 
 

@@ -88,6 +88,69 @@ def test_an_error_is_for_its_request_alone(make):
         bad.result(30)
 
 
+def test_a_batch_grows_while_another_of_its_signature_runs(make, monkeypatch):
+    monkeypatch.setattr("textrnn.server.batching.OVERLAP_SECONDS", 60.0)
+    batcher, servable = make(max_batch_size=8, num_batch_threads=2), Doubling()
+    servable.go.clear()
+    futures = submit_all(batcher, servable, [1])
+    while any(queue.tasks for queue in batcher._queues.values()):
+        pass
+    futures += submit_all(batcher, servable, [1] * 5)
+    full = submit_all(batcher, servable, [3])  # a batch that is full does not wait
+    while any(queue.tasks for queue in batcher._queues.values()):
+        pass
+    servable.go.set()
+    assert all(future.result(30) for future in futures + full)
+    assert sorted(servable.sizes) == [1, 8]
+    assert not batcher._queues
+
+
+def test_a_running_batch_keeps_others_waiting_for_a_moment_alone(make):
+    batcher, servable = make(max_batch_size=8, num_batch_threads=2), Doubling()
+    servable.go.clear()
+    futures = submit_all(batcher, servable, [1])
+    while any(queue.tasks for queue in batcher._queues.values()):
+        pass
+    futures += submit_all(batcher, servable, [1])
+    while any(queue.tasks for queue in batcher._queues.values()):
+        pass  # the second thread takes it, though the first batch has not ended
+    servable.go.set()
+    assert all(future.result(30) for future in futures)
+    assert servable.sizes == [1, 1]
+
+
+def test_a_request_whose_client_has_left_is_not_run(make):
+    batcher, servable = make(max_batch_size=8, num_batch_threads=1), Doubling()
+    servable.go.clear()
+    running = batcher.submit(servable, "s", {"x": np.array([0])})
+    while any(queue.tasks for queue in batcher._queues.values()):
+        pass
+    left, waiting = submit_all(batcher, servable, [2, 1])
+    assert left.cancel()
+    servable.go.set()
+    assert running.result(30) and waiting.result(30)["y"].tolist() == [2]
+    assert servable.sizes == [1, 1]
+
+
+def test_a_batch_that_took_too_long_is_not_run_again(make):
+    batcher, servable, calls = make(max_batch_size=8, num_batch_threads=1), Doubling(), []
+
+    def run(signature, inputs, outputs=None):
+        servable.go.wait(30)
+        calls.append(len(inputs["x"]))
+        raise RequestError("DEADLINE_EXCEEDED", "too long")
+
+    servable.run = run
+    servable.go.clear()
+    futures = submit_all(batcher, servable, [1])
+    while any(queue.tasks for queue in batcher._queues.values()):
+        pass
+    futures += submit_all(batcher, servable, [1, 1, 1])
+    servable.go.set()
+    assert {future.exception(30).code for future in futures} == {"DEADLINE_EXCEEDED"}
+    assert calls == [1, 3]
+
+
 def test_rows_of_other_shapes_and_signatures_are_not_mixed(make):
     batcher, servable = make(max_batch_size=8, num_batch_threads=1), Doubling()
     servable.go.clear()
@@ -104,7 +167,7 @@ def test_a_full_queue_and_too_large_a_request_are_refused(make):
     batcher, servable = make(max_batch_size=2, max_enqueued_batches=1, num_batch_threads=1), Doubling()
     servable.go.clear()
     running = batcher.submit(servable, "s", {"x": np.zeros(2)})
-    while batcher._queues:
+    while any(queue.tasks for queue in batcher._queues.values()):
         pass
     waiting = batcher.submit(servable, "s", {"x": np.zeros(2)})
     with pytest.raises(RequestError, match="queue to which this task was submitted is full") as error:

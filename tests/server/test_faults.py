@@ -7,17 +7,17 @@ import resource
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.conftest import Rest
 from server.conftest import settings as server_settings
-from starlette.requests import Request
 
 from textrnn.server.config_files import ModelConfig
 from textrnn.server.errors import RequestError
-from textrnn.server.rest import read_object
+from textrnn.server.rest import FromThreads, read_object
 from textrnn.server.server import Server
 
 
@@ -79,7 +79,34 @@ def test_connections_that_break_off_do_no_harm(server, rest, data):
         with contextlib.suppress(ConnectionResetError):
             answer = connection.recv(1000)
             assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+            assert not answer or json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
     assert works(rest)
+
+
+def test_connections_are_kept_longer_than_clients_keep_them(server):
+    """A server that closes first loses requests which are on their way."""
+    assert server._rest.config.timeout_keep_alive > 90
+
+
+def test_many_calls_from_threads_wake_an_event_loop_once():
+    async def run():
+        from_threads, found, done = FromThreads(asyncio.get_running_loop()), [], asyncio.Event()
+        wakes = []
+        from_threads.loop = SimpleNamespace(call_soon_threadsafe=wakes.append)
+
+        def call_many():
+            for number in range(100):
+                from_threads.call(found.append, number)
+
+        await asyncio.to_thread(call_many)
+        assert len(wakes) == 1 and not found
+        wakes[0]()
+        assert found == [*range(100)]
+        from_threads.loop = asyncio.get_running_loop()
+        await asyncio.to_thread(from_threads.call, done.set)
+        await asyncio.wait_for(done.wait(), 10)
+
+    asyncio.run(run())
 
 
 def test_the_head_of_a_request_has_a_limit(server, rest):
@@ -161,9 +188,8 @@ def test_a_request_that_does_not_arrive_in_time_is_refused():
     async def never(*_):
         await asyncio.sleep(60)
 
-    request = Request({"type": "http", "headers": []}, never)
     with pytest.raises(RequestError, match=r"did not arrive within 0\.05 s") as error:
-        asyncio.run(read_object(request, 100, seconds=0.05))
+        asyncio.run(read_object(never, 100, seconds=0.05))
     assert error.value.http_status == 504
 
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -13,7 +14,10 @@ from builders.language_models import make_lm
 from server.conftest import Rest, settings
 
 from textrnn.server.config_files import ModelConfig
+from textrnn.server.errors import RequestError
+from textrnn.server.metrics import Metrics
 from textrnn.server.server import Server
+from textrnn.server.streams import NEEDED, Prompt, Streams
 from textrnn.serving.saved_model import load_signatures
 
 PROMPTS = ["the cat", "", "a dog sat on the mat", "the ", "that was"]
@@ -153,3 +157,59 @@ def test_a_model_that_generates_nothing_is_refused(server, half_plus_two):
     with Server(settings(ModelConfig("m", half_plus_two))) as other:
         status, answer = Rest(other.rest_port, "/v1/models/m")(":stream", {"text": "a"})
     assert status == 400 and "generates no text in parts" in answer["error"]
+
+
+class Broken:
+    """A servable whose texts fail in a way that nobody has foreseen, and the models of a server with it."""
+
+    name, version = "broken", 1
+    signatures = dict.fromkeys(NEEDED)
+
+    def __init__(self):
+        self.holders, self.unloaded = 0, threading.Event()
+
+    def signature(self, name):
+        return SimpleNamespace(outputs={"carried_0": None})
+
+    def hold(self):
+        assert not self.unloaded.is_set()
+        self.holders += 1
+
+    def release(self):
+        self.holders -= 1
+        if not self.holders:
+            self.unloaded.set()
+
+    @contextlib.contextmanager
+    def use(self, name, version=None, label=None):
+        self.hold()
+        yield self
+        self.release()
+
+    def run(self, name, inputs):
+        assert self.holders
+        raise LookupError("unforeseen")
+
+
+def test_a_version_is_held_from_the_request_on_until_its_texts_have_ended(monkeypatch):
+    models, received, started = Broken(), [], []
+
+    def start(thread):
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    streams = Streams(models, Metrics())
+    streams.submit(Prompt("a", None, received.extend), "broken")
+    assert models.holders == 1  # the thread has not begun, and the request is over
+    monkeypatch.undo()
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    started[0].start()
+    started[0].join(30)
+    [(_, piece)] = received
+    assert (piece.error.code, str(piece.error)) == ("INTERNAL", "LookupError: unforeseen")
+    assert models.unloaded.is_set() and not streams._batches
+    streams.stop()
+    models.unloaded.clear()
+    with pytest.raises(RequestError, match="shutting down"):
+        streams.submit(Prompt("a", None, received.extend), "broken")

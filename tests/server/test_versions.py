@@ -1,14 +1,17 @@
 """Versions come and go while the server runs, and damaged ones are refused."""
 
+import errno
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from builders.half_plus_two import save
 from server.conftest import Rest, settings
 
-from textrnn.server.config_files import ModelConfig
+from textrnn.errors import InputError
+from textrnn.server.config_files import ModelConfig, version_folders
 from textrnn.server.server import Server
 
 
@@ -110,3 +113,22 @@ def test_a_loop_without_end_is_cancelled(base):
         status, answer = rest.predict(signature_name="loop", instances=[2_000_000_000])
         assert status == 504 and "longer than 1 s" in answer["error"]
         wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [3.0]}))
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO])
+def test_models_stay_while_their_folders_cannot_be_read(base, monkeypatch, code):
+    with Server(settings(ModelConfig("m", base))) as server:
+        rest, tried = Rest(server.rest_port, "/v1/models/m"), []
+        read = Path.iterdir
+
+        def iterdir(path):
+            if path == base:
+                tried.append(path)
+                raise OSError(code, "not now")
+            return read(path)
+
+        monkeypatch.setattr(Path, "iterdir", iterdir)
+        wait_for(lambda: len(tried) > 1)
+        assert rest.predict(instances=[2]) == (200, {"predictions": [3.0]})
+        with pytest.raises(InputError, match=f"cannot read {base}: not now"):
+            version_folders(base)

@@ -27,23 +27,33 @@ class _Task(NamedTuple):
     arrived: float
 
 
+OVERLAP_SECONDS = 0.01
+"""How long requests wait for the running batch of their signature, before another thread takes them."""
+
+
 class _Queue:
-    """The waiting requests for one signature of one version, and for one shape of rows."""
+    """The waiting requests for one signature of one version, and for one shape of rows.
+
+    Attributes:
+        tasks: The requests, the first ones first.
+        rows: The number of their rows.
+        running: How many batches of the queue are running.
+        started: When the last one of them began.
+    """
 
     def __init__(self, servable: Servable, signature_name: str):
         self.servable, self.signature_name = servable, signature_name
         self.tasks: deque[_Task] = deque()
-
-    @property
-    def rows(self) -> int:
-        return sum(task.rows for task in self.tasks)
+        self.rows, self.running, self.started = 0, 0, 0.0
 
 
 class Batcher:
     """Runs requests in batches, with the parameters of TF Serving.
 
     A thread that is free takes as many waiting requests for the same signature as fit. With a timeout, it
-    waits so long for a batch to become full. Requests are split between batches only as a whole.
+    waits so long for a batch to become full. While a batch of a signature runs, the next one grows for up to
+    `OVERLAP_SECONDS`, since a call takes almost as long for few rows as for many. Requests are split between
+    batches only as a whole.
 
     Args:
         parameters: A `Batching`.
@@ -52,7 +62,7 @@ class Batcher:
 
     def __init__(self, parameters: Batching, observe: Callable[[str, int], None] = lambda name, rows: None):
         self.parameters, self._observe = parameters, observe
-        self._queues: dict[tuple, _Queue] = {}
+        self._queues: dict[tuple, _Queue] = {}  # those with waiting requests, or whose batches are running
         self._changed = threading.Condition()
         self._stopped = False
         self._threads = [
@@ -66,7 +76,8 @@ class Batcher:
         """Put a request into the queue of its signature.
 
         Returns:
-            A `Future` of a dict from names of outputs to arrays.
+            A `Future` of a dict from names of outputs to arrays. If it is cancelled while it waits, the
+            request is not run.
 
         Raises:
             RequestError: If the inputs have no rows in common, are too many, or if the queue is full.
@@ -79,19 +90,23 @@ class Batcher:
         if rows > most:
             raise invalid(f"Task size {rows} is larger than maximum input batch size {most}")
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs.items()))
+        key = id(servable), signature_name, shapes
         task = _Task(inputs, rows, Future(), time.monotonic())
         with self._changed:
             if self._stopped:
                 raise RequestError("UNAVAILABLE", "the server is shutting down")
-            queue = self._queues.setdefault(
-                (id(servable), signature_name, shapes), _Queue(servable, signature_name)
-            )
+            queue = self._queues.get(key)
+            if queue is None:
+                queue = self._queues[key] = _Queue(servable, signature_name)
             if queue.rows + rows > most * self.parameters.max_enqueued_batches:
                 raise RequestError(
                     "UNAVAILABLE", "The batch scheduling queue to which this task was submitted is full"
                 )
             queue.tasks.append(task)
-            self._changed.notify()
+            queue.rows += rows
+            # A thread is woken to look when the batch is due; for those that join it until then, none is.
+            if len(queue.tasks) == 1 or queue.rows >= most:
+                self._changed.notify()
         return task.answer
 
     def stop(self) -> None:
@@ -104,7 +119,13 @@ class Batcher:
 
     def _work(self):
         while (taken := self._take()) is not None:
-            self._run(*taken)
+            key, queue, tasks, rows = taken
+            if tasks:
+                self._run(queue, tasks, rows)
+            with self._changed:
+                queue.running -= 1
+                if not queue.running and not queue.tasks:
+                    del self._queues[key]
 
     def _take(self):
         """Wait for a batch, and take it from its queue; None if there will be no more."""
@@ -113,33 +134,37 @@ class Batcher:
                 now = time.monotonic()
                 ready, wait = None, None
                 for key, queue in self._queues.items():
+                    if not queue.tasks:
+                        continue
                     oldest = queue.tasks[0].arrived
                     due = oldest + self.parameters.batch_timeout_micros / 1e6
+                    if queue.running:
+                        due = max(due, queue.started + OVERLAP_SECONDS)
                     if self._stopped or queue.rows >= self.parameters.max_batch_size or now >= due:
                         if ready is None or oldest < self._queues[ready].tasks[0].arrived:
                             ready = key
                     else:
                         wait = due - now if wait is None else min(wait, due - now)
                 if ready is not None:
-                    return self._pop(ready)
+                    return self._pop(ready, now)
                 if self._stopped:
                     return None
                 self._changed.wait(wait)
 
-    def _pop(self, key):
+    def _pop(self, key, now):
         queue, tasks, rows = self._queues[key], [], 0
+        queue.running, queue.started = queue.running + 1, now
         while queue.tasks and rows + queue.tasks[0].rows <= self.parameters.max_batch_size:
             task = queue.tasks.popleft()
+            queue.rows -= task.rows
             if task.answer.set_running_or_notify_cancel():  # a client that has left is passed over
                 tasks.append(task)
                 rows += task.rows
-        if not queue.tasks:
-            del self._queues[key]
-        return queue, tasks, rows
+        if any(other.tasks for other in self._queues.values()):
+            self._changed.notify()  # another thread looks when these are due
+        return key, queue, tasks, rows
 
     def _run(self, queue, tasks, rows):
-        if not tasks:
-            return
         try:
             self._observe(queue.servable.name, rows)
             merged = {name: np.concatenate([task.inputs[name] for task in tasks]) for name in tasks[0].inputs}
@@ -169,8 +194,10 @@ class Batcher:
 
     def _fail(self, queue, tasks, error):
         """Give the error to the request alone whose it is: run each of a batch by itself."""
+        # Once a call has taken too long, the time of all its requests is over.
+        alone = len(tasks) == 1 or getattr(error, "code", None) == "DEADLINE_EXCEEDED"
         for task in tasks:
-            if len(tasks) == 1:
+            if alone:
                 task.answer.set_exception(error)
                 continue
             try:

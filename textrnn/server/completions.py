@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Match, Route
 
@@ -44,7 +44,10 @@ class Pattern(BaseRoute):
 
     async def handle(self, scope, receive, send):
         """Answer a request."""
-        response = await self.endpoint(Request(scope, receive))
+        try:
+            response = await self.endpoint(Request(scope, receive))
+        except ClientDisconnect:
+            return
         await response(scope, receive, send)
 
 
@@ -58,7 +61,7 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
 
     async def stream(request):
         try:
-            body = await read_object(request, body_bytes)
+            body = await read_object(request.receive, body_bytes)
             spec = spec_of(STREAM.fullmatch(request.url.path))
             prompt, pieces = _prompt(_settings(body, "text", "max_new_tokens", 100))
             streams.submit(prompt, spec.name, spec.version, spec.label)
@@ -68,7 +71,7 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
 
     async def completions(request):
         try:
-            body = await read_object(request, body_bytes)
+            body = await read_object(request.receive, body_bytes)
             for key, neutral in UNSUPPORTED.items():
                 if body.get(key, neutral) not in (neutral, None):
                     raise invalid(f"{key} is {json_tensors.shown(body[key])}: it is not supported")

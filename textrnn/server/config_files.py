@@ -54,17 +54,30 @@ class ModelConfig:
 def version_folders(path) -> dict[int, Path]:
     """The folders of the versions of a model: those with a number for a name.
 
+    Raises:
+        InputError: If the folder cannot be read at the moment, which does not mean that it has no versions.
+
     Example:
 
     >>> from textrnn.server.config_files import version_folders
     >>> version_folders("/nowhere")
     {}
     """
+    return {int(child.name): child for child in subfolders(path) if child.name.isdecimal()}
+
+
+def subfolders(path) -> list[Path]:
+    """The folders in a folder, sorted; none if it does not exist or must not be read.
+
+    Raises:
+        InputError: If it cannot be read for another reason, such as too many open files.
+    """
     try:
-        children = [child for child in Path(path).iterdir() if child.name.isdecimal() and child.is_dir()]
-    except OSError:
-        return {}
-    return {int(child.name): child for child in children}
+        return sorted(child for child in Path(path).iterdir() if child.is_dir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
 
 
 @dataclass(frozen=True)

@@ -116,16 +116,17 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return self._answer(context, api, request.model_spec, run)
 
     def _run(self, spec, inputs, outputs, method, context):
-        future = self.service.submit(spec, lambda signature: inputs, outputs, method)
+        answer = self.service.submit(spec, lambda signature: inputs, outputs, method)
         seconds = self.service.limits.seconds
         remaining = context.time_remaining()
         if remaining is not None:
             seconds = min(seconds, remaining)
         try:
-            return future.result(seconds)
+            answer.future.result(seconds)
         except FutureTimeoutError:
-            future.cancel()
+            answer.future.cancel()
             raise RequestError("DEADLINE_EXCEEDED", f"the model took longer than {seconds:g} s") from None
+        return answer
 
     def _answer(self, context, api, spec, run):
         name = spec.name if spec is not None else ""

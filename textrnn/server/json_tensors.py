@@ -305,6 +305,8 @@ def to_json(name: str, array: np.ndarray) -> Any:
     ([0.1], [{'b64': 'YQ=='}])
     """
     array = np.asarray(array)
+    if not array.size:
+        return array.tolist()
     if array.dtype == object:
         convert = _b64 if name.endswith("_bytes") else _text
     elif array.dtype.kind in "iub":
@@ -313,9 +315,10 @@ def to_json(name: str, array: np.ndarray) -> Any:
         single = array.dtype.itemsize < 8
         array = array.astype("float32") if single else array
         convert = (lambda value: float(str(value))) if single else float
-    flat = np.empty(array.size, object)
-    flat[:] = [convert(value) for value in array.ravel()]
-    return flat.reshape(array.shape).tolist()
+    values = [convert(value) for value in array.ravel()]
+    for size in reversed(array.shape[1:]):
+        values = [values[start : start + size] for start in range(0, len(values), size)]
+    return values if array.ndim else values[0]
 
 
 def _b64(value):
@@ -326,5 +329,8 @@ def _text(value):
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _dumped(value) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return _encode(value).encode("utf-8", "replace")

@@ -1,5 +1,7 @@
 """Metrics of the server for Prometheus, under TF Serving's names."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -45,6 +47,8 @@ class Metrics:
             f"{PREFIX}textrnn:streams", "Texts that are being generated", ["model_name"], **of
         )
         self._tokens = Counter(f"{PREFIX}textrnn:generated_tokens", "Tokens of streams", ["model_name"], **of)
+        # The library's look-up of labels takes as long as parsing a short request.
+        self._requests_of, self._latency_of = cache(self._requests.labels), cache(self._latency.labels)
 
     def answered(self, model: str, api: str, entrypoint: str, status: str, microseconds: float) -> None:
         """Count a request.
@@ -56,16 +60,16 @@ class Metrics:
             status: `OK`, or the code of its error.
             microseconds: How long it took.
         """
-        self._requests.labels(model, status).inc()
-        self._latency.labels(model, api, entrypoint).observe(microseconds)
+        self._requests_of(model, status).inc()
+        self._latency_of(model, api, entrypoint).observe(microseconds)
 
     def batch(self, model: str, rows: int) -> None:
         """Count a batch of so many rows."""
         self._batches.labels(model).observe(rows)
 
-    def running(self, change: int) -> None:
-        """Count a request that begins (1) or ends (-1)."""
-        self._waiting.inc(change)
+    def in_flight(self, count: Callable[[], int]) -> None:
+        """Ask a function how many requests are running, whenever the metrics are read."""
+        self._waiting.set_function(count)
 
     def streams(self, model: str, number: int) -> None:
         """Note how many texts a model is generating."""

@@ -166,21 +166,28 @@ class Models:
 
     # === Requests ===
 
-    @contextmanager
-    def use(self, name: str, version: int | None = None, label: str | None = None):
+    def hold(self, name: str, version: int | None = None, label: str | None = None) -> Servable:
         """Hold the version that a request is for: one version, that of a label, or the highest.
+
+        Returns:
+            A `Servable`, which the caller has to `release`.
 
         Raises:
             RequestError: If there is none.
         """
         with self._lock:
             servable = self._find(name, version, label)
-            held = servable.held()
-            held.__enter__()
+            servable.hold()
+        return servable
+
+    @contextmanager
+    def use(self, name: str, version: int | None = None, label: str | None = None):
+        """Context manager that holds a version; see `hold`."""
+        servable = self.hold(name, version, label)
         try:
             yield servable
         finally:
-            held.__exit__(None, None, None)
+            servable.release()
 
     def _find(self, name, version, label):
         model = self._models.get(name)

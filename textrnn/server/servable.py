@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +40,7 @@ class Signature(NamedTuple):
 class Servable:
     """A loaded version of a model.
 
-    Requests hold it while they run (`held`), so that it is unloaded only when the last one has its answer.
+    Requests `hold` it until they `release` it, so that it is unloaded only when the last one has its answer.
 
     Args:
         name: The name of the model.
@@ -101,29 +100,33 @@ class Servable:
         """
         signature = self.signature(signature_name)
         names = tuple(signature.outputs if outputs is None else outputs)
-        key = signature_name, names
-        if key not in self._callables:
-            self._callables[key] = self._session.make_callable(
-                [signature.fetches[name] for name in names], [*signature.feeds.values()], accept_options=True
-            )
         try:
-            values = self._callables[key](*(inputs[name] for name in signature.feeds), options=self._options)
+            call = self._callables.get((signature_name, names)) or self._make_callable(signature_name, names)
+            values = call(*(inputs[name] for name in signature.feeds), options=self._options)
         except (tf.errors.OpError, ValueError, TypeError) as error:
             raise of_tensorflow(error) from None
         except RuntimeError:  # the session was closed
             raise RequestError("UNAVAILABLE", f"version {self.version} of {self.name} is unloaded") from None
         return dict(zip(names, values, strict=True))
 
-    @contextmanager
-    def held(self):
+    def _make_callable(self, signature_name, names):
+        signature = self.signatures[signature_name]
+        call = self._session.make_callable(
+            [signature.fetches[name] for name in names], [*signature.feeds.values()], accept_options=True
+        )
+        self._callables[signature_name, names] = call
+        return call
+
+    def hold(self) -> None:
         """Keep the version loaded while a request runs."""
         with self._changed:
             self._requests += 1
-        try:
-            yield self
-        finally:
-            with self._changed:
-                self._requests -= 1
+
+    def release(self) -> None:
+        """End what `hold` began."""
+        with self._changed:
+            self._requests -= 1
+            if not self._requests:
                 self._changed.notify_all()
 
     def unload(self, timeout: float | None = None) -> None:

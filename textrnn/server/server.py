@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from textrnn.errors import InputError
-from textrnn.server.config_files import Batching, ModelConfig, read_models, version_folders
+from textrnn.server.config_files import Batching, ModelConfig, read_models, subfolders, version_folders
 from textrnn.server.metrics import PATH
 from textrnn.startup import load_tensorflow
+
+KEEP_ALIVE_SECONDS = 120
+"""How long a connection is kept without requests: longer than clients and load balancers keep it. Who closes
+first never sends a request that the other no longer takes."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class Settings:
 def models_under(base: Path) -> list[ModelConfig]:
     """The models in a folder: its children with numbered versions, or itself if it has some.
 
+    Raises:
+        InputError: If a folder cannot be read at the moment.
+
     Example:
 
     >>> from pathlib import Path
@@ -52,11 +59,7 @@ def models_under(base: Path) -> list[ModelConfig]:
     """
     if version_folders(base):
         return [ModelConfig(base.resolve().name, base)]
-    try:
-        children = sorted(child for child in base.iterdir() if child.is_dir())
-    except OSError:
-        return []
-    return [ModelConfig(child.name, child) for child in children if version_folders(child)]
+    return [ModelConfig(child.name, child) for child in subfolders(base) if version_folders(child)]
 
 
 def models_of_file(path: Path, seconds: float) -> Callable[[], list[ModelConfig]]:
@@ -166,7 +169,8 @@ class Server:
         routes = [*make_routes(self.streams, self.service.limits.body_bytes), *page_routes()]
         app = make_app(self.service, settings.metrics_path, routes)
         config = uvicorn.Config(
-            app, http=Connection, log_config=None, log_level="error", access_log=False, backlog=2048,
+            app, http=Connection, ws="none", interface="asgi3", log_config=None, log_level="error",
+            access_log=False, backlog=2048, timeout_keep_alive=KEEP_ALIVE_SECONDS, proxy_headers=False,
             timeout_graceful_shutdown=int(settings.stop_seconds), lifespan="off", server_header=False,
         )  # fmt: skip
         self._rest = uvicorn.Server(config)

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,10 +34,27 @@ class ModelSpec(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The outputs of a signature, and the version that computed them."""
+    """A request that runs, and what it will give.
+
+    Attributes:
+        version: The version that computes it.
+        names: The outputs that are wanted.
+        future: A `Future` of outputs by name. If it is cancelled, the request is not run, if it still waits.
+    """
 
     version: int
-    outputs: dict[str, np.ndarray]
+    names: tuple[str, ...]
+    future: Future
+
+    @property
+    def outputs(self) -> dict[str, np.ndarray]:
+        """The outputs that are wanted, once the future is done.
+
+        Raises:
+            RequestError: If the request has failed.
+        """
+        found = self.future.result(0)
+        return {name: found[name] for name in self.names}
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,7 @@ class Service:
         self._threads = ThreadPoolExecutor(limits.threads, "requests")
         self._running = 0
         self._lock = threading.Lock()
+        metrics.in_flight(lambda: self._running)
 
     def stop(self) -> None:
         """Finish what is running."""
@@ -99,7 +116,7 @@ class Service:
         make_inputs: Callable[[Signature], Mapping[str, np.ndarray]],
         outputs: Sequence[str] = (),
         method: str | None = None,
-    ) -> Future:
+    ) -> Answer:
         """Run a signature in the background.
 
         Args:
@@ -109,15 +126,15 @@ class Service:
             method: The method name that the signature must have, or None.
 
         Returns:
-            A `Future` of an `Answer`.
+            An `Answer`.
 
         Raises:
             RequestError: If the request is refused.
         """
-        with ExitStack() as stack:
-            self._enter()
-            stack.callback(self._leave)
-            servable = stack.enter_context(self.models.use(spec.name, spec.version, spec.label))
+        self._enter()
+        servable = None
+        try:
+            servable = self.models.hold(spec.name, spec.version, spec.label)
             signature = servable.signature(spec.signature)
             if method is not None and signature.method != method:
                 kind = method.rpartition("/")[2]
@@ -129,21 +146,11 @@ class Service:
             check_inputs(signature.inputs, inputs, self.limits)
             wanted = _wanted(signature, outputs)
             future = self._start(servable, spec.signature, inputs, wanted)
-            held = stack.pop_all()  # until the answer is there
-        answer: Future = Future()
-
-        def finish(done):
-            held.close()
-            if not answer.set_running_or_notify_cancel():
-                return
-            if error := done.exception():
-                answer.set_exception(error)
-            else:
-                found = done.result()
-                answer.set_result(Answer(servable.version, {name: found[name] for name in wanted}))
-
-        future.add_done_callback(finish)
-        return answer
+        except BaseException:
+            self._leave(servable)
+            raise
+        future.add_done_callback(lambda _: self._leave(servable))
+        return Answer(servable.version, wanted, future)
 
     def _start(self, servable: Servable, signature_name, inputs, wanted) -> Future:
         if self.batcher and 0 < _rows(inputs) <= self.batcher.parameters.max_batch_size:
@@ -161,12 +168,12 @@ class Service:
                     f"{self._running} requests are running, and no more are taken: try again later",
                 )
             self._running += 1
-        self.metrics.running(1)
 
-    def _leave(self):
+    def _leave(self, servable: Servable | None = None):
+        if servable is not None:
+            servable.release()
         with self._lock:
             self._running -= 1
-        self.metrics.running(-1)
 
     def timed(self, spec: ModelSpec, api: str, entrypoint: str) -> "Timer":
         """A context manager that counts a request in the metrics."""

@@ -105,6 +105,7 @@ class Streams:
         )
         self._batches: dict[int, _Batch] = {}
         self._lock = threading.Lock()
+        self._stopped = False
 
     def submit(self, prompt: Prompt, name: str, version: int | None = None, label: str | None = None) -> int:
         """Begin to generate a text.
@@ -120,6 +121,8 @@ class Streams:
             if missing:
                 raise invalid(f"{name} generates no text in parts: it has no signature {missing[0]}")
             with self._lock:
+                if self._stopped:
+                    raise RequestError("UNAVAILABLE", "the server is shutting down")
                 batch = self._batches.get(id(servable))
                 if batch is None:
                     batch = self._batches[id(servable)] = _Batch(self, servable)
@@ -140,9 +143,16 @@ class Streams:
             del self._batches[id(batch.servable)]
             return True
 
+    def failed(self, batch: "_Batch") -> list[Prompt]:
+        """Forget a batch that cannot go on, and return the texts that wait; called by its thread."""
+        with self._lock:
+            del self._batches[id(batch.servable)]
+            return batch.waiting
+
     def stop(self) -> None:
         """Cancel all texts."""
         with self._lock:
+            self._stopped = True
             batches = [*self._batches.values()]
         for batch in batches:
             batch.cancel()
@@ -151,11 +161,17 @@ class Streams:
 
 
 class _Batch:
-    """The running texts of one version of a model, in a thread of their own while there are any."""
+    """The running texts of one version of a model, in a thread of their own while there are any.
+
+    It holds the version from the first text on: the request that has brought it may be over before the thread
+    runs, and then the version could be unloaded.
+    """
 
     def __init__(self, streams: Streams, servable: Servable):
         self.streams, self.servable = streams, servable
+        servable.hold()
         self.waiting: list[Prompt] = []
+        self._joining: list[Prompt] = []
         self._rows: list[_Row] = []
         self._arrays: dict[str, np.ndarray] = {}
         self._carried = [name for name in servable.signature("read").outputs if name.startswith("carried_")]
@@ -177,7 +193,7 @@ class _Batch:
             prompt.cancelled = True
 
     def _run(self):
-        with self.servable.held():
+        try:
             while True:
                 self._join()
                 self._keep([not row.prompt.cancelled for row in self._rows])
@@ -185,14 +201,24 @@ class _Batch:
                     self._iterate()
                 elif self.streams.ended(self):
                     break
-        self.streams.metrics.streams(self.servable.name, 0)
+        except Exception as error:  # without an end, their clients would wait for ever
+            failure = RequestError("INTERNAL", f"{type(error).__name__}: {error}")
+            prompts = [row.prompt for row in self._rows] + self._joining + self.streams.failed(self)
+            _emit([(prompt, Piece("", 0, error=failure)) for prompt in prompts])
+            raise
+        finally:
+            self.streams.metrics.streams(self.servable.name, 0)
+            self.servable.release()
 
     def _join(self):
         """Read the prompts of waiting texts, and make rows of them."""
         taken = self.streams.take(self, self.streams.max_rows - len(self._rows))
-        taken = [prompt for prompt in taken if not prompt.cancelled]
-        if not taken:
-            return
+        self._joining = taken = [prompt for prompt in taken if not prompt.cancelled]
+        if taken:
+            self._join_all(taken)
+        self._joining = []
+
+    def _join_all(self, taken):
         try:
             found = self._read(taken)
         except RequestError as error:
