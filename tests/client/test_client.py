@@ -5,22 +5,51 @@ import json
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import grpc
 import httpx
 import pytest
 from server.conftest import Rest
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 import textrnn
 from textrnn.client import Candidate, Classification, Explanation, Translation
+from textrnn.server.grpc_api import PredictionService
 
 PROMPTS = ["the cat", "", "na\u00efve \ud800 \U0001f600"]
 
 
-@pytest.fixture(params=["rest", "grpc", "rest without :stream"])
-def client(request, make_client, small_server):
-    if request.param == "grpc":
-        return make_client(f"grpc://127.0.0.1:{small_server.grpc_port}", timeout=240)
+class Asked(grpc.ServerInterceptor):
+    """Notes the methods that are asked."""
+
+    def __init__(self):
+        self.methods = []
+
+    def intercept_service(self, continuation, details):
+        self.methods.append(details.method)
+        return continuation(details)
+
+
+@pytest.fixture(scope="module")
+def tf_serving(small_server):
+    """The address of a gRPC server that has TF Serving's methods alone, and the methods that it was asked."""
+    asked = Asked()
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[asked])
+    service = PredictionService(small_server.service)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"grpc://127.0.0.1:{port}", asked.methods
+    server.stop(None).wait()
+
+
+@pytest.fixture(params=["rest", "grpc", "rest without :stream", "grpc without streams"])
+def client(request, make_client, small_server, tf_serving):
+    if "grpc" in request.param:
+        own = f"grpc://127.0.0.1:{small_server.grpc_port}"
+        return make_client(tf_serving[0] if "without" in request.param else own, timeout=240)
     url = f"http://127.0.0.1:{small_server.rest_port}"
 
     def without_stream(sent):
@@ -66,6 +95,29 @@ def test_a_stream_is_the_continuation_that_generate_gives(client, options):
     pieces = [*client.stream("the cat", model="novel", **options)]
     assert "the cat" + "".join(pieces) == client.generate("the cat", model="novel", **options)
     assert len(pieces) > 1 or not options["max_new_tokens"]
+
+
+def test_a_server_without_streams_is_asked_for_one_once(make_client, tf_serving):
+    url, methods = tf_serving
+    client = make_client(url, "novel", timeout=240)
+    methods.clear()
+    first, second = (client.stream("the cat", max_new_tokens=3, seed=1) for _ in range(2))
+    assert "".join(first) == "".join(second)
+    assert methods.count("/textrnn.Streams/Stream") == 1
+    assert set(methods) == {"/textrnn.Streams/Stream", "/tensorflow.serving.PredictionService/Predict"}
+
+
+def test_streams_over_grpc_run_in_the_batches_of_the_server(make_client, small_server, monkeypatch):
+    submitted, submit = [], small_server.streams.submit
+    monkeypatch.setattr(
+        small_server.streams, "submit", lambda *args: submitted.append(args[1:]) or submit(*args)
+    )
+    client = make_client(f"grpc://127.0.0.1:{small_server.grpc_port}", timeout=240)
+    text = "".join(client.stream("the cat", model="novel/versions/1", max_new_tokens=9, seed=1))
+    assert "the cat" + text == client.generate("the cat", model="novel", max_new_tokens=9, seed=1)
+    assert submitted == [("novel", 1, None)]
+    with pytest.raises(textrnn.ServerError, match="Unrecognized servable version label: a"):
+        [*client.stream("the cat", model="novel/labels/a")]
 
 
 def test_a_stream_ends_before_a_stop_text(client):
@@ -147,8 +199,10 @@ def test_a_model_of_another_task_is_named(client):
         client.classify("a", model="novel")
 
 
-def test_a_stream_that_is_left_frees_its_place(small_server):
-    url = f"http://127.0.0.1:{small_server.rest_port}"
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_a_stream_that_is_left_frees_its_place(small_server, transport):
+    port = small_server.rest_port if transport == "http" else small_server.grpc_port
+    url = f"{transport}://127.0.0.1:{port}"
     with textrnn.Client(url, model="novel", timeout=240) as client:
         with closing(client.stream("the", max_new_tokens=4096, temperature=1.0)) as pieces:
             next(pieces)

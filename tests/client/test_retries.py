@@ -1,5 +1,6 @@
 """Requests that are sent again, and those that are not, against a server that pretends."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -13,6 +14,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 import textrnn
 from textrnn.client.retries import LONGEST_PAUSE, RETRIED, Attempts
 from textrnn.errors import ServerError
+from textrnn.serving.stream_messages import METHOD, SERVICE, from_bytes, to_bytes
 
 URL = "http://server:8501"
 BUSY = (429, {"Retry-After": "3"}, {"error": "12 requests are running"})
@@ -116,6 +118,58 @@ def test_requests_over_grpc_are_sent_again(make_client, pauses, codes, pauses_ex
     finally:
         server.stop(None).wait()
     assert len(pauses) == pauses_expected
+
+
+def broken_streams(request, context):
+    """A stream that breaks off, or takes too long, after its first event; or that is refused once."""
+    if refused and refused.pop():
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "128 streams are running")
+    message = from_bytes(request)
+    yield to_bytes({"text": " b", "tokens": 1, "finish_reason": None})
+    if message["text"] == "slow":
+        ended = threading.Event()
+        context.add_callback(ended.set)
+        ended.wait(60)
+    if message["text"] == "error":
+        context.abort(grpc.StatusCode.INTERNAL, "out of memory")
+    if message["text"] == "whole":
+        yield to_bytes({"text": "", "tokens": 2, "finish_reason": "length"})
+
+
+refused = []
+
+
+@pytest.fixture(scope="module")
+def broken_url():
+    server = grpc.server(ThreadPoolExecutor(4))
+    methods = {METHOD: grpc.unary_stream_rpc_method_handler(broken_streams)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, methods)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"grpc://127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("a", "UNAVAILABLE", "ended a stream before the text ended"),
+        ("slow", "DEADLINE_EXCEEDED", "did not answer within 0.5 s"),
+        ("error", "INTERNAL", "out of memory"),
+    ],
+)
+def test_a_stream_over_grpc_that_breaks_off_is_an_error(make_client, broken_url, text, code, message):
+    client = make_client(broken_url, "m", timeout=0.5 if text == "slow" else 60, retries=0)
+    with pytest.raises(ServerError, match=message) as error:
+        [*client.stream(text)]
+    assert error.value.code == code
+
+
+def test_a_stream_over_grpc_is_opened_again(make_client, broken_url, pauses):
+    refused.append(True)
+    client = make_client(broken_url, "m")
+    assert [*client.stream("whole")] == [" b"]
+    assert len(pauses) == 1
 
 
 EVENTS = 'data: {"text": " b", "tokens": 1, "finish_reason": null}\n\n: comment\n\n'

@@ -6,7 +6,9 @@ import json
 import threading
 import time
 from types import SimpleNamespace
+from unittest import mock
 
+import grpc
 import pytest
 import tensorflow as tf
 from builders.exporting import export_unchecked
@@ -15,10 +17,12 @@ from server.conftest import Rest, settings
 
 from textrnn.server.config_files import ModelConfig
 from textrnn.server.errors import RequestError
+from textrnn.server.grpc_streams import StreamService
 from textrnn.server.metrics import Metrics
 from textrnn.server.server import Server
 from textrnn.server.streams import NEEDED, Prompt, Streams
 from textrnn.serving.saved_model import load_signatures
+from textrnn.serving.stream_messages import METHOD, SERVICE, from_bytes, to_bytes
 
 PROMPTS = ["the cat", "", "a dog sat on the mat", "the ", "that was"]
 
@@ -157,6 +161,47 @@ def test_a_model_that_generates_nothing_is_refused(server, half_plus_two):
     with Server(settings(ModelConfig("m", half_plus_two))) as other:
         status, answer = Rest(other.rest_port, "/v1/models/m")(":stream", {"text": "a"})
     assert status == 400 and "generates no text in parts" in answer["error"]
+
+
+@pytest.fixture(scope="module")
+def stream(server):
+    """The method of gRPC, which takes a message and gives an iterator of messages."""
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        yield channel.unary_stream(f"/{SERVICE}/{METHOD}", to_bytes, from_bytes)
+
+
+def test_streams_over_grpc_have_the_events_of_rest(server, stream):
+    body = {"text": "the cat", "max_new_tokens": 20, "temperature": 0, "seed": 5}
+    over_rest = [*events(server, "/v1/models/novel:stream", body)]
+    over_grpc = [*stream(body | {"model": "novel", "version": 1})]
+    assert "".join(event["text"] for event in over_grpc) == "".join(event["text"] for event in over_rest)
+    assert over_grpc[-1] == over_rest[-1]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        ({"text": "a"}, "INVALID_ARGUMENT", "'model' key must be a string"),
+        ({"model": "novel"}, "INVALID_ARGUMENT", "'text' key must be a string"),
+        ({"model": "novel", "text": "a", "version": "1"}, "INVALID_ARGUMENT", "must be an integer"),
+        ({"model": "novel", "text": "a", "label": 1}, "INVALID_ARGUMENT", "'label' key must be a string"),
+        ({"model": "novel", "text": "a", "top_k": -1}, "INVALID_ARGUMENT", "top_k is -1"),
+        ({"model": "novel", "text": "a", "version": 9}, "NOT_FOUND", "Servable not found"),
+        ([], "INVALID_ARGUMENT", "Is not object"),
+    ],
+)  # fmt: skip
+def test_bad_requests_over_grpc(stream, body, code, message):
+    with pytest.raises(grpc.RpcError) as error:
+        [*stream(body, timeout=60)]
+    assert (error.value.code().name, message in error.value.details()) == (code, True), error.value.details()
+
+
+def test_streams_over_grpc_are_limited_since_each_keeps_a_thread():
+    service, context = StreamService(Streams(Broken(), Metrics()), 0), mock.Mock()
+    context.abort.side_effect = RuntimeError
+    with pytest.raises(RuntimeError):
+        next(service.stream(b"{}", context))
+    context.abort.assert_called_once_with(grpc.StatusCode.RESOURCE_EXHAUSTED, mock.ANY)
 
 
 class Broken:

@@ -1,6 +1,10 @@
 """Requests over gRPC, by the stubs of tensorflow-serving-api. The import loads TensorFlow."""
 
-from collections.abc import Mapping
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, closing
 from typing import Any
 
 import grpc
@@ -8,6 +12,7 @@ import grpc
 from textrnn.client.address import Address, parse_model
 from textrnn.client.calls import Call
 from textrnn.errors import ServerError
+from textrnn.serving.stream_messages import METHOD, SERVICE, from_bytes, to_bytes
 from textrnn.startup import native_messages_hidden
 
 with native_messages_hidden():
@@ -16,6 +21,8 @@ with native_messages_hidden():
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 """Of channels. By default gRPC takes answers of up to 4 MB."""
+STREAM = (f"/{SERVICE}/{METHOD}", to_bytes, from_bytes)
+"""The method of `textrnn serve` for streams. TF Serving does not have it, which is found by trying it."""
 
 
 class GrpcTransport:
@@ -30,6 +37,7 @@ class GrpcTransport:
         self.url, self._metadata = address.url, _metadata(headers)
         self._channel = _channel(grpc, address)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._stream, self._streams = self._channel.unary_stream(*STREAM), True
 
     def predict(self, model: str, call: Call, seconds: float) -> dict[str, Any]:
         """The outputs of a call."""
@@ -39,9 +47,36 @@ class GrpcTransport:
             raise error_of(self.url, error) from None
         return outputs_of(response)
 
-    def stream(self, model: str, body: dict[str, Any], seconds: float):
-        """Refuse: TF Serving's API has no such request."""
-        raise _no_stream()
+    def stream(self, model: str, body: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
+        """Open a stream, and return the iterator of its events, once the first one is there."""
+        if not self._streams:
+            raise _no_stream()
+        call = self._stream(stream_request_of(model, body), metadata=self._metadata)
+        events = self._events(call, seconds)
+        try:
+            first = next(events)
+        except ServerError as error:
+            self._streams = error.code != "UNIMPLEMENTED"  # then it is not tried again
+            raise
+        return _resumed(first, events)
+
+    def _events(self, call, seconds):
+        received: queue.SimpleQueue = queue.SimpleQueue()  # a call itself has no time limit for one event
+        threading.Thread(target=_receive, args=(call, received), daemon=True).start()
+        try:
+            while True:
+                event = received.get(timeout=seconds)
+                if isinstance(event, grpc.RpcError):
+                    raise error_of(self.url, event)
+                if event is None:
+                    raise _cut_off(self.url)
+                yield event
+                if event.get("finish_reason"):
+                    return
+        except queue.Empty:
+            raise _too_slow(self.url, seconds) from None
+        finally:
+            call.cancel()
 
     def close(self) -> None:
         """Close the connection."""
@@ -60,6 +95,7 @@ class AsyncGrpcTransport:
         self.url, self._metadata = address.url, _metadata(headers)
         self._channel = _channel(grpc.aio, address)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._stream, self._streams = self._channel.unary_stream(*STREAM), True
 
     async def predict(self, model: str, call: Call, seconds: float) -> dict[str, Any]:
         """The outputs of a call."""
@@ -70,9 +106,35 @@ class AsyncGrpcTransport:
             raise error_of(self.url, error) from None
         return outputs_of(response)
 
-    async def stream(self, model: str, body: dict[str, Any], seconds: float):
-        """Refuse: TF Serving's API has no such request."""
-        raise _no_stream()
+    async def stream(self, model: str, body: dict[str, Any], seconds: float) -> AsyncIterator[dict[str, Any]]:
+        """Open a stream, and return the iterator of its events, once the first one is there."""
+        if not self._streams:
+            raise _no_stream()
+        call = self._stream(stream_request_of(model, body), metadata=self._metadata)
+        events = self._events(call, seconds)
+        try:
+            first = await anext(events)
+        except ServerError as error:
+            self._streams = error.code != "UNIMPLEMENTED"  # then it is not tried again
+            raise
+        return _async_resumed(first, events)
+
+    async def _events(self, call, seconds):
+        try:
+            while True:
+                async with asyncio.timeout(seconds):
+                    event = await call.read()
+                if event is grpc.aio.EOF:
+                    raise _cut_off(self.url)
+                yield event
+                if event.get("finish_reason"):
+                    return
+        except grpc.RpcError as error:
+            raise error_of(self.url, error) from None
+        except TimeoutError:
+            raise _too_slow(self.url, seconds) from None
+        finally:
+            call.cancel()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -101,6 +163,21 @@ def request_of(model: str, call: Call) -> predict_pb2.PredictRequest:
     return request
 
 
+def stream_request_of(model: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The request for a stream of `textrnn serve`.
+
+    Example:
+
+    >>> from textrnn.client.grpc_transports import stream_request_of
+    >>> stream_request_of("novel/versions/2", {"text": "It was"})
+    {'text': 'It was', 'model': 'novel', 'version': 2}
+    """
+    found = parse_model(model)
+    version = {} if found["version"] is None else {"version": int(found["version"])}
+    label = {} if found["label"] is None else {"label": found["label"]}
+    return {**body, "model": found["name"], **version, **label}
+
+
 def outputs_of(response: predict_pb2.PredictResponse) -> dict[str, Any]:
     """The outputs of a call, as arrays."""
     return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
@@ -122,5 +199,39 @@ def _metadata(headers):
     return [(name.lower(), value) for name, value in headers.items()]
 
 
+def _receive(call, received):
+    """Put the events of a call into a queue, and then its error, or None."""
+    try:
+        for event in call:
+            received.put(event)
+    except grpc.RpcError as error:
+        received.put(error)
+    else:
+        received.put(None)
+
+
+def _resumed(first, events):
+    with closing(events):
+        yield first
+        yield from events
+
+
+async def _async_resumed(first, events):
+    async with aclosing(events):
+        yield first
+        async for event in events:
+            yield event
+
+
 def _no_stream():
-    return ServerError("gRPC has no request for streams", "UNIMPLEMENTED")
+    return ServerError("the server has no streams over gRPC", "UNIMPLEMENTED")
+
+
+def _cut_off(url):
+    return ServerError(f"{url} ended a stream before the text ended", "UNAVAILABLE")
+
+
+def _too_slow(url, seconds):
+    return ServerError(
+        f"{url} did not answer within {seconds:.3g} s: give a larger timeout", "DEADLINE_EXCEEDED"
+    )

@@ -114,8 +114,8 @@ class ClientMethods(ABC):
         """Continue a text, and yield each piece of the continuation as soon as it is there.
 
         The pieces make up the continuation that `generate` gives for the same options. `textrnn serve` sends
-        them over REST by itself. TF Serving cannot, and over gRPC there is no such request: there the client
-        asks for some tokens at a time, by the signatures `read` and `advance`.
+        them by itself. TF Serving cannot: there the client asks for some tokens at a time, by the signatures
+        `read` and `advance`.
 
         Args:
             text: A prompt.

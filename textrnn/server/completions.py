@@ -16,12 +16,12 @@ from starlette.routing import BaseRoute, Match, Route
 from textrnn.server import json_tensors
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
 from textrnn.server.metadata import list_json
+from textrnn.server.prompts import event_of, prompt_settings
 from textrnn.server.rest import VERSION, error_response, read_object, spec_of
 from textrnn.server.streams import Piece, Prompt, Streams
 
 STREAM = re.compile(rf"/v1/models/(?P<name>[^/:]+){VERSION}:stream", re.I)
 COMPLETIONS = re.compile("/v1/completions")
-MAX_NEW_TOKENS = 4096
 UNSUPPORTED = {"n": 1, "best_of": 1, "logprobs": None, "frequency_penalty": 0, "presence_penalty": 0,
                "suffix": None}  # fmt: skip
 """Parameters of OpenAI that the server does not have, with the values that change nothing."""
@@ -63,7 +63,7 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
         try:
             body = await read_object(request.receive, body_bytes)
             spec = spec_of(STREAM.fullmatch(request.url.path))
-            prompt, pieces = _prompt(_settings(body, "text", "max_new_tokens", 100))
+            prompt, pieces = _prompt(prompt_settings(body, "text", "max_new_tokens", 100))
             streams.submit(prompt, spec.name, spec.version, spec.label)
         except RequestError as error:
             return error_response(error)
@@ -77,7 +77,7 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
                     raise invalid(f"{key} is {json_tensors.shown(body[key])}: it is not supported")
             if not isinstance(body.get("model"), str):
                 raise invalid("'model' key must be a string: the name of a model")
-            prompt, pieces = _prompt(_settings(body, "prompt", "max_tokens", 16))
+            prompt, pieces = _prompt(prompt_settings(body, "prompt", "max_tokens", 16))
             version = streams.submit(prompt, body["model"])
         except RequestError as error:
             return _openai_error(error)
@@ -110,45 +110,6 @@ def _deliver(pieces):
         loop.call_soon_threadsafe(put)
 
 
-def _settings(body: dict[str, Any], text: str, length: str, default_length: int) -> dict[str, Any]:
-    """The arguments of a `Prompt` from the body of a request.
-
-    Example:
-
-    >>> from textrnn.server.completions import _settings
-    >>> _settings({"text": "It was", "top_p": 0.9, "stop": "."}, "text", "max_new_tokens", 100)["stop"]
-    ('.',)
-    """
-    prompt = body.get(text)
-    if isinstance(prompt, list) and len(prompt) == 1:
-        prompt = prompt[0]
-    if not isinstance(prompt, str):
-        raise invalid(f"'{text}' key must be a string: a prompt")
-    stop = body.get("stop") or []
-    stop = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, list) else None
-    if stop is None or not all(isinstance(one, str) and one for one in stop):
-        raise invalid("'stop' key must be a string, or a list of strings that are not empty")
-    settings = {
-        "max_new_tokens": _number(body, length, int, 0, MAX_NEW_TOKENS, default_length),
-        "temperature": _number(body, "temperature", float, 0, 1e4, -1.0),
-        "top_k": _number(body, "top_k", int, 0, 2**31 - 1, -1),
-        "top_p": _number(body, "top_p", float, 0, 1, -1.0),
-        "seed": _number(body, "seed", int, 0, 2**63 - 1, -1),
-    }
-    return settings | {"text": prompt, "stop": stop}
-
-
-def _number(body, name, kind, low, high, default):
-    value = body.get(name)
-    if value is None:
-        return default
-    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-    if not fits or (kind is int and not isinstance(value, int)):
-        what = "an integer" if kind is int else "a number"
-        raise invalid(f"{name} is {json_tensors.shown(value)}: expected {what} from {low} to {high}")
-    return kind(value)
-
-
 def _events(events: AsyncIterator[str], prompt: Prompt) -> StreamingResponse:
     """A response of server-sent events. A client that leaves frees its place."""
 
@@ -169,8 +130,7 @@ async def _plain(pieces) -> AsyncIterator[str]:
         if piece.error is not None:
             yield json.dumps({"error": str(piece.error)}, ensure_ascii=False)
             return
-        event = {"text": piece.text, "tokens": piece.tokens, "finish_reason": piece.reason}
-        yield json.dumps(event, ensure_ascii=False)
+        yield json.dumps(event_of(piece), ensure_ascii=False)
         if piece.reason:
             return
 

@@ -1,4 +1,4 @@
-"""TF Serving's gRPC API: `PredictionService` and `ModelService`."""
+"""TF Serving's gRPC API: `PredictionService` and `ModelService`. Beside them, streams of texts."""
 
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -18,8 +18,10 @@ from tensorflow_serving.apis import (
 
 from textrnn.server import examples
 from textrnn.server.errors import RequestError, invalid
+from textrnn.server.grpc_streams import StreamService
 from textrnn.server.metadata import metadata_message, status_message
 from textrnn.server.service import ModelSpec, Service
+from textrnn.server.streams import Streams
 
 METADATA = "signature_def"
 
@@ -163,13 +165,17 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return model_management_pb2.ReloadConfigResponse()
 
 
-def make_grpc_server(service: Service, address: str, threads: int = 64) -> tuple[grpc.Server, int]:
+def make_grpc_server(
+    service: Service, streams: Streams, address: str, threads: int = 64, most_streams: int = 128
+) -> tuple[grpc.Server, int]:
     """Make the server.
 
     Args:
         service: The `Service`.
+        streams: The `Streams`.
         address: Host and port, such as `127.0.0.1:8500`; port 0 for any.
-        threads: Number of requests at a time.
+        threads: Number of requests at a time, beside streams.
+        most_streams: Number of streams at a time.
 
     Returns:
         The server, not yet started, and its port.
@@ -184,10 +190,13 @@ def make_grpc_server(service: Service, address: str, threads: int = 64) -> tuple
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.server(
-        ThreadPoolExecutor(threads, "grpc"), options=options, maximum_concurrent_rpcs=service.limits.requests
+        ThreadPoolExecutor(threads + most_streams, "grpc"),
+        options=options,
+        maximum_concurrent_rpcs=service.limits.requests,
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(service), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(service), server)
+    server.add_generic_rpc_handlers([StreamService(streams, most_streams).handler()])
     return server, server.add_insecure_port(address)
 
 

@@ -136,7 +136,7 @@ class Server:
 
             try:
                 self._grpc, self.grpc_port = make_grpc_server(
-                    self.service, f"{settings.host}:{settings.grpc_port}"
+                    self.service, self.streams, f"{settings.host}:{settings.grpc_port}"
                 )
             except RuntimeError:
                 raise InputError(_in_use("--port", settings.host, settings.grpc_port)) from None

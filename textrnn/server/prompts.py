@@ -1,0 +1,69 @@
+"""Requests for texts, and their answers piece by piece, as JSON objects: the same over REST and gRPC."""
+
+from typing import Any
+
+from textrnn.server.errors import invalid
+from textrnn.server.json_tensors import shown
+from textrnn.server.streams import Piece
+
+MAX_NEW_TOKENS = 4096
+
+
+def prompt_settings(body: dict[str, Any], text: str, length: str, default_length: int) -> dict[str, Any]:
+    """The arguments of a `Prompt` from the body of a request.
+
+    Args:
+        body: The parsed body.
+        text, length: The keys of the prompt, and of the maximum number of new tokens.
+        default_length: The maximum if the body has none.
+
+    Raises:
+        RequestError: If a value is not as it should be.
+
+    Example:
+
+    >>> from textrnn.server.prompts import prompt_settings
+    >>> prompt_settings({"text": "It was", "top_p": 0.9, "stop": "."}, "text", "max_new_tokens", 100)["stop"]
+    ('.',)
+    """
+    prompt = body.get(text)
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise invalid(f"'{text}' key must be a string: a prompt")
+    stop = body.get("stop") or []
+    stop = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, list) else None
+    if stop is None or not all(isinstance(one, str) and one for one in stop):
+        raise invalid("'stop' key must be a string, or a list of strings that are not empty")
+    settings = {
+        "max_new_tokens": _number(body, length, int, 0, MAX_NEW_TOKENS, default_length),
+        "temperature": _number(body, "temperature", float, 0, 1e4, -1.0),
+        "top_k": _number(body, "top_k", int, 0, 2**31 - 1, -1),
+        "top_p": _number(body, "top_p", float, 0, 1, -1.0),
+        "seed": _number(body, "seed", int, 0, 2**63 - 1, -1),
+    }
+    return settings | {"text": prompt, "stop": stop}
+
+
+def _number(body, name, kind, low, high, default):
+    value = body.get(name)
+    if value is None:
+        return default
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+    if not fits or (kind is int and not isinstance(value, int)):
+        what = "an integer" if kind is int else "a number"
+        raise invalid(f"{name} is {shown(value)}: expected {what} from {low} to {high}")
+    return kind(value)
+
+
+def event_of(piece: Piece) -> dict[str, Any]:
+    """A piece without an error as an event of a stream.
+
+    Example:
+
+    >>> from textrnn.server.prompts import event_of
+    >>> from textrnn.server.streams import Piece
+    >>> event_of(Piece(" dark", 3))
+    {'text': ' dark', 'tokens': 3, 'finish_reason': None}
+    """
+    return {"text": piece.text, "tokens": piece.tokens, "finish_reason": piece.reason}
