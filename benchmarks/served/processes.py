@@ -48,7 +48,8 @@ class Served:
             while not self._answers(request):
                 if self.process.poll() is not None or time.perf_counter() > start + 300:
                     self._log.seek(0)
-                    raise RuntimeError(f"{' '.join(command)} does not answer:\n{self._log.read()[-2000:]}")
+                    log = self._log.read()[-2000:]
+                    raise RuntimeError(f"{' '.join(command)} does not answer:\n{log}")
                 time.sleep(0.02)
         except BaseException:
             self.stop()
@@ -75,6 +76,7 @@ class Served:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._log.close()
 
     def __enter__(self):
         return self
