@@ -44,6 +44,8 @@ ON_JAX := tests/training/test_losses.py tests/cells/test_gated.py tests/cells/te
 # The test processes are as many as the cores, so more threads would only wait for each other.
 test test-jax: export TF_NUM_INTRAOP_THREADS = 1
 test test-jax: export TF_NUM_INTEROP_THREADS = 1
+# oneDNN rewrites each graph before it runs for the first time, and most run a few times. `make test-slow` has it.
+test test-jax: export TF_ENABLE_ONEDNN_OPTS = 0
 # XLA's compilation takes most of the time on JAX, so it optimizes nothing.
 test test-jax: export XLA_FLAGS = --xla_backend_optimization_level=0 \
 	--xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false

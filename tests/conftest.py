@@ -6,18 +6,17 @@ import random
 import signal
 import threading
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras
 import numpy as np
 import pytest
+import xdist
 from hypothesis import settings
-from references.gradients import interpreted
 
-from textrnn.cells.published import PUBLISHED
+from textrnn.startup import native_messages_hidden
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # The first example of a test may compile, so there is no deadline. On JAX every example compiles.
-examples = 12 if keras.backend.backend() == "tensorflow" else 3
+examples = 3 if os.environ.get("KERAS_BACKEND") == "jax" else 12
 settings.register_profile("textrnn", deadline=None, derandomize=True, max_examples=examples)
 settings.load_profile("textrnn")
 
@@ -33,9 +32,20 @@ ON_JAX = REPRESENTATIVE - {"simple", "gru"}
 """Those that differ in how a backend runs them: on JAX each cell compiles for seconds."""
 
 
+def pytest_sessionstart(session):
+    """Load TensorFlow before warnings are errors, but not in a process that leaves the tests to others."""
+    if not xdist.is_xdist_controller(session):
+        with native_messages_hidden():
+            import keras  # noqa: F401
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Leave tests with other cells to `make test-slow`: those marked `some_cells`, and all on JAX."""
+    import keras
+
+    from textrnn.cells.published import PUBLISHED
+
     on_jax = keras.backend.backend() == "jax"
     quick = ON_JAX if on_jax else REPRESENTATIVE
     for item in items:
@@ -61,6 +71,8 @@ def _is_slow_run(config):
 
 
 def _optimize_graphs(yes):
+    import keras
+
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -90,6 +102,8 @@ def small_server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def without_compilation():
     """Run the loops of JAX step by step. Otherwise JAX compiles each loop that is called eagerly."""
+    from references.gradients import interpreted
+
     with interpreted():
         yield
 

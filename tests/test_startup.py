@@ -28,8 +28,9 @@ with native_messages_hidden():
 
 
 def as_a_user(*arguments):
-    """Run Python in a fresh process without the log level of the tests. Returns what it prints on stderr."""
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    """Run Python in a fresh process without settings of the tests. Returns what it prints on stderr."""
+    settings = {"TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in settings}
     environment["PYTHONPATH"] = str(Path(__file__).parents[1])
     done = subprocess.run(
         [sys.executable, *arguments], check=False, capture_output=True, text=True, env=environment

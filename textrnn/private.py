@@ -43,6 +43,14 @@ def compiled_by_xla():
     return not tf.executing_eagerly() and GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
+def in_stateless_scope():
+    """Whether Keras reads the weights of a `keras.StatelessScope` instead of those of a model."""
+    # The class is public, the question is not.
+    from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+    return in_stateless_scope()
+
+
 def sentencepiece_ops():
     """Return the generated module of TensorFlow Text's SentencePiece ops."""
     # The public `tensorflow_text.SentencepieceTokenizer` creates its resource without a name, so the resource

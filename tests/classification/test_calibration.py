@@ -27,14 +27,24 @@ VALIDATION = ["it is dull", "joy", "dull long joy", "see a joy"], np.array([0, 1
 FIT = functools.cache(lambda: fit_linear(TEXTS, TARGETS, 2).linear)
 
 
-def untrained(linear=True):
+@functools.cache
+def made(linear):
+    """A classifier and its first weights. Its graphs are traced once for all tests."""
     tokenizer = train_tokenizer("word", TEXTS)
     encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=4)
     part = None
     if linear:
         part = LinearTextLogits.from_config(FIT().get_config())
         part.set_weights(FIT().get_weights())
-    return TextClassifier(encoder, ["bad", "good"], TextClassifierPreprocessor(tokenizer), linear=part)
+    classifier = TextClassifier(encoder, ["bad", "good"], TextClassifierPreprocessor(tokenizer), linear=part)
+    return classifier, classifier.get_weights()
+
+
+def untrained(linear=True):
+    classifier, weights = made(linear)
+    classifier.set_weights(weights)
+    classifier.network_weight = classifier.temperature = 1.0
+    return classifier
 
 
 def log_loss(classifier):

@@ -18,6 +18,7 @@ from textrnn.classification.baseline import tfidf_vectorizer
 from textrnn.classification.fitting import fit_linear, fit_linear_part
 from textrnn.classification.linear import LinearTextLogits
 from textrnn.errors import InputError
+from textrnn.tasks.tracing import graph_of_model
 
 WORDS = "a good film bad, very! dull so-so I liked not at all the plot".split()  # noqa: SIM905
 
@@ -37,7 +38,7 @@ def fit():
 
 
 def logits(linear, texts):
-    run = tf.function(linear.call, autograph=False)
+    run = graph_of_model(linear, linear.call)
     return run.get_concrete_function(tf.TensorSpec([None], tf.string))(tf.constant(texts, tf.string)).numpy()
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.data.batching import text_batches
+from textrnn.tasks.tracing import graph_of_model
 from textrnn.tokenizers.text import string_tensor
 
 
@@ -78,7 +79,8 @@ def predict_in_batches(function, tokens, batch_size=64):
 
     Args:
         function: A function of a dict of `"token_ids"`, int32 `(batch, time)`, and `"padding_mask"`, bool of
-            the same shape, that returns a float32 tensor `(batch, ...)`.
+            the same shape, that returns a float32 tensor `(batch, ...)`. A `tf.function` is traced once for
+            all calls.
         tokens: Token ids of each text, a list of int32 arrays `(tokens,)`.
         batch_size: Number of texts per batch.
 
@@ -96,7 +98,9 @@ def predict_in_batches(function, tokens, batch_size=64):
     batches = text_batches(tokens, np.arange(len(tokens), dtype="int32"), batch_size, shuffle=False)
     # Traced once, for batches of any shape. `keras.Model.predict` traces each model twice, and TensorFlow
     # warns of that if there are a few models.
-    traced = tf.function(function, autograph=False).get_concrete_function(batches.element_spec[0])
+    if not isinstance(function, tf.types.experimental.PolymorphicFunction):
+        function = tf.function(function, autograph=False)
+    traced = function.get_concrete_function(batches.element_spec[0])
     results = np.zeros((len(tokens), *traced.output_shapes[1:]), "float32")
     for inputs, rows in batches:
         results[rows.numpy()] = traced(inputs).numpy()
@@ -118,13 +122,14 @@ def predict_network_logits(classifier, texts, batch_size=64):
     def logits(inputs):
         return classifier(inputs, training=False)
 
-    return predict_in_batches(logits, classifier.preprocessor.encode(texts), batch_size)
+    function = graph_of_model(classifier, logits)
+    return predict_in_batches(function, classifier.preprocessor.encode(texts), batch_size)
 
 
 def predict_linear_logits(classifier, texts):
     """Predict the logits of the linear part of a classifier, float32 `(texts, classes)`."""
     # In a graph, which drops what only attributions need.
-    run = tf.function(classifier.linear.call, autograph=False)
+    run = graph_of_model(classifier.linear, classifier.linear.call)
     run = run.get_concrete_function(tf.TensorSpec([None], tf.string))
     return run(string_tensor(list(texts))).numpy()
 

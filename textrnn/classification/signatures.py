@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from textrnn.classification.attribution import as_written, attributions_of, words_of
 from textrnn.tasks.preprocessor import padded
+from textrnn.tasks.tracing import shared_graph
 
 GROUP_TEXTS, GROUP_TOKENS, FIXED_COST = 256, 2**15, 64
 """Maximum number of texts and of tokens, padding included, in a group; and the fixed cost of a time step, in
@@ -52,22 +53,23 @@ def classification_signatures(classifier):
     def network_logits(tokens):
         return tf.cast(classifier(padded(tokens), training=False), tf.float32)
 
-    def logits_of(tokens, linear_logits):
-        """The logits of the parts that count: a network of weight 0 does not run."""
-        if linear_logits is not None and not classifier.network_weight:
-            return linear_logits
+    def all_logits(text):
+        """The logits, and those of the linear part if there is one. A network of weight 0 does not run."""
+        linear = None if classifier.linear is None else classifier.linear(text)
+        if linear is not None and not classifier.network_weight:
+            return linear, linear
+        tokens = classifier.preprocessor.tokens(text)
         logits = in_groups_of_similar_length(network_logits, tokens, len(classifier.labels))
-        return logits if linear_logits is None else classifier.combine(logits, linear_logits)
+        return logits if linear is None else classifier.combine(logits, linear), linear
 
-    def linear_logits_of(text):
-        return None if classifier.linear is None else classifier.linear(text)
+    text = tf.TensorSpec([None], tf.string, name="text")
+    logits_of = shared_graph(all_logits, [text])
 
     def labels(scores):
         return tf.tile(names[tf.newaxis], [tf.shape(scores)[0], 1])
 
     def serving_default(text):
-        tokens = classifier.preprocessor.tokens(text)
-        scores = classifier.probabilities(logits_of(tokens, linear_logits_of(text)))
+        scores = classifier.probabilities(logits_of(text)[0])
         return {
             "label": tf.gather(names, tf.argmax(scores, axis=1)),
             "scores": scores,
@@ -87,8 +89,8 @@ def classification_signatures(classifier):
         tokens = all_tokens[:, : preprocessor.sequence_length]
         inputs = padded(tokens)
         token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
-        linear_logits = linear_logits_of(text)
-        chosen = tf.argmax(logits_of(tokens, linear_logits), axis=1, output_type=tf.int32)
+        logits, linear_logits = logits_of(text)
+        chosen = tf.argmax(logits, axis=1, output_type=tf.int32)
         found = attributions_of(classifier, token_ids, mask, chosen, linear_logits)
         words, positions = words_of(
             preprocessor.tokenizer, tokens if classifier.linear is None else all_tokens
@@ -115,7 +117,6 @@ def classification_signatures(classifier):
             answer["attention"] = of_words(classifier.pooling.attention(hidden, mask)).to_tensor(0.0)
         return answer
 
-    text = tf.TensorSpec([None], tf.string, name="text")
     return {
         "serving_default": (serving_default, [text]),
         "classify": (classify, [tf.TensorSpec([None], tf.string, name="inputs")]),
