@@ -7,7 +7,7 @@ r"""Train classifiers on few and many labelled texts, from a language model and 
 
 Each run is one of the sentiment recipe, on so many labelled texts of the training set, drawn at random; 0 is
 all of them, with the first seed alone. The recipe holds out a tenth of them for validation. SST-2 is scored
-on its validation texts, and IMDB on 5,000 texts of its training set, which no run learns from. With
+on its validation texts, and IMDB on 5,000 fixed texts of its training set, which no run learns from. With
 `--unlabelled` the language model also reads the other texts of the training set.
 
 A run with each start gives the accuracy of the model, of its network alone, of its n-grams alone and of the
@@ -29,7 +29,6 @@ from pathlib import Path
 import harness
 
 RECIPE = harness.CHECKOUT / "recipes" / "sentiment.py"
-HELD_OUT = 5000
 TITLES = {"sst2": "SST-2", "imdb": "IMDB", "starter": "starter reviews"}
 CURVES = {
     "language model": ("preset", "model", "#0072B2", "o"),
@@ -45,11 +44,7 @@ def load(dataset):
     from textrnn.data.sources import load_labelled_texts
 
     found = load_labelled_texts(None, None if dataset == "starter" else dataset, 0.1)
-    train = [*found.train, *found.validation]
-    if dataset != "imdb":
-        return train, [*found.test]
-    random.Random(0).shuffle(train)
-    return train[HELD_OUT:], train[:HELD_OUT]
+    return [*found.train, *found.validation], [*found.test]
 
 
 def write(path, examples):

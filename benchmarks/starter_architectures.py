@@ -63,7 +63,7 @@ def run(texts, tokenizer, minutes, seed, batch_size, learning_rate, precision, *
     lm = in_weight_precision(lm)
     windows = text_windows(lm, texts, batch_size, 64)
     bits = LanguageModelEvaluator(lm)(windows.validation, windows.characters).bits_per_character
-    return {"bits": round(bits, 4), "weights": lm.count_params(), "tokens": tokens}
+    return {"bits": round(bits, 4), "weights": lm.backbone.count_params(), "tokens": tokens}
 
 
 def main():
