@@ -28,14 +28,26 @@ def joined(batches):
     return np.concatenate([batch.numpy() for batch in batches], axis=1)
 
 
-def test_rows_restart_at_random_with_the_given_probability():
-    data = windows(np.arange(4001), batch_size=20, sequence_length=2, restart_probability=0.3)
-    restarts = np.array([inputs["restart"].numpy() for inputs, _ in data])
-    assert restarts[0].all()
-    again = np.array([inputs["restart"].numpy() for inputs, _ in data])
-    assert (restarts != again).any()
-    assert 0.25 < restarts[1:].mean() < 0.35
-    assert (restarts[1:].mean(axis=0) < 0.6).all()  # each row on its own
+@given(st.integers(50, 400), st.integers(1, 5), st.integers(1, 6), st.floats(0, 0.9))
+@settings(max_examples=25, deadline=None)
+def test_an_epoch_reads_every_token_once_in_passages_of_random_order(length, rows, steps, probability):
+    data = windows(np.arange(length), rows, steps, restart_probability=probability)
+    count = max(1, round(probability * len(data) * rows))
+    epochs = [list(data) for _ in range(2)]
+    for epoch in epochs:
+        read = joined(inputs["token_ids"] for inputs, _ in epoch)
+        np.testing.assert_array_equal(np.sort(read, axis=None), np.arange(len(data) * rows * steps))
+        restarts = np.array([inputs["restart"].numpy() for inputs, _ in epoch])
+        assert restarts[0].all()
+        assert min(rows, count) <= restarts.sum() <= count + rows
+        jumps = np.diff(read, axis=1)[:, steps - 1 :: steps] != 1
+        assert (jumps <= restarts[1:].T).all()
+    if count > 20:
+        first, second = (np.concatenate([x["token_ids"] for x, _ in epoch]) for epoch in epochs)
+        assert (first != second).any()
+
+
+def test_a_fraction_of_all_windows_and_not_more_begins_a_passage():
     with pytest.raises(InputError, match="restart_probability is 1"):
         windows(np.arange(100), 2, 2, restart_probability=1)
 
@@ -54,7 +66,9 @@ def test_rows_restart_like_prompts(batch_size, sequence_length, probability, see
     data = windows(stream, batch_size, sequence_length, probability, **options)
     again = windows(stream, batch_size, sequence_length, probability, **options)
     begins = {tuple(stream[i + 1 : i + 1 + sequence_length]) for i in np.flatnonzero(np.isin(stream, [1, 3]))}
-    reach = min(4 * sequence_length, len(data) * sequence_length // 2)
+    row_length = len(data) * sequence_length
+    passages = max(1, round(probability * batch_size * len(data)))
+    reach = min(4 * sequence_length, row_length // 2, batch_size * row_length // passages // 2)
     previous = None
     for (inputs, targets), (same, _) in zip(data, again, strict=True):
         token_ids, restart = inputs["token_ids"].numpy(), inputs["restart"].numpy()
@@ -82,8 +96,10 @@ def test_the_nearest_boundary_is_found_without_looking_at_all_others(tokens, pos
 def test_a_boundary_out_of_reach_is_not_used():
     """Otherwise all rows of a text without line breaks would restart at its beginning."""
     stream = np.concatenate([[1], np.arange(100, 1100)])
-    [*_, (_, targets)] = windows(stream, 2, 10, 0.2, start_token_id=1, boundary_token_ids=(1,))
-    assert (targets.numpy()[:, 0] > 200).all()
+    data = windows(stream, 2, 10, 0.2, start_token_id=1, boundary_token_ids=(1,))
+    begins = np.concatenate([targets.numpy()[inputs["restart"].numpy(), 0] for inputs, targets in data])
+    assert len(begins) >= 20
+    assert (begins == 100).sum() <= 2
 
 
 def test_a_stream_has_the_end_token_around_every_document():

@@ -50,27 +50,28 @@ def windows(
 ) -> tf.data.Dataset:
     """Cut a token stream into windows for training by truncated backpropagation through time.
 
-    The stream is split into `batch_size` contiguous rows, and every batch holds the next window of each row.
-    The states at the end of a window are therefore the initial states of the same row in the next batch.
-    Tokens at the end of the stream that do not fill a window are dropped.
+    Every batch holds the next window of each of `batch_size` rows. The states at the end of a window are
+    therefore the initial states of the same row in the next batch. Tokens at the end of the stream that do
+    not fill a window are dropped.
 
-    A prompt begins with zero states and the start token, at the beginning of a text or of a line. A stream of
-    one document has a single place like that, so rows can be made to restart like a prompt: with zero states,
-    from the nearest boundary, and with the start token in place of the token there.
+    Without restarts, a row is one contiguous part of the stream. With them, the stream is cut into passages,
+    which rows read in a random order, so that a batch mixes texts from everywhere: a contiguous row of a
+    large text would stay in one novel for thousands of updates. A passage begins as a prompt does: with zero
+    states, from the nearest boundary, and with the start token in place of the token there.
 
     Args:
         stream: Token ids of shape `(tokens,)`, or `StoredTokens`.
         batch_size: Number of rows.
         sequence_length: Number of tokens per window.
-        restart_probability: Probability that a row starts a window from zero states.
+        restart_probability: Fraction of windows that begin a passage.
         start_token_id: First input of a row that restarts. None leaves the token of the stream.
         boundary_token_ids: Tokens after which a text or a line begins. A row that restarts moves to the
-            nearest one within four windows, and within half the distance of two rows.
-        seed: Seed of the restarts, which differ in every epoch.
+            nearest one within four windows, and within half a passage.
+        seed: Seed of the order of passages, which differs in every epoch, as do the places of the cuts.
         origin: Name of the text in error messages, such as its file.
         variable_length: Whether each batch has a length of its own, as `window_lengths` draws it. Then
-            tokens are not always cut at the same places. The end of a row may be read twice in an epoch, or
-            not at all, since each epoch has the same number of steps.
+            tokens are not always cut at the same places. Some tokens may be read twice in an epoch, or not at
+            all, since each epoch has the same number of steps.
         few_lengths: As for `window_lengths`.
 
     Returns:
@@ -103,20 +104,36 @@ def windows(
         )
     tokens = _as_tokens(stream)
     row_length = (len(tokens) - 1) // batch_size if variable_length else steps * sequence_length
-    reach = min(4 * sequence_length, row_length // 2)
+    total = batch_size * row_length
+    passages = max(1, round(restart_probability * total / sequence_length))
+    reach = min(4 * sequence_length, row_length // 2, total // passages // 2)
 
     def generate(epoch):
         random = np.random.default_rng((seed, epoch))
-        positions = np.arange(batch_size) * row_length
         lengths = np.full(steps, sequence_length)
         if variable_length:
             lengths = np.minimum(
                 window_lengths(steps, sequence_length, seed, epoch, few_lengths), len(tokens) - 1
             )
-        for step, length in enumerate(lengths):
+        begins = np.linspace(0, total // sequence_length, passages, endpoint=False).astype(int)
+        begins *= sequence_length
+        order, shift = np.arange(passages), 0
+        if passages > 1:
+            order = random.permutation(passages)
+            shift = sequence_length * int(random.integers(total // sequence_length))
+        sizes = np.diff(begins, append=total)[order]
+        ends = np.cumsum(sizes)
+        read = shift + np.arange(batch_size) * row_length  # places in the passages as they are ordered
+        positions = np.zeros(batch_size, int)
+        previous = np.full(batch_size, -1)
+        for length in lengths:
             last_start = len(tokens) - 1 - length
-            restart = (random.random(batch_size) < restart_probability) | (step == 0)
-            over = positions > last_start  # of rows that restarted at later boundaries
+            place = read % total
+            passage = np.searchsorted(ends, place, side="right")
+            restart = passage != previous
+            within = place - ends[passage] + sizes[passage]
+            positions = np.where(restart, begins[order[passage]] + within, positions)
+            over = positions > last_start  # of passages that began at a later boundary
             restart |= over
             positions = np.where(over, 0, positions)
             for row in np.flatnonzero(restart):
@@ -128,7 +145,7 @@ def windows(
             if start_token_id is not None:
                 inputs[restart, 0] = start_token_id
             yield {"token_ids": inputs, "restart": restart}, targets
-            positions = positions + length
+            positions, read, previous = positions + length, read + length, passage
 
     signature = _signature(batch_size, None if variable_length else sequence_length)
     return generated_dataset(generate, signature, steps)

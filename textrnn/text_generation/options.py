@@ -116,7 +116,9 @@ class LanguageModelTrainingOptions(TrainingOptions):
     average_steps: Literal["none", "ema", "nt_asgd"] = option(
         "none", "Average the weights of steps, always or when the loss stops improving"
     )
-    restart_probability: Fraction = option(0.05, "Probability of restarting from an empty state")
+    restart_probability: Fraction = option(
+        0.05, "Fraction of windows that begin a passage; 0 to read in order"
+    )
     sample_prompt: str | None = option(None, "Prompt of samples (default: from the validation text)")
 
 

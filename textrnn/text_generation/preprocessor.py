@@ -39,12 +39,12 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
     backbone_cls = RecurrentBackbone
 
     def windows(self, stream, batch_size, sequence_length, restart_probability=0.05, **options):
-        """Cut a token stream into windows for training, some of which begin as a prompt does.
+        """Cut a token stream into windows for training. Rows read passages, which begin as a prompt does.
 
         Args:
             stream: Tokens of the tokenizer; see `textrnn.data.token_streams.token_stream`.
             batch_size, sequence_length: Rows and tokens of a window.
-            restart_probability: Probability that a row of a window begins as a prompt.
+            restart_probability: Fraction of windows that begin a passage; 0 to read the stream in order.
             **options: Others of `textrnn.data.windows.windows`.
 
         Returns:
