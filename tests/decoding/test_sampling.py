@@ -111,6 +111,40 @@ def test_samples_follow_the_distribution():
     assert stats.chisquare(counts, n * probabilities).pvalue > 0.01
 
 
+@pytest.mark.parametrize("size", [1024, 1025, 3000, 4096])
+@pytest.mark.parametrize("kept", [1.0, 0.3, 0.002])
+def test_draws_invert_the_cumulative_distribution(size, kept):
+    rng = np.random.default_rng(size)
+    weights = np.exp(rng.normal(size=(200, size)) * 3) * (rng.random((200, size)) < kept)
+    weights[:, rng.integers(size)] += 1e-3
+    probabilities = (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
+    uniforms = rng.random(200, "float32")
+    uniforms[:3] = 2.0**-24, 1 - 2.0**-24, 0.5
+    drawn = as_numpy(sampling.draw(probabilities, uniforms))
+    cumulative = probabilities.astype("float64").cumsum(axis=1)
+    cumulative /= cumulative[:, -1:]
+    rows = np.arange(200)
+    assert (probabilities[rows, drawn] > 0).all()
+    assert (cumulative[rows, drawn] > uniforms - 1e-6).all()
+    assert (cumulative[rows, drawn] - probabilities[rows, drawn] < uniforms + 1e-6).all()
+    alone = [int(sampling.draw(probabilities[r : r + 1], uniforms[r : r + 1])[0]) for r in range(20)]
+    assert alone == drawn[:20].tolist()
+    assert as_numpy(sampling.draw(probabilities[:0], uniforms[:0])).shape == (0,)
+
+
+def test_rows_that_draw_and_rows_that_do_not_are_mixed():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 2000)).astype("float32")
+    logits[1, 7] = logits[1, 3] = 9.0  # the first of equal logits
+    temperature = np.array([0, 0, 1, 0.5, 0, 2], "float32")
+    args = np.full(6, 0.4, "float32"), temperature, np.zeros(6, "int32"), np.full(6, 0.9, "float32")
+    mixed = as_numpy(sampling.sample(logits, *args))
+    assert mixed[[0, 1, 4]].tolist() == [logits[0].argmax(), 3, logits[4].argmax()]
+    for row in range(6):
+        assert int(sampling.sample(logits[row : row + 1], *(x[row : row + 1] for x in args))[0]) == mixed[row]
+    assert as_numpy(sampling.sample(logits[:0], *(x[:0] for x in args))).shape == (0,)
+
+
 def test_temperature_zero_is_greedy_and_suppressed_tokens_are_never_drawn():
     logits = np.array([[0.0, 5.0, 1.0], [-np.inf, 0.0, -np.inf]], "float32")
     for u in (0.0, 0.5, 0.999999):

@@ -20,7 +20,7 @@ from textrnn.server.errors import RequestError
 from textrnn.server.grpc_streams import StreamService
 from textrnn.server.metrics import Metrics
 from textrnn.server.server import Server
-from textrnn.server.streams import NEEDED, Prompt, Streams
+from textrnn.server.streams import NEEDED, Prompt, Streams, _Batch
 from textrnn.serving.saved_model import load_signatures
 from textrnn.serving.stream_messages import METHOD, SERVICE, from_bytes, to_bytes
 
@@ -258,3 +258,21 @@ def test_a_version_is_held_from_the_request_on_until_its_texts_have_ended(monkey
     models.unloaded.clear()
     with pytest.raises(RequestError, match="shutting down"):
         streams.submit(Prompt("a", None, received.extend), "broken")
+
+
+@pytest.mark.parametrize(
+    ("counts", "step_seconds", "steps"),
+    [
+        ([8], 0.001, 8),
+        ([8, 0], 0.001, 1),  # a new text gets its first token soon
+        ([8] * 15, 0.001, 8),
+        ([8] * 16, 0.001, 16),
+        ([8] * 16, 0.01, 8),  # a new text would wait too long
+        ([8] * 63 + [0], 0.001, 1),
+    ],
+)
+def test_many_texts_get_more_tokens_at_a_time_unless_a_new_one_waits(counts, step_seconds, steps):
+    batch = _Batch(Streams(Broken(), Metrics()), Broken())
+    batch._rows = [SimpleNamespace(count=count) for count in counts]
+    batch._step_seconds = step_seconds
+    assert batch._most_steps() == steps

@@ -71,31 +71,47 @@ def filter_logits(logits, top_k, top_p):
     Returns:
         float32, `(batch, vocabulary)`.
     """
-    top_k, top_p = ops.cast(top_k, "int32"), ops.cast(top_p, logits.dtype)
+    logits = _among_top_k(logits, top_k)
 
-    def among_top_k(logits):
+    def in_nucleus():
+        return ops.where(
+            logits < _nucleus(logits, ops.softmax(logits, axis=-1), top_p), -float("inf"), logits
+        )
+
+    return ops.cond(ops.any(top_p < 1), in_nucleus, lambda: logits)
+
+
+def _among_top_k(logits, top_k):
+    """The logits, minus infinity for tokens outside the top k."""
+    top_k = ops.cast(top_k, "int32")
+
+    def filtered():
         # A row without a limit has a limit that no row reaches.
         limit = ops.cast(ops.where(top_k > 0, top_k, logits.shape[-1]), logits.dtype)
-        return _keep_until(logits, ops.ones_like(logits), limit)
-
-    def in_nucleus(logits):
-        kept = _keep_until(logits, ops.softmax(logits, axis=-1), top_p)
-        return ops.where((top_p < 1)[:, None], kept, logits)
+        return ops.where(logits < _last_kept(logits, ops.ones_like(logits), limit), -float("inf"), logits)
 
     # For a large vocabulary a filter costs as much as a step of the model, so it runs only if a row filters.
-    logits = ops.cond(ops.any(top_k > 0), lambda: among_top_k(logits), lambda: logits)
-    return ops.cond(ops.any(top_p < 1), lambda: in_nucleus(logits), lambda: logits)
+    return ops.cond(ops.any(top_k > 0), filtered, lambda: logits)
+
+
+def _nucleus(logits, probabilities, top_p):
+    """The smallest logit in the nucleus of each row, `(batch, 1)`; minus infinity for rows that keep all."""
+    top_p = ops.cast(top_p, logits.dtype)
+    return ops.where((top_p < 1)[:, None], _last_kept(logits, probabilities, top_p), -float("inf"))
 
 
 LARGE = 1024
 """Size of a vocabulary that takes longer to sort than to divide into buckets first."""
 
+BLOCK = 64
+"""Tokens of a large vocabulary that are summed first."""
+
 BUCKETS = 256
 BUCKETS_PER_NAT = 16.0
 
 
-def _keep_until(logits, weights, targets):
-    """Keep the largest logits of each row whose weights sum to a target, and those equal to the last of them.
+def _last_kept(logits, weights, targets):
+    """The smallest of the largest logits of each row whose weights sum to a target.
 
     Args:
         logits: float32, `(batch, vocabulary)`.
@@ -103,7 +119,7 @@ def _keep_until(logits, weights, targets):
         targets: float32, `(batch,)`. At least one logit is kept, and all if their sum is below the target.
 
     Returns:
-        The logits, minus infinity in place of those that are not kept.
+        float32, `(batch, 1)`.
     """
     candidates, before, most = logits, 0.0, logits.shape[-1]
     # Where shapes are static, as many logits are sorted anyway.
@@ -111,8 +127,7 @@ def _keep_until(logits, weights, targets):
         candidates, before, most = _last_bucket(logits, weights, targets)
     ordered, index = ops.top_k(candidates, most)
     own = ops.where(ordered > -float("inf"), ops.take_along_axis(weights, index, axis=-1), 0.0)
-    last = _first_to_reach(before + ops.cumsum(own, axis=-1), targets)
-    return ops.where(logits < ops.take_along_axis(ordered, last, axis=-1), -float("inf"), logits)
+    return _at(ordered, _first_to_reach(before + ops.cumsum(own, axis=-1), targets))[:, None]
 
 
 def _last_bucket(logits, weights, targets):
@@ -121,7 +136,7 @@ def _last_bucket(logits, weights, targets):
     The weights are summed in buckets of similar logits, from the largest logit down.
 
     Args:
-        logits, weights, targets: See `_keep_until`.
+        logits, weights, targets: See `_last_kept`.
 
     Returns:
         The logits of one bucket of each row, minus infinity in place of the others, `(batch, vocabulary)`;
@@ -135,16 +150,21 @@ def _last_bucket(logits, weights, targets):
     sums = ops.reshape(sums, (-1, BUCKETS))
     until = ops.cumsum(sums, axis=-1)
     last = _first_to_reach(until, targets)
-    inside = bucket == last
+    inside = bucket == last[:, None]
     size = ops.max(ops.sum(ops.cast(inside, "int32"), axis=-1), initial=1)  # there may be no row
-    before = ops.take_along_axis(until - sums, last, axis=-1)
-    return ops.where(inside, logits, -float("inf")), before, size
+    return ops.where(inside, logits, -float("inf")), _at(until - sums, last)[:, None], size
 
 
 def _first_to_reach(sums, targets):
-    """The column, `(batch, 1)`, of the first running sum that is at least the target, or the whole sum."""
-    targets = ops.maximum(ops.minimum(targets, sums[:, -1]), 1e-30)[:, None]
-    return ops.expand_dims(_first(sums >= targets), -1)
+    """The column, `(batch,)`, of the first running sum that is at least the target, or the whole sum."""
+    return _first(sums >= ops.maximum(ops.minimum(targets, sums[:, -1]), 1e-30)[:, None])
+
+
+def _at(values, columns):
+    """Element `columns[i]` of each row i, `(batch, ...)`; `take_along_axis` takes many more operations."""
+    rows, size = ops.shape(values)[0], ops.shape(values)[1]
+    flat = ops.reshape(values, (rows * size, *values.shape[2:]))
+    return ops.take(flat, columns + size * ops.arange(rows, dtype="int32"), axis=0)
 
 
 def _first(condition):
@@ -164,26 +184,49 @@ def distribution(logits, temperature, top_k, top_p):
     Returns:
         float32, `(batch, vocabulary)`.
     """
+    weights = _weights(logits, temperature, top_k, top_p)
+    return weights / ops.sum(weights, axis=-1, keepdims=True)
+
+
+def _weights(logits, temperature, top_k, top_p):
+    """The same as `distribution`, except that the probabilities of a row may sum to less than 1."""
     # Beyond these bounds the division overflows, and the samples no longer change.
     scale = ops.clip(ops.where(temperature > 0, temperature, 1.0), 1e-4, 1e4)[:, None]
-    return ops.softmax(filter_logits(logits / scale, top_k, top_p), axis=-1)
+    logits = _among_top_k(logits / scale, top_k)
+    probabilities = ops.softmax(logits, axis=-1)
+
+    def in_nucleus():
+        return ops.where(logits < _nucleus(logits, probabilities, top_p), 0.0, probabilities)
+
+    return ops.cond(ops.any(top_p < 1), in_nucleus, lambda: probabilities)
 
 
 def draw(probabilities, uniforms):
     """Draw one token per row by inverting the cumulative distribution.
 
     Args:
-        probabilities: float32, `(batch, vocabulary)`.
+        probabilities: float32, `(batch, vocabulary)`; those of a row may have any positive sum.
         uniforms: float32, `(batch,)` in (0, 1).
 
     Returns:
         int32, `(batch,)`.
     """
-    cumulative = ops.cumsum(probabilities, axis=-1)
-    # The target is scaled by the rounded sum, so that some token exceeds it. The first one that does never
-    # has probability zero.
-    target = uniforms[:, None] * cumulative[:, -1:]
-    return _first(cumulative > target)
+    size = probabilities.shape[-1]
+    if size <= LARGE:
+        cumulative = ops.cumsum(probabilities, axis=-1)
+        # The target is scaled by the rounded sum, so that some token exceeds it. The first one that does
+        # never has probability zero.
+        return _first(cumulative > uniforms[:, None] * cumulative[:, -1:])
+    # A running sum over a large vocabulary takes as long as a matrix product, so it has two levels.
+    blocks = ops.reshape(ops.pad(probabilities, [[0, 0], [0, -size % BLOCK]]), (-1, -(-size // BLOCK), BLOCK))
+    sums = ops.sum(blocks, axis=-1)
+    until = ops.cumsum(sums, axis=-1)
+    target = uniforms[:, None] * until[:, -1:]
+    block = _first(until > target)
+    inside = ops.cumsum(_at(blocks, block), axis=-1)
+    # The two levels round differently, so the target is kept within the block.
+    target = ops.maximum(target - _at(until - sums, block)[:, None], 0.0)
+    return block * BLOCK + _first(inside > ops.minimum(target, inside[:, -1:] * (1 - 2.0**-23)))
 
 
 def sample(logits, uniforms, temperature, top_k, top_p):
@@ -199,9 +242,12 @@ def sample(logits, uniforms, temperature, top_k, top_p):
         int32, `(batch,)`.
     """
     logits = ops.cast(logits, "float32")
-    greedy = ops.cast(ops.argmax(logits, axis=-1), "int32")
-    drawn = draw(distribution(logits, temperature, top_k, top_p), uniforms)
-    return ops.where(temperature > 0, drawn, greedy)
+    draws = temperature > 0
+    none = lambda: ops.zeros_like(draws, "int32")  # noqa: E731
+    likely = lambda: _first(logits >= ops.max(logits, axis=-1, keepdims=True))  # noqa: E731
+    drawn = lambda: draw(_weights(logits, temperature, top_k, top_p), uniforms)  # noqa: E731
+    # Both take several passes over the vocabulary, so each runs only if a row needs it.
+    return ops.where(draws, ops.cond(ops.any(draws), drawn, none), ops.cond(ops.all(draws), none, likely))
 
 
 def suppressed(logits, token_ids):

@@ -6,6 +6,7 @@ drops those that have ended.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,6 +21,11 @@ from textrnn.serving.running_text import RunningText, padded
 
 NEEDED = ("read", "advance", "detokenize")
 """The signatures of a model whose texts can be streamed."""
+
+MANY = 16
+"""Texts from which on an iteration has twice as many tokens, since to send them costs as much as some."""
+LONGEST_ITERATION = 0.1
+"""Seconds of such an iteration at most, since a new text waits for its end."""
 
 
 class Piece(NamedTuple):
@@ -90,7 +96,8 @@ class Streams:
         metrics: `Metrics`.
         max_rows: Texts of a model at a time; others wait.
         max_waiting: Texts that may wait; more are refused.
-        tokens_per_iteration: Tokens of each text in an iteration, once it has its first one.
+        tokens_per_iteration: Tokens of each text in an iteration, once it has its first one; twice as many if
+            many texts run.
     """
 
     def __init__(
@@ -174,6 +181,7 @@ class _Batch:
         self._joining: list[Prompt] = []
         self._rows: list[_Row] = []
         self._arrays: dict[str, np.ndarray] = {}
+        self._step_seconds = 0.0  # of the last iteration with as many texts
         self._carried = [name for name in servable.signature("read").outputs if name.startswith("carried_")]
         self.thread = threading.Thread(target=self._run, name=f"streams-{servable.name}", daemon=True)
 
@@ -261,8 +269,8 @@ class _Batch:
         self.streams.metrics.streams(self.servable.name, len(self._rows))
 
     def _iterate(self):
-        # A text that has just begun gets its first token soon.
-        most = self.streams.tokens_per_iteration if all(row.count for row in self._rows) else 1
+        most = self._most_steps()
+        start = time.perf_counter()
         steps = np.array([min(most, row.left) for row in self._rows], np.int32)
         index = np.array([row.count for row in self._rows], np.int32)
         try:
@@ -274,6 +282,7 @@ class _Batch:
             _emit([(row.prompt, Piece("", row.count, error=error)) for row in self._rows])
             self._keep([False] * len(self._rows))
             return
+        self._step_seconds = (time.perf_counter() - start) / max(1, int(steps.max()))
         self._arrays |= {name: found[name] for name in ("token_ids", *self._carried)}
         self.streams.metrics.tokens(self.servable.name, int(found["count"].sum()))
         kept, pieces = [], []
@@ -285,6 +294,15 @@ class _Batch:
             kept.append(reason is None)
         _emit(pieces)
         self._keep(kept)
+
+    def _most_steps(self):
+        """How many tokens a text gets in an iteration at most."""
+        if not all(row.count for row in self._rows):
+            return 1  # a text that has just begun gets its first token soon
+        usual = self.streams.tokens_per_iteration
+        if len(self._rows) < MANY or 2 * usual * self._step_seconds > LONGEST_ITERATION:
+            return usual
+        return 2 * usual
 
     def _texts(self):
         """For each row, the texts of the tokens that are not decoded yet."""
