@@ -1,6 +1,7 @@
 """Small translators and pairs that they learn in seconds."""
 
 import keras
+from builders.seeds import set_seed
 
 import textrnn
 from textrnn.tokenizers import train_tokenizer
@@ -31,7 +32,7 @@ def make_translator(tokenizers, cell="gru", units=24, sampler=None, **options):
 
 def trained(translator, epochs=25):
     """The translator after it has learned `PAIRS`."""
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     translator.compile(keras.optimizers.Adam(0.02, global_clipnorm=1.0))
     translator.fit({name: texts * 8 for name, texts in PAIRS.items()}, epochs=epochs, verbose=0)
     return translator

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.eagerly import functions_run_eagerly
 from builders.exporting import export_unchecked
 from builders.language_models import make_lm
 from references.adaptive import cached_distribution
@@ -56,7 +57,8 @@ def greedy(lm, prompt, cache=CACHE):
 
 
 def continuations(lm, prompts):
-    return completions(python_functions(lm)["generate"], prompts)
+    with functions_run_eagerly():
+        return completions(python_functions(lm)["generate"], prompts)
 
 
 def completions(generate, prompts):

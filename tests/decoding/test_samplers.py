@@ -4,6 +4,7 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
+from builders.seeds import set_seed
 from keras import ops
 from scipy import stats
 
@@ -56,7 +57,7 @@ def test_prompts_are_kept_and_stop_tokens_end_texts(sampler):
 
 @pytest.fixture(scope="module")
 def lm():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = textrnn.CausalLM(textrnn.RecurrentBackbone(12, cell="gru", units=8))
     for weight in model.backbone.trainable_variables:
         weight.assign(weight * 2)  # less uniform predictions

@@ -1,8 +1,8 @@
 """The gradient of a tensor that a cell's step reads besides its states is right, or refused."""
 
-import keras
 import numpy as np
 import pytest
+from builders.seeds import set_seed
 from keras import ops
 from references.gradients import TENSORFLOW, assert_close, finite_differences, interpreted, value_and_gradient
 
@@ -57,7 +57,7 @@ class Leak(LinearCell):
 
 
 def make(strategy, told):
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     layer = Recurrent(Topic(), strategy=strategy)
     layer.build((None, None, UNITS))
     layer.cell.told = told

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from builders.seeds import set_seed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -137,7 +138,7 @@ class Smoothed(LinearCell):
 def test_scan_and_loop_agree_for_a_custom_linear_cell(dtype, tolerance, options):
     x, outputs = np.random.normal(size=(3, 6, 4)).astype("float32"), []
     for strategy in ("loop", "scan"):
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         layer = Recurrent(Smoothed(4, dtype=dtype), return_sequences=True, strategy=strategy, **options)
         outputs.append(layer(x))
     assert_close(outputs[1], outputs[0], tolerance)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from builders.seeds import set_seed
 from keras import ops
 from references.gradients import assert_close
 
@@ -73,7 +74,7 @@ def test_large_scores_at_padding_do_not_underflow_those_of_valid_steps():
 
 
 def test_last_of_a_bidirectional_layer_equals_its_output_without_sequences():
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     sequences = keras.layers.Bidirectional(Recurrent(GatedCell(3, "gru"), return_sequences=True))
     x, mask = np.random.normal(size=(2, 4, 3)).astype("float32"), np.array([[1, 1, 1, 1], [1, 1, 0, 0]], bool)
     outputs = sequences(x, mask=mask)

@@ -4,10 +4,10 @@ import contextlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 from builders.layers import make_batch, make_layer, tensorflow_only, weighted_sum
+from builders.seeds import set_seed
 from keras import ops
 from references.gradients import TENSORFLOW, assert_close, interpreted, value_and_gradients
 
@@ -137,7 +137,7 @@ CELLS = {
 @pytest.mark.parametrize("name", CELLS)
 def test_strategies_have_the_same_gradients_eagerly_and_in_graphs(name, return_sequences):
     def gradients(strategy, mode):
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         layer = Recurrent(CELLS[name](), return_sequences=return_sequences, strategy=strategy)
         x = np.random.normal(size=(2, 5, 3)).astype("float32")
         layer(x)
@@ -200,7 +200,7 @@ def gradients_in(mode, layer, x, loss):
 def test_the_gradient_of_a_stateful_layer_uses_its_initial_states():
     results = []
     for strategy in ("loop", "recompute"):
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         layer = Recurrent(GatedCell(UNITS, "lstm"), stateful=True, strategy=strategy)
         x = np.random.normal(size=(2, 5, 3)).astype("float32")
         layer(x)  # gives states that are not zero

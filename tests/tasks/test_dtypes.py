@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from builders.exporting import export_unchecked
+from builders.seeds import set_seed
 from builders.tasks import MODELS, texts, tokens
 
 import textrnn
@@ -40,7 +41,7 @@ def floatx_of(policy):
 
 @functools.cache
 def made(name, policy):
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     return MODELS[name](None if policy == "floatx float64" else policy)
 
 

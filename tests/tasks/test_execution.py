@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from builders.devices import pretended_gpu
+from builders.seeds import set_seed
 from builders.tasks import TASKS, texts
 from builders.training import QUIET as QUIETLY
 
@@ -73,7 +74,7 @@ def test_steps_over_several_devices_are_not_compiled(monkeypatch):
 
 def trained(task, steps, jit_compile=False, eagerly=False, epochs=2, **options):
     """The weights of a model after some steps."""
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model = make(task, **options)
     optimizer = keras.optimizers.SGD(0.3, global_clipnorm=1.0)
     model.compile(optimizer, jit_compile=jit_compile, run_eagerly=eagerly)

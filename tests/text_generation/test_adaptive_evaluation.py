@@ -1,9 +1,9 @@
 """Evaluation with a neural cache and dynamic evaluation, against NumPy references."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.seeds import set_seed
 from references.adaptive import cached_distribution, dynamic_update
 
 import textrnn
@@ -23,7 +23,7 @@ CELLS = pytest.mark.parametrize("cell", ["lstm", "gru", SPEC], ids=["lstm", "gru
 
 
 def make_lm(cell="lstm"):
-    keras.utils.set_random_seed(3)
+    set_seed(3)
     options = {"dropout": 0.5, "weight_drop": 0.5}  # which must be off
     lm = textrnn.CausalLM(
         textrnn.RecurrentBackbone(VOCABULARY, cell=cell, units=6, embedding_dim=5, **options)

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from builders.seeds import set_seed
 
 import textrnn
 from textrnn.cells import PUBLISHED, describe, find_cell
@@ -231,7 +232,7 @@ def test_each_layer_may_have_a_width_of_its_own():
 )
 def test_dropout_of_inputs_and_outputs_is_locked_and_has_rates_of_its_own(place, read):
     """One mask for all steps of a sequence, of the given rate."""
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     for options, rate in (({place: 0.6}, 0.6), ({"dropout": 0.3}, 0.3), ({"dropout": 0.3, place: 0.0}, 0.0)):
         kept = np.array(read(make_lm(units=200, num_layers=1, **options).backbone)) != 0
         assert (kept == kept[:, :1]).all()

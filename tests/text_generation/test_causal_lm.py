@@ -53,18 +53,18 @@ def test_the_loss_counts_tokens_and_not_padding():
 
 
 def test_carried_states_remember_earlier_windows():
-    """A letter is repeated six tokens later, often in the next window, where only a state predicts it."""
+    """A letter is repeated three tokens later, often in the next window, where only a state predicts it."""
     rng = np.random.default_rng(0)
-    blocks = [[letter, *[9] * 5, letter, 8] for letter in rng.integers(2, 6, 400)]
+    blocks = [[letter, 9, 9, letter, 8] for letter in rng.integers(2, 6, 200)]
     tokens = np.array([1, *np.concatenate(blocks)], "int32")
-    data = windows(tokens, batch_size=8, sequence_length=7)
+    data = windows(tokens, batch_size=8, sequence_length=4)
     lm = textrnn.CausalLM(textrnn.RecurrentBackbone(10, cell="gru", units=24))
     lm.compile(optimizer=keras.optimizers.Adam(0.02, global_clipnorm=1.0))
-    lm.fit(data, epochs=25, verbose=0)
+    lm.fit(data, epochs=10, verbose=0)
     forgetful = data.map(lambda x, y: ({**x, "restart": tf.ones_like(x["restart"])}, y))
-    # One token of eight is random, which costs ln 4 nats; without memory its repetition costs as much.
-    assert lm.evaluate(data, verbose=0) < 1.3 * np.log(4) / 8
-    assert lm.evaluate(forgetful, verbose=0) > 1.5 * np.log(4) / 8
+    # One token of five is random, which costs ln 4 nats; without memory its repetition costs as much.
+    assert lm.evaluate(data, verbose=0) < 1.3 * np.log(4) / 5
+    assert lm.evaluate(forgetful, verbose=0) > 1.5 * np.log(4) / 5
 
 
 def test_a_model_of_one_document_knows_how_a_text_begins():
@@ -89,7 +89,7 @@ def test_a_model_of_one_document_knows_how_a_text_begins():
 @pytest.mark.parametrize("several", [False, True])
 def test_stop_texts_end_a_continuation_but_not_a_prompt(several):
     lm = make_lm()
-    lm.compile(sampler=textrnn.RowSampler(temperature=3.0))
+    lm.compile(sampler=textrnn.RowSampler(temperature=3.0), run_eagerly=True)
     prompts = ["a\nb", "", "b\n\n"]
     full = lm.generate(prompts, max_length=60)
     stop = [full[0][8], full[2][10], "zz"] if several else full[0][8]
@@ -239,9 +239,9 @@ def test_generates_with_any_sampler_of_keras_hub(sampler):
 
 def test_greedy_by_keras_hub_equals_temperature_zero():
     lm = make_lm("gru")
-    lm.compile(sampler="greedy")
+    lm.compile(sampler="greedy", run_eagerly=True)
     expected = lm.generate(PROMPTS, max_length=20)
-    lm.compile(sampler=textrnn.RowSampler(temperature=0))
+    lm.compile(sampler=textrnn.RowSampler(temperature=0), run_eagerly=True)
     assert lm.generate(PROMPTS, max_length=20) == expected
 
 

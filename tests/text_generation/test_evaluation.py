@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.seeds import set_seed
 
 from textrnn.errors import InputError
 from textrnn.text_generation.evaluation import LanguageModelEvaluator, score_language_model
@@ -14,7 +15,7 @@ VOCABULARY = 7
 @pytest.fixture
 def model():
     """A bigram model with the inputs and outputs of a language model."""
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     restart = keras.Input((), dtype="bool", name="restart")
     table = keras.layers.Embedding(VOCABULARY, VOCABULARY, embeddings_initializer="normal", name="table")

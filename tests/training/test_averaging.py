@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.seeds import set_seed
 from builders.training import QUIET, At, Scripted, line, press_ctrl_c, weight
 
 from textrnn.errors import InputError
@@ -61,7 +62,7 @@ def test_an_unknown_value_of_the_argument_of_is_refused():
 
 def trajectory(losses, average=None, batches=10, callbacks=()):
     """Train a line; return the weight after each step, those seen after each epoch, and the last one."""
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model, data = line(batches=batches)
     steps, seen = [], Scripted(*losses)
 
@@ -140,7 +141,7 @@ def test_the_best_weights_are_those_of_the_mean():
 
 def test_an_evaluation_within_an_epoch_is_of_the_mean_too():
     steps, seen = weights_of_steps([None] * 2), []
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     model, data = line()
     evaluate = Evaluate(lambda: seen.append(weight(model)) or {"val_loss": -len(seen)}, every=4)
     fit(model, data, epochs=2, callbacks=[evaluate], average=AverageSteps(), **QUIET)

@@ -1,12 +1,14 @@
 """A run that was killed goes on from its checkpoint, and ends as if nothing had happened."""
 
 import random
+import shutil
 import signal
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.seeds import set_seed
 from builders.training import QUIET, At, line
 
 import textrnn
@@ -24,7 +26,7 @@ class Killed(BaseException):
 
 def noisy_model():
     """A language model with every kind of noise, its data, and callbacks with states of all kinds."""
-    keras.utils.set_random_seed(1)
+    set_seed(1)
     backbone = textrnn.RecurrentBackbone(
         20, units=6, dropout=0.2, recurrent_dropout=0.2, weight_drop=0.2, embedding_dropout=0.1
     )
@@ -75,23 +77,49 @@ def expect_equal(one, other, but=("resumed",)):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("uninterrupted"))
+def ended(tmp_path_factory):
+    """The folder of a run that was not killed."""
+    return tmp_path_factory.mktemp("ended")
 
 
-@pytest.mark.parametrize("killed", [[(1, 3)], [(0, 0), (0, 1), (1, 0), (2, 1), (2, 4)]], ids=len)
-def test_a_killed_run_ends_as_if_it_had_not_been_killed(uninterrupted, killed, tmp_path):
-    for stop_at in killed:
+@pytest.fixture(scope="module")
+def uninterrupted(ended):
+    return run(ended)
+
+
+@pytest.fixture(scope="module")
+def killed_once(tmp_path_factory):
+    """The folder of a run that was killed in its second epoch."""
+    folder = tmp_path_factory.mktemp("killed")
+    with pytest.raises(Killed):
+        run(folder, (1, 3))
+    return folder
+
+
+@pytest.fixture
+def killed(killed_once, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(killed_once, tmp_path / "killed")
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been_killed(uninterrupted, killed):
+    resumed = run(killed)
+    expect_equal(uninterrupted, resumed)
+    assert resumed["resumed"] == 1
+
+
+def test_a_run_killed_anywhere_ends_as_if_it_had_not_been_killed(uninterrupted, tmp_path):
+    places = [(0, 0), (0, 1), (1, 0), (2, 1), (2, 4)]
+    for stop_at in places:
         with pytest.raises(Killed):
             run(tmp_path, stop_at)
     resumed = run(tmp_path)
     expect_equal(uninterrupted, resumed)
-    assert resumed["resumed"] == len(killed)
+    assert resumed["resumed"] == len(places)
 
 
-def test_a_run_killed_after_training_trains_no_more(uninterrupted, tmp_path):
-    run(tmp_path)
-    again = run(tmp_path)
+def test_a_run_killed_after_training_trains_no_more(uninterrupted, ended):
+    again = run(ended)
     expect_equal(uninterrupted, again)
 
 
@@ -111,7 +139,7 @@ def test_early_stopping_ends_a_resumed_run_too(uninterrupted, tmp_path):
 
 def test_a_dataset_that_is_shuffled_by_tensorflow_goes_on_in_its_order(tmp_path):
     def train(folder, at=(-1, -1)):
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         model, _ = line()
         x = np.random.default_rng(0).normal(size=(12, 1)).astype("float32")
         data = tf.data.Dataset.from_tensor_slices((x, 3 * x)).shuffle(12, seed=5).batch(2)
@@ -125,14 +153,12 @@ def test_a_dataset_that_is_shuffled_by_tensorflow_goes_on_in_its_order(tmp_path)
     np.testing.assert_array_equal(train(tmp_path / "killed"), whole)
 
 
-def test_a_damaged_checkpoint_is_not_used_but_the_one_before_it(uninterrupted, tmp_path, capsys):
-    with pytest.raises(Killed):
-        run(tmp_path, (1, 3))
-    newest = max((tmp_path / "checkpoint").glob("*.data*"), key=lambda path: path.stat().st_mtime)
+def test_a_damaged_checkpoint_is_not_used_but_the_one_before_it(uninterrupted, killed, capsys):
+    newest = max((killed / "checkpoint").glob("*.data*"), key=lambda path: path.stat().st_mtime)
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    expect_equal(uninterrupted, run(tmp_path))
+    expect_equal(uninterrupted, run(killed))
     printed = capsys.readouterr().err
     assert "cannot be read" in printed and "from epoch 2, batch 2" in printed
 
@@ -146,13 +172,11 @@ def test_if_no_checkpoint_can_be_read_nothing_is_lost_silently(tmp_path):
     assert not training.Checkpoint(folder, fresh=True).found
 
 
-def test_another_run_is_refused_and_told_what_differs(tmp_path):
-    with pytest.raises(Killed):
-        run(tmp_path, (0, 2))
+def test_another_run_is_refused_and_told_what_differs(killed):
     with pytest.raises(InputError, match=r"epochs was 3 and is 4\. .*--fresh"):
-        run(tmp_path, epochs=4)
-    assert training.Checkpoint(tmp_path / "checkpoint", run={"epochs": 3}).found
-    assert not training.Checkpoint(tmp_path / "checkpoint", run={"epochs": 4}, fresh=True).found
+        run(killed, epochs=4)
+    assert training.Checkpoint(killed / "checkpoint", run={"epochs": 3}).found
+    assert not training.Checkpoint(killed / "checkpoint", run={"epochs": 4}, fresh=True).found
 
 
 def test_a_full_disk_keeps_the_last_good_checkpoint_and_training_goes_on(tmp_path, capsys, monkeypatch):
@@ -231,22 +255,19 @@ def test_the_scale_of_the_loss_of_mixed_precision_is_part_of_a_checkpoint(tmp_pa
         keras.config.set_dtype_policy("float32")
 
 
-def test_ctrl_c_before_a_run_is_restored_keeps_its_checkpoint(tmp_path):
-    with pytest.raises(Killed):
-        run(tmp_path, (1, 2))
-
+def test_ctrl_c_before_a_run_is_restored_keeps_its_checkpoint(killed):
     class Impatient(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             raise KeyboardInterrupt
 
     model, data = noisy_model()
-    checkpoint = training.Checkpoint(tmp_path / "checkpoint", run={"epochs": EPOCHS})
+    checkpoint = training.Checkpoint(killed / "checkpoint", run={"epochs": EPOCHS})
     early, average = keras.callbacks.EarlyStopping(patience=2), training.AverageWeights(2)
     evaluate, sample = training.Evaluate(dict), training.SampleText(str)
     callbacks = [Impatient(), evaluate, early, average, sample, At(-1, -1, kill)]
     with pytest.raises(KeyboardInterrupt):
         training.fit(model, data, epochs=EPOCHS, callbacks=callbacks, checkpoint=checkpoint, **QUIET)
-    assert training.Checkpoint(tmp_path / "checkpoint", run={"epochs": EPOCHS}).position == (1, 1)
+    assert training.Checkpoint(killed / "checkpoint", run={"epochs": EPOCHS}).position == (1, 2)
 
 
 def test_arguments_of_callbacks_may_change_and_callbacks_be_added(tmp_path):
@@ -290,7 +311,7 @@ def test_an_infinite_validation_loss_does_not_keep_an_epoch_from_being_saved(tmp
 
 def run_averaged(folder, average, cell, stop_at=(-1, -1)):
     """Train with SGD on windows of variable length, and with averaged steps."""
-    keras.utils.set_random_seed(2)
+    set_seed(2)
     regularized = {"dropout": 0.2, "output_dropout": 0.4, "weight_drop": 0.3, "embedding_dropout": 0.1}
     backbone = textrnn.RecurrentBackbone(20, cell=cell, units=[6, 4], num_layers=2, **regularized)
     model = textrnn.CausalLM(backbone)

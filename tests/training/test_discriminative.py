@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from builders.seeds import set_seed
 
 from textrnn import InputError, training
 from textrnn.training import DiscriminativeAdam, GradualUnfreezing, SlantedTriangular, discriminative_rates
@@ -14,7 +15,7 @@ def layers():
 
 
 def model_of(layers):
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     return keras.Sequential([keras.Input((2,)), *layers])
 
 
@@ -102,7 +103,7 @@ def test_a_killed_run_unfreezes_as_an_uninterrupted_one(layers, tmp_path):
     x, y = np.random.default_rng(0).normal(size=(12, 2)).astype("float32"), np.ones((12, 3), "float32")
 
     def run(folder, stop=None):
-        keras.utils.set_random_seed(1)
+        set_seed(1)
         parts = [keras.layers.Dense(3, name=name) for name in ("low", "high")]
         model = keras.Sequential([keras.Input((2,)), *parts])
         model.compile(DiscriminativeAdam(0.01, rates=discriminative_rates([parts[:1], parts[1:]])), "mse")
