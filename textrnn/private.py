@@ -51,6 +51,22 @@ def in_stateless_scope():
     return in_stateless_scope()
 
 
+def session_callable(session, feeds, fetches, timeout_in_ms):
+    """Make a function of arrays, one for each tensor that is fed, which runs a session and returns a list.
+
+    Args:
+        session: A `tf.compat.v1.Session`.
+        feeds, fetches: Names of tensors, all different.
+        timeout_in_ms: When a call is cancelled; 0 for never.
+    """
+    # The public `make_callable` prepares feeds in each call, which takes as long as a small model.
+    from tensorflow.core.protobuf import config_pb2
+
+    options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
+    options.run_options.timeout_in_ms = timeout_in_ms
+    return session._make_callable_from_options(options)
+
+
 def sentencepiece_ops():
     """Return the generated module of TensorFlow Text's SentencePiece ops."""
     # The public `tensorflow_text.SentencepieceTokenizer` creates its resource without a name, so the resource

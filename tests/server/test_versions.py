@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from builders.half_plus_two import save
 from server.conftest import Rest, settings
 
 from textrnn.errors import InputError
 from textrnn.server.config_files import ModelConfig, version_folders
+from textrnn.server.errors import RequestError
+from textrnn.server.servable import Servable
 from textrnn.server.server import Server
 
 
@@ -132,3 +135,24 @@ def test_models_stay_while_their_folders_cannot_be_read(base, monkeypatch, code)
         assert rest.predict(instances=[2]) == (200, {"predictions": [3.0]})
         with pytest.raises(InputError, match=f"cannot read {base}: not now"):
             version_folders(base)
+
+
+def test_outputs_that_are_inputs_or_one_tensor_are_computed(tmp_path):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        x = tf.compat.v1.placeholder(tf.float32, [None], "x")
+        y = tf.identity(x / 2, "y")
+        tf.compat.v1.saved_model.simple_save(
+            session, str(tmp_path / "1"), {"x": x}, {"same": x, "y": y, "z": y}
+        )
+    servable = Servable("m", 1, tmp_path / "1", timeout=60)
+    x = np.array([2, 4], "float32")
+    assert {name: y.tolist() for name, y in servable.run("serving_default", {"x": x}).items()} == {
+        "same": [2, 4], "y": [1, 2], "z": [1, 2],
+    }  # fmt: skip
+    assert servable.run("serving_default", {"x": x[:0]}, ["y"])["y"].shape == (0,)
+    assert servable.run("serving_default", {"x": x[::-1]}, ["y"])["y"].tolist() == [2, 1]
+    servable.unload()
+    for outputs in (None, ["y"], ["z"]):
+        with pytest.raises(RequestError, match="version 1 of m is unloaded") as error:
+            servable.run("serving_default", {"x": x}, outputs)
+        assert error.value.code == "UNAVAILABLE"

@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from textrnn.private import session_callable
 from textrnn.server.errors import RequestError, invalid, of_tensorflow
 from textrnn.server.examples import as_input, serialized
 from textrnn.server.json_tensors import Spec
@@ -58,7 +60,8 @@ class Servable:
     """
 
     def __init__(self, name: str, version: int, path: Path, timeout: float | None = None):
-        self._options = tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * timeout) if timeout else 0)
+        self._timeout_in_ms = int(1000 * timeout) if timeout else 0
+        self._unloaded = False
         self.name, self.version, self.path = name, version, Path(path)
         graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=graph)
@@ -102,20 +105,28 @@ class Servable:
         names = tuple(signature.outputs if outputs is None else outputs)
         try:
             call = self._callables.get((signature_name, names)) or self._make_callable(signature_name, names)
-            values = call(*(inputs[name] for name in signature.feeds), options=self._options)
+            values = call(*(inputs[name] for name in signature.feeds))
         except (tf.errors.OpError, ValueError, TypeError) as error:
+            if self._unloaded:
+                raise self._gone() from None
             raise of_tensorflow(error) from None
-        except RuntimeError:  # the session was closed
-            raise RequestError("UNAVAILABLE", f"version {self.version} of {self.name} is unloaded") from None
+        except RuntimeError:
+            raise self._gone() from None
         return dict(zip(names, values, strict=True))
 
     def _make_callable(self, signature_name, names):
         signature = self.signatures[signature_name]
-        call = self._session.make_callable(
-            [signature.fetches[name] for name in names], [*signature.feeds.values()], accept_options=True
-        )
+        feeds, fetches = [*signature.feeds.values()], [signature.fetches[name] for name in names]
+        if len({*feeds, *fetches}) == len(feeds) + len(fetches):
+            call = session_callable(self._session, feeds, fetches, self._timeout_in_ms)
+        else:  # an output is an input, or another output
+            options = tf.compat.v1.RunOptions(timeout_in_ms=self._timeout_in_ms)
+            call = partial(self._session.make_callable(fetches, feeds), options=options)
         self._callables[signature_name, names] = call
         return call
+
+    def _gone(self):
+        return RequestError("UNAVAILABLE", f"version {self.version} of {self.name} is unloaded")
 
     def hold(self) -> None:
         """Keep the version loaded while a request runs."""
@@ -133,6 +144,7 @@ class Servable:
         """Wait for the requests in flight, and free the memory."""
         with self._changed:
             self._changed.wait_for(lambda: not self._requests, timeout)
+        self._unloaded = True
         self._callables.clear()
         self._session.close()
 
