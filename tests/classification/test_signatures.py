@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.eagerly import functions_run_eagerly
 from builders.exporting import export_unchecked
 
 from textrnn.classification.backbone import RecurrentEncoder
@@ -70,9 +71,10 @@ def test_explain_and_serving_default_return_the_same_label():
     answers = {}
     for sign in (1, -1):
         classifier.output_dense.set_weights([0 * kernel, bias + sign * np.array([0.1, -0.1])])
-        default, explained = (
-            functions[name](text=tf.constant(texts)) for name in ("serving_default", "explain")
-        )
+        with functions_run_eagerly():
+            default, explained = (
+                functions[name](text=tf.constant(texts)) for name in ("serving_default", "explain")
+            )
         answers[sign] = explained["label"].numpy().tolist()
         assert answers[sign] == default["label"].numpy().tolist()
         assert (explained["total"].numpy() > 0).all()
@@ -153,8 +155,10 @@ def test_attention_is_summed_over_the_tokens_of_words(classifier, served):
     np.testing.assert_allclose(answer["attention"][1], [1.0, 0.0, 0.0], atol=1e-6)
 
 
-def test_other_poolings_return_no_attention(classifier):
-    other = TextClassifier(classifier.backbone, LABELS, classifier.preprocessor, pooling="max")
+def test_other_poolings_return_no_attention():
+    other = TextClassifier(
+        RecurrentEncoder(258, "min_gru", units=4), LABELS, TextClassifierPreprocessor(ByteTokenizer()), "max"
+    )
     explain, specs = classification_signatures(other)["explain"]
     traced = tf.function(explain, specs, autograph=False).get_concrete_function()
     assert set(traced.structured_outputs) == {"label", "words", "weights", "total"}
@@ -238,7 +242,8 @@ def test_words_beyond_the_tokens_of_the_network_have_the_weights_of_their_ngrams
 ):
     before, ensemble.network_weight = ensemble.network_weight, weight
     functions = served_ensemble if weight == before else python_functions(ensemble)
-    explained = functions["explain"](text=tf.constant(["day so BAD", "", "A good"]))
+    with functions_run_eagerly():  # those of Python
+        explained = functions["explain"](text=tf.constant(["day so BAD", "", "A good"]))
     ensemble.network_weight = before
     assert explained["words"].numpy().tolist()[0] == [b"day", b"so", b"BAD"]
     weights = explained["weights"].numpy()

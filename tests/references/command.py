@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from builders.exporting import unchecked_exports
+from builders.seeds import kernels_kept
 
 from textrnn.cli import commands
 from textrnn.presets import loading
@@ -33,7 +34,7 @@ def recipe_command(capsys, recipe, *arguments):
 
     What it exports is not checked in a fresh process, unlike by `start_recipe`.
     """
-    with unchecked_exports():
+    with unchecked_exports(), kernels_kept():
         return _run(capsys, _main_of(recipe), recipe, *arguments)
 
 
@@ -48,6 +49,7 @@ def recipe_in(folder, recipe, *arguments):
         contextlib.redirect_stderr(printed[1]),
         pytest.MonkeyPatch.context() as patch,
         unchecked_exports(),
+        kernels_kept(),
     ):
         patch.chdir(folder)
         for name, value in _folders_of_data(folder).items():

@@ -67,13 +67,13 @@ def test_every_sampler_translates(lm, sampler):
 
 @pytest.mark.parametrize("sampler", ["greedy", GREEDY])
 def test_a_translation_continues_a_given_beginning(lm, sampler):
-    lm.compile(sampler=sampler)
+    lm.compile(sampler=sampler, run_eagerly=True)
     begun = {"encoder_text": ["one two", "three one"], "decoder_text": ["un", "trois"]}
     assert lm.generate(begun) == ["un deux", "trois un"]
 
 
 def test_max_length_limits_a_translation(lm):
-    lm.compile(sampler=GREEDY)
+    lm.compile(sampler=GREEDY, run_eagerly=True)
     assert lm.generate(["one two", "one"], max_length=2) == ["un", "un"]
     assert lm.generate("three") == "trois"
 
@@ -109,7 +109,8 @@ def test_a_preset_has_its_tokenizers_and_gives_the_same_translations(name, reque
     lm = textrnn.Seq2SeqLM(learned.backbone, learned.preprocessor, sampler)
     lm.save_to_preset(str(tmp_path / "preset"))
     again = textrnn.Seq2SeqLM.from_preset(str(tmp_path / "preset"))
-    again.compile()
+    for model in (lm, again):
+        model.compile(run_eagerly=True)  # tracing a beam search takes seconds
     assert again.generate(SOURCES) == lm.generate(SOURCES) == TARGETS
     assert again.default_sampler.get_config() == sampler.get_config()
     for side in ("tokenizer", "target_tokenizer"):
@@ -144,5 +145,5 @@ def test_batches_of_pairs_have_the_loss_of_strings():
 
 
 def test_a_blank_source_is_translated(lm):
-    lm.compile(sampler=GREEDY)
+    lm.compile(sampler=GREEDY, run_eagerly=True)
     assert len(lm.generate(["", "one"])) == 2

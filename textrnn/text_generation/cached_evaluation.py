@@ -58,7 +58,7 @@ def choose_neural_cache(
     )
     initial = keras.tree.map_structure(tf.convert_to_tensor, states)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def nats_of(x, targets, weights, states, keys, nexts):
         restart = tf.reshape(x["restart"], [-1, 1])
         states = keras.tree.map_structure(lambda new, old: tf.where(restart, new, old), initial, states)
@@ -77,11 +77,11 @@ def choose_neural_cache(
             cached, filled = cache_log_probs(
                 tf.cast(hidden, tf.float32), tf.cast(keys, tf.float32), nexts, allowed, targets, theta
             )
-            for share in shares:
-                mixed = tf.cast(mixed_log_probs(model, cached, filled, share), tf.float64)
-                nats.append(-tf.reduce_sum(tf.where(counts, mixed, 0.0)))
+            mixed = mixed_log_probs(model, cached, filled, tf.reshape(shares, [-1, 1, 1]))
+            mixed = tf.where(counts, tf.cast(mixed, tf.float64), 0.0)  # (shares, rows, time)
+            nats.append(-tf.reduce_sum(mixed, axis=[1, 2]))
         return (
-            tf.stack(nats),
+            tf.concat(nats, axis=0),
             tf.reduce_sum(tf.cast(counts, tf.float64)),
             states,
             keys[:, time:],

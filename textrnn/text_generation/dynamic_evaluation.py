@@ -68,31 +68,42 @@ class DynamicEvaluation:
         Raises:
             InputError: If the stream has fewer than two tokens.
         """
-        weights = lm.trainable_variables
-        trained = [tf.identity(weight.value) for weight in weights]
-        mean = tf.reduce_mean([tf.reduce_mean(each) for each in rms])
-        decays = [tf.minimum(self.decay * each / mean, 1.0) for each in rms]
-        gradients_of = _gradients(lm)
+        return _score(self, _learner(lm, rms), lm, stream, characters, rms)
 
-        @tf.function(reduce_retracing=True)
-        def learn(x, targets, counts, states):
-            nats, gradients, states = gradients_of(x["token_ids"], targets, counts, states)
-            for weight, first, gradient, r, decay in zip(
-                weights, trained, gradients, rms, decays, strict=True
-            ):
-                change = decay * (first - weight) - self.learning_rate * gradient / (r + self.epsilon)
-                weight.assign_add(tf.cast(change, weight.dtype))
-            return nats, tf.reduce_sum(counts), states
 
-        states, nats, tokens = lm.backbone.get_initial_states(1), 0.0, 0.0
-        try:
-            for x, targets, counts in evaluation_windows(stream, 1, self.segment):
-                more, count, states = learn(x, targets, counts, states)
-                nats, tokens = nats + float(more), tokens + float(count)
-        finally:
-            for weight, first in zip(weights, trained, strict=True):
-                weight.assign(first)
-        return score_of(nats, tokens, characters)
+def _learner(lm, rms):
+    """Return a function that learns from a segment and returns its loss, traced once for all rates."""
+    gradients_of = _gradients(lm)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def learn(token_ids, targets, counts, states, trained, decays, learning_rate, epsilon):
+        nats, gradients, states = gradients_of(token_ids, targets, counts, states)
+        for weight, first, gradient, r, decay in zip(
+            lm.trainable_variables, trained, gradients, rms, decays, strict=True
+        ):
+            change = decay * (first - weight) - learning_rate * gradient / (r + epsilon)
+            weight.assign_add(tf.cast(change, weight.dtype))
+        return nats, tf.reduce_sum(counts), states
+
+    return learn
+
+
+def _score(dynamic, learn, lm, stream, characters, rms):
+    """Evaluate as `DynamicEvaluation.score` does, with a `_learner`."""
+    weights = lm.trainable_variables
+    trained = [tf.identity(weight.value) for weight in weights]
+    mean = tf.reduce_mean([tf.reduce_mean(each) for each in rms])
+    decays = [tf.minimum(dynamic.decay * each / mean, 1.0) for each in rms]
+    rates = tf.constant(dynamic.learning_rate), tf.constant(dynamic.epsilon)
+    states, nats, tokens = lm.backbone.get_initial_states(1), 0.0, 0.0
+    try:
+        for x, targets, counts in evaluation_windows(stream, 1, dynamic.segment):
+            more, count, states = learn(x["token_ids"], targets, counts, states, trained, decays, *rates)
+            nats, tokens = nats + float(more), tokens + float(count)
+    finally:
+        for weight, first in zip(weights, trained, strict=True):
+            weight.assign(first)
+    return score_of(nats, tokens, characters)
 
 
 def gradient_rms(lm, stream: np.ndarray, segment: int = 5, rows: int = 100, batches: int = 200) -> list[Any]:
@@ -115,7 +126,7 @@ def gradient_rms(lm, stream: np.ndarray, segment: int = 5, rows: int = 100, batc
     gradients_of = _gradients(lm)
     squares = [tf.Variable(tf.zeros(weight.shape)) for weight in lm.trainable_variables]
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def add(token_ids, targets, states):
         _, gradients, states = gradients_of(token_ids, targets, tf.ones(tf.shape(targets)), states)
         for square, gradient in zip(squares, gradients, strict=True):
@@ -151,7 +162,8 @@ def choose_dynamic_evaluation(
     39.0
     """
     candidates = [DynamicEvaluation(rate, decay) for rate in rates for decay in decays]
-    losses = [each.score(lm, stream[:tokens], 1, rms).loss for each in candidates]
+    learn = _learner(lm, rms)
+    losses = [_score(each, learn, lm, stream[:tokens], 1, rms).loss for each in candidates]
     return candidates[int(np.nanargmin(losses))]
 
 
