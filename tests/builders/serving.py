@@ -22,7 +22,7 @@ def save_models(folder):
         archive.extractall(folder, filter="data")
     for name, of_docs in NAMES.items():
         (folder / name).rename(folder / of_docs)
-    export_unchecked(make_lm(), folder / "novel")
+    export_unchecked(make_lm(num_layers=1), folder / "novel")
 
 
 def make_server(folder):

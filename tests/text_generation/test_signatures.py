@@ -2,6 +2,7 @@
 
 import pytest
 import tensorflow as tf
+from builders.eagerly import functions_run_eagerly
 from builders.exporting import export_unchecked
 from builders.language_models import make_lm
 
@@ -54,6 +55,7 @@ def test_serving_default_takes_text_alone_and_is_deterministic(served):
 )
 def test_serving_default_uses_the_sampler_of_the_model(lm, sampler):
     other = textrnn.CausalLM(lm.backbone, lm.preprocessor, sampler)
+    other.compile(run_eagerly=True)
     answer = python_functions(other, max_new_tokens=6)["serving_default"]
     for prompt in PROMPTS[:2]:
         length = 7 + len(lm.preprocessor.tokenizer.tokenize(prompt))
@@ -78,6 +80,7 @@ def test_python_and_the_export_agree(lm, served):
     complete = text_completer(lm)
     assert answers == [complete(prompt, max_new_tokens=15) for prompt in PROMPTS]
     tokenizer = lm.preprocessor.tokenizer
+    lm.compile(run_eagerly=True)
     for prompt, text in zip(PROMPTS, answers, strict=True):
         length = 1 + len(tokenizer.tokenize([prompt])[0]) + 15
         assert lm.generate(prompt, max_length=length) == text
@@ -147,8 +150,9 @@ def test_every_tokenizer_exports(kind, cell, tmp_path):
     only = ("serving_default", "detokenize")
     signatures = load_signatures(export_unchecked(lm, tmp_path / "m", only, max_new_tokens=5))
     answers = strings(signatures["serving_default"](text=tf.constant(PROMPTS))["text"])
-    complete = text_completer(lm)
-    assert answers == [complete(prompt, max_new_tokens=5) for prompt in PROMPTS]
+    with functions_run_eagerly():
+        complete = text_completer(lm)
+        assert answers == [complete(prompt, max_new_tokens=5) for prompt in PROMPTS]
 
 
 def test_answers_are_valid_utf8():

@@ -5,6 +5,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.eagerly import functions_run_eagerly
 from builders.exporting import export_unchecked
 from builders.translators import make_translator
 
@@ -130,7 +131,7 @@ def test_all_ways_to_translate_agree(lm, served):
 
 
 def test_generate_in_python_joins_sentences_too(lm, served):
-    lm.compile()
+    lm.compile(run_eagerly=True)
     texts = [text for text in PARAGRAPHS if text.strip()]
     expected = [text.decode() for text in translate(served, texts, -1)["text"][:, 0]]
     assert lm.generate(texts, max_length=10) == expected  # which includes the start token
@@ -140,12 +141,9 @@ def test_generate_in_python_joins_sentences_too(lm, served):
 
 def test_long_texts_are_read_up_to_a_number_of_tokens(lm, monkeypatch):
     monkeypatch.setattr(signatures, "MAX_SOURCE_TOKENS", 10)
-    functions = {
-        name: tf.function(function, input_signature=specs)
-        for name, (function, specs) in signatures_of(lm).items()
-    }
     # Each sentence has four bytes and the end token.
-    found = translate(functions, ["One. Two. Six.", "One. Two. ", "One."])
+    with functions_run_eagerly():
+        found = translate(python_functions(lm), ["One. Two. Six.", "One. Two. ", "One."])
     assert found["truncated"].tolist() == [True, False, False]
     assert found["sentences"].tolist() == [2, 2, 1]
 
@@ -156,7 +154,8 @@ def test_the_preset_remembers_whether_texts_are_split(lm, tmp_path):
     save_preset(whole, tmp_path)
     again = load_preset(tmp_path / "preset")
     assert not again.preprocessor.split_sentences
-    assert translate(python_functions(again), PARAGRAPHS)["sentences"].tolist() == [1] * 6
+    with functions_run_eagerly():
+        assert translate(python_functions(again), PARAGRAPHS)["sentences"].tolist() == [1] * 6
 
 
 def test_an_option_that_a_task_does_not_have_is_refused(lm):
