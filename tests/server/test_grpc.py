@@ -157,6 +157,6 @@ def test_status(channel):
 
 
 def test_the_deadline_of_a_client_holds(stub):
-    code, _ = code_and_text(stub.Predict, predict("loop", n=[2_000_000_000]), timeout=0.5)
+    code, _ = code_and_text(stub.Predict, predict("loop", n=[1_500_000]), timeout=0.5)
     assert code == grpc.StatusCode.DEADLINE_EXCEEDED
     assert stub.Predict(predict(x=FLOATS), timeout=60).outputs

@@ -1,0 +1,53 @@
+"""The starter models that are in the package."""
+
+import re
+
+import numpy as np
+import pytest
+
+import textrnn
+from textrnn.presets import closest_starter, load_preset, preset_task
+from textrnn.starters import FOLDER, card, starter_names
+
+TEXTS = {
+    "english": "The children were standing at the window, and nobody had seen the old woman leave the house.",
+    "french": "Les enfants se tenaient à la fenêtre, et personne n'avait vu la vieille femme quitter la maison.",
+    "german": "Die Kinder standen am Fenster, und niemand hatte die alte Frau aus dem Haus gehen sehen.",
+    "spanish": "Los niños estaban junto a la ventana, y nadie había visto a la anciana salir de la casa.",
+}
+
+
+def language_models():
+    return [name for name in starter_names() if issubclass(preset_task(name), textrnn.CausalLM)]
+
+
+def nats(lm, text):
+    """The loss of a text from its beginning, summed over its tokens."""
+    tokens = lm.preprocessor.tokenizer
+    ids = np.concatenate([[tokens.start_token_id], tokens(text).numpy()])[np.newaxis]
+    inputs = {"token_ids": ids[:, :-1], "padding_mask": np.ones_like(ids[:, :-1], bool)}
+    logits = np.asarray(lm(inputs), "float64")
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    return -np.take_along_axis(log_probabilities, ids[:, 1:, np.newaxis], axis=-1).sum()
+
+
+@pytest.mark.parametrize("name", language_models())
+def test_a_language_model_knows_its_language(name):
+    lm = load_preset(name)
+    bits = {language: nats(lm, text) / len(text) / np.log(2) for language, text in TEXTS.items()}
+    others = [value for language, value in bits.items() if language != name]
+    assert bits[name] < 2.5 < 3.5 < min(others)
+    assert closest_starter([TEXTS[name]], textrnn.CausalLM)[0] == name
+
+
+@pytest.mark.parametrize("name", starter_names())
+def test_a_card_says_what_a_user_must_know(name):
+    text = card(name)
+    assert re.findall("^## (.*)", text, re.M)[:4] == ["Data", "Training", "Figures", "Limits"]
+    assert re.search("commit [0-9a-f]{7}", text)
+    assert "| licence |" in text
+
+
+def test_all_starter_models_together_stay_small():
+    sizes = [path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()]
+    assert sum(sizes) < 45e6
