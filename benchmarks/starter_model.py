@@ -105,9 +105,8 @@ def origins(path, table):
     language, name = Path(path).parts[-2], Path(path).name.partition(".")[0]
     fields = [line.split("\t") for line in table.splitlines()]
     rows = ["\t".join(row[1:]) for row in fields if row[0] in (name, f"{name}-{language}")]
-    place, commit, licence = (
-        r"([\w-]+/[\w.-]+|Debian package [\w-]+)", r"([\da-f]{40}|[\d.]+)", r"([A-Z][^\t\n]*|public[^\t\n]*)"
-    )  # fmt: skip
+    place = r"([\w-]+/[\w.-]+(?=[\t ][\da-f]{40})|Debian package [\w-]+)"  # a path may precede other numbers
+    commit, licence = r"([\da-f]{40}|[\d.]+)", r"([A-Z][^\t\n]*|public[^\t\n]*)"
     found = re.findall(rf"{place}[\t ]{commit}(?:\t{licence})?", "\n".join(rows))
     licences = {}
     for repository, commit, licence in found:

@@ -11,7 +11,7 @@ from textrnn.starters import FOLDER, card, starter_names
 
 TEXTS = {
     "english": "The children were standing at the window, and nobody had seen the old woman leave the house.",
-    "french": "Les enfants se tenaient à la fenêtre, et personne n'avait vu la vieille femme quitter la maison.",
+    "french": "Les enfants se tenaient à la fenêtre, et personne n'avait vu la vieille quitter la maison.",
     "german": "Die Kinder standen am Fenster, und niemand hatte die alte Frau aus dem Haus gehen sehen.",
     "spanish": "Los niños estaban junto a la ventana, y nadie había visto a la anciana salir de la casa.",
 }
@@ -36,7 +36,8 @@ def test_a_language_model_knows_its_language(name):
     lm = load_preset(name)
     bits = {language: nats(lm, text) / len(text) / np.log(2) for language, text in TEXTS.items()}
     others = [value for language, value in bits.items() if language != name]
-    assert bits[name] < 2.5 < 3.5 < min(others)
+    assert bits[name] < 2.5
+    assert min(others) > 3.5
     assert closest_starter([TEXTS[name]], textrnn.CausalLM)[0] == name
 
 
