@@ -52,8 +52,8 @@ The weights and the vocabulary are shipped, not the texts. The weights are licen
 
 ## Limits
 
-A small recurrent model writes plausible sentences and no facts. Most of its texts are novels of 1840 to 1960,
-whose language and views it repeats, prejudice included. Do not use it where a wrong or offensive sentence
+A small recurrent model writes plausible sentences and no facts. Most of its texts are old novels, whose
+language and views it repeats, prejudice included. Do not use it where a wrong or offensive sentence
 does harm.
 
 ## Samples

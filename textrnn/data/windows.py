@@ -115,15 +115,14 @@ def windows(
             lengths = np.minimum(
                 window_lengths(steps, sequence_length, seed, epoch, few_lengths), len(tokens) - 1
             )
+        # The stream as it is read: its passages in a random order, turned by a number of windows.
         begins = np.linspace(0, total // sequence_length, passages, endpoint=False).astype(int)
         begins *= sequence_length
-        order, shift = np.arange(passages), 0
-        if passages > 1:
-            order = random.permutation(passages)
-            shift = sequence_length * int(random.integers(total // sequence_length))
-        sizes = np.diff(begins, append=total)[order]
+        order = random.permutation(passages)
+        begins, sizes = begins[order], np.diff(begins, append=total)[order]
         ends = np.cumsum(sizes)
-        read = shift + np.arange(batch_size) * row_length  # places in the passages as they are ordered
+        shift = random.integers(total // sequence_length) if passages > 1 else 0
+        read = np.arange(batch_size) * row_length + shift * sequence_length
         positions = np.zeros(batch_size, int)
         previous = np.full(batch_size, -1)
         for length in lengths:
@@ -132,7 +131,7 @@ def windows(
             passage = np.searchsorted(ends, place, side="right")
             restart = passage != previous
             within = place - ends[passage] + sizes[passage]
-            positions = np.where(restart, begins[order[passage]] + within, positions)
+            positions = np.where(restart, begins[passage] + within, positions)
             over = positions > last_start  # of passages that began at a later boundary
             restart |= over
             positions = np.where(over, 0, positions)
