@@ -35,8 +35,8 @@ def main(options: Options):
     from textrnn import files, presets, training
     from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import sources
+    from textrnn.data.passages import mean_length, relative_lengths
     from textrnn.data.stored_texts import count_characters
-    from textrnn.data.windows import mean_length, relative_lengths
     from textrnn.export import publish
     from textrnn.reporting.report import save_report
     from textrnn.tasks.execution import execution_of

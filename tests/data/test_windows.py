@@ -9,15 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textrnn import InputError
-from textrnn.data.windows import (
-    evaluation_windows,
-    mean_length,
-    nearest_boundary,
-    relative_lengths,
-    stream,
-    window_lengths,
-    windows,
-)
+from textrnn.data.passages import mean_length, nearest_boundary, relative_lengths, window_lengths
+from textrnn.data.windows import evaluation_windows, stream, windows
 
 lengths = st.integers(2, 60)
 sizes = st.integers(1, 7)

@@ -13,7 +13,8 @@ from builders.training import QUIET, At, line
 
 import textrnn
 from textrnn import training
-from textrnn.data.windows import relative_lengths, windows
+from textrnn.data.passages import relative_lengths
+from textrnn.data.windows import windows
 from textrnn.errors import InputError
 from textrnn.training import checkpoint as checkpoints
 

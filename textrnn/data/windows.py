@@ -6,11 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.data.batching import generated_dataset
+from textrnn.data.passages import number_of_windows, read_windows, window_lengths
 from textrnn.data.token_files import StoredTokens
 from textrnn.errors import InputError
-
-_HALVED = 0.05
-"""Probability that a window of variable length has about half of the usual length."""
 
 
 def stream(documents: Iterable[np.ndarray], end_token_id: int) -> np.ndarray:
@@ -94,125 +92,33 @@ def windows(
     _check_sizes(batch_size, sequence_length)
     if not 0 <= restart_probability < 1:
         raise InputError(f"restart_probability is {restart_probability}: give at least 0 and less than 1")
+    steps = number_of_windows(len(stream), batch_size, sequence_length, variable_length)
     window = batch_size * sequence_length
-    steps = int((len(stream) - 1) // (batch_size * mean_length(sequence_length, variable_length)))
     if len(stream) <= window:
         raise InputError(
             f"{origin} is too short: it has {len(stream)} tokens, but batch_size={batch_size} and "
             f"sequence_length={sequence_length} need at least {window + 1}. Reduce one of them or give more "
             "text"
         )
-    tokens = _as_tokens(stream)
-    row_length = (len(tokens) - 1) // batch_size if variable_length else steps * sequence_length
-    total = batch_size * row_length
-    passages = max(1, round(restart_probability * total / sequence_length))
-    reach = min(4 * sequence_length, row_length // 2, total // passages // 2)
 
     def generate(epoch):
-        random = np.random.default_rng((seed, epoch))
-        lengths = np.full(steps, sequence_length)
-        if variable_length:
-            lengths = np.minimum(
-                window_lengths(steps, sequence_length, seed, epoch, few_lengths), len(tokens) - 1
-            )
-        # The stream as it is read: its passages in a random order, turned by a number of windows.
-        begins = np.linspace(0, total // sequence_length, passages, endpoint=False).astype(int)
-        begins *= sequence_length
-        order = random.permutation(passages)
-        begins, sizes = begins[order], np.diff(begins, append=total)[order]
-        ends = np.cumsum(sizes)
-        shift = random.integers(total // sequence_length) if passages > 1 else 0
-        read = np.arange(batch_size) * row_length + shift * sequence_length
-        positions = np.zeros(batch_size, int)
-        previous = np.full(batch_size, -1)
-        for length in lengths:
-            last_start = len(tokens) - 1 - length
-            place = read % total
-            passage = np.searchsorted(ends, place, side="right")
-            restart = passage != previous
-            within = place - ends[passage] + sizes[passage]
-            positions = np.where(restart, begins[passage] + within, positions)
-            over = positions > last_start  # of passages that began at a later boundary
-            restart |= over
-            positions = np.where(over, 0, positions)
-            for row in np.flatnonzero(restart):
-                positions[row] = nearest_boundary(
-                    tokens, boundary_token_ids, positions[row], reach, last_start
-                )
-            indices = positions[:, None] + np.arange(length)
-            inputs, targets = tokens[indices], tokens[indices + 1]
-            if start_token_id is not None:
-                inputs[restart, 0] = start_token_id
-            yield {"token_ids": inputs, "restart": restart}, targets
-            positions, read, previous = positions + length, read + length, passage
+        lengths = (
+            window_lengths(steps, sequence_length, seed, epoch, few_lengths) if variable_length else None
+        )
+        return read_windows(
+            stream,
+            batch_size,
+            sequence_length,
+            restart_probability,
+            start_token_id=start_token_id,
+            boundary_token_ids=boundary_token_ids,
+            seed=seed,
+            epoch=epoch,
+            lengths=lengths,
+        )
 
     signature = _signature(batch_size, None if variable_length else sequence_length)
     return generated_dataset(generate, signature, steps)
-
-
-def window_lengths(
-    steps: int, sequence_length: int, seed: int, epoch: int, few_lengths: bool = False
-) -> np.ndarray:
-    """Draw the lengths of the windows of an epoch, so that epochs cut a text at different places.
-
-    A length is drawn from a normal distribution with a standard deviation of 5, rounded down, and at least 5.
-    Its mean is `sequence_length`, and with a probability of 0.05 half of that (Merity et al. 2018).
-
-    Args:
-        steps: Number of windows.
-        sequence_length: The usual length.
-        seed, epoch: What the lengths depend on.
-        few_lengths: Whether to round lengths up to a multiple of an eighth of `sequence_length`. XLA compiles
-            a step for each length.
-
-    Returns:
-        Integers, `(steps,)`.
-
-    Example:
-
-    >>> from textrnn.data.windows import window_lengths
-    >>> window_lengths(steps=6, sequence_length=70, seed=0, epoch=0).tolist()
-    [63, 63, 68, 61, 69, 66]
-    """
-    random = np.random.default_rng((seed, epoch, 1))
-    mean = np.where(random.random(steps) < _HALVED, sequence_length / 2, sequence_length)
-    lengths = np.maximum(random.normal(mean, 5), 5).astype(int)
-    unit = max(sequence_length // 8, 1) if few_lengths else 1
-    return -(-lengths // unit) * unit
-
-
-def relative_lengths(
-    steps: int, sequence_length: int, seed: int, epochs: int, few_lengths: bool = False
-) -> np.ndarray:
-    """Return the lengths of the windows of all epochs, divided by `sequence_length`.
-
-    Args:
-        steps, sequence_length, seed, few_lengths: As for `window_lengths`.
-        epochs: Number of epochs.
-
-    Returns:
-        Floats, `(epochs * steps,)`, the factors of `textrnn.training.ScaledByStep`.
-
-    Example:
-
-    >>> from textrnn.data.windows import relative_lengths
-    >>> relative_lengths(steps=2, sequence_length=70, seed=0, epochs=1).round(2).tolist()
-    [0.96, 0.97]
-    """
-    lengths = [window_lengths(steps, sequence_length, seed, epoch, few_lengths) for epoch in range(epochs)]
-    return np.concatenate(lengths) / sequence_length
-
-
-def mean_length(sequence_length: int, variable_length: bool = True) -> float:
-    """Return the mean length of the windows of `windows`.
-
-    Example:
-
-    >>> from textrnn.data.windows import mean_length
-    >>> mean_length(70)
-    68.25
-    """
-    return sequence_length * (1 - _HALVED / 2) if variable_length else sequence_length
 
 
 def evaluation_windows(
@@ -254,7 +160,7 @@ def evaluation_windows(
     rows = min(batch_size, -(-targets // sequence_length))
     row_length = -(-targets // rows)
     steps = -(-row_length // sequence_length)
-    tokens = _as_tokens(stream)
+    tokens = stream if isinstance(stream, StoredTokens) else np.asarray(stream, np.int32)
     row_starts = np.arange(rows)[:, None] * row_length
 
     def generate(epoch):
@@ -271,46 +177,6 @@ def evaluation_windows(
 
     signature = (*_signature(rows, sequence_length), tf.TensorSpec([rows, sequence_length], tf.float32))
     return generated_dataset(generate, signature, steps)
-
-
-def _as_tokens(stream):
-    """Return a token stream that is indexed by arrays: an array, or one that reads what is asked for."""
-    return stream if isinstance(stream, StoredTokens) else np.asarray(stream, np.int32)
-
-
-def nearest_boundary(
-    tokens: np.ndarray | StoredTokens,
-    boundary_token_ids: Sequence[int],
-    position: int,
-    reach: int,
-    last_start: int,
-) -> int:
-    """Return the nearest place after which a text or a line begins.
-
-    Args:
-        tokens: The token stream.
-        boundary_token_ids: The tokens that stand at such places.
-        position: A place in the stream.
-        reach: How far from the position to look.
-        last_start: The last place to look at.
-
-    Returns:
-        The place of the nearest boundary, the later one of two, or the position if there is none.
-
-    Example:
-
-    >>> from textrnn.data.windows import nearest_boundary
-    >>> tokens = np.array([5, 5, 1, 5, 5, 5, 1])
-    >>> [nearest_boundary(tokens, [1], position, reach=2, last_start=6) for position in (0, 4)]
-    [2, 6]
-    """
-    first = max(position - reach, 0)
-    near = tokens[first : min(position + reach, last_start) + 1]
-    boundaries = first + np.flatnonzero(np.isin(near, list(boundary_token_ids)))
-    if not len(boundaries):
-        return position
-    distances = np.abs(boundaries - position)
-    return int(boundaries[np.flatnonzero(distances == distances.min())[-1]])
 
 
 def _signature(rows: int, sequence_length: int | None):
