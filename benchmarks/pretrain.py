@@ -168,13 +168,17 @@ def train(folder, seconds, updates=None):
 
 
 def load_backbone(preset, dropout, precision):
-    """Return the backbone of a preset, with its weights, for training with this dropout and precision."""
+    """Return the backbone of a preset, for training with this dropout and precision.
+
+    It has new weights if those of the preset, which are large, were left behind.
+    """
     import textrnn
 
     config = json.loads((preset / "config.json").read_text("utf-8"))["config"]
     known = config | {"dropout": dropout, "dtype": precision}
     backbone = textrnn.RecurrentBackbone(**known)
-    backbone.load_weights(preset / "model.weights.h5")
+    if (preset / "model.weights.h5").is_file():
+        backbone.load_weights(preset / "model.weights.h5")
     return backbone
 
 
