@@ -1,15 +1,12 @@
 """The command `textrnn serve`: an embedded server with the flags and the API of TF Serving."""
 
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-import textrnn
 from textrnn.cli.parser import Parser, add_option
-from textrnn.errors import InputError, expect
+from textrnn.errors import expect
 from textrnn.types import NonNegativeNumber, Port, PositiveInt, PositiveNumber
 
 FLAGS: dict[str, tuple[Any, Any, str]] = {
@@ -137,23 +134,16 @@ def settings_of(given: dict[str, Any]):
 
 
 def _base(name: str) -> Path:
-    """A folder, or that of the SavedModel of a starter model, which is exported if it is not there yet."""
-    from textrnn.data.cache import cache_folder
-    from textrnn.server.config_files import version_folders
+    """A folder, or that of the SavedModel of a starter model."""
+    from textrnn.cli.starter_exports import exported
     from textrnn.starters import starter_names, starter_path
 
-    if starter_path(name) is None:
+    preset = starter_path(name)
+    if preset is None:
         names = "".join(f", or {starter}" for starter in starter_names())
         expect(
             Path(name).is_dir(),
             f"{name}: expected a folder of models such as saved_models, that of one model{names}",
         )
         return Path(name)
-    folder = cache_folder() / "served" / textrnn.__version__ / name
-    if not version_folders(folder):
-        print(f"exporting {name} ...", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "textrnn", "export", name, "--output", str(folder.parent)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise InputError(f"{name} cannot be exported: {done.stderr.strip()}")
-    return folder
+    return exported(name, preset)

@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     Attributes:
         folder: Its path.
         about: What its writer returned.
-        hashes: The sha256 of each file, by name.
+        hashes: The sha256 of each file, by its path in the folder.
     """
 
     folder: Path
@@ -65,7 +65,7 @@ def cached(kind: str, key: str, write: Callable[[Path], dict], size: int) -> Ent
     Args:
         kind: Name of a folder in the cache.
         key: Name of the folder in there: a hash of all that its content depends on.
-        write: A function that is called with an empty folder, writes files into it and returns what else is
+        write: A function that is called with an empty folder, writes into it and returns what else is
             to be known about it, as a dict of JSON values.
         size: The number of bytes that it is expected to write.
 
@@ -148,8 +148,9 @@ def _written(parent, key, write, size):
     try:
         beside.mkdir()
         about = write(beside)
-        hashes = {path.name: file_hash(path) for path in beside.iterdir()}
-        sizes = {path.name: path.stat().st_size for path in beside.iterdir()}
+        files = {str(path.relative_to(beside)): path for path in _files(beside)}
+        hashes = {name: file_hash(path) for name, path in files.items()}
+        sizes = {name: path.stat().st_size for name, path in files.items()}
         manifest = {"about": about, "hashes": hashes, "sizes": sizes}
         (beside / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         beside.rename(parent / key)
@@ -178,13 +179,17 @@ def _read(folder):
     return Entry(folder, about, hashes)
 
 
+def _files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def _drop_old(folder, size):
     """Remove the folders that were not used for the longest time, until the others have this size."""
     dates, sizes = {}, {}
     for entry in folder.iterdir():
         with suppress(OSError):
             dates[entry] = (entry / MANIFEST).stat().st_mtime
-            sizes[entry] = sum(path.stat().st_size for path in entry.iterdir())
+            sizes[entry] = sum(path.stat().st_size for path in _files(entry))
     for entry in sorted(sizes, key=dates.__getitem__):
         if sum(sizes.values()) <= size or time.time() - dates[entry] < IN_USE:
             return

@@ -34,17 +34,17 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request, context):
         """Run a signature on tensors."""
-        return self._answer(context, "predict", request.model_spec, lambda: self._predict(request, context))
+        return self._answer(context, "Predict", request.model_spec, lambda: self._predict(request, context))
 
     def Classify(self, request, context):
         """Run a signature of the classification API on examples."""
         response = classification_pb2.ClassificationResponse()
-        return self._of_examples(request, context, "classify", examples.CLASSIFY, response, _set_classes)
+        return self._of_examples(request, context, "Classify", examples.CLASSIFY, response, _set_classes)
 
     def Regress(self, request, context):
         """Run a signature of the regression API on examples."""
         response = regression_pb2.RegressionResponse()
-        return self._of_examples(request, context, "regress", examples.REGRESS, response, _set_values)
+        return self._of_examples(request, context, "Regress", examples.REGRESS, response, _set_values)
 
     def MultiInference(self, request, context):
         """Run several signatures of one model on the same examples."""
@@ -76,7 +76,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
 
         first = request.tasks[0].model_spec if request.tasks else None
-        return self._answer(context, "multi_inference", first, run)
+        return self._answer(context, "MultiInference", first, run)
 
     def GetModelMetadata(self, request, context):
         """Return the signatures of a model."""
@@ -90,7 +90,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             spec = model_spec(request.model_spec)
             return metadata_message(self.service.models, spec.name, spec.version, spec.label)
 
-        return self._answer(context, "get_model_metadata", request.model_spec, run)
+        return self._answer(context, "GetModelMetadata", request.model_spec, run)
 
     def _predict(self, request, context):
         spec = model_spec(request.model_spec)

@@ -10,6 +10,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 PATH = "/monitoring/prometheus/metrics"
 """Where TF Serving shows them by default."""
 
+UNKNOWN = ""
+"""In place of the name of a model that is not served."""
+
 PREFIX = ":tensorflow:serving:"
 LATENCY_BUCKETS = tuple(10 * 1.8**n for n in range(33))
 """Microseconds, as in TF Serving."""
@@ -54,14 +57,15 @@ class Metrics:
         """Count a request.
 
         Args:
-            model: The name of the model.
-            api: `predict`, `classify` or `regress`.
+            model: The name of the model, or `UNKNOWN`.
+            api: What was called: `predict` over REST, and `Predict` over gRPC, as in TF Serving.
             entrypoint: `REST` or `GRPC`.
             status: `OK`, or the code of its error.
-            microseconds: How long it took.
+            microseconds: How long it took, which is counted if it is `OK`.
         """
         self._requests_of(model, status).inc()
-        self._latency_of(model, api, entrypoint).observe(microseconds)
+        if status == "OK":
+            self._latency_of(model, api, entrypoint).observe(microseconds)
 
     def batch(self, model: str, rows: int) -> None:
         """Count a batch of so many rows."""

@@ -225,6 +225,9 @@ class Models:
             raise RequestError("NOT_FOUND", f"Could not find any versions of model {name}")
         return dict(sorted(versions.items(), reverse=True))
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._models
+
     @property
     def names(self) -> list[str]:
         """The names of all models, sorted."""

@@ -12,7 +12,7 @@ import numpy as np
 from textrnn.server.batching import Batcher
 from textrnn.server.errors import RequestError, invalid
 from textrnn.server.json_tensors import Spec
-from textrnn.server.metrics import Metrics
+from textrnn.server.metrics import UNKNOWN, Metrics
 from textrnn.server.models import Models
 from textrnn.server.servable import Servable, Signature
 
@@ -176,8 +176,12 @@ class Service:
             self._running -= 1
 
     def timed(self, spec: ModelSpec, api: str, entrypoint: str) -> "Timer":
-        """A context manager that counts a request in the metrics."""
-        return Timer(self.metrics, spec.name, api, entrypoint)
+        """A context manager that counts a request in the metrics.
+
+        Requests for models that there are not are counted together, or anybody could let the metrics grow.
+        """
+        name = spec.name if spec.name in self.models else UNKNOWN
+        return Timer(self.metrics, name, api, entrypoint)
 
 
 class Timer:
