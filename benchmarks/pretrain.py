@@ -67,10 +67,11 @@ def prepare(config, folder):
 
 
 def finish(config, folder, output):
-    """Write the trained preset and its report, with the scores of the held-out parts."""
+    """Write the trained preset, compressed, and its report, with the scores of the held-out parts."""
     from textrnn.data import sources
     from textrnn.data.stored_texts import count_characters
     from textrnn.presets import load_preset
+    from textrnn.presets.compressed import compress_weights
     from textrnn.reporting.report import save_report
     from textrnn.text_generation import evaluation
     from textrnn.text_generation.options import TextOptions
@@ -78,7 +79,9 @@ def finish(config, folder, output):
 
     options, _ = recipe_options(config)
     texts = sources.load_texts(**options.only(TextOptions), seed=options.seed)
-    lm = load_preset(folder / "preset")
+    shutil.copytree(folder / "preset", output / "preset")
+    compress_weights(output / "preset")
+    lm = load_preset(output / "preset")
     windows = text_windows(lm, texts, 1, options.sequence_length)
     score = evaluation.score_language_model(lm, windows.validation, count_characters(texts.validation))
     parts = evaluation.score_parts(lm, texts.validation)
@@ -88,8 +91,9 @@ def finish(config, folder, output):
         **{f"held_out_bits_per_character of {name}": part.bits_per_character for name, part in parts.items()},
         "training_seconds": trained["seconds"],
         "training_tokens_per_second": trained["tokens"] / trained["seconds"],
+        "training_epochs": trained["epochs"],
+        "training_device": trained["device"],
     }
-    shutil.copytree(folder / "preset", output / "preset")
     save_report(
         output / "report", options=options, metrics=metrics, history=trained["history"], seed=options.seed
     )

@@ -1,9 +1,9 @@
-r"""Turn a trained classifier into a starter model: half precision, accuracy on other texts, and a card.
+r"""Turn a trained classifier into a starter model: compressed weights, accuracy on other texts, and a card.
 
     python benchmarks/starter_classifier.py saved_models/sentiment --language_model english \
         --sources reviews.md --datasets starter sst2 imdb --texts "I loved it." "The soup was cold."
 
-It writes `textrnn/starters/NAME/`. The figures are those of the weights that are stored, in half precision.
+It writes `textrnn/starters/NAME/`. The figures are those of the stored weights, rounded and compressed.
 `--sources` is a Markdown table, which the card quotes. The labels of a data set begin as `positive` and
 `negative` do.
 """

@@ -1,10 +1,10 @@
-r"""Turn a trained language model into a starter model: half precision, figures, samples and a card.
+r"""Turn a trained language model into a starter model: compressed weights, figures, samples and a card.
 
     python benchmarks/starter_model.py saved_models/english --language English \
         --sources corpora/SOURCES.md corpora/SOURCES.tsv --texts wikitext-2 shakespeare \
         --prompts "The old house" "This chapter"
 
-It writes `textrnn/starters/NAME/`. The figures are those of the weights that are stored, in half precision.
+It writes `textrnn/starters/NAME/`. The figures are those of the stored weights, rounded and compressed.
 """
 
 import argparse
@@ -42,7 +42,7 @@ The weights and the vocabulary are shipped, not the texts. The weights are licen
 
 ## Training
 
-`{command}`, commit {commit}, {hours:.1f} hours, {tokens:,.0f} tokens a second.
+{training}
 
 ## Figures
 
@@ -63,7 +63,7 @@ does harm.
 
 
 def starter_from(model, output, commit=None):
-    """Copy the preset of a trained model to the starter models, in half precision.
+    """Copy the preset of a trained model to the starter models, with its weights compressed.
 
     Args:
         model: The folder of the model.
@@ -74,13 +74,27 @@ def starter_from(model, output, commit=None):
         The new preset, its task, the metrics of its training, and the commit.
     """
     from textrnn.presets import load_preset
-    from textrnn.presets.half import halve_weights
+    from textrnn.presets.compressed import compress_weights
 
     folder = output / model.name
     shutil.copytree(model / "preset", folder)
-    halve_weights(folder)
+    compress_weights(folder)
     metrics = json.loads((model / "report" / "metrics.json").read_text("utf-8"))["metrics"]
     return folder, load_preset(folder), metrics, commit or harness.commit()
+
+
+def described_training(name, metrics, commit):
+    """A line of Markdown about the command of a training and its time."""
+    seconds, speed = metrics["training_seconds"], metrics["training_tokens_per_second"]
+    device = metrics.get("training_device")
+    if device is None:
+        command = f"python recipes/text_generation.py --config recipes/configs/{name}.yaml"
+        return f"`{command}`, commit {commit}, {seconds / 3600:.1f} hours, {speed:,.0f} tokens a second."
+    return (
+        f"`python benchmarks/pretrain.py train pretraining/{name}` with JAX on one {device}, "
+        f"commit {commit}: {metrics['training_epochs']:.1f} epochs in {seconds / 60:.1f} minutes, "
+        f"{speed / 1e6:.2f} million tokens a second. The config is `recipes/configs/{name}.yaml`."
+    )
 
 
 def described(path, sources):
@@ -166,10 +180,7 @@ def main():
         held_out=config["held_out"],
         sources="\n".join(rows),
         origins="\n".join(origins(path, files) for path in config["data"]),
-        command=f"python recipes/text_generation.py --config recipes/configs/{name}.yaml",
-        commit=commit,
-        hours=metrics["training_seconds"] / 3600,
-        tokens=metrics["training_tokens_per_second"],
+        training=described_training(name, metrics, commit),
         figures="\n".join(f"| {of} | {bits:.3f} |" for of, bits in figures.items()),
         samples="\n\n".join("> " + re.sub(r"\n+", "\n>\n> ", sample.strip()) for sample in samples),
     )

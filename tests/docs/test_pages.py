@@ -29,7 +29,7 @@ PAGES = {
     if not {"_build", "api"} & set(path.relative_to(ROOT).parts) and path.name not in DERIVED
 }
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-MEASURED = {"docs/results.md", "docs/results_training.md", "docs/speed.md"}
+MEASURED = {"docs/results.md", "docs/results_starters.md", "docs/results_training.md", "docs/speed.md"}
 """Pages whose commands take hours on public data: they are parsed, not run."""
 ONLY_PARSED = re.compile(
     r"^\s*(docker|textrnn serve|curl|make|git|grpcurl|source|\.venv/bin/pip|pip)\b|--distribute", re.MULTILINE
