@@ -6,6 +6,7 @@ import json
 import resource
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -16,8 +17,8 @@ from server.conftest import Rest
 from server.conftest import settings as server_settings
 
 from textrnn.server.config_files import ModelConfig
-from textrnn.server.errors import RequestError
-from textrnn.server.rest import FromThreads, read_object
+from textrnn.server.http import Connection
+from textrnn.server.rest import FromThreads
 from textrnn.server.server import Server
 
 
@@ -159,6 +160,15 @@ def test_a_thousand_connections(server, rest):
     assert works(rest)
 
 
+def read_all(connection):
+    """What a server sends until it closes the connection."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(10_000):
+            answer += part
+    return answer
+
+
 def as_bytes(rest, body):
     """A request as it is sent."""
     head = f"POST {rest.model}:predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -184,13 +194,69 @@ def test_a_slow_client_keeps_no_other_waiting(server, rest):
         assert b"[3.0]" in read_answer(connection)
 
 
-def test_a_request_that_does_not_arrive_in_time_is_refused():
-    async def never(*_):
-        await asyncio.sleep(60)
+POST = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nHost: a\r\n"
+WHOLE = POST + b'Content-Length: 18\r\n\r\n{"instances": [2]}'
 
-    with pytest.raises(RequestError, match=r"did not arrive within 0\.05 s") as error:
-        asyncio.run(read_object(never, 100, seconds=0.05))
-    assert error.value.http_status == 504
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", None),
+        (b"\r\n", "408 Request Timeout"),
+        (POST, "408 Request Timeout"),
+        (POST + b"Content-Length: 10\r\n\r\n{", "408 Request Timeout"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", "408 Request Timeout"),
+        (b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{", "400 Bad Request"),
+        (WHOLE + b"GET", "200 OK"),
+    ],
+    ids=["nothing", "empty line", "head", "body", "chunk", "body that is not read", "second head"],
+)
+def test_a_request_that_does_not_arrive_in_time_ends_its_connection(server, rest, monkeypatch, sent, status):
+    monkeypatch.setattr(Connection, "seconds", 0.2)
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as connection:
+        connection.sendall(sent)
+        answer = read_all(connection)
+    assert answer.partition(b"\r\n")[0] == (f"HTTP/1.1 {status}".encode() if status else b"")
+    assert (status == "408 Request Timeout") == (b"The request did not arrive within 0.2 s." in answer)
+    assert works(rest)
+
+
+def test_a_client_that_trickles_a_body_which_nobody_reads_is_left(server, monkeypatch):
+    monkeypatch.setattr(Connection, "seconds", 0.2)
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            for _ in range(500):
+                connection.sendall(b" ")
+                time.sleep(0.02)
+
+
+def test_a_complete_request_has_all_its_time_and_the_next_one_as_well(server):
+    body = json.dumps({"signature_name": "loop", "instances": [10_000]}).encode()
+    slow = POST + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    before = {*server._rest.server_state.connections}
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as connection:
+        connection.sendall(slow + WHOLE[:5])  # the next request begins to arrive
+        while not server.service._running:
+            pass
+        [served] = {*server._rest.server_state.connections} - before
+        served.loop.call_soon_threadsafe(served._late)
+        assert b"[10000]" in read_answer(connection)
+        connection.sendall(WHOLE[5:])
+        assert b"[3.0]" in read_answer(connection)
+        assert served._arriving is None  # no request, for which there is another limit
+
+
+def test_a_client_that_does_not_read_its_answer_is_left(server, rest, monkeypatch):
+    monkeypatch.setattr(Connection, "seconds", 0.2)
+    row = {"x": 2, "text": "a" * 1_000_000}
+    body = json.dumps({"signature_name": "two", "instances": [row]}).encode()
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2000)
+        with pytest.raises(ConnectionError):
+            for _ in range(100):
+                connection.sendall(POST + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    assert works(rest)
 
 
 def test_a_client_that_reads_nothing_keeps_no_other_waiting(server, rest):

@@ -1,5 +1,6 @@
 """HTTP connections: uvicorn's protocol over a parser in C, with what it lacks."""
 
+import asyncio
 import json
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -7,35 +8,55 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_BYTES = 2**16
 """Maximum size of the head of a request: its first line and its headers."""
 
+IDLE_SECONDS = 60.0
+"""How long a client may take to send a request, and to read the next part of an answer."""
+
 
 class Connection(HttpToolsProtocol):
-    """A connection of a client that is closed if the head of a request does not end.
+    """A connection of a client that is closed if a request does not end, or if nobody reads the answer.
 
     The head of an answer and its body are sent at once, and errors of HTTP are JSON like all others.
     """
 
+    seconds = IDLE_SECONDS
     _head = 0  # bytes received since the last request was complete
+    _arrived = False  # whether the last request is complete
+    _arriving: asyncio.TimerHandle | None = None  # while it is not, or while no request has come yet
+    _writing: asyncio.TimerHandle | None = None  # while the client does not read
 
     def connection_made(self, transport) -> None:
         """Begin to listen to a client."""
         super().connection_made(Joined(transport, self.loop))  # type: ignore[arg-type]
+        self._arriving = self.loop.call_later(self.seconds, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        super().connection_lost(exc)
+        for timer in (self._arriving, self._writing):
+            if timer:
+                timer.cancel()
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that is not HTTP."""
-        body = json.dumps({"error": msg}).encode()
-        head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._refuse("400 Bad Request", msg)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has been received."""
         self._head += len(data)
+        self._arrived = False
         super().data_received(data)
         if self._head > HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The head of the request has more than {HEAD_BYTES} bytes.")
+        if self._arriving is None and not self._arrived:
+            self._arriving = self.loop.call_later(self.seconds, self._late)
+        elif self._arriving is not None and self._arrived:
+            self._arriving.cancel()
+            self._arriving = None
+
+    def on_message_begin(self) -> None:
+        """Begin with a request."""
+        super().on_message_begin()
+        self._arrived = False
 
     def on_headers_complete(self) -> None:
         """Begin to answer a request."""
@@ -46,6 +67,45 @@ class Connection(HttpToolsProtocol):
         """Take a part of the body, which has a limit of its own."""
         super().on_body(body)
         self._head = 0
+
+    def on_message_complete(self) -> None:
+        """Note that a request is complete."""
+        super().on_message_complete()
+        self._arrived = True
+
+    def pause_writing(self) -> None:
+        """Wait until the client reads, but not for ever."""
+        super().pause_writing()
+        self._writing = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on, since the client reads."""
+        super().resume_writing()
+        if self._writing:
+            self._writing.cancel()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection without requests, also if its client has not read the last answer."""
+        self.transport.abort()
+
+    def _late(self):
+        """End a connection whose request does not arrive, unless it is the server that lets it wait."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self.flow.read_paused or (answering and not self.cycle.more_body):
+            self._arriving = self.loop.call_later(self.seconds, self._late)
+        elif self._head or (answering and not self.cycle.response_started):
+            self._refuse("408 Request Timeout", f"The request did not arrive within {self.seconds:g} s.")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status, message):
+        body = json.dumps({"error": message}).encode()
+        head = (
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
 
 class Joined:

@@ -179,32 +179,27 @@ def _set(future: asyncio.Future) -> None:
         future.set_result(None)
 
 
-async def read_object(receive: Receive, most: int, seconds: float = 60.0) -> dict:
+async def read_object(receive: Receive, most: int) -> dict:
     """Read the JSON object of a request.
 
     Args:
         receive: ASGI's function that gives the parts of the request.
         most: Its maximum number of bytes.
-        seconds: How long its client may take.
 
     Raises:
-        RequestError: If it is larger, slower, or no JSON object.
-        ClientDisconnect: If the client has left.
+        RequestError: If it is larger, or no JSON object.
+        ClientDisconnect: If the client has left, or has taken too long.
     """
     parts: list[bytes] = []
     size, more = 0, True
-    try:
-        async with asyncio.timeout(seconds):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                parts.append(message.get("body", b""))
-                size, more = size + len(parts[-1]), message.get("more_body", False)
-                if size > most:
-                    raise BodyTooLarge(f"the request has more than {most} bytes, which the server takes")
-    except TimeoutError:
-        raise RequestError("DEADLINE_EXCEEDED", f"the request did not arrive within {seconds:g} s") from None
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size, more = size + len(parts[-1]), message.get("more_body", False)
+        if size > most:
+            raise BodyTooLarge(f"the request has more than {most} bytes, which the server takes")
     body = b"".join(parts)
     if len(body) > 2**16:  # other requests do not wait for it
         return await asyncio.to_thread(json_tensors.parse_object, body)
