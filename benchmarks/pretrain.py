@@ -235,7 +235,7 @@ def compiled_updates(backbone, optimizer, rows):
     return jax.jit(update, donate_argnums=0), (*values, [jnp.array(state) for state in initial])
 
 
-def compiled_score(backbone, rows=64, steps=64):
+def compiled_score(backbone, rows=16, steps=64):
     """Return a function from weights and a token stream to the mean loss of a token."""
     import jax
     import keras
@@ -253,7 +253,7 @@ def compiled_score(backbone, rows=64, steps=64):
         size = rows * steps
         windows = [stream[i : i + size + 1].astype(np.int32) for i in range(0, len(stream) - size, size)]
         parts = [
-            score(trainable, w[:-1].reshape(rows, steps), w[1:].reshape(rows, steps)) for w in windows[:64]
+            score(trainable, w[:-1].reshape(rows, steps), w[1:].reshape(rows, steps)) for w in windows[:256]
         ]
         return sum(parts) / len(parts)
 

@@ -1,0 +1,63 @@
+"""Training of starter models with JAX alone: prepared and finished where TensorFlow is."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import islice
+from pydoc_data.topics import topics
+
+import numpy as np
+import pytest
+
+import pretrain
+
+CONFIG = """
+data:
+  text.txt: 1
+held_out: 0.2
+document: blank_line
+tokenizer: sentencepiece
+vocabulary_size: 500
+units: 24
+embedding_dim: 16
+dropout: 0.1
+batch_size: 4
+sequence_length: 16
+learning_rate: 0.01
+"""
+
+
+def test_the_rate_rises_and_falls_to_zero():
+    rates = pretrain.schedule(np.arange(2001), 2000)
+    assert rates[0] == pytest.approx(1 / pretrain.WARM_UP)
+    assert rates.argmax() == pretrain.WARM_UP - 1
+    assert rates[-1] == 0
+    np.testing.assert_allclose(pretrain.schedule(np.arange(50), None), rates[:50], rtol=0.01)
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_without_tensorflow(tmp_path):
+    without = tmp_path / "without" / "tensorflow"
+    without.mkdir(parents=True)
+    (without / "__init__.py").write_text("raise ModuleNotFoundError(name='tensorflow')", "utf-8")
+    (tmp_path / "text.txt").write_text("\n\n".join(islice(topics.values(), 12)), "utf-8")
+    (tmp_path / "config.yaml").write_text(CONFIG, "utf-8")
+
+    def run(*arguments, **environment):
+        path = os.pathsep.join([environment.pop("first", ""), *sys.path])
+        command = [sys.executable, pretrain.__file__, *arguments]
+        given = {**os.environ, **environment, "PYTHONPATH": path.strip(os.pathsep)}
+        return subprocess.run(command, cwd=tmp_path, env=given, check=True, text=True)
+
+    run("prepare", "config.yaml", "pretraining/small", KERAS_BACKEND="tensorflow")
+    weights = tmp_path / "pretraining" / "small" / "preset" / "model.weights.h5"
+    before = weights.read_bytes()
+    run("train", "pretraining/small", "--updates", "96", KERAS_BACKEND="jax", first=str(without.parent))
+    run("finish", "config.yaml", "pretraining/small", "saved_models/small", KERAS_BACKEND="tensorflow")
+    assert weights.read_bytes() != before
+    about = json.loads((tmp_path / "pretraining/small/training.json").read_text("utf-8"))
+    metrics = json.loads((tmp_path / "saved_models/small/report/metrics.json").read_text("utf-8"))["metrics"]
+    assert about["tokens"] == 80 * 4 * 16
+    assert metrics["training_device"] == "cpu"
+    assert metrics["held_out_bits_per_character"] < 3.5
