@@ -53,11 +53,11 @@ def test_a_model_is_trained_without_tensorflow(tmp_path):
     run("prepare", "config.yaml", "pretraining/small", KERAS_BACKEND="tensorflow")
     weights = tmp_path / "pretraining" / "small" / "preset" / "model.weights.h5"
     before = weights.read_bytes()
-    run("train", "pretraining/small", "--updates", "96", KERAS_BACKEND="jax", first=str(without.parent))
+    run("train", "pretraining/small", "--updates", "640", KERAS_BACKEND="jax", first=str(without.parent))
     run("finish", "config.yaml", "pretraining/small", "saved_models/small", KERAS_BACKEND="tensorflow")
     assert weights.read_bytes() != before
     about = json.loads((tmp_path / "pretraining/small/training.json").read_text("utf-8"))
     metrics = json.loads((tmp_path / "saved_models/small/report/metrics.json").read_text("utf-8"))["metrics"]
-    assert about["tokens"] == 80 * 4 * 16
+    assert about["tokens"] == (640 - pretrain.CHUNK) * 4 * 16
     assert metrics["training_device"] == "cpu"
     assert metrics["held_out_bits_per_character"] < 3.5
