@@ -145,6 +145,16 @@ def test_rows_that_draw_and_rows_that_do_not_are_mixed():
     assert as_numpy(sampling.sample(logits[:0], *(x[:0] for x in args))).shape == (0,)
 
 
+@pytest.mark.parametrize("size", [50, 2000])
+def test_a_row_without_numbers_harms_no_other(size):
+    logits = np.random.default_rng(0).normal(size=(3, size)).astype("float32")
+    ones = np.ones(3, "float32")
+    args = ones / 2, ones, np.array([0, 0, 40]), 0.9 * ones
+    expected = as_numpy(sampling.sample(logits, *args))
+    logits[1] = np.nan
+    assert as_numpy(sampling.sample(logits, *args))[[0, 2]].tolist() == expected[[0, 2]].tolist()
+
+
 def test_temperature_zero_is_greedy_and_suppressed_tokens_are_never_drawn():
     logits = np.array([[0.0, 5.0, 1.0], [-np.inf, 0.0, -np.inf]], "float32")
     for u in (0.0, 0.5, 0.999999):

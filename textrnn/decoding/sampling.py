@@ -88,7 +88,8 @@ def _among_top_k(logits, top_k):
     def filtered():
         # A row without a limit has a limit that no row reaches.
         limit = ops.cast(ops.where(top_k > 0, top_k, logits.shape[-1]), logits.dtype)
-        return ops.where(logits < _last_kept(logits, ops.ones_like(logits), limit), -float("inf"), logits)
+        possible = ops.cast(logits > -float("inf"), logits.dtype)
+        return ops.where(logits < _last_kept(logits, possible, limit), -float("inf"), logits)
 
     # For a large vocabulary a filter costs as much as a step of the model, so it runs only if a row filters.
     return ops.cond(ops.any(top_k > 0), filtered, lambda: logits)
@@ -121,13 +122,13 @@ def _last_kept(logits, weights, targets):
     Returns:
         float32, `(batch, 1)`.
     """
-    candidates, before, most = logits, 0.0, logits.shape[-1]
-    # Where shapes are static, as many logits are sorted anyway.
+    before = 0.0
+    # Where shapes are static, all logits are sorted.
     if logits.shape[-1] > LARGE and keras.backend.backend() == "tensorflow":
-        candidates, before, most = _last_bucket(logits, weights, targets)
-    ordered, index = ops.top_k(candidates, most)
-    own = ops.where(ordered > -float("inf"), ops.take_along_axis(weights, index, axis=-1), 0.0)
-    return _at(ordered, _first_to_reach(before + ops.cumsum(own, axis=-1), targets))[:, None]
+        logits, weights, before = _last_bucket(logits, weights, targets)
+    ordered, index = ops.top_k(logits, ops.shape(logits)[1])
+    sums = before + ops.cumsum(_at(weights, index), axis=-1)
+    return _at(ordered, _first_to_reach(sums, targets)[:, None])
 
 
 def _last_bucket(logits, weights, targets):
@@ -139,20 +140,32 @@ def _last_bucket(logits, weights, targets):
         logits, weights, targets: See `_last_kept`.
 
     Returns:
-        The logits of one bucket of each row, minus infinity in place of the others, `(batch, vocabulary)`;
-        the sum of the weights of all buckets before it, `(batch, 1)`; and the size of the largest of them.
+        The logits of one bucket of each row, `(batch, size)`, with minus infinity after them; their weights;
+        and the sum of the weights of all buckets before it, `(batch, 1)`.
     """
-    rows = ops.shape(logits)[0]
+    import tensorflow as tf
+
     distance = (ops.max(logits, axis=-1, keepdims=True) - logits) * BUCKETS_PER_NAT
-    bucket = ops.cast(ops.minimum(distance, BUCKETS - 1.0), "int32")
-    place = bucket + BUCKETS * ops.arange(rows, dtype="int32")[:, None]
-    sums = ops.segment_sum(ops.reshape(weights, (-1,)), ops.reshape(place, (-1,)), rows * BUCKETS)
-    sums = ops.reshape(sums, (-1, BUCKETS))
+    # A logit that is no number becomes a negative one, which would be an error for all rows.
+    bucket = ops.maximum(ops.cast(ops.minimum(distance, BUCKETS - 1.0), "int32"), 0)
+    # Sums of segments, and of Keras's `bincount`, take twice as long.
+    sums = tf.raw_ops.DenseBincount(input=bucket, size=BUCKETS, weights=weights)
     until = ops.cumsum(sums, axis=-1)
     last = _first_to_reach(until, targets)
-    inside = bucket == last[:, None]
-    size = ops.max(ops.sum(ops.cast(inside, "int32"), axis=-1), initial=1)  # there may be no row
-    return ops.where(inside, logits, -float("inf")), _at(until - sums, last)[:, None], size
+    places = tf.where(bucket == last[:, None])  # row by row
+    parts = [tf.shape(logits, "int64")[0], places[:, 0]]
+
+    def found(values, default):
+        dense = tf.raw_ops.RaggedTensorToTensor(
+            shape=tf.constant([-1, -1], "int64"),
+            values=tf.gather_nd(values, places),
+            default_value=tf.constant(default, values.dtype),
+            row_partition_tensors=parts,
+            row_partition_types=["FIRST_DIM_SIZE", "VALUE_ROWIDS"],
+        )
+        return ops.pad(dense, [[0, 0], [0, 1]], constant_values=default)  # if there is no row
+
+    return found(logits, -float("inf")), found(weights, 0.0), _at(until - sums, last[:, None])
 
 
 def _first_to_reach(sums, targets):
@@ -161,10 +174,11 @@ def _first_to_reach(sums, targets):
 
 
 def _at(values, columns):
-    """Element `columns[i]` of each row i, `(batch, ...)`; `take_along_axis` takes many more operations."""
+    """The elements `columns[i]` of each row i; `take_along_axis` takes many more operations."""
     rows, size = ops.shape(values)[0], ops.shape(values)[1]
     flat = ops.reshape(values, (rows * size, *values.shape[2:]))
-    return ops.take(flat, columns + size * ops.arange(rows, dtype="int32"), axis=0)
+    starts = ops.reshape(size * ops.arange(rows, dtype="int32"), (-1,) + (1,) * (len(columns.shape) - 1))
+    return ops.take(flat, columns + starts, axis=0)
 
 
 def _first(condition):
