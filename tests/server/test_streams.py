@@ -124,6 +124,10 @@ def test_completions_have_the_shape_of_openai(server, complete):
     assert end == "[DONE]"
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "the cat" + text
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks][-1] in ("stop", "length")
+    asks = {"stream": True, "stream_options": {"include_usage": True}}
+    *_, last, usage, end = events(server, "/v1/completions", body | asks)
+    assert last["choices"][0]["finish_reason"] and end == "[DONE]"
+    assert (usage["choices"], usage["usage"]) == ([], {"completion_tokens": tokens})
 
 
 def test_a_client_that_leaves_frees_its_place(server):
@@ -145,11 +149,18 @@ def test_a_client_that_leaves_frees_its_place(server):
         (":stream", {"text": "a", "top_p": 2}, 400, "top_p is 2: expected a number from 0 to 1"),
         (":stream", {"text": "a", "max_new_tokens": 1.5}, 400, "expected an integer from 0 to 4096"),
         (":stream", {"text": "a", "stop": [""]}, 400, "'stop' key must be a string"),
+        (
+            ":stream",
+            {"text": "a", "max_tokens": 5},
+            400,
+            "'max_tokens' key is unknown: expected text, ",
+        ),
         ("/versions/9:stream", {"text": "a"}, 404, "Servable not found"),
         ("/v1/completions", {"prompt": "a"}, 400, "'model' key must be a string"),
         ("/v1/completions", {"model": "other", "prompt": "a"}, 404, "Servable not found"),
         ("/v1/completions", {"model": "novel", "prompt": ["a", "b"]}, 400, "'prompt' key must be a string"),
         ("/v1/completions", {"model": "novel", "prompt": "a", "n": 2}, 400, "n is 2: it is not supported"),
+        ("/v1/completions", {"model": "novel", "prompt": "a", "logit_bias": {"5": 1}}, 400, "logit_bias is"),
     ],
 )
 def test_bad_requests(server, path, body, status, message):
@@ -186,6 +197,7 @@ def test_streams_over_grpc_have_the_events_of_rest(server, stream):
         ({"model": "novel"}, "INVALID_ARGUMENT", "'text' key must be a string"),
         ({"model": "novel", "text": "a", "version": "1"}, "INVALID_ARGUMENT", "must be an integer"),
         ({"model": "novel", "text": "a", "label": 1}, "INVALID_ARGUMENT", "'label' key must be a string"),
+        ({"model": "novel", "text": "a", "versions": 1}, "INVALID_ARGUMENT", "'versions' key is unknown"),
         ({"model": "novel", "text": "a", "top_k": -1}, "INVALID_ARGUMENT", "top_k is -1"),
         ({"model": "novel", "text": "a", "version": 9}, "NOT_FOUND", "Servable not found"),
         ([], "INVALID_ARGUMENT", "Is not object"),

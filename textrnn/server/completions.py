@@ -16,14 +16,16 @@ from starlette.routing import BaseRoute, Match, Route
 from textrnn.server import json_tensors
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
 from textrnn.server.metadata import list_json
-from textrnn.server.prompts import event_of, prompt_settings
+from textrnn.server.prompts import event_of, prompt_settings, stream_settings
 from textrnn.server.rest import VERSION, error_response, read_object, spec_of
 from textrnn.server.streams import Piece, Prompt, Streams
 
 STREAM = re.compile(rf"/v1/models/(?P<name>[^/:]+){VERSION}:stream", re.I)
 COMPLETIONS = re.compile("/v1/completions")
-UNSUPPORTED = {"n": 1, "best_of": 1, "logprobs": None, "frequency_penalty": 0, "presence_penalty": 0,
-               "suffix": None}  # fmt: skip
+UNSUPPORTED: dict[str, Any] = {
+    "n": 1, "best_of": 1, "logprobs": None, "frequency_penalty": 0, "presence_penalty": 0, "suffix": None,
+    "logit_bias": {},
+}  # fmt: skip
 """Parameters of OpenAI that the server does not have, with the values that change nothing."""
 
 
@@ -63,7 +65,7 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
         try:
             body = await read_object(request.receive, body_bytes)
             spec = spec_of(STREAM.fullmatch(request.url.path))
-            prompt, pieces = _prompt(prompt_settings(body, "text", "max_new_tokens", 100))
+            prompt, pieces = _prompt(stream_settings(body))
             streams.submit(prompt, spec.name, spec.version, spec.label)
         except RequestError as error:
             return error_response(error)
@@ -83,7 +85,9 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
             return _openai_error(error)
         shape = _Completion(body["model"], version, prompt.text if body.get("echo") is True else "")
         if body.get("stream") is True:
-            return _events(shape.chunks(pieces), prompt)
+            options = body.get("stream_options")
+            usage = isinstance(options, dict) and options.get("include_usage") is True
+            return _events(shape.chunks(pieces, usage), prompt)
         return await shape.whole(pieces, prompt)
 
     async def models(request):
@@ -152,8 +156,8 @@ class _Completion:
         choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": reason}
         return self.common | {"choices": [choice]} | more
 
-    async def chunks(self, pieces) -> AsyncIterator[str]:
-        """The events of a stream."""
+    async def chunks(self, pieces, usage: bool) -> AsyncIterator[str]:
+        """The events of a stream; with `usage`, the last one has the number of tokens."""
         if self.echo:
             yield json.dumps(self._with(self.echo, None), ensure_ascii=False)
         while True:
@@ -164,6 +168,8 @@ class _Completion:
             yield json.dumps(self._with(piece.text, piece.reason), ensure_ascii=False)
             if piece.reason:
                 break
+        if usage:
+            yield json.dumps(self.common | {"choices": [], "usage": _usage(piece)})
         yield "[DONE]"
 
     async def whole(self, pieces, prompt) -> Response:
@@ -179,9 +185,13 @@ class _Completion:
                     break
         finally:
             prompt.cancelled = True
-        usage = {"completion_tokens": piece.tokens}
-        body = json.dumps(self._with("".join(parts), piece.reason, usage=usage), ensure_ascii=False)
+        whole = self._with("".join(parts), piece.reason, usage=_usage(piece))
+        body = json.dumps(whole, ensure_ascii=False)
         return Response(body.encode("utf-8", "replace"), media_type="application/json")
+
+
+def _usage(last: Piece) -> dict:
+    return {"completion_tokens": last.tokens}
 
 
 def _openai_body(error: RequestError) -> dict:

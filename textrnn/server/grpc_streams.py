@@ -13,7 +13,7 @@ import grpc
 
 from textrnn.server.errors import RequestError, invalid
 from textrnn.server.json_tensors import parse_object
-from textrnn.server.prompts import event_of, prompt_settings
+from textrnn.server.prompts import event_of, stream_settings
 from textrnn.server.streams import Prompt, Streams
 from textrnn.serving.stream_messages import METHOD, SERVICE, to_bytes
 
@@ -51,9 +51,8 @@ class StreamService:
 
     def _pieces(self, body, context):
         pieces: queue.SimpleQueue = queue.SimpleQueue()
-        prompt = Prompt(
-            receiver=pieces, emit=_deliver, **prompt_settings(body, "text", "max_new_tokens", 100)
-        )
+        settings = stream_settings(body, ("model", "version", "label"))
+        prompt = Prompt(receiver=pieces, emit=_deliver, **settings)
         self.streams.submit(prompt, *_model_of(body))
 
         def leave():

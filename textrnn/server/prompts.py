@@ -45,6 +45,30 @@ def prompt_settings(body: dict[str, Any], text: str, length: str, default_length
     return settings | {"text": prompt, "stop": stop}
 
 
+def stream_settings(body: dict[str, Any], others: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The arguments of a `Prompt` from a request for a stream.
+
+    Args:
+        body: The parsed body.
+        others: Further keys that it may have.
+
+    Raises:
+        RequestError: If a value is not as it should be, or for a key that is none.
+
+    Example:
+
+    >>> from textrnn.server.prompts import stream_settings
+    >>> stream_settings({"text": "It was", "max_tokens": 20})
+    Traceback (most recent call last):
+    textrnn.server.errors.RequestError: 'max_tokens' key is unknown: expected text, max_new_tokens, temperature, top_k, top_p, seed, stop
+    """  # noqa: E501
+    known = ("text", "max_new_tokens", "temperature", "top_k", "top_p", "seed", "stop", *others)
+    for key in body:
+        if key not in known:
+            raise invalid(f"{key!r:.80} key is unknown: expected {', '.join(known)}")
+    return prompt_settings(body, "text", "max_new_tokens", 100)
+
+
 def _number(body, name, kind, low, high, default):
     value = body.get(name)
     if value is None:

@@ -60,6 +60,7 @@ function inWords({ status, headers }) {
   switch (status) {
     case 400: return "The server cannot answer this request.";
     case 404: return "This model is no longer loaded. Choose another one.";
+    case 408: return "The request took too long to arrive. Try again.";
     case 413: return "The text is longer than the server takes. Give a shorter one.";
     case 429:
     case 503: return `The server is busy. Try again${seconds ? ` in ${seconds} s` : " later"}.`;
