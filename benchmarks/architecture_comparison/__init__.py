@@ -1,0 +1,1 @@
+"""The parts of architectures.py: settings, networks, training by the clock, tasks, scaling, and results."""

@@ -1,0 +1,55 @@
+"""Classifiers of texts."""
+
+import functools
+
+from architecture_comparison.jobs import Job, seeded
+from architecture_comparison.networks import classifier, size_within
+
+
+def prepare_classification(run, settings):
+    """A classifier of subwords. A search scores the validation texts, and a test the test texts."""
+    import keras
+    import numpy as np
+
+    from textrnn.data.batching import text_batches
+
+    texts, labels = labelled_tokens(settings)
+    make = functools.partial(
+        classifier, run.contestant, settings=settings, classes=int(labels["train"].max()) + 1
+    )
+    size = size_within(make, settings)
+    model = seeded(make, size, run.seed)
+    batches = text_batches(texts["train"], labels["train"], settings.batch_size, seed=run.seed)
+    scored = text_batches(texts[run.purpose], labels[run.purpose], settings.batch_size, shuffle=False)
+
+    def accuracy():
+        right = [np.argmax(model.predict_on_batch(x), axis=-1) == y.numpy() for x, y in scored]
+        return float(np.concatenate(right).mean())
+
+    return Job(model, size, batches, keras.losses.SparseCategoricalCrossentropy(from_logits=True), accuracy)
+
+
+@functools.cache
+def labelled_tokens(settings):
+    """Token ids and labels of the texts, as two dicts of parts: `"train"`, `"search"` and `"test"`."""
+    import numpy as np
+
+    from textrnn.data.sources import load_labelled_texts
+    from textrnn.tokenizers import train_tokenizer
+
+    found = load_labelled_texts(None, None if settings.data == "starter" else settings.data, 0.1)
+    parts = {
+        "train": found.train,
+        "search": found.validation[: settings.scored],
+        "test": found.test[: settings.scored],
+    }
+    tokenizer = train_tokenizer(
+        "sentencepiece", [example.text for example in found.train], settings.vocabulary_size
+    )
+    classes = sorted({example.label for example in found.train})
+    texts, labels = {}, {}
+    for part, examples in parts.items():
+        tokens = tokenizer.tokenize([example.text for example in examples])
+        texts[part] = [row[: settings.length] for row in tokens.numpy()]
+        labels[part] = np.array([classes.index(example.label) for example in examples])
+    return texts, labels

@@ -1,0 +1,167 @@
+"""The records as tables and as a picture."""
+
+import statistics
+
+import harness
+from architecture_comparison.runs import SCALING, selected
+from architecture_comparison.settings import CONTESTANTS
+from architecture_comparison.tasks import TASKS
+
+COLORS = dict(zip(CONTESTANTS, ("#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7"), strict=True))
+"""Of Okabe and Ito's palette."""
+MARKERS = dict(zip(CONTESTANTS, "os^Dv", strict=True))
+FIGURES = {
+    "step_ms": "training step, ms",
+    "peak_mb": "peak memory in training, MB",
+    "token_ms": "generated token, ms",
+}
+"""Figures of a measurement, and what they are."""
+
+
+def tables(records, settings):
+    """All tables in Markdown."""
+    parts = [scores_table(records, settings[task], task) for task in TASKS]
+    parts += [scaling_table(records, settings["text"], figure) for figure in FIGURES]
+    entries = [entry for task in settings.values() for entry in selected(records, task)]
+    facts = {name: ", ".join(sorted({entry[name] for entry in entries})) for name in ("cpu", "commit")}
+    return "\n".join([*filter(None, parts), harness.listed(facts), ""]) if entries else "no runs\n"
+
+
+def curves(records, settings, task):
+    """The scores of the contestants in the runs of a task that took the longest.
+
+    Returns:
+        A dict of contestants to lists of records, one per seed.
+    """
+    found = selected(records, settings, task=task, purpose="test")
+    minutes = max((entry["minutes"] for entry in found), default=None)
+    by_contestant = {
+        name: [e for e in found if e["contestant"] == name and e["minutes"] == minutes]
+        for name in CONTESTANTS
+    }
+    return {name: entries for name, entries in by_contestant.items() if entries}
+
+
+def scores_table(records, settings, task):
+    """The scores of a task at the end of training, or None without runs."""
+    found = curves(records, settings, task)
+    if not found:
+        return None
+    [minutes] = {entry["minutes"] for entries in found.values() for entry in entries}
+    kind = TASKS[task]
+    lines = [
+        f"{task}: {settings.data}, {minutes:g} minutes of training",
+        "",
+        f"| contestant | weights | learning rate | {kind.unit}/s | {kind.title} (range) | seeds |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    sign = 1 if kind.lower_is_better else -1
+    for name, entries in sorted(found.items(), key=lambda item: sign * mean_score(item[1])):
+        values = [entry["points"][-1][1] for entry in entries]
+        spread = "–".join(kind.form.format(end) for end in (min(values), max(values)))
+        speed = statistics.median(entry["rows_per_second"] for entry in entries)
+        speed *= settings.length if kind.unit == "tokens" else 1
+        rates = ", ".join(f"{rate:g}" for rate in sorted({entry["learning_rate"] for entry in entries}))
+        score = f"{kind.form.format(mean_score(entries))} ({spread})"
+        lines.append(
+            f"| `{name}` | {entries[0]['weights']:,} | {rates} | {speed:,.0f} | {score} | {len(values)} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def mean_score(entries):
+    """The mean over seeds of the last score."""
+    return statistics.fmean(entry["points"][-1][1] for entry in entries)
+
+
+def scaling_rows(records, settings, figure="step_ms"):
+    """The faster of the measurements with and without XLA, `{contestant: {length: record}}`.
+
+    The peak of memory is that of the faster step.
+    """
+    found, time = {}, "token_ms" if figure == "token_ms" else "step_ms"
+    for entry in sorted(selected(records, settings, task=SCALING), key=lambda e: e[time], reverse=True):
+        found.setdefault(entry["contestant"], {})[entry["length"]] = entry
+    return {name: dict(sorted(found[name].items())) for name in CONTESTANTS if name in found}
+
+
+def scaling_table(records, settings, figure):
+    """A figure of all contestants, a column for each length, or None without measurements."""
+    found = scaling_rows(records, settings, figure)
+    if not found:
+        return None
+    lengths = sorted({length for rows in found.values() for length in rows})
+    lines = [
+        FIGURES[figure],
+        "",
+        f"| length | {' | '.join(f'{length:,}' for length in lengths)} |",
+        "|---|" + "---:|" * len(lengths),
+    ]
+    for name, rows in found.items():
+        cells = [harness.results.number(rows[n][figure]) if n in rows else "" for n in lengths]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def draw(records, settings, path):
+    """Plot the scores of each task against minutes, and the figures of measurements against length.
+
+    Args:
+        records: The records.
+        settings: A dict of tasks to `Settings`.
+        path: The PNG file to write.
+    """
+    from textrnn.reporting.figures import make_figure, save_figure
+
+    tasks = [task for task in TASKS if curves(records, settings[task], task)]
+    figures = [*FIGURES] if scaling_rows(records, settings["text"]) else []
+    panels = [(draw_curves, task) for task in tasks] + [(draw_scaling, figure) for figure in figures]
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = make_figure(3.5 * columns + 0.6, 3.1 * rows + 0.5)
+    axes = [*figure.subplots(rows, columns, squeeze=False).flat]
+    lines = {}
+    for axis, (draw_panel, what) in zip(axes, panels, strict=False):
+        lines |= draw_panel(axis, records, settings["text" if what in FIGURES else what], what)
+        axis.grid(True, color="#DDDDDD", linewidth=0.8)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    shown = [name for name in CONTESTANTS if name in lines]
+    figure.legend(
+        [lines[name] for name in shown], shown, loc="outside lower center", ncols=len(shown), frameon=False
+    )
+    save_figure(figure, path)
+
+
+def draw_curves(axis, records, settings, task):
+    """Plot the mean of the seeds against minutes, with a band for their range. Returns the lines."""
+    lines = {}
+    for name, entries in curves(records, settings, task).items():
+        points = [*zip(*(entry["points"] for entry in entries), strict=False)]  # per time, of all seeds
+        minutes = [statistics.fmean(minutes for minutes, _ in seeds) for seeds in points]
+        scores = [[score for _, score in seeds] for seeds in points]
+        style = {"color": COLORS[name], "marker": MARKERS[name], "markersize": 4}
+        [lines[name]] = axis.plot(minutes, [statistics.fmean(seeds) for seeds in scores], **style)
+        ends = [min(seeds) for seeds in scores], [max(seeds) for seeds in scores]
+        axis.fill_between(minutes, *ends, color=COLORS[name], alpha=0.2, linewidth=0)
+    axis.set_title(f"{task} ({settings.data})", fontsize=10)
+    axis.set_xlabel("minutes of training")
+    axis.set_ylabel(f"{TASKS[task].title} {'(lower is better)' if TASKS[task].lower_is_better else ''}")
+    return lines
+
+
+def draw_scaling(axis, records, settings, figure):
+    """Plot a figure against length, both on logarithmic axes. Returns the lines."""
+    lines = {}
+    for name, rows in scaling_rows(records, settings, figure).items():
+        style = {"color": COLORS[name], "marker": MARKERS[name], "markersize": 4}
+        [lines[name]] = axis.plot([*rows], [entry[figure] for entry in rows.values()], **style)
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    for one in (axis.xaxis, axis.yaxis):
+        for set_formatter in (one.set_major_formatter, one.set_minor_formatter):
+            set_formatter(lambda value, _: harness.results.number(value))
+    axis.set_title(FIGURES[figure], fontsize=10)
+    axis.set_xlabel("length, tokens")
+    return lines

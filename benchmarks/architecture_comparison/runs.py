@@ -1,0 +1,139 @@
+"""Training runs and measurements, and their records."""
+
+import dataclasses
+import math
+
+import harness
+from architecture_comparison import scaling
+from architecture_comparison.networks import body_weights
+from architecture_comparison.settings import Run
+from architecture_comparison.tasks import TASKS
+from cell_comparison.runs import reason
+
+SCALING = "scaling"
+
+
+def perform(run, settings, scores):
+    """Do a training run. An error becomes its result.
+
+    Args:
+        run: The `Run`.
+        settings: The `Settings` of its task.
+        scores: Number of scores on the way.
+
+    Returns:
+        A record: that of the run, and `"status"`: `"ok"` or `"diverged"`, with `"points"`, a list of
+        `[minutes, score]`, and facts about the model and its speed, or `"failed"` with a `"reason"`.
+    """
+    import keras
+
+    from architecture_comparison.clock import Clock, train_for
+
+    keras.backend.clear_session()
+    try:
+        job = TASKS[run.task].prepare(run, settings)
+        clock = Clock(run.minutes, run.learning_rate, job.score, scores)
+        train_for(job.model, job.batches, job.loss, clock, run.xla)
+    except Exception as error:  # the other runs go on
+        return record(run, settings, status="failed", reason=reason(error))
+    return record(
+        run,
+        settings,
+        status="diverged" if clock.diverged else "ok",
+        points=clock.points,
+        steps=clock.steps,
+        rows_per_second=round(max(clock.steps, 0) * settings.batch_size / clock.spent, 1)
+        if clock.spent
+        else 0.0,
+        size=job.size,
+        weights=body_weights(job.model, settings),
+    )
+
+
+def measure(contestant, length, settings, tokens, xla, rounds, script):
+    """Measure a contestant at a length. An error, such as too little memory, becomes the result."""
+    key = scaling_key(contestant, length, settings, tokens, xla)
+    try:
+        figures = scaling.measure_in_process(script, contestant, length, settings, tokens, rounds, xla)
+    except Exception as error:  # the other measurements go on
+        return key | {"status": "failed", "reason": reason(error)} | facts()
+    return key | {"status": "ok", "rounds": rounds} | figures | facts()
+
+
+def scaling_key(contestant, length, settings, tokens, xla):
+    """What tells a measurement from others."""
+    return {
+        "task": SCALING,
+        "contestant": contestant,
+        "length": length,
+        "tokens": tokens,
+        "xla": xla,
+        "settings": dataclasses.asdict(settings),
+    }
+
+
+def record(run, settings, **outcome):
+    """The record of a run."""
+    return run_key(run, settings) | outcome | facts()
+
+
+def run_key(run, settings):
+    """What tells a run from others."""
+    return dataclasses.asdict(run) | {"settings": dataclasses.asdict(settings)}
+
+
+def facts():
+    """What figures depend on."""
+    environment = harness.environment(0, 1)
+    names = ("date", "cpu", "tensorflow", "keras", "keras-hub", "load_average_before")
+    return {"commit": harness.commit(), **{name: environment[name] for name in names}}
+
+
+def is_done(key, records):
+    """Whether the records have one with a key that did not fail."""
+    return any(key.items() <= entry.items() and entry["status"] != "failed" for entry in records)
+
+
+def selected(records, settings, **values):
+    """The finished records with these settings and values."""
+    wanted = values | {"settings": dataclasses.asdict(settings)}
+    return [entry for entry in records if wanted.items() <= entry.items() and entry["status"] == "ok"]
+
+
+def best_rate(records, settings, task, contestant, xla, given):
+    """The learning rate with the best score at the end of a search, or None if no run came to its end."""
+    keys = [run_key(run, settings) for run in search_runs(task, contestant, xla, given)]
+    found = [
+        entry
+        for entry in records
+        if entry["status"] == "ok" and any(key.items() <= entry.items() for key in keys)
+    ]
+    sign = 1 if TASKS[task].lower_is_better else -1
+    best = min(found, key=lambda entry: sign * entry["points"][-1][1], default=None)
+    return best and best["learning_rate"]
+
+
+def faster_with_xla(records, settings, task, contestant):
+    """Whether XLA makes the training step of a task faster, by the measurements of its length and batch."""
+    if not TASKS[task].one_shape:
+        return False
+    tokens = settings.length * settings.batch_size
+    found = {
+        entry["xla"]: entry["step_ms"]
+        for entry in selected(
+            records, settings, task=SCALING, contestant=contestant, length=settings.length, tokens=tokens
+        )
+    }
+    return True in found and found[True] < found.get(False, math.inf)
+
+
+def search_runs(task, contestant, xla, given):
+    """The runs that choose a learning rate."""
+    return [
+        Run(task, contestant, rate, given.search_minutes, 0, "search", xla) for rate in given.learning_rates
+    ]
+
+
+def test_runs(task, contestant, rate, xla, given):
+    """The runs that are reported."""
+    return [Run(task, contestant, rate, given.minutes, seed, "test", xla) for seed in given.seeds]

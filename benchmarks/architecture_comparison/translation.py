@@ -1,0 +1,204 @@
+"""Translators: recurrent ones with attention, and a transformer."""
+
+import functools
+
+from architecture_comparison.jobs import Job, seeded
+from architecture_comparison.networks import size_within
+from architecture_comparison.settings import BLOCKS, CELLS
+
+
+def prepare_translation(run, settings):
+    """A translator of subwords, with one vocabulary for both languages.
+
+    The score is the BLEU of greedy translations. A search scores validation pairs, and a test the test pairs.
+    """
+    from textrnn.data.batching import pair_batches
+    from textrnn.training.losses import TokenCrossentropy
+    from textrnn.translation.evaluation import score_translations
+
+    preprocessor, sides, texts = encoded_pairs(settings)
+    tokenizer = preprocessor.target_tokenizer
+    make = functools.partial(translator, run.contestant, settings=settings)
+    size = size_within(make, settings)
+    model = seeded(make, size, run.seed)
+    batches = pair_batches(*sides, settings.batch_size, tokenizer.start_token_id, seed=run.seed)
+    decode = decoder(run.contestant, model, settings, tokenizer.start_token_id, tokenizer.end_token_id)
+    sources, references = texts[run.purpose]
+
+    def bleu():
+        return score_translations(translate(decode, preprocessor, sources, settings), references).bleu
+
+    return Job(model, size, batches, TokenCrossentropy(0.1, reduction="mean_with_sample_weight"), bleu)
+
+
+@functools.cache
+def encoded_pairs(settings):
+    """The preprocessor, token ids of both sides for training, and texts of both sides for each purpose."""
+    import textrnn
+    from textrnn.data.sources import load_pairs
+    from textrnn.tokenizers import train_tokenizer
+    from textrnn.translation.encoding import encode_pairs
+
+    found = load_pairs(None, None if settings.data == "starter" else settings.data)
+    both = [text for pair in found.train for text in (pair.source, pair.target)]
+    tokenizer = train_tokenizer("sentencepiece", both, settings.vocabulary_size)
+    preprocessor = textrnn.Seq2SeqLMPreprocessor(tokenizer)
+    parts = {"search": found.validation[: settings.scored], "test": found.test[: settings.scored]}
+    texts = {
+        purpose: ([pair.source for pair in pairs], [pair.target for pair in pairs])
+        for purpose, pairs in parts.items()
+    }
+    return preprocessor, encode_pairs(preprocessor, found.train, settings.length), texts
+
+
+# === Models ===
+
+
+def translator(name, size, settings):
+    """A model that maps tokens and masks of both sides to logits `(batch, steps, vocabulary_size)`."""
+    import textrnn
+
+    if name not in CELLS:
+        return transformer_translator(size, settings)
+    return textrnn.Seq2SeqLM(
+        textrnn.RecurrentSeq2Seq(
+            settings.vocabulary_size,
+            cell=name,
+            units=size,
+            num_layers=CELLS[name],
+            embedding_dim=settings.width,
+            dropout=settings.dropout,
+        )
+    )
+
+
+def transformer_translator(size, settings):
+    """Pre-norm encoder and decoder layers of KerasHub with learned positions and one embedding."""
+    import keras
+    import keras_hub
+
+    from textrnn.tasks.embedding import embed, token_embedding, token_inputs
+
+    source, target = token_inputs("encoder_"), token_inputs("decoder_")
+    arguments = {"dropout": settings.dropout, "activation": "gelu", "normalize_first": True}
+    embedding = token_embedding(settings.vocabulary_size, settings.width, name="token_embedding")
+
+    def vectors(token_ids, side):
+        position = keras_hub.layers.PositionEmbedding(settings.length, name=f"{side}_position")
+        x = embed(embedding, token_ids)
+        return keras.layers.Dropout(settings.dropout)(x + position(x))
+
+    x = vectors(source["encoder_token_ids"], "encoder")
+    for _ in range(BLOCKS["transformer"]):
+        block = keras_hub.layers.TransformerEncoder(size, settings.heads, **arguments)
+        x = block(x, padding_mask=source["encoder_padding_mask"])
+    encoder = keras.Model(source, keras.layers.LayerNormalization()(x), name="encoder")
+    memory = encoder(source)
+    x = vectors(target["decoder_token_ids"], "decoder")
+    for i in range(BLOCKS["transformer"]):
+        block = keras_hub.layers.TransformerDecoder(size, settings.heads, name=f"block_{i}", **arguments)
+        x = block(
+            x,
+            memory,
+            decoder_padding_mask=target["decoder_padding_mask"],
+            encoder_padding_mask=source["encoder_padding_mask"],
+        )
+    x = keras.layers.LayerNormalization(name="final_norm")(x)
+    return keras.Model(source | target, embedding(x, reverse=True))
+
+
+# === Greedy decoding ===
+
+
+def decoder(name, model, settings, start, end):
+    """A TensorFlow function of source tokens and their mask that returns greedy targets `(batch, steps)`.
+
+    What follows the first end token, or 0 for recurrent models, is not part of a target.
+    """
+    import tensorflow as tf
+
+    if name in CELLS:
+
+        def decode(token_ids, mask):
+            return model.search(
+                token_ids,
+                mask,
+                max_beams=1,
+                num_beams=1,
+                max_new_tokens=settings.length,
+                limit=settings.length,
+                stop_token_ids=(end,),
+                best_only=True,
+            ).token_ids[:, 0]
+
+    else:
+
+        def decode(token_ids, mask):
+            return greedy(model, token_ids, mask, settings, start, end)
+
+    specs = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)]
+    return tf.function(decode, specs, autograph=False)
+
+
+def greedy(model, token_ids, mask, settings, start, end):
+    """Greedy decoding with the transformer, which keeps the keys and values of both attentions."""
+    import tensorflow as tf
+
+    from textrnn.tasks.embedding import embed
+
+    embedding, position, norm = map(model.get_layer, ("token_embedding", "decoder_position", "final_norm"))
+    blocks = [model.get_layer(f"block_{i}") for i in range(BLOCKS["transformer"])]
+    memory = model.get_layer("encoder")({"encoder_token_ids": token_ids, "encoder_padding_mask": mask})
+    rows, time = tf.shape(token_ids)[0], tf.shape(token_ids)[1]
+
+    def empty(steps):
+        return tf.zeros((rows, 2, steps, settings.heads, settings.width // settings.heads))
+
+    def step(index, token_ids, caches, first=False):
+        x, kept = embed(embedding, token_ids[:, None]), []
+        x = x + position(x, start_index=index)
+        for block, (own, cross) in zip(blocks, caches, strict=True):
+            x, *pair = block(
+                x,
+                memory,
+                encoder_padding_mask=mask,
+                self_attention_cache=own,
+                self_attention_cache_update_index=index,
+                cross_attention_cache=cross,
+                cross_attention_cache_update_index=0 if first else None,
+            )
+            kept.append(tuple(pair))
+        logits = embedding(norm(x), reverse=True)[:, 0]
+        return tf.argmax(logits, axis=-1, output_type=tf.int32), kept
+
+    def body(index, token_ids, done, caches, found):
+        token_ids, caches = step(index, token_ids, caches)
+        return index + 1, token_ids, done | (token_ids == end), caches, found.write(index, token_ids)
+
+    caches = [(empty(settings.length), empty(time)) for _ in blocks]
+    token_ids, caches = step(0, tf.fill([rows], start), caches, first=True)
+    found = tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None]).write(0, token_ids)
+    *_, found = tf.while_loop(
+        lambda index, _, done, *rest: (index < settings.length) & ~tf.reduce_all(done),
+        body,
+        (tf.constant(1), token_ids, token_ids == end, caches, found),
+    )
+    return tf.transpose(found.stack())
+
+
+def translate(decode, preprocessor, sources, settings):
+    """Greedy translations of texts, in batches of similar length."""
+    import numpy as np
+
+    from textrnn.data.batching import text_batches
+
+    tokenizer = preprocessor.target_tokenizer
+    tokens, _ = preprocessor.encode(sources, sources)
+    tokens = [row[: settings.length] for row in tokens]
+    translations = [""] * len(sources)
+    for inputs, rows in text_batches(tokens, np.arange(len(sources)), settings.batch_size, shuffle=False):
+        for row, found in zip(rows.numpy(), decode(*inputs.values()).numpy(), strict=True):
+            ends = np.flatnonzero((found == tokenizer.end_token_id) | (found == 0))
+            kept = found[: ends[0] if len(ends) else None]
+            translations[row] = tokenizer.detokenize([kept]).numpy()[0].decode("utf-8")
+    return translations

@@ -1,0 +1,143 @@
+r"""Compare recurrent layers with a causal convolution and a small transformer on the same work.
+
+    python benchmarks/architectures.py --tasks scaling                 # 45 minutes
+    python benchmarks/architectures.py --tasks text                    # 200 minutes
+    python benchmarks/architectures.py --tasks classification --minutes 4 --search_minutes 1 \
+        --seeds 0 1 2                                                  # 90 minutes
+    python benchmarks/architectures.py --tasks translation             # 180 minutes
+    python benchmarks/architectures.py --plot docs/architectures.png   # seconds
+
+Run these on an idle machine, in this order: XLA compiles the steps of the task text where the measurements
+found that to be faster. Contestants are `lstm`, `gru` and `min_gru` of textrnn,
+residual dilated convolutions (`keras.layers.Conv1D`), and a pre-norm transformer with learned positions
+(KerasHub's `TransformerDecoder`, or `TransformerEncoder` to classify). All read token vectors of the same
+width, and the other weights are as many as the budget allows: units, filters or the inner width are searched
+for. `architecture_comparison/settings.py` has the sizes.
+
+All train with Adam, the gradients clipped to a global norm of 1, for the same minutes. Compiling and scoring
+do not count. The learning rate warms up and falls to zero with the time. So a curve belongs to one duration,
+and a shorter training would end better than its point on the curve. Each contestant first searches its
+learning rate, in runs of `--search_minutes` with seed 0, scored on a validation part. Then it trains with the
+best one for `--minutes` with each seed, scored on a test part.
+
+Tasks:
+
+- text: a language model of bytes. Score: bits per character. Recurrent models carry their states from window
+  to window, in training and scoring. The others train on windows at random places, and are scored on windows
+  that overlap by half, so that each token has at least half a window of context.
+- classification: subwords to a class; all contestants see both sides of a token. Score: accuracy.
+- translation: subwords with one vocabulary, 4 contestants, no convolution. The recurrent ones are
+  `textrnn.Seq2SeqLM` with attention, and the transformer has an encoder and a decoder. Score: BLEU of greedy
+  translations.
+- scaling: the time and the peak memory of a training step of the language model on `--tokens` tokens, in rows
+  of each of `--lengths`; and the time of a generated token at the end of a text of that length, for one row.
+  Each is measured in a process of its own, with XLA and without. The tables have the faster of both. The
+  table of positions grows with the length.
+
+Each run is a line of `architectures.jsonl`. A run that has a line is not run again, unless it failed.
+`--plot` draws these lines and prints their tables, and trains nothing.
+"""
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+
+import harness
+from architecture_comparison import results, runs, scaling
+from architecture_comparison.settings import CONTESTANTS, QUICK, SETTINGS, Settings
+from architecture_comparison.tasks import TASKS
+from cell_comparison.runs import append, read_records
+
+
+def make_parser():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--tasks", nargs="+", choices=[*TASKS, runs.SCALING], default=[], metavar="TASK", help="what to run")
+    add("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS, metavar="NAME")
+    add("--minutes", type=float, default=15.0, help="minutes of training (default: 15)")
+    add("--search_minutes", type=float, default=2.0, help="those of a run that tries a rate (default: 2)")
+    add("--learning_rates", nargs="+", type=float, default=[5e-4, 1e-3, 2e-3, 4e-3, 8e-3], metavar="X")
+    add("--seeds", nargs="+", type=int, default=[0, 1], metavar="N", help="seeds (default: 0 1)")
+    add("--scores", type=harness.positive, default=8, help="scores on the way (default: 8)")
+    add("--lengths", nargs="+", type=harness.positive, default=[64, 128, 256, 512, 1024, 2048, 4096])
+    add("--tokens", type=harness.positive, default=4096, help="tokens of a measured step (default: 4,096)")
+    add("--rounds", type=harness.positive, default=9, help="measured steps (default: 9)")
+    add("--quick", action="store_true", help="tiny models on the starter corpora, to try the command")
+    add("--output", type=Path, default=Path("benchmarks/results"), help="folder of the lines")
+    add("--plot", type=Path, metavar="PNG", help="draw the lines that there are")
+    add("--worker", help=argparse.SUPPRESS)
+    return parser
+
+
+def train(task, given, settings, records, keep):
+    """Do the missing runs of a task: for each contestant those that choose a rate, then those with it.
+
+    Args:
+        task: A name in `TASKS`.
+        given: The options.
+        settings: The `Settings` of the task.
+        records: The list of records, which `keep` extends.
+        keep: A function that is called with each new record.
+    """
+
+    def perform_missing(wanted):
+        for run in wanted:
+            if not runs.is_done(runs.run_key(run, settings), records):
+                keep(runs.perform(run, settings, given.scores))
+
+    for contestant in (name for name in given.contestants if name in TASKS[task].contestants):
+        xla = runs.faster_with_xla(records, settings, task, contestant)
+        perform_missing(runs.search_runs(task, contestant, xla, given))
+        rate = runs.best_rate(records, settings, task, contestant, xla, given)
+        if rate is None:
+            harness.log(f"{task}, {contestant}: no learning rate came to the end")
+        else:
+            perform_missing(runs.test_runs(task, contestant, rate, xla, given))
+
+
+def measure(given, settings, records, keep):
+    """Do the missing measurements."""
+    for length, contestant, xla in itertools.product(given.lengths, given.contestants, (False, True)):
+        work = contestant, length, settings, given.tokens, xla
+        if not runs.is_done(runs.scaling_key(*work), records):
+            keep(runs.measure(*work, given.rounds, __file__))
+
+
+def main(arguments=None):
+    """Run the tasks, draw, or measure in a process of its own."""
+    parser = make_parser()
+    given = parser.parse_args(arguments)
+    if not (given.tasks or given.plot or given.worker):
+        parser.error("give --tasks, or --plot")
+
+    from textrnn.startup import load_tensorflow
+
+    load_tensorflow()
+    if given.worker:
+        work = json.loads(given.worker)
+        print(json.dumps(scaling.measure(**work | {"settings": Settings(**work["settings"])})))
+        return
+    settings = QUICK if given.quick else SETTINGS
+    given.output.mkdir(parents=True, exist_ok=True)
+    file = given.output / "architectures.jsonl"
+    records = read_records(file)
+
+    def keep(entry):
+        records.append(entry)
+        append(file, entry)
+        print(json.dumps(entry), flush=True)
+
+    for task in given.tasks:
+        if task == runs.SCALING:
+            measure(given, settings["text"], records, keep)
+        else:
+            train(task, given, settings[task], records, keep)
+    if given.plot:
+        results.draw(records, settings, given.plot)
+        print(results.tables(records, settings), end="")
+
+
+if __name__ == "__main__":
+    main()
