@@ -1,18 +1,18 @@
 r"""Compare recurrent layers with a causal convolution and a small transformer on the same work.
 
-    python benchmarks/architectures.py --tasks scaling                 # 45 minutes
-    python benchmarks/architectures.py --tasks text                    # 200 minutes
+    python benchmarks/architectures.py --tasks scaling                 # 20 minutes
+    python benchmarks/architectures.py --tasks text                    # 225 minutes
     python benchmarks/architectures.py --tasks classification --minutes 4 --search_minutes 1 \
         --seeds 0 1 2                                                  # 90 minutes
-    python benchmarks/architectures.py --tasks translation             # 180 minutes
+    python benchmarks/architectures.py --tasks translation             # 190 minutes
     python benchmarks/architectures.py --plot docs/architectures.png   # seconds
 
-Run these on an idle machine, in this order: XLA compiles the steps of the task text where the measurements
-found that to be faster. Contestants are `lstm`, `gru` and `min_gru` of textrnn,
-residual dilated convolutions (`keras.layers.Conv1D`), and a pre-norm transformer with learned positions
-(KerasHub's `TransformerDecoder`, or `TransformerEncoder` to classify). All read token vectors of the same
-width, and the other weights are as many as the budget allows: units, filters or the inner width are searched
-for. `architecture_comparison/settings.py` has the sizes.
+Run these on two idle cores and in this order: XLA compiles the steps of the text task where the measurements
+found that to be faster. Contestants are `lstm`, `gru` and `min_gru` of textrnn, residual dilated convolutions
+(`keras.layers.Conv1D`) and a pre-norm transformer with learned positions (KerasHub's `TransformerDecoder`, or
+`TransformerEncoder` to classify). All read token vectors of the same width. The other weights are as many as
+the budget allows: units, filters or the inner width are searched for. `architecture_comparison/settings.py`
+has the sizes.
 
 All train with Adam, the gradients clipped to a global norm of 1, for the same minutes. Compiling and scoring
 do not count. The learning rate warms up and falls to zero with the time. So a curve belongs to one duration,
@@ -29,7 +29,7 @@ Tasks:
 - translation: subwords with one vocabulary, 4 contestants, no convolution. The recurrent ones are
   `textrnn.Seq2SeqLM` with attention, and the transformer has an encoder and a decoder. Score: BLEU of greedy
   translations.
-- scaling: the time and the peak memory of a training step of the language model on `--tokens` tokens, in rows
+- scaling: the time and the memory of a training step of the language model on `--tokens` tokens, in rows
   of each of `--lengths`; and the time of a generated token at the end of a text of that length, for one row.
   Each is measured in a process of its own, with XLA and without. The tables have the faster of both. The
   table of positions grows with the length.

@@ -12,7 +12,7 @@ COLORS = dict(zip(CONTESTANTS, ("#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC
 MARKERS = dict(zip(CONTESTANTS, "os^Dv", strict=True))
 FIGURES = {
     "step_ms": "training step, ms",
-    "peak_mb": "peak memory in training, MB",
+    "memory_mb": "memory of training, MB",
     "token_ms": "generated token, ms",
 }
 """Figures of a measurement, and what they are."""
@@ -20,7 +20,7 @@ FIGURES = {
 
 def tables(records, settings):
     """All tables in Markdown."""
-    parts = [scores_table(records, settings[task], task) for task in TASKS]
+    parts = [make(records, settings[task], task) for task in TASKS for make in (scores_table, search_table)]
     parts += [scaling_table(records, settings["text"], figure) for figure in FIGURES]
     entries = [entry for task in settings.values() for entry in selected(records, task)]
     facts = {name: ", ".join(sorted({entry[name] for entry in entries})) for name in ("cpu", "commit")}
@@ -69,6 +69,26 @@ def scores_table(records, settings, task):
     return "\n".join([*lines, ""])
 
 
+def search_table(records, settings, task):
+    """The scores of the learning rates on the validation part, or None without runs."""
+    found = {}
+    for entry in selected(records, settings, task=task, purpose="search"):
+        found.setdefault(entry["contestant"], {})[entry["learning_rate"]] = entry["points"][-1][1]
+    if not found:
+        return None
+    rates = sorted({rate for scores in found.values() for rate in scores})
+    lines = [
+        f"{task}, search of the learning rate: {TASKS[task].title}",
+        "",
+        f"| contestant | {' | '.join(f'{rate:g}' for rate in rates)} |",
+        "|---|" + "---:|" * len(rates),
+    ]
+    for name in (name for name in CONTESTANTS if name in found):
+        cells = [TASKS[task].form.format(found[name][rate]) if rate in found[name] else "" for rate in rates]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
 def mean_score(entries):
     """The mean over seeds of the last score."""
     return statistics.fmean(entry["points"][-1][1] for entry in entries)
@@ -77,7 +97,7 @@ def mean_score(entries):
 def scaling_rows(records, settings, figure="step_ms"):
     """The faster of the measurements with and without XLA, `{contestant: {length: record}}`.
 
-    The peak of memory is that of the faster step.
+    The memory is that of the faster step.
     """
     found, time = {}, "token_ms" if figure == "token_ms" else "step_ms"
     for entry in sorted(selected(records, settings, task=SCALING), key=lambda e: e[time], reverse=True):

@@ -28,7 +28,8 @@ def measure(name, length, settings, tokens, rounds, xla):
 
     Returns:
         A dict: `"step_ms"`, `"token_ms"`, the median time of a training step and a generated token;
-        `"peak_mb"`, the peak of memory in training, and `"idle_mb"`, that before; `"rows"` and `"weights"`.
+        `"memory_mb"`, how much training raises the peak of memory of the process to `"peak_mb"`; `"rows"` and
+        `"weights"`.
     """
     size = size_within(functools.partial(language_model, name, settings=settings), settings)
     settings = dataclasses.replace(settings, length=length, batch_size=max(1, tokens // length))
@@ -63,10 +64,11 @@ def measure_training(name, model, settings, rounds, xla):
     )
     model.fit(batches, shuffle=False, verbose=0, callbacks=[clock])
     seconds = [b - a for a, b in itertools.pairwise(times)][1:]
+    peak = harness.peak_memory()
     return {
         "step_ms": round(1000 * statistics.median(seconds), 2),
-        "idle_mb": round(before),
-        "peak_mb": round(harness.peak_memory()),
+        "memory_mb": round(peak - before),
+        "peak_mb": round(peak),
     }
 
 
