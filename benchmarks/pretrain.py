@@ -12,11 +12,11 @@ JAX. `finish` scores the model as the recipe does and writes its preset and repo
 import argparse
 import itertools
 import json
-import queue
 import shutil
 import sys
-import threading
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,7 +149,7 @@ def train(folder, seconds, updates=None):
             losses.block_until_ready()
             total = CHUNK * int(seconds / (time.perf_counter() - started) * 5)
             print(f"{total:,} updates of {rows} x {steps} tokens", flush=True)
-        if done % (64 * CHUNK) == 0 or done == total:
+        if done % (64 * CHUNK) == 0 or (total is not None and done >= total):
             history["step"].append(done)
             history["loss"].append(float(losses.mean()))
             history["held_out_loss"].append(float(score(state[0], held_out)))
@@ -289,15 +289,11 @@ def chunks(tokens, about):
 
 def prefetched(iterator, size=4):
     """Iterate in another thread, a few elements ahead."""
-    found = queue.Queue(size)
-
-    def fill():
-        for element in iterator:
-            found.put(element)
-
-    threading.Thread(target=fill, daemon=True).start()
-    while True:
-        yield found.get()
+    with ThreadPoolExecutor(1) as executor:
+        found = deque(executor.submit(next, iterator, None) for _ in range(size))
+        while (element := found.popleft().result()) is not None:
+            found.append(executor.submit(next, iterator, None))
+            yield element
 
 
 def main():

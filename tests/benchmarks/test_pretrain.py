@@ -36,6 +36,19 @@ def test_the_rate_rises_and_falls_to_zero():
     np.testing.assert_allclose(pretrain.schedule(np.arange(50), None), rates[:50], rtol=0.01)
 
 
+def test_elements_are_read_ahead_in_order_and_an_error_ends_the_reading():
+    assert list(pretrain.prefetched(iter(range(9)), size=2)) == list(range(9))
+
+    def failing():
+        yield 1
+        raise ValueError("damaged")
+
+    found = pretrain.prefetched(failing())
+    assert next(found) == 1
+    with pytest.raises(ValueError, match="damaged"):
+        next(found)
+
+
 @pytest.mark.slow
 def test_a_model_is_trained_without_tensorflow(tmp_path):
     without = tmp_path / "without" / "tensorflow"

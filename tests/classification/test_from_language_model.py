@@ -106,6 +106,19 @@ def test_a_preset_or_random_weights_may_be_asked_for(package, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_texts_in_another_language_than_that_of_the_model_are_noticed(package, capsys):
+    assert find_start(GREEK, "english") == ("english", textrnn.CausalLM)
+    error = capsys.readouterr().err
+    assert "the text fits the vocabulary of english badly: most lines take" in error
+    assert "Start from a model of the language of the texts, or leave out --from_preset" in error
+    find_start(GREEK, "sentiment")
+    find_start(ENGLISH, "english")
+    assert capsys.readouterr().err == ""
+    estimator = textrnn.RecurrentTextClassifier(preset="english", epochs=1, ngrams=0)
+    estimator.fit(GREEK[:8], ["bad", "good"] * 4)
+    assert "of the language of the texts, or leave out `preset`" in capsys.readouterr().err
+
+
 def test_the_estimator_starts_from_a_language_model(package):
     texts, labels = ["so dull", "a joy", "dull", "what joy"] * 6, ["bad", "good"] * 12
     estimator = textrnn.RecurrentTextClassifier(preset="english", epochs=1, ngrams=0).fit(texts, labels)

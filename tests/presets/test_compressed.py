@@ -32,10 +32,11 @@ def test_a_weight_that_does_not_fit_is_refused_and_the_preset_stays(tmp_path):
     lm = make_lm("byte")
     lm.backbone.weights[0].assign(np.full(lm.backbone.weights[0].shape, 1e5, "float32"))
     preset = save_preset(lm, tmp_path)
-    before = (preset / "model.weights.h5").read_bytes()
+    before, names = (preset / "model.weights.h5").read_bytes(), sorted(preset.iterdir())
     with pytest.raises(textrnn.InputError, match="is too large for float16"):
         compress_weights(preset)
     assert (preset / "model.weights.h5").read_bytes() == before
+    assert sorted(preset.iterdir()) == names
 
 
 def test_compressing_twice_changes_nothing_and_constants_stay(tmp_path):

@@ -21,7 +21,11 @@ from textrnn.classification import evaluation
 from textrnn.classification.calibration import calibrate
 from textrnn.classification.defaults import Defaults, defaults_for
 from textrnn.classification.fitting import fit_linear_part
-from textrnn.classification.from_language_model import adapt_to_texts, classifier_from
+from textrnn.classification.from_language_model import (
+    adapt_to_texts,
+    classifier_from,
+    warn_if_unfamiliar,
+)
 from textrnn.classification.new_classifier import new_classifier
 from textrnn.data.batching import text_batches
 from textrnn.errors import InputError, expect
@@ -201,6 +205,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         """Return a model to be trained: with a tokenizer of these texts, or of an adapted language model."""
         if self.preset is not None:
             lm = load_preset(self.preset, textrnn.CausalLM)
+            warn_if_unfamiliar(lm.preprocessor.tokenizer, texts, self.preset, "`preset`")
             adapt_to_texts(
                 lm, texts, plan.adapt_epochs, seed=seed, progress=training.ProgressBar(file=StringIO())
             )

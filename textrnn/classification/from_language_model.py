@@ -11,9 +11,10 @@ from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.documents import read_documents
 from textrnn.data.token_streams import token_stream
-from textrnn.errors import InputError, expect
-from textrnn.presets import closest_starter, preset_task
+from textrnn.errors import InputError, expect, warn
+from textrnn.presets import closest_starter, find_preset, preset_task
 from textrnn.serving.texts import given_texts
+from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
 
 LEAST_STEPS = 20
 """Fewer updates than these are not worth the time of compiling them."""
@@ -50,6 +51,8 @@ def starting_point(texts, task):
 def find_start(texts, preset=None, from_scratch=False):
     """Find what a classifier starts from. Without a preset, print what is chosen and why.
 
+    With a language model, texts in another language than its own are warned about.
+
     Args:
         texts: The training texts, a list of str.
         preset: A classifier or a language model to start from; None to choose by the texts.
@@ -68,9 +71,12 @@ def find_start(texts, preset=None, from_scratch=False):
     starting from random weights, as 40,000 texts are enough to learn from
     (None, None)
     """
+    import keras_hub
+
     import textrnn  # a task imports no other one
 
-    if preset is None and not from_scratch:
+    given = preset is not None
+    if not given and not from_scratch:
         preset, reason = starting_point(texts, textrnn.CausalLM)
         print(f"starting from {reason}")
     if preset is None:
@@ -80,7 +86,30 @@ def find_start(texts, preset=None, from_scratch=False):
         issubclass(task, (TextClassifier, textrnn.CausalLM)),
         f"{preset} is a preset of a {task.__name__}: give that of a classifier or language model",
     )
+    if given and issubclass(task, textrnn.CausalLM):
+        tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(find_preset(preset)))
+        warn_if_unfamiliar(tokenizer, texts, preset, "--from_preset")
     return preset, task
+
+
+def warn_if_unfamiliar(tokenizer, texts, name, option):
+    """Warn of texts in another language than that of the language model that was asked for.
+
+    Args:
+        tokenizer: Its tokenizer.
+        texts: The training texts, a list of str.
+        name: The model.
+        option: What to leave out to start from other weights.
+
+    Example:
+
+    >>> from textrnn.classification.from_language_model import warn_if_unfamiliar
+    >>> from textrnn.tokenizers import ByteTokenizer
+    >>> warn_if_unfamiliar(ByteTokenizer(), ["bytes know every language"], "bytes", "--from_preset")
+    """
+    advice = f"Start from a model of the language of the texts, or leave out {option}"
+    for warning in unfamiliar_text_warnings(tokenizer, texts, name, advice):
+        warn(warning)
 
 
 def unlabelled_texts(path, encoding=None, include=None):

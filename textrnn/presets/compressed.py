@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 
 from textrnn.errors import expect
+from textrnn.files import replacing
 
 LARGE = 1000
 """Number of values from which on a weight is compressed."""
@@ -46,10 +47,8 @@ def compress_weights(preset) -> None:
     'float32'
     """
     for path in sorted(Path(preset).glob("*.h5")):
-        beside = path.with_name(f".{path.name}")
-        with h5py.File(path) as source, h5py.File(beside, "w") as target:
+        with replacing(path) as new, h5py.File(path) as source, h5py.File(new, "w") as target:
             _copy(source, target)
-        beside.replace(path)
 
 
 def _copy(source, target):

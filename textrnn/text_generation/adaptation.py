@@ -5,14 +5,13 @@ import time
 from typing import NamedTuple
 
 import keras
-import numpy as np
 
 from textrnn import training
 from textrnn.data.stored_texts import count_characters
 from textrnn.text_generation.defaults import defaults_for
 from textrnn.text_generation.evaluation import LanguageModelEvaluator
 from textrnn.text_generation.text_windows import text_windows
-from textrnn.tokenizers.familiarity import OTHER_LANGUAGE, sample_lines, typical_surprisal
+from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
 
 
 def vocabulary_warnings(tokenizer, documents, name):
@@ -35,19 +34,11 @@ def vocabulary_warnings(tokenizer, documents, name):
     'the text fits the vocabulary of english badly: most lines take 4.5 ti'
     """
     beginnings = (next(iter(d.blocks()), "") if hasattr(d, "blocks") else d.text for d in documents)
-    lines = sample_lines(beginnings)
-    surprisal = typical_surprisal(tokenizer, lines)
-    if not lines or surprisal < OTHER_LANGUAGE:
-        return []
-    ids = tokenizer.tokenize(lines).values.numpy()
-    spelled = np.mean(np.isin(ids, tokenizer.byte_token_ids))
-    warning = (
-        f"the text fits the vocabulary of {name} badly: most lines take {surprisal:.1f} times the bits per "
-        f"character of its own training text, and {spelled:.0%} of their tokens are bytes. If the text is in "
-        "another language, start from a model of that language, or leave out --from_preset. If it has many "
-        "words of its own, give --extend_vocabulary 1000"
+    advice = (
+        "If the text is in another language, start from a model of that language, or leave out "
+        "--from_preset. If it has many words of its own, give --extend_vocabulary 1000"
     )
-    return [warning]
+    return unfamiliar_text_warnings(tokenizer, beginnings, name, advice)
 
 
 class Adaptation(NamedTuple):

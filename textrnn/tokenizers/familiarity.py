@@ -54,3 +54,34 @@ def typical_surprisal(tokenizer, lines: list[str]) -> float:
     True
     """
     return float(np.median(tokenizer.relative_surprisal(lines))) if lines else float("inf")
+
+
+def unfamiliar_text_warnings(tokenizer, texts: Iterable[str], name, advice: str) -> list[str]:
+    r"""Return a warning if texts are in another language than those that a tokenizer was trained on.
+
+    Args:
+        tokenizer: One of `textrnn.tokenizers`.
+        texts: The texts, of which the first ones are looked at.
+        name: The name of the model.
+        advice: What to do, a sentence without its full stop.
+
+    Example:
+
+    >>> from textrnn.tokenizers import SentencePieceTokenizer
+    >>> from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
+    >>> english = SentencePieceTokenizer.train(["The cat sat on the mat, and the dog beside it.\n"] * 9)
+    >>> [warning] = unfamiliar_text_warnings(english, ["Η γάτα κάθεται στο χαλί."], "english", "Leave it out")
+    >>> warning[:52]
+    'the text fits the vocabulary of english badly: most '
+    """
+    lines = sample_lines(texts)
+    surprisal = typical_surprisal(tokenizer, lines)
+    if not lines or surprisal < OTHER_LANGUAGE:
+        return []
+    ids = tokenizer.tokenize(lines).values.numpy()
+    spelled = np.mean(np.isin(ids, tokenizer.byte_token_ids))
+    warning = (
+        f"the text fits the vocabulary of {name} badly: most lines take {surprisal:.1f} times the bits per "
+        f"character of its own training text, and {spelled:.0%} of their tokens are bytes. {advice}"
+    )
+    return [warning]
