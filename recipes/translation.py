@@ -128,17 +128,13 @@ def main(options: Options):
 def new_model(options, pairs):
     """Make a model, with tokenizers trained on these pairs, or from language models and with theirs."""
     import textrnn
-    from textrnn.presets import load_preset
     from textrnn.sentences import are_sentences
     from textrnn.tokenizers import train_tokenizer
-    from textrnn.translation.from_language_models import backbone_from
+    from textrnn.translation.from_language_models import backbone_from, load_language_models
 
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
     sides = [sources, targets]
-    starts = [
-        path and load_preset(path, textrnn.CausalLM, dtype=options.precision)
-        for path in (options.encoder_from, options.decoder_from)
-    ]
+    starts = load_language_models((options.encoder_from, options.decoder_from), sides, options.precision)
     if options.shared_vocabulary and not any(starts):
         sides = [sources + targets]
     tokenizers = [

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import textrnn
-from textrnn.translation.from_language_models import backbone_from
+from textrnn.presets import save_preset
+from textrnn.tokenizers import SentencePieceTokenizer
+from textrnn.translation.from_language_models import backbone_from, load_language_models
 
 
 def make_lm(vocabulary_size, **arguments):
@@ -53,3 +55,18 @@ def test_models_that_do_not_fit_are_refused(models, arguments, message):
     models = [given and make_lm(9, **given) for given in models]
     with pytest.raises(textrnn.InputError, match=message):
         backbone_from(*models, vocabulary_sizes=(9, 9), **arguments)
+
+
+def test_texts_in_another_language_than_that_of_their_model_are_noticed(tmp_path, capsys):
+    english = ["The night was clear and cold, and the boats lay in the harbour."] * 20
+    greek = ["Η γάτα κάθεται στο χαλί, και ο σκύλος κοιμάται δίπλα της."] * 20
+    tokenizer = SentencePieceTokenizer.train(english)
+    lm = make_lm(tokenizer.vocabulary_size(), units=4)
+    preset = save_preset(textrnn.CausalLM(lm.backbone, textrnn.CausalLMPreprocessor(tokenizer)), tmp_path)
+    source, target = load_language_models((preset, None), (english, greek), "float32")
+    assert type(source) is textrnn.CausalLM and target is None
+    assert capsys.readouterr().err == ""
+    load_language_models((preset, preset), (english, greek))
+    error = capsys.readouterr().err
+    assert "the text fits the vocabulary of" in error and error.count("Give --") == 1
+    assert "Give --decoder_from a model of the language of these texts, or leave it out" in error

@@ -2,8 +2,42 @@
 
 import numpy as np
 
-from textrnn.errors import expect
+from textrnn.errors import expect, warn
+from textrnn.presets import load_preset
+from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
 from textrnn.translation.backbone import RecurrentSeq2Seq
+
+
+def load_language_models(presets, sides, dtype=None):
+    """Load the language models of both sides, and warn of texts in another language than that of their model.
+
+    Args:
+        presets: Those of the source and of the target model; None for a side without one.
+        sides: The training texts of both sides, lists of str.
+        dtype: The precision; see `textrnn.presets.load_preset`.
+
+    Returns:
+        A list of two `textrnn.CausalLM` or None.
+
+    Raises:
+        InputError: If there is no such preset, or if it is not of a language model.
+
+    Example:
+
+    >>> from textrnn.translation.from_language_models import load_language_models
+    >>> load_language_models((None, None), (["a cat"], ["eine Katze"]))
+    [None, None]
+    """
+    import textrnn  # a task imports no other one
+
+    found = [preset and load_preset(preset, textrnn.CausalLM, dtype=dtype) for preset in presets]
+    options = ("--encoder_from", "--decoder_from")
+    for lm, preset, texts, option in zip(found, presets, sides, options, strict=True):
+        advice = f"Give {option} a model of the language of these texts, or leave it out"
+        tokenizer = lm and lm.preprocessor.tokenizer
+        for warning in unfamiliar_text_warnings(tokenizer, texts, preset, advice) if lm else []:
+            warn(warning)
+    return found
 
 
 def backbone_from(source_lm=None, target_lm=None, vocabulary_sizes=(None, None), **arguments):
