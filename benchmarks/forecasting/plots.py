@@ -74,13 +74,13 @@ def draw_errors(axis, one):
             axis.fill_between(
                 steps, ratios.min(axis=0), ratios.max(axis=0), color=color, alpha=0.15, linewidth=0
             )
-    axis.set_ylim(0.7 if not one.series.season else 0, 1.3 if not one.series.season else 1.6)
+    axis.set_ylim((0, 1.6) if one.series.season else (0.9, 1.1))
     axis.set_xlabel(f"{one.series.step}s ahead")
-    axis.set_ylabel("quantile loss ÷ that of the naive forecast")
+    axis.set_ylabel("quantile loss ÷ naive")
     axis.set_title(f"{one.series.name}: band = range of the test blocks", fontsize=10)
 
 
-def draw_anomalies(found, path, sizes, labelled=6):
+def draw_anomalies(found, path, sizes, labelled=4):
     """Draw how many wrong values are found by size, and the surprises of the exchange rates.
 
     Args:
@@ -126,7 +126,7 @@ def draw_surprises(axis, one, labelled):
         )  # fmt: skip
         axis.plot([day], [found[row, column]], "o", color="#D55E00", markersize=4)
     axis.axhline(1, color="#555555", linewidth=0.8, linestyle="--")
-    axis.margins(y=0.15)
+    axis.set_ylim(0.3, 3 * found.max())
     axis.set_xlabel("day")
     axis.set_ylabel("largest error ÷ half interval")
     axis.set_title("exchange rates: surprises of the network on the test days", fontsize=10)
