@@ -30,11 +30,12 @@ The weights and the vocabulary are shipped, not the texts. The weights are licen
 
 ## Training
 
-`{command}`, commit {commit}, {minutes:.0f} minutes without those of {language_model}.
+`{command}`, commit {commit}, {minutes:.0f} minutes after {language_model} had been adapted to the texts.
 
 ## Figures
 
-None of these texts was trained on.
+Of {held_out:,} texts that were held out from its data it is right for {accuracy:.3f}; its network
+alone for {network:.3f}, its n-grams alone for {ngrams:.3f}. None of the following texts was trained on.
 
 | texts | number | accuracy | calibration error |
 |---|---:|---:|---:|
@@ -99,6 +100,10 @@ def main():
         command=f"python recipes/sentiment.py --config recipes/configs/{name}.yaml",
         commit=commit,
         minutes=metrics["training_seconds"] / 60,
+        held_out=metrics["test"]["texts"],
+        accuracy=metrics["test"]["accuracy"],
+        network=metrics["test_network_alone"]["accuracy"],
+        ngrams=metrics["test_n-grams_alone"]["accuracy"],
         figures="\n".join(figures),
         samples="\n".join(samples),
     )
