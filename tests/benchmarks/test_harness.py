@@ -130,7 +130,7 @@ def test_help_of_every_command_comes_without_tensorflow():
     )
     command = [sys.executable, "-c", code, *map(str, COMMANDS)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert len(COMMANDS) == done.stdout.count("exit 0") == done.stdout.count("usage: ") == 16
+    assert len(COMMANDS) == done.stdout.count("exit 0") == done.stdout.count("usage: ") > 15
     assert done.stdout.splitlines()[-1] == "[]"
     for flag in ("--quick", "--budget", "--torch_threads", "--compile", "--before"):
         assert flag in done.stdout

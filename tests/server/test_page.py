@@ -16,6 +16,7 @@ from textrnn.classification.signatures import classification_signatures
 from textrnn.server.config_files import ModelConfig
 from textrnn.server.page import FILES
 from textrnn.server.server import Server, Settings
+from textrnn.server.streams import _Batch
 from textrnn.text_generation.signatures import text_signatures
 from textrnn.translation.signatures import translation_signatures
 
@@ -165,9 +166,19 @@ def test_a_prompt_becomes_text(page):
     assert sent.value.url.endswith("/v1/models/novel:stream")
 
 
+def slowly(iterate):
+    """An iteration of a batch of streams that waits first."""
+
+    def wait_and_iterate(batch):
+        time.sleep(0.05)
+        return iterate(batch)
+
+    return wait_and_iterate
+
+
 @pytest.mark.parametrize("how", ["click", "Escape"])
 def test_a_text_arrives_piece_by_piece_until_it_is_stopped(page, server, how, monkeypatch):
-    monkeypatch.setattr(server.streams, "tokens_per_iteration", 1)  # or it ends first, on a busy machine
+    monkeypatch.setattr(_Batch, "_iterate", slowly(_Batch._iterate))  # or it ends first, on a busy machine
     found = panel(page, "Generate")
     found.get_by_label("Length").fill("4096")
     found.get_by_label("Model").select_option("novel, version 1")
