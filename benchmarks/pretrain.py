@@ -2,7 +2,7 @@
 
     python benchmarks/pretrain.py prepare recipes/configs/english.yaml pretraining/english
     KERAS_BACKEND=jax python benchmarks/pretrain.py train pretraining/english --seconds 300
-    python benchmarks/pretrain.py finish pretraining/english saved_models/english
+    python benchmarks/pretrain.py finish recipes/configs/english.yaml pretraining/english saved_models/english
 
 `prepare` makes the vocabulary, the token streams and an untrained preset, as the recipe does. `train` reads
 the passages that the recipe would read, in as many updates as fit into the time. It needs Keras, KerasHub and

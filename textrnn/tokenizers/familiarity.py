@@ -79,9 +79,10 @@ def unfamiliar_text_warnings(tokenizer, texts: Iterable[str], name, advice: str)
     if not lines or surprisal < OTHER_LANGUAGE:
         return []
     ids = tokenizer.tokenize(lines).values.numpy()
-    spelled = np.mean(np.isin(ids, tokenizer.byte_token_ids))
+    share = np.mean(np.isin(ids, tokenizer.byte_token_ids))
+    spelled = f", and {share:.0%} of their tokens are bytes" if share >= 0.005 else ""
     warning = (
         f"the text fits the vocabulary of {name} badly: most lines take {surprisal:.1f} times the bits per "
-        f"character of its own training text, and {spelled:.0%} of their tokens are bytes. {advice}"
+        f"character of its own training text{spelled}. {advice}"
     )
     return [warning]
