@@ -158,7 +158,7 @@ def make_parser():
         )
     add("--connections", type=harness.positive, nargs="+", default=[1, 8, 64], metavar="N",
         help="connections at the same time (default: 1 8 64)")  # fmt: skip
-    add("--seconds", type=float, default=1.5, metavar="X", help="seconds per measurement (default: 1.5)")
+    add("--seconds", type=float, default=4.0, metavar="X", help="seconds per measurement (default: 4)")
     add("--tokens", type=harness.positive, default=16, metavar="N", help="new tokens of a text (default: 16)")
     return parser
 

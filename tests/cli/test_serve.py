@@ -1,5 +1,7 @@
 """The command `textrnn serve`, in a process of its own and its errors in this one."""
 
+import contextlib
+import gc
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -78,6 +81,30 @@ def test_it_serves_until_it_is_terminated(base, arguments, model, tmp_path):
         "stopping: requests in flight are finished",
         f"unloaded version 1 of {model}",
     ]
+
+
+def test_garbage_is_not_sought_among_the_objects_of_imported_modules(base, capsys):
+    port, frozen = free_port(), []
+
+    def ask():
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                answer(port, "half")
+                break
+            time.sleep(0.1)
+        frozen.append(gc.get_freeze_count())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    gc.unfreeze()  # what conftest.py has frozen
+    try:
+        status, _, _ = textrnn_command(capsys, "serve", base, "--port", 0, "--rest_api_port", port)
+    finally:
+        asking.join()
+        gc.freeze()
+    assert not status
+    assert frozen[0] > 100_000  # those of TensorFlow alone
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,8 @@ def test_a_version_is_held_from_the_request_on_until_its_texts_have_ended(monkey
         ([8], 0.001, 8),
         ([8, 0], 0.001, 1),  # a new text gets its first token soon
         ([8] * 15, 0.001, 8),
-        ([8] * 16, 0.001, 16),
+        ([8] * 16, 0.001, 32),
+        ([8] * 16, 0.004, 16),
         ([8] * 16, 0.01, 8),  # a new text would wait too long
         ([8] * 63 + [0], 0.001, 1),
     ],

@@ -206,7 +206,8 @@ def _weights(logits, temperature, top_k, top_p):
     """The same as `distribution`, except that the probabilities of a row may sum to less than 1."""
     # Beyond these bounds the division overflows, and the samples no longer change.
     scale = ops.clip(ops.where(temperature > 0, temperature, 1.0), 1e-4, 1e4)[:, None]
-    logits = _among_top_k(logits / scale, top_k)
+    # A product takes less than half of the time of a quotient.
+    logits = _among_top_k(logits * (1.0 / scale), top_k)
     probabilities = ops.softmax(logits, axis=-1)
 
     def in_nucleus():

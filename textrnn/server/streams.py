@@ -23,7 +23,7 @@ NEEDED = ("read", "advance", "detokenize")
 """The signatures of a model whose texts can be streamed."""
 
 MANY = 16
-"""Texts from which on an iteration has twice as many tokens, since to send them costs as much as some."""
+"""Texts from which on an iteration has up to four times as many tokens: sending costs like some."""
 LONGEST_ITERATION = 0.1
 """Seconds of such an iteration at most, since a new text waits for its end."""
 
@@ -96,8 +96,8 @@ class Streams:
         metrics: `Metrics`.
         max_rows: Texts of a model at a time; others wait.
         max_waiting: Texts that may wait; more are refused.
-        tokens_per_iteration: Tokens of each text in an iteration, once it has its first one; twice as many if
-            many texts run.
+        tokens_per_iteration: Tokens of each text in an iteration, once it has its first one; up to four times
+            as many if many texts run.
     """
 
     def __init__(
@@ -300,9 +300,8 @@ class _Batch:
         if not all(row.count for row in self._rows):
             return 1  # a text that has just begun gets its first token soon
         usual = self.streams.tokens_per_iteration
-        if len(self._rows) < MANY or 2 * usual * self._step_seconds > LONGEST_ITERATION:
-            return usual
-        return 2 * usual
+        times = (4, 2) if len(self._rows) >= MANY else ()
+        return next((n * usual for n in times if n * usual * self._step_seconds <= LONGEST_ITERATION), usual)
 
     def _texts(self):
         """For each row, the texts of the tokens that are not decoded yet."""
