@@ -23,7 +23,7 @@ NEEDED = ("read", "advance", "detokenize")
 """The signatures of a model whose texts can be streamed."""
 
 MANY = 16
-"""Texts from which on an iteration has up to four times as many tokens: sending costs like some."""
+"""Texts from which on an iteration has up to four times as many tokens, since sending costs as well."""
 LONGEST_ITERATION = 0.1
 """Seconds of such an iteration at most, since a new text waits for its end."""
 
