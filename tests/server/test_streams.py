@@ -1,20 +1,24 @@
 """Texts token by token: the same as in one call, whatever else runs, in both shapes."""
 
 import contextlib
+import functools
 import http.client
 import json
+import queue
 import threading
 import time
 from types import SimpleNamespace
 from unittest import mock
 
 import grpc
+import numpy as np
 import pytest
 import tensorflow as tf
 from builders.exporting import export_unchecked
 from builders.language_models import make_lm
 from server.conftest import Rest, settings
 
+from textrnn.server.completions import _Completion
 from textrnn.server.config_files import ModelConfig
 from textrnn.server.errors import RequestError
 from textrnn.server.grpc_streams import StreamService
@@ -53,6 +57,11 @@ def complete(version):
         return answer["completion"].numpy()[0].decode(), int(answer["tokens"].numpy()[0])
 
     return complete
+
+
+@functools.cache
+def count_tokens(text):
+    return len(make_lm().preprocessor.tokenizer.tokenize(text))
 
 
 def events(server, path, body):
@@ -119,7 +128,12 @@ def test_completions_have_the_shape_of_openai(server, complete):
     assert status == 200
     assert (answer["object"], answer["model"]) == ("text_completion", "novel")
     assert answer["choices"][0]["text"] == text
-    assert answer["usage"]["completion_tokens"] == tokens
+    assert [*answer["choices"][0]] == ["index", "text", "logprobs", "finish_reason"]
+    prompt_tokens = count_tokens("the cat")
+    counts = {
+        "prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": prompt_tokens + tokens,
+    }  # fmt: skip
+    assert answer["usage"] == counts
     *chunks, end = events(server, "/v1/completions", body | {"stream": True, "echo": True})
     assert end == "[DONE]"
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "the cat" + text
@@ -127,7 +141,87 @@ def test_completions_have_the_shape_of_openai(server, complete):
     asks = {"stream": True, "stream_options": {"include_usage": True}}
     *_, last, usage, end = events(server, "/v1/completions", body | asks)
     assert last["choices"][0]["finish_reason"] and end == "[DONE]"
-    assert (usage["choices"], usage["usage"]) == ([], {"completion_tokens": tokens})
+    assert (usage["choices"], usage["usage"]) == ([], counts)
+    assert last["usage"] is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_completions_of_several_prompts_and_several_of_each(server, complete, stream):
+    rest, prompts = Rest(server.rest_port), ["the cat", "a dog sat"]
+    body = {
+        "model": "novel",
+        "prompt": prompts,
+        "n": 2,
+        "best_of": 2,
+        "max_tokens": 9,
+        "seed": 5,
+        "top_p": 0.9,
+    }
+    expected = [complete(prompt, 9, seed, top_p=0.9) for prompt in prompts for seed in (5, 6)]
+    if stream:
+        *chunks, usage, _ = events(
+            server, "/v1/completions", body | {"stream": True, "stream_options": {"include_usage": True}}
+        )
+        texts = [""] * 4
+        for [choice] in (chunk["choices"] for chunk in chunks):
+            texts[choice["index"]] += choice["text"]
+    else:
+        status, usage = rest("/v1/completions", body)
+        assert status == 200 and [choice["index"] for choice in usage["choices"]] == [0, 1, 2, 3]
+        texts = [choice["text"] for choice in usage["choices"]]
+    assert texts == [text for text, _ in expected]
+    assert usage["usage"]["completion_tokens"] == sum(tokens for _, tokens in expected)
+    assert usage["usage"]["prompt_tokens"] == sum(map(count_tokens, prompts))
+
+
+def test_without_a_seed_the_choices_of_a_prompt_differ(server):
+    body = {"model": "novel", "prompt": "the cat", "n": 3, "max_tokens": 12, "temperature": 1}
+    _, answer = Rest(server.rest_port)("/v1/completions", body)
+    texts = [choice["text"] for choice in answer["choices"]]
+    assert len({*texts}) == 3
+    _, alone = Rest(server.rest_port)("/v1/completions", body | {"n": 1})
+    assert alone["choices"][0]["text"] == texts[0]
+
+
+def test_a_prompt_that_is_no_unicode_is_echoed_as_far_as_it_can_be(server):
+    body = {"model": "novel", "prompt": "a\ud800", "echo": True, "stream": True, "max_tokens": 2}
+    *chunks, end = events(server, "/v1/completions", body)
+    assert chunks[0]["choices"][0]["text"] == "a?" and end == "[DONE]"
+
+
+def test_usage_without_the_count_of_an_earlier_export():
+    class Old(Broken):
+        def run(self, name, inputs):
+            if name == "read":
+                rows = np.zeros(1, np.int32)
+                return {"token_ids": rows, "seed": rows, "carried_0": rows}
+            raise RequestError("INTERNAL", "that is all")
+
+    received = queue.SimpleQueue()
+    prompt = Prompt("a", None, received.put)
+    streams = Streams(Old(), Metrics())
+    streams.submit(prompt, "old")
+    received.get(timeout=30)
+    streams.stop()
+    assert prompt.tokens is None
+    assert _Completion("old", 1, [prompt], echo=False)._usage(7) == {"completion_tokens": 7}
+
+
+def test_a_client_that_does_not_wait_for_the_whole_text_frees_its_place(server):
+    body = {"model": "novel", "prompt": "the", "max_tokens": 4096, "temperature": 1, "n": 8}
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
+    connection.request("POST", "/v1/completions", json.dumps(body))
+    end = time.monotonic() + 30
+    while not server.streams._batches:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    [batch] = server.streams._batches.values()
+    prompts = [*batch.waiting, *batch._joining, *(row.prompt for row in batch._rows)]
+    connection.close()
+    while server.streams._batches:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert prompts and all(prompt.cancelled for prompt in prompts)
 
 
 def test_a_client_that_leaves_frees_its_place(server):
@@ -148,7 +242,11 @@ def test_a_client_that_leaves_frees_its_place(server):
         (":stream", {}, 400, "'text' key must be a string"),
         (":stream", {"text": "a", "top_p": 2}, 400, "top_p is 2: expected a number from 0 to 1"),
         (":stream", {"text": "a", "max_new_tokens": 1.5}, 400, "expected an integer from 0 to 4096"),
+        (":stream", {"text": ["a"]}, 400, "'text' key must be a string"),
         (":stream", {"text": "a", "stop": [""]}, 400, "'stop' key must be a string"),
+        (":stream", {"text": "a", "stop": ["b"] * 65}, 400, "at most 64 strings of at most 1000 characters"),
+        (":stream", {"text": "a", "stop": "b" * 1001}, 400, "at most 64 strings of at most 1000 characters"),
+        (":stream", {"text": "ä" * (2**19 + 1)}, 400, "the prompt has 1048578 bytes"),
         (
             ":stream",
             {"text": "a", "max_tokens": 5},
@@ -158,8 +256,30 @@ def test_a_client_that_leaves_frees_its_place(server):
         ("/versions/9:stream", {"text": "a"}, 404, "Servable not found"),
         ("/v1/completions", {"prompt": "a"}, 400, "'model' key must be a string"),
         ("/v1/completions", {"model": "other", "prompt": "a"}, 404, "Servable not found"),
-        ("/v1/completions", {"model": "novel", "prompt": ["a", "b"]}, 400, "'prompt' key must be a string"),
-        ("/v1/completions", {"model": "novel", "prompt": "a", "n": 2}, 400, "n is 2: it is not supported"),
+        ("/v1/completions", {"model": "novel", "prompt": [5, 6]}, 400, "'prompt' key must be a string"),
+        ("/v1/completions", {"model": "novel", "prompt": []}, 400, "'prompt' key must be a string"),
+        (
+            "/v1/completions",
+            {"model": "novel", "prompt": "a", "n": 0},
+            400,
+            "n is 0: expected an integer from 1",
+        ),
+        (
+            "/v1/completions",
+            {"model": "novel", "prompt": "a", "n": True},
+            400,
+            "n is true: expected an integer",
+        ),
+        ("/v1/completions", {"model": "novel", "prompt": ["a"] * 65, "n": 2}, 400, "at most 128 texts"),
+        ("/v1/completions", {"model": "novel", "prompt": "a", "best_of": 3}, 400, "best_of is 3"),
+        ("/v1/completions", {"model": "novel", "prompt": "a", "logprobs": 0}, 400, "logprobs is 0"),
+        (
+            "/v1/completions",
+            {"model": "novel", "prompt": "a", "stream": "yes"},
+            400,
+            "expected true or false",
+        ),
+        ("/v1/completions", {"model": "novel", "prompt": "a", "echo": 1}, 400, "echo is 1: expected true"),
         ("/v1/completions", {"model": "novel", "prompt": "a", "logit_bias": {"5": 1}}, 400, "logit_bias is"),
     ],
 )

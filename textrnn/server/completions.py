@@ -6,27 +6,29 @@ import json
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Receive
 
 from textrnn.server import json_tensors
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
 from textrnn.server.metadata import list_json
-from textrnn.server.prompts import event_of, prompt_settings, stream_settings
+from textrnn.server.prompts import event_of, number, prompt_settings, stream_settings
 from textrnn.server.rest import VERSION, error_response, read_object, spec_of
 from textrnn.server.streams import Piece, Prompt, Streams
 
 STREAM = re.compile(rf"/v1/models/(?P<name>[^/:]+){VERSION}:stream", re.I)
 COMPLETIONS = re.compile("/v1/completions")
 UNSUPPORTED: dict[str, Any] = {
-    "n": 1, "best_of": 1, "logprobs": None, "frequency_penalty": 0, "presence_penalty": 0, "suffix": None,
-    "logit_bias": {},
+    "logprobs": None, "frequency_penalty": 0, "presence_penalty": 0, "suffix": None, "logit_bias": {},
 }  # fmt: skip
 """Parameters of OpenAI that the server does not have, with the values that change nothing."""
+MOST_TEXTS = 128
+"""Texts of one request."""
 
 
 class Pattern(BaseRoute):
@@ -65,11 +67,11 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
         try:
             body = await read_object(request.receive, body_bytes)
             spec = spec_of(STREAM.fullmatch(request.url.path))
-            prompt, pieces = _prompt(stream_settings(body))
+            [prompt], pieces = _prompts([stream_settings(body)])
             streams.submit(prompt, spec.name, spec.version, spec.label)
         except RequestError as error:
             return error_response(error)
-        return _events(_plain(pieces), prompt)
+        return _events(_plain(pieces), [prompt])
 
     async def completions(request):
         try:
@@ -79,16 +81,17 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
                     raise invalid(f"{key} is {json_tensors.shown(body[key])}: it is not supported")
             if not isinstance(body.get("model"), str):
                 raise invalid("'model' key must be a string: the name of a model")
-            prompt, pieces = _prompt(prompt_settings(body, "prompt", "max_tokens", 16))
-            version = streams.submit(prompt, body["model"])
+            as_events, echo = (_flag(body, key) for key in ("stream", "echo"))
+            prompts, pieces = _prompts(_settings_of_texts(body))
+            version = _submit_all(streams, prompts, body["model"])
         except RequestError as error:
             return _openai_error(error)
-        shape = _Completion(body["model"], version, prompt.text if body.get("echo") is True else "")
-        if body.get("stream") is True:
+        shape = _Completion(body["model"], version, prompts, echo)
+        if as_events:
             options = body.get("stream_options")
             usage = isinstance(options, dict) and options.get("include_usage") is True
-            return _events(shape.chunks(pieces, usage), prompt)
-        return await shape.whole(pieces, prompt)
+            return _events(shape.chunks(pieces, usage), prompts)
+        return await _unless_left(request.receive, shape.whole(pieces))
 
     async def models(request):
         return Response(list_json(streams.models), media_type="application/json")
@@ -96,33 +99,96 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
     return [Pattern(STREAM, stream), Pattern(COMPLETIONS, completions), Route("/v1/models", models)]
 
 
-def _prompt(settings: dict[str, Any]) -> tuple[Prompt, asyncio.Queue]:
-    """A `Prompt`, and the queue of its pieces."""
-    pieces: asyncio.Queue[Piece] = asyncio.Queue()
-    return Prompt(receiver=(asyncio.get_running_loop(), pieces), emit=_deliver, **settings), pieces
+def _settings_of_texts(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The arguments of a `Prompt` for each text of a request: the `n` texts of a prompt come together."""
+    several = number(body, "n", int, 1, MOST_TEXTS, 1)
+    if body.get("best_of") not in (None, 1, several):
+        raise invalid(f"best_of is {json_tensors.shown(body['best_of'])}: it is not supported")
+    listed = body.get("prompt")
+    listed = listed if isinstance(listed, list) else [listed]
+    if not listed or not all(isinstance(one, str) for one in listed):
+        raise invalid("'prompt' key must be a string, or a list of strings")
+    if len(listed) * several > MOST_TEXTS:
+        raise invalid(f"{len(listed)} prompts, n is {several}: expected at most {MOST_TEXTS} texts")
+    settings = prompt_settings(body | {"prompt": listed[0]}, "prompt", "max_tokens", 16)
+    return [settings | {"text": one, "choice": choice} for one in listed for choice in range(several)]
+
+
+def _flag(body, key) -> bool:
+    value = body.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"{key} is {json_tensors.shown(value)}: expected true or false")
+    return bool(value)
+
+
+def _prompts(settings: list[dict[str, Any]]) -> tuple[list[Prompt], asyncio.Queue]:
+    """A `Prompt` for each text, and the queue of their pieces, each with the number of its text."""
+    pieces: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    prompts = [
+        Prompt(receiver=(loop, pieces, index), emit=_deliver, **one) for index, one in enumerate(settings)
+    ]
+    return prompts, pieces
+
+
+def _submit_all(streams: Streams, prompts: list[Prompt], model: str) -> int:
+    """Begin to generate all texts, or none."""
+    version = 0
+    try:
+        for prompt in prompts:
+            version = streams.submit(prompt, model)
+    except RequestError:
+        _cancel(prompts)
+        raise
+    return version
+
+
+def _cancel(prompts: Sequence[Prompt]) -> None:
+    for prompt in prompts:
+        prompt.cancelled = True
 
 
 def _deliver(pieces):
     """Put pieces into the queues of their prompts, which all belong to the event loop of the server."""
-    (loop, _), _ = pieces[0]
+    (loop, _, _), _ = pieces[0]
 
     def put():
-        for (_, queue), piece in pieces:
-            queue.put_nowait(piece)
+        for (_, queue, index), piece in pieces:
+            queue.put_nowait((index, piece))
 
     with contextlib.suppress(RuntimeError):  # the server has stopped
         loop.call_soon_threadsafe(put)
 
 
-def _events(events: AsyncIterator[str], prompt: Prompt) -> StreamingResponse:
+async def _unless_left(receive: Receive, answer: Coroutine[Any, Any, Response]) -> Response:
+    """Wait for an answer.
+
+    Raises:
+        ClientDisconnect: If the client leaves before; then nobody computes it any more.
+    """
+
+    async def left():
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    answering, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(left())
+    await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    if not answering.done():
+        answering.cancel()
+        raise ClientDisconnect
+    return answering.result()
+
+
+def _events(events: AsyncIterator[str], prompts: list[Prompt]) -> StreamingResponse:
     """A response of server-sent events. A client that leaves frees its place."""
 
     async def lines():
         try:
             async for event in events:
-                yield f"data: {event}\n\n"
+                yield f"data: {event}\n\n".encode("utf-8", "replace")
         finally:
-            prompt.cancelled = True
+            _cancel(prompts)
 
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
@@ -130,7 +196,7 @@ def _events(events: AsyncIterator[str], prompt: Prompt) -> StreamingResponse:
 
 async def _plain(pieces) -> AsyncIterator[str]:
     while True:
-        piece = await pieces.get()
+        _, piece = await pieces.get()
         if piece.error is not None:
             yield json.dumps({"error": str(piece.error)}, ensure_ascii=False)
             return
@@ -140,10 +206,16 @@ async def _plain(pieces) -> AsyncIterator[str]:
 
 
 class _Completion:
-    """The shape of OpenAI's completions."""
+    """The shape of OpenAI's completions.
 
-    def __init__(self, model: str, version: int, echo: str):
-        self.echo = echo
+    Args:
+        model, version: The model.
+        prompts: The texts of the request, those of one prompt one after the other.
+        echo: Whether each text begins with its prompt.
+    """
+
+    def __init__(self, model: str, version: int, prompts: Sequence[Prompt], echo: bool):
+        self.prompts, self.echo = prompts, echo
         self.common = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
@@ -152,46 +224,67 @@ class _Completion:
             "system_fingerprint": f"version {version}",
         }
 
-    def _with(self, text, reason, **more):
-        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": reason}
-        return self.common | {"choices": [choice]} | more
-
     async def chunks(self, pieces, usage: bool) -> AsyncIterator[str]:
-        """The events of a stream; with `usage`, the last one has the number of tokens."""
+        """The events of a stream; with `usage`, the last one has the numbers of tokens."""
+        more: dict[str, Any] = {"usage": None} if usage else {}
+
+        def chunk(index, text, reason):
+            choices = [_choice(index, text, reason)]
+            return json.dumps(self.common | {"choices": choices} | more, ensure_ascii=False)
+
         if self.echo:
-            yield json.dumps(self._with(self.echo, None), ensure_ascii=False)
-        while True:
-            piece = await pieces.get()
+            for index, prompt in enumerate(self.prompts):
+                yield chunk(index, prompt.text, None)
+        tokens, running = 0, len(self.prompts)
+        while running:
+            index, piece = await pieces.get()
             if piece.error is not None:
                 yield json.dumps(_openai_body(piece.error), ensure_ascii=False)
                 return
-            yield json.dumps(self._with(piece.text, piece.reason), ensure_ascii=False)
+            yield chunk(index, piece.text, piece.reason)
             if piece.reason:
-                break
+                tokens, running = tokens + piece.tokens, running - 1
         if usage:
-            yield json.dumps(self.common | {"choices": [], "usage": _usage(piece)})
+            yield json.dumps(self.common | {"choices": [], "usage": self._usage(tokens)})
         yield "[DONE]"
 
-    async def whole(self, pieces, prompt) -> Response:
-        """The response with the whole text."""
-        parts = [self.echo]
+    async def whole(self, pieces) -> Response:
+        """The response with the whole texts."""
+        texts = [prompt.text if self.echo else "" for prompt in self.prompts]
+        reasons: list[str | None] = [None] * len(texts)
+        tokens = 0
         try:
-            while True:
-                piece = await pieces.get()
+            while None in reasons:
+                index, piece = await pieces.get()
                 if piece.error is not None:
                     return _openai_error(piece.error)
-                parts.append(piece.text)
+                texts[index] += piece.text
                 if piece.reason:
-                    break
+                    reasons[index] = piece.reason
+                    tokens += piece.tokens
         finally:
-            prompt.cancelled = True
-        whole = self._with("".join(parts), piece.reason, usage=_usage(piece))
+            _cancel(self.prompts)
+        choices = [_choice(index, *pair) for index, pair in enumerate(zip(texts, reasons, strict=True))]
+        whole = self.common | {"choices": choices, "usage": self._usage(tokens)}
         body = json.dumps(whole, ensure_ascii=False)
         return Response(body.encode("utf-8", "replace"), media_type="application/json")
 
+    def _usage(self, tokens: int) -> dict:
+        prompt_tokens = 0
+        for prompt in self.prompts:
+            if prompt.tokens is None:  # an export of an earlier version does not count them
+                return {"completion_tokens": tokens}
+            if prompt.choice == 0:  # each prompt counts once
+                prompt_tokens += prompt.tokens
+        return {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": tokens,
+            "total_tokens": prompt_tokens + tokens,
+        }
 
-def _usage(last: Piece) -> dict:
-    return {"completion_tokens": last.tokens}
+
+def _choice(index: int, text: str, reason: str | None) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
 
 
 def _openai_body(error: RequestError) -> dict:

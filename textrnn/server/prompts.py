@@ -7,6 +7,8 @@ from textrnn.server.json_tensors import shown
 from textrnn.server.streams import Piece
 
 MAX_NEW_TOKENS = 4096
+MOST_STOPS, LONGEST_STOP = 64, 1000
+"""Stop texts and characters of one: each text is searched for them after each iteration."""
 
 
 def prompt_settings(body: dict[str, Any], text: str, length: str, default_length: int) -> dict[str, Any]:
@@ -27,20 +29,22 @@ def prompt_settings(body: dict[str, Any], text: str, length: str, default_length
     ('.',)
     """
     prompt = body.get(text)
-    if isinstance(prompt, list) and len(prompt) == 1:
-        prompt = prompt[0]
     if not isinstance(prompt, str):
         raise invalid(f"'{text}' key must be a string: a prompt")
     stop = body.get("stop") or []
     stop = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, list) else None
     if stop is None or not all(isinstance(one, str) and one for one in stop):
         raise invalid("'stop' key must be a string, or a list of strings that are not empty")
+    if len(stop) > MOST_STOPS or any(len(one) > LONGEST_STOP for one in stop):
+        raise invalid(
+            f"'stop' key: expected at most {MOST_STOPS} strings of at most {LONGEST_STOP} characters"
+        )
     settings = {
-        "max_new_tokens": _number(body, length, int, 0, MAX_NEW_TOKENS, default_length),
-        "temperature": _number(body, "temperature", float, 0, 1e4, -1.0),
-        "top_k": _number(body, "top_k", int, 0, 2**31 - 1, -1),
-        "top_p": _number(body, "top_p", float, 0, 1, -1.0),
-        "seed": _number(body, "seed", int, 0, 2**63 - 1, -1),
+        "max_new_tokens": number(body, length, int, 0, MAX_NEW_TOKENS, default_length),
+        "temperature": number(body, "temperature", float, 0, 1e4, -1.0),
+        "top_k": number(body, "top_k", int, 0, 2**31 - 1, -1),
+        "top_p": number(body, "top_p", float, 0, 1, -1.0),
+        "seed": number(body, "seed", int, 0, 2**63 - 1, -1),
     }
     return settings | {"text": prompt, "stop": stop}
 
@@ -69,7 +73,18 @@ def stream_settings(body: dict[str, Any], others: tuple[str, ...] = ()) -> dict[
     return prompt_settings(body, "text", "max_new_tokens", 100)
 
 
-def _number(body, name, kind, low, high, default):
+def number(body: dict[str, Any], name: str, kind: type, low: float, high: float, default: float) -> Any:
+    """A number of the body of a request, or the default if it has none.
+
+    Raises:
+        RequestError: If it is not of that kind, `int` or `float`, or out of range.
+
+    Example:
+
+    >>> from textrnn.server.prompts import number
+    >>> number({"n": 2, "top_p": None}, "n", int, 1, 128, default=1)
+    2
+    """
     value = body.get(name)
     if value is None:
         return default

@@ -116,7 +116,7 @@ class Server:
         batcher = Batcher(settings.batching, metrics.batch) if settings.batching else None
         self.models = Models(settings.sources, settings.poll_seconds, limits.seconds, log)
         self.service = Service(self.models, batcher, limits, metrics)
-        self.streams = Streams(self.models, metrics)
+        self.streams = Streams(self.models, metrics, text_bytes=limits.text_bytes)
         self._grpc: Any = None
         self._rest: Any = None
         self._thread: threading.Thread | None = None

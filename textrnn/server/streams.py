@@ -24,6 +24,8 @@ NEEDED = ("read", "advance", "detokenize")
 
 MANY = 16
 """Texts from which on an iteration has up to four times as many tokens, since sending costs as well."""
+LOW_BITS = 2**31 - 1
+"""The bits of seeds."""
 LONGEST_ITERATION = 0.1
 """Seconds of such an iteration at most, since a new text waits for its end."""
 
@@ -56,6 +58,8 @@ class Prompt:
         max_new_tokens: Maximum number of tokens.
         temperature, top_k, top_p, seed: As for the signature `generate`; negative for the model's own.
         stop: Texts before which the text ends.
+        choice: Added to the seed, also to the model's own: the number of a text among several of one prompt.
+        tokens: The number of its tokens once it has been read, or None if the model does not count them.
         cancelled: To be set by a client that leaves.
     """
 
@@ -68,6 +72,8 @@ class Prompt:
     top_p: float = -1.0
     seed: int = -1
     stop: tuple[str, ...] = ()
+    choice: int = 0
+    tokens: int | None = None
     cancelled: bool = False
 
 
@@ -96,20 +102,18 @@ class Streams:
         metrics: `Metrics`.
         max_rows: Texts of a model at a time; others wait.
         max_waiting: Texts that may wait; more are refused.
+        text_bytes: Maximum size of a prompt.
         tokens_per_iteration: Tokens of each text in an iteration, once it has its first one; up to four times
             as many if many texts run.
     """
 
     def __init__(
         self, models: Models, metrics: Metrics, max_rows: int = 64, max_waiting: int = 1024,
-        tokens_per_iteration: int = 8,
+        text_bytes: int = 2**20, tokens_per_iteration: int = 8,
     ):  # fmt: skip
         self.models, self.metrics = models, metrics
-        self.max_rows, self.max_waiting, self.tokens_per_iteration = (
-            max_rows,
-            max_waiting,
-            tokens_per_iteration,
-        )
+        self.max_rows, self.max_waiting, self.text_bytes = max_rows, max_waiting, text_bytes
+        self.tokens_per_iteration = tokens_per_iteration
         self._batches: dict[int, _Batch] = {}
         self._lock = threading.Lock()
         self._stopped = False
@@ -121,12 +125,16 @@ class Streams:
             The version of the model.
 
         Raises:
-            RequestError: If there is no such model, if it streams no texts, or if too many texts wait.
+            RequestError: If there is no such model, if it streams no texts, if the prompt is too long, or if
+                too many texts wait.
         """
         with self.models.use(name, version, label) as servable:
             missing = [signature for signature in NEEDED if signature not in servable.signatures]
             if missing:
                 raise invalid(f"{name} generates no text in parts: it has no signature {missing[0]}")
+            size = len(_bytes(prompt.text))
+            if size > self.text_bytes:
+                raise invalid(f"the prompt has {size} bytes, and the server takes {self.text_bytes}")
             with self._lock:
                 if self._stopped:
                     raise RequestError("UNAVAILABLE", "the server is shutting down")
@@ -246,12 +254,18 @@ class _Batch:
 
     def _read(self, prompts):
         texts = np.empty(len(prompts), object)
-        texts[:] = [prompt.text.encode("utf-8", "replace") for prompt in prompts]
+        texts[:] = [_bytes(prompt.text) for prompt in prompts]
         seeds = np.array([prompt.seed for prompt in prompts], np.int64)
         return self.servable.run("read", {"text": texts, "seed": seeds})
 
     def _append(self, prompts, found):
-        new = {name: found[name] for name in ("token_ids", "seed", *self._carried)}
+        new = {name: found[name] for name in ("token_ids", *self._carried)}
+        choices = np.array([prompt.choice for prompt in prompts], np.int64)
+        seeds = np.where(choices > 0, (found["seed"] + choices) & LOW_BITS, found["seed"])
+        new["seed"] = seeds.astype(np.int32)
+        if "prompt_tokens" in found:  # exports of earlier versions do not count
+            for prompt, count in zip(prompts, found["prompt_tokens"].tolist(), strict=True):
+                prompt.tokens = count
         for name, kind in (("temperature", np.float32), ("top_k", np.int32), ("top_p", np.float32)):
             new[name] = np.array([getattr(prompt, name) for prompt in prompts], kind)
         if self._rows:
@@ -309,6 +323,10 @@ class _Batch:
         decoded = self.servable.run("detokenize", {"token_ids": padded(lists)})["text"]
         texts = [text.decode("utf-8", "replace") for text in decoded]
         return zip(texts[::2], texts[1::2], strict=True)
+
+
+def _bytes(text):
+    return text.encode("utf-8", "replace")
 
 
 def _emit(pieces):

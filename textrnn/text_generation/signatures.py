@@ -23,8 +23,8 @@ def text_signatures(lm, max_new_tokens=100):
     | `start` | `text` | `logits [None, vocabulary], states_0, states_1, ...` |
     | `step` | `token_ids, states_0, states_1, ...` | `logits, states_0, states_1, ...` |
     | `detokenize` | `token_ids [None, None]`, 0 after the end of a row | `text` |
-    | `read` | `text, seed` | `token_ids, seed, carried_0, carried_1, ...` |
-    | `advance` | those of `read`, `index, steps, temperature, top_k, top_p` | see below |
+    | `read` | `text, seed` | `token_ids, seed, prompt_tokens, carried_0, carried_1, ...` |
+    | `advance` | `token_ids, seed, carried_0, ..., index, steps, temperature, top_k, top_p` | see below |
 
     `serving_default` uses the default sampler of the model, whose seeds are derived from the prompts. In
     `generate` a negative parameter stands for the model's own. No row gets more than `MAX_NEW_TOKENS`.
@@ -33,9 +33,10 @@ def text_signatures(lm, max_new_tokens=100):
     states, and detokenize all tokens so far, since a character may take several.
 
     `read` and `advance` are for servers that stream: rows join and leave a batch between two calls. `read`
-    gives the last token of a prompt and what is carried before it. `advance` adds up to `steps` tokens, the
-    same as `generate`: `tokens [None, None]`, of which a row has `count`, whether the text is `finished`, and
-    `token_ids, carried_0, ...` for the next call. `index` is the number of tokens of earlier calls.
+    gives the last token of a prompt, what is carried before it, and how many tokens the prompt has. `advance`
+    adds up to `steps` tokens, the same as `generate`: `tokens [None, None]`, of which a row has `count`,
+    whether the text is `finished`, and `token_ids, carried_0, ...` for the next call. `index` is the number
+    of tokens of earlier calls.
 
     Args:
         lm: A `textrnn.CausalLM` with a preprocessor.
@@ -123,6 +124,7 @@ def text_signatures(lm, max_new_tokens=100):
         return {
             "token_ids": tf.gather(token_ids, last, batch_dims=1),
             "seed": tf.where(seed < 0, tf.cast(own, tf.int32), low_bits(seed)),
+            "prompt_tokens": last,
         } | carry(states)
 
     def carry(states):
