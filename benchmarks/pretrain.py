@@ -12,6 +12,7 @@ JAX. `finish` scores the model as the recipe does and writes its preset and repo
 import argparse
 import itertools
 import json
+import os
 import shutil
 import sys
 import time
@@ -23,6 +24,8 @@ from pathlib import Path
 import numpy as np
 
 import harness
+from textrnn.cli.process import run
+from textrnn.errors import expect
 
 CHUNK = 16
 """Updates that are compiled into one call."""
@@ -34,6 +37,9 @@ OPTIONS = [
     "batch_size", "sequence_length", "restart_probability", "learning_rate", "dropout", "precision", "seed"
 ]  # fmt: skip
 """Options of the recipe that `train` reads."""
+
+PREPARED = ["about.json", "train.npy", "held_out.npy", "preset/config.json"]
+"""Files from `prepare` that `train` needs. Without weights in the preset, it starts from random ones."""
 
 
 # === On the machine that has TensorFlow ===
@@ -58,7 +64,7 @@ def prepare(config, folder):
     save_preset(lm, folder)
     tokenizer = lm.preprocessor.tokenizer
     for name, part in (("train", texts.train), ("held_out", texts.validation)):
-        np.save(folder / f"{name}.npy", token_stream(tokenizer, part)[:].astype(np.uint16))
+        save_tokens(folder / f"{name}.npy", token_stream(tokenizer, part)[:], tokenizer.vocabulary_size())
     about = {
         "start_token_id": int(tokenizer.start_token_id),
         "boundary_token_ids": [int(token) for token in tokenizer.boundary_token_ids],
@@ -66,8 +72,16 @@ def prepare(config, folder):
     (folder / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
+def save_tokens(path, token_ids, vocabulary_size):
+    """Write token ids as the smallest integers that hold the vocabulary."""
+    np.save(path, token_ids.astype(np.min_scalar_type(vocabulary_size - 1)))
+
+
 def finish(config, folder, output):
     """Write the trained preset, compressed, and its report, with the scores of the held-out parts."""
+    for path in (output / "preset", output / "report"):
+        expect(not path.exists(), f"{path} exists already: remove it, or give another output")
+    expect((folder / "training.json").is_file(), f"{folder} has no trained model: run `train {folder}` first")
     from textrnn.data import sources
     from textrnn.data.stored_texts import count_characters
     from textrnn.presets import load_preset
@@ -107,6 +121,7 @@ def recipe_options(config):
     sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
     import text_generation
 
+    expect(config.is_file(), f"{config} does not exist: give a config of the recipe")
     values = yaml.safe_load(config.read_text("utf-8"))
     return text_generation.Options(**values), text_generation.new_model
 
@@ -122,7 +137,14 @@ def train(folder, seconds, updates=None):
         seconds: Time of the training, compiling not counted. The speed of the first updates says how many
             fit.
         updates: Number of updates, whatever time they take.
+
+    Raises:
+        InputError: If Keras is to run on another backend than JAX, or if nothing was prepared.
     """
+    backend = os.environ.get("KERAS_BACKEND")  # Keras itself may fail to load on another one
+    expect(backend == "jax", f"KERAS_BACKEND is {backend or 'not set'}: set it to jax")
+    missing = [name for name in PREPARED if not (folder / name).is_file()]
+    expect(not missing, f"{folder} has no {', no '.join(missing)}: run `prepare CONFIG {folder}` first")
     import jax
     import keras
 
@@ -313,4 +335,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

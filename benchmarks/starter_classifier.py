@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from starter_model import starter_from
+from textrnn.cli.process import run
 
 CARD = """# {name}
 
@@ -112,4 +113,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

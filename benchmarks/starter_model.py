@@ -16,6 +16,8 @@ from pathlib import Path
 import yaml
 
 import harness
+from textrnn.cli.process import run
+from textrnn.errors import expect
 
 CARD = """# {name}
 
@@ -72,11 +74,19 @@ def starter_from(model, output, commit=None):
 
     Returns:
         The new preset, its task, the metrics of its training, and the commit.
+
+    Raises:
+        InputError: If there is a starter model of that name, or no trained model.
     """
+    folder = output / model.name
+    expect(not folder.exists(), f"{folder} exists already: remove it, or give another --output")
+    expect(
+        (model / "preset" / "task.json").is_file() and (model / "report" / "metrics.json").is_file(),
+        f"{model} has no trained model: give the folder of one, with its preset/ and report/",
+    )
     from textrnn.presets import load_preset
     from textrnn.presets.compressed import compress_weights
 
-    folder = output / model.name
     shutil.copytree(model / "preset", folder)
     compress_weights(folder)
     metrics = json.loads((model / "report" / "metrics.json").read_text("utf-8"))["metrics"]
@@ -189,4 +199,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import islice
@@ -9,6 +10,7 @@ from pydoc_data.topics import topics
 
 import numpy as np
 import pytest
+from references.command import recipe_command
 
 import pretrain
 
@@ -47,6 +49,38 @@ def test_elements_are_read_ahead_in_order_and_an_error_ends_the_reading():
     assert next(found) == 1
     with pytest.raises(ValueError, match="damaged"):
         next(found)
+
+
+@pytest.mark.parametrize("vocabulary_size", [258, 2**16, 2**16 + 1])
+def test_token_ids_are_stored_whatever_the_size_of_the_vocabulary(vocabulary_size, tmp_path):
+    token_ids = np.array([0, 7, vocabulary_size - 1], "int32")
+    pretrain.save_tokens(tmp_path / "train.npy", token_ids, vocabulary_size)
+    np.testing.assert_array_equal(np.load(tmp_path / "train.npy"), token_ids)
+
+
+@pytest.mark.parametrize(
+    ("backend", "arguments", "message"),
+    [
+        (None, ["train", "."], "KERAS_BACKEND is not set: set it to jax"),
+        ("tensorflow", ["train", "."], "KERAS_BACKEND is tensorflow: set it to jax"),
+        ("jax", ["train", "nowhere"], "nowhere has no about.json, no train.npy, .*: run `prepare CONFIG no"),
+        ("tensorflow", ["prepare", "none.yaml", "new"], "none.yaml does not exist: give a config of the rec"),
+        ("tensorflow", ["finish", "none.yaml", "nowhere", "new"], "nowhere has no trained model: run `train"),
+        ("tensorflow", ["finish", "none.yaml", "nowhere", "done"], "done/report exists already: remove it, "),
+    ],
+)
+def test_invalid_input_is_reported_before_any_work(
+    backend, arguments, message, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "done" / "report").mkdir(parents=True)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if backend:
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+    status, printed, error = recipe_command(capsys, pretrain.__file__, *arguments)
+    assert status == 2 and printed == ""
+    assert re.fullmatch(f"error: {message}.*\n", error)
+    assert [path.name for path in tmp_path.rglob("*")] == ["done", "report"]
 
 
 @pytest.mark.slow
