@@ -28,12 +28,15 @@ def test_weights_load_as_they_were_within_their_rounding(tmp_path):
     )
 
 
-def test_a_weight_that_does_not_fit_is_refused_and_the_preset_stays(tmp_path):
+@pytest.mark.parametrize(
+    ("value", "message"), [(1e5, "is too large for float16"), (np.nan, "has NaN: train again with a lower")]
+)
+def test_a_weight_that_does_not_fit_is_refused_and_the_preset_stays(value, message, tmp_path):
     lm = make_lm("byte")
-    lm.backbone.weights[0].assign(np.full(lm.backbone.weights[0].shape, 1e5, "float32"))
+    lm.backbone.weights[0].assign(np.full(lm.backbone.weights[0].shape, value, "float32"))
     preset = save_preset(lm, tmp_path)
     before, names = (preset / "model.weights.h5").read_bytes(), sorted(preset.iterdir())
-    with pytest.raises(textrnn.InputError, match="is too large for float16"):
+    with pytest.raises(textrnn.InputError, match=message):
         compress_weights(preset)
     assert (preset / "model.weights.h5").read_bytes() == before
     assert sorted(preset.iterdir()) == names

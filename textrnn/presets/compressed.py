@@ -29,7 +29,7 @@ def compress_weights(preset) -> None:
         preset: The folder of a preset, which is changed.
 
     Raises:
-        InputError: If a weight is too large for float16.
+        InputError: If a weight has NaN, or is too large for float16.
 
     Example:
 
@@ -60,6 +60,7 @@ def _copy(source, target):
             continue
         data = item[()]
         if getattr(data, "dtype", None) in (np.float16, np.float32, np.float64):
+            expect(not np.isnan(data).any(), f"{item.name} has NaN: train again with a lower learning rate")
             expect(np.all(np.abs(data) <= np.finfo(np.float16).max), f"{item.name} is too large for float16")
             data = (_rounded(data) if data.size >= LARGE else data).astype(np.float16)
         packed = PACKED if getattr(data, "size", 0) >= LARGE else {}
