@@ -122,7 +122,7 @@ def main(options: Options):
     adapted = None
     if options.from_preset:
         scratch = scratch_score(options, texts, result.seconds) if options.compare_with_scratch else None
-        adapted = adaptation.compare(result, score, scratch)
+        adapted = adaptation.compare(result, score, scratch, count_characters(texts.train))
     by_source = evaluation.score_parts(lm, texts.validation) if isinstance(options.data, dict) else {}
     for name, part in by_source.items():
         print(f"  {name}: {part.bits_per_character:.3f} bits per character")

@@ -72,6 +72,28 @@ def test_it_says_whether_it_helped_and_overfitted(scores, best_epoch, found, exp
         assert sentence.startswith(beginning)
 
 
+@pytest.mark.parametrize(
+    ("after", "best_epoch", "said_of_a_page"),
+    [
+        (
+            1.9,
+            2,
+            ["adapting helped: 5% fewer", "it was adapted to 2,000 characters, which are few: more tex"],
+        ),
+        (2.0, 0, ["adapting did not help, and the model is as before: 2,000 characters are too few. Give"]),
+    ],
+)
+def test_it_says_that_a_text_was_small_whether_or_not_adapting_helped(after, best_epoch, said_of_a_page):
+    history = {"epoch": [0, 1, 2], "val_bits_per_character": [2.0, 2.0, after]}
+    of_a_page, of_a_book = (
+        advice(Adaptation(2.0, after), history, best_epoch, characters) for characters in (2000, 200_000)
+    )
+    assert [
+        sentence[: len(b)] for sentence, b in zip(of_a_page, said_of_a_page, strict=True)
+    ] == said_of_a_page
+    assert len(of_a_book) == 1 and "few" not in of_a_book[0].replace("fewer", "")
+
+
 def test_the_figures_of_the_report_are_those_that_were_measured():
     assert Adaptation(2.0, 1.5).metrics() == {"held_out_bits_per_character_before_adaptation": 2.0}
     assert "held_out_bits_per_character_from_scratch" in Adaptation(2.0, 1.5, 1.7).metrics()

@@ -3,7 +3,13 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textrnn.text_generation.defaults import BY_SIZE, SMALL_TEXT, defaults_for, small_text_warning
+from textrnn.text_generation.defaults import (
+    BY_SIZE,
+    LITTLE_TEXT,
+    SMALL_TEXT,
+    defaults_for,
+    small_text_warning,
+)
 
 
 @settings(deadline=None)
@@ -27,3 +33,10 @@ def test_only_a_small_text_is_warned_about():
     assert not small_text_warning(SMALL_TEXT)
     [warning] = small_text_warning(SMALL_TEXT - 1)
     assert "99,999 characters" in warning
+
+
+def test_a_trained_model_needs_less_text():
+    assert not small_text_warning(LITTLE_TEXT, continued=True)
+    [warning] = small_text_warning(LITTLE_TEXT - 1, continued=True)
+    assert "19,999 characters, which can hardly teach a language model" in warning
+    assert "Give 20,000 or more" in warning

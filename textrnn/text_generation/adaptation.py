@@ -8,7 +8,7 @@ import keras
 
 from textrnn import training
 from textrnn.data.stored_texts import count_characters
-from textrnn.text_generation.defaults import defaults_for
+from textrnn.text_generation.defaults import LITTLE_TEXT, defaults_for
 from textrnn.text_generation.evaluation import LanguageModelEvaluator
 from textrnn.text_generation.text_windows import text_windows
 from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
@@ -66,13 +66,14 @@ class Adaptation(NamedTuple):
         return f"bits per character: {', '.join(parts)}"
 
 
-def advice(adaptation, history, best_epoch):
-    """Say whether adapting helped, and whether it overfitted.
+def advice(adaptation, history, best_epoch, characters=math.inf):
+    """Say whether adapting helped, whether it overfitted, and whether the text was too small for more.
 
     Args:
         adaptation: An `Adaptation`.
         history: The history of the training run; see `textrnn.training.TrainingResult`.
         best_epoch: The epoch of the best weights.
+        characters: The size of the training text.
 
     Returns:
         A list of sentences.
@@ -85,14 +86,21 @@ def advice(adaptation, history, best_epoch):
     ['adapting helped: 10% fewer bits per character', 'from epoch 1 on it overfitted: ...']
     """
     gain = 1 - adaptation.after / adaptation.before
-    found = []
+    found, small = [], characters < LITTLE_TEXT
     if best_epoch == 0 or gain <= 0:
+        reason = (
+            f"{characters:,} characters are too few"
+            if small
+            else "the text is unlike its validation part, or what the model knows already"
+        )
         found.append(
-            "adapting did not help, and the model is as before: the text is too small, unlike its validation "
-            "part, or what the model knows already. Give more text, or a lower --learning_rate"
+            f"adapting did not help, and the model is as before: {reason}. Give more text, or a lower "
+            "--learning_rate"
         )
     else:
         found.append(f"adapting helped: {gain:.0%} fewer bits per character")
+        if small:
+            found.append(f"it was adapted to {characters:,} characters, which are few: more text would help")
     scores = [value for value in history.get("val_bits_per_character", []) if value is not None]
     if best_epoch and scores and scores[-1] > 1.01 * min(scores):
         found.append(
@@ -103,13 +111,14 @@ def advice(adaptation, history, best_epoch):
     return found
 
 
-def compare(result, score, scratch=None):
+def compare(result, score, scratch=None, characters=math.inf):
     """Compare an adapted model with what it was before; print the figures and whether adapting helped.
 
     Args:
         result: The `TrainingResult` of adapting, with an evaluation before training.
         score: The `LanguageModelScore` of the adapted model on the validation text.
         scratch: That of a model from random weights, or None.
+        characters: The size of the training text.
 
     Returns:
         An `Adaptation`.
@@ -129,7 +138,7 @@ def compare(result, score, scratch=None):
     measured = result.history.get("val_bits_per_character") or [score.bits_per_character]
     found = Adaptation(measured[0], score.bits_per_character, scratch and scratch.bits_per_character)
     print(found)
-    for sentence in advice(found, result.history, result.best_epoch):
+    for sentence in advice(found, result.history, result.best_epoch, characters):
         print(sentence)
     return found
 

@@ -46,6 +46,14 @@ SMALL_TEXT = 100_000
 """Number of characters below which a new model learns words, but few sentences."""
 
 
+LITTLE_TEXT = 20_000
+"""Number of characters below which a trained model hardly learns from a text.
+
+With batches of 4 rows of 64 tokens, an epoch has few updates, and a tenth of the text, about a page, has to
+tell which epoch is the best. Chosen so, not measured.
+"""
+
+
 def defaults_for(characters: int, continued: bool = False) -> Defaults:
     """Return the defaults for a training text.
 
@@ -63,20 +71,32 @@ def defaults_for(characters: int, continued: bool = False) -> Defaults:
     return [defaults for minimum, defaults in table if characters >= minimum][-1]
 
 
-def small_text_warning(characters: int) -> list[str]:
-    """Return a warning if a text is too small to train a model from random weights, otherwise nothing.
+def small_text_warning(characters: int, continued: bool = False) -> list[str]:
+    """Return a warning if a text is too small to train a model, otherwise nothing.
+
+    Args:
+        characters: The size of the training text.
+        continued: Whether a trained model is adapted, which needs less text than random weights.
 
     Example:
 
     >>> from textrnn.text_generation.defaults import small_text_warning
     >>> small_text_warning(30_000)[0][:60]
     'the training text has 30,000 characters, too few for a model'
+    >>> small_text_warning(30_000, continued=True)
+    []
     """
-    if characters >= SMALL_TEXT:
-        return []
-    warning = (
-        f"the training text has {characters:,} characters, too few for a model that starts from random "
-        "weights: expect words, but few sentences. Give more text, or continue from a trained "
-        "model with --from_preset"
-    )
-    return [warning]
+    found = f"the training text has {characters:,} characters, "
+    if continued and characters < LITTLE_TEXT:
+        warning = (
+            f"{found}which can hardly teach a language model: expect little change, and scores that say "
+            f"little. Give {LITTLE_TEXT:,} or more"
+        )
+        return [warning]
+    if not continued and characters < SMALL_TEXT:
+        warning = (
+            f"{found}too few for a model that starts from random weights: expect words, but few sentences. "
+            "Give more text, or continue from a trained model with --from_preset"
+        )
+        return [warning]
+    return []

@@ -150,7 +150,7 @@ class TextGenerationOptions(
     def by_size(self, characters: int) -> Self:
         """Return the options with defaults by the size of the training text, and print these.
 
-        Of a small text without a trained model, a warning goes to stderr.
+        Of a text too small for a new or a trained model, a warning goes to stderr.
 
         Example:
 
@@ -163,6 +163,6 @@ class TextGenerationOptions(
         if chosen:
             listed = ", ".join(f"--{name} {value}" for name, value in chosen.items())
             print(f"for {characters:,} characters: {listed}")
-        for warning in [] if self.from_preset else small_text_warning(characters):
+        for warning in small_text_warning(characters, continued=self.from_preset is not None):
             warn(warning)
         return self.filled(chosen | ({"patience": 2} if self.from_preset else {}))
