@@ -17,6 +17,7 @@ from textrnn.classification.from_language_model import (
     find_start,
     starting_point,
 )
+from textrnn.classification.new_classifier import new_classifier
 from textrnn.presets import save_preset
 from textrnn.tokenizers import SentencePieceTokenizer
 from textrnn.training import Checkpoint
@@ -111,12 +112,23 @@ def test_texts_in_another_language_than_that_of_the_model_are_noticed(package, c
     error = capsys.readouterr().err
     assert "the text fits the vocabulary of english badly: most lines take" in error
     assert "Start from a model of the language of the texts, or leave out --from_preset" in error
-    find_start(GREEK, "sentiment")
     find_start(ENGLISH, "english")
     assert capsys.readouterr().err == ""
     estimator = textrnn.RecurrentTextClassifier(preset="english", epochs=1, ngrams=0)
     estimator.fit(GREEK[:8], ["bad", "good"] * 4)
     assert "of the language of the texts, or leave out `preset`" in capsys.readouterr().err
+
+
+def test_texts_in_another_language_than_those_of_a_classifier_are_noticed(tmp_path, capsys):
+    shouted = [text.upper() for text in ENGLISH]  # the same to a classifier that ignores case
+    for kind, expected in (("sentencepiece", [False, False, True]), ("byte", [False, False, False])):
+        preset = tmp_path / kind
+        save_preset(new_classifier(ENGLISH, ["bad", "good"], kind, units=4), preset)
+        for texts, unfamiliar in zip((ENGLISH, shouted, GREEK), expected, strict=True):
+            assert find_start(texts, preset) == (preset, textrnn.TextClassifier)
+            error = capsys.readouterr().err
+            assert (f"the text fits the vocabulary of {preset} badly: most lines take" in error) is unfamiliar
+            assert ("model of the language of the texts, or leave out --from_preset" in error) is unfamiliar
 
 
 def test_the_estimator_starts_from_a_language_model(package):

@@ -51,7 +51,7 @@ def starting_point(texts, task):
 def find_start(texts, preset=None, from_scratch=False):
     """Find what a classifier starts from. Without a preset, print what is chosen and why.
 
-    With a language model, texts in another language than its own are warned about.
+    Texts in another language than that of a given preset are warned about.
 
     Args:
         texts: The training texts, a list of str.
@@ -71,8 +71,6 @@ def find_start(texts, preset=None, from_scratch=False):
     starting from random weights, as 40,000 texts are enough to learn from
     (None, None)
     """
-    import keras_hub
-
     import textrnn  # a task imports no other one
 
     given = preset is not None
@@ -86,14 +84,16 @@ def find_start(texts, preset=None, from_scratch=False):
         issubclass(task, (TextClassifier, textrnn.CausalLM)),
         f"{preset} is a preset of a {task.__name__}: give that of a classifier or language model",
     )
-    if given and issubclass(task, textrnn.CausalLM):
-        tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(find_preset(preset)))
-        warn_if_unfamiliar(tokenizer, texts, preset, "--from_preset")
+    if given:
+        preprocessor = task.preprocessor_cls.from_preset(str(find_preset(preset)))
+        if getattr(preprocessor, "lowercase", False):
+            texts = [text.lower() for text in texts]
+        warn_if_unfamiliar(preprocessor.tokenizer, texts, preset, "--from_preset")
     return preset, task
 
 
 def warn_if_unfamiliar(tokenizer, texts, name, option):
-    """Warn of texts in another language than that of the language model that was asked for.
+    """Warn of texts in another language than that of the model that was asked for.
 
     Args:
         tokenizer: Its tokenizer.
