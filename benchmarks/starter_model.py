@@ -26,7 +26,7 @@ CARD = """# {name}
 Made to be adapted to a text of your own, and as the start of a classifier:
 
 ```sh
-python recipes/text_generation.py --from_preset {name} --data my_text.txt --name mine
+textrnn recipe text_generation --from_preset {name} --data my_text.txt --name mine
 textrnn generate {name} --prompt "{prompt}"
 ```
 
