@@ -20,6 +20,7 @@ from textrnn.server.config_files import ModelConfig
 from textrnn.server.http import Connection
 from textrnn.server.rest import FromThreads
 from textrnn.server.server import Server
+from textrnn.server.service import BATCHED_BYTES
 
 
 def works(rest):
@@ -29,7 +30,7 @@ def works(rest):
 @pytest.fixture
 def small(half_plus_two):
     """A server with small limits."""
-    limits = {"body_bytes": 10_000, "text_bytes": 100, "rows": 50, "requests": 4}
+    limits = {"body_bytes": 10_000, "text_bytes": 100, "padded_bytes": 400, "rows": 50, "requests": 4}
     with Server(server_settings(ModelConfig("half_plus_two", half_plus_two), limits=limits)) as server:
         yield Rest(server.rest_port)
 
@@ -44,6 +45,13 @@ def test_limits_have_clear_errors(small):
     assert (status, answer) == (400, {"error": "the request has 51 rows, and the server takes 50"})
     status, answer = small.predict(signature_name="two", instances=[{"x": 1, "text": "a" * 101}])
     assert (status, answer) == (400, {"error": "input text: a text has 101 bytes, and the server takes 100"})
+    rows = [{"x": 1, "text": text} for text in ("a" * 81, "", "", "", "")]
+    status, answer = small.predict(signature_name="two", instances=rows)
+    assert (
+        status == 400
+        and "5 texts as long as the longest one, 81 bytes, are more than the 400" in answer["error"]
+    )
+    assert small.predict(signature_name="two", instances=rows[:4])[0] == 200
     assert works(small)
 
 
@@ -249,8 +257,8 @@ def test_a_complete_request_has_all_its_time_and_the_next_one_as_well(server):
 
 def test_a_client_that_does_not_read_its_answer_is_left(server, rest, monkeypatch):
     monkeypatch.setattr(Connection, "seconds", 0.2)
-    row = {"x": 2, "text": "a" * 1_000_000}
-    body = json.dumps({"signature_name": "two", "instances": [row]}).encode()
+    row = {"x": 2, "text": "a" * 100_000}
+    body = json.dumps({"signature_name": "two", "instances": [row] * 10}).encode()
     with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2000)
         with pytest.raises(ConnectionError):
@@ -279,15 +287,30 @@ def test_a_connection_whose_client_has_sent_all_does_no_harm(server, rest):
 
 
 def test_long_strings(rest):
-    row = {"x": 2, "text": "ä" * 500_000}
+    row = {"x": 2, "text": "ä" * 60_000}
     status, answer = rest.predict(signature_name="two", instances=[row])
     assert status == 200 and answer["predictions"][0]["text"] == row["text"]
     status, answer = rest.predict(signature_name="two", instances=[row | {"text": "a" * 10_000_000}])
     assert (status, answer) == (
         400,
-        {"error": "input text: a text has 10000000 bytes, and the server takes 1048576"},
+        {"error": "input text: a text has 10000000 bytes, and the server takes 131072"},
     )
     assert works(rest)
+
+
+def test_a_long_text_is_no_part_of_a_batch(server, rest, monkeypatch):
+    sizes = []
+    submit = server.service.batcher.submit
+
+    def noted(servable, name, inputs):
+        sizes.append(len(inputs["text"][0]))
+        return submit(servable, name, inputs)
+
+    monkeypatch.setattr(server.service.batcher, "submit", noted)
+    for size in (BATCHED_BYTES, BATCHED_BYTES + 1):
+        status, answer = rest.predict(signature_name="two", instances=[{"x": 2, "text": "a" * size}])
+        assert status == 200 and answer["predictions"][0]["text"] == "A" * size
+    assert sizes == [BATCHED_BYTES]
 
 
 def test_a_model_that_fails_harms_no_other_request(rest):

@@ -96,6 +96,15 @@ def test_bad_requests(stub, request_, code, message):
     assert message in text
 
 
+def test_a_shape_larger_than_the_message_is_not_filled(stub):
+    request = predict(x=FLOATS)
+    request.inputs["x"].ClearField("tensor_content")
+    request.inputs["x"].float_val.append(1)
+    request.inputs["x"].tensor_shape.dim[0].size = 10**12
+    code, text = code_and_text(stub.Predict, request)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and f"input x has {10**12} values" in text
+
+
 def examples(message, values):
     for value in values:
         message.example_list.examples.add().features.feature["x"].float_list.value.append(value)

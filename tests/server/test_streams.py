@@ -207,6 +207,18 @@ def test_usage_without_the_count_of_an_earlier_export():
     assert _Completion("old", 1, [prompt], echo=False)._usage(7) == {"completion_tokens": 7}
 
 
+def test_a_long_prompt_is_read_by_itself(server, complete):
+    batch = SimpleNamespace(waiting=[Prompt("a" * size, None, print) for size in (5, 9000, 9001, 6, 9002)])
+    taken = [server.streams.take(batch, 3) for _ in range(3)]
+    sizes = [[len(prompt.text) for prompt in prompts] for prompts in taken]
+    assert sizes == [[5, 9000, 6], [9001], [9002]] and not batch.waiting
+    prompts = ["the cat " * 1200, "a dog", "a dog " * 1600]
+    body = {"model": "novel", "prompt": prompts, "max_tokens": 6, "temperature": 0}
+    _, answer = Rest(server.rest_port)("/v1/completions", body)
+    texts = [choice["text"] for choice in answer["choices"]]
+    assert texts == [complete(prompt, 6, -1, temperature=0.0)[0] for prompt in prompts]
+
+
 def test_a_client_that_does_not_wait_for_the_whole_text_frees_its_place(server):
     body = {"model": "novel", "prompt": "the", "max_tokens": 4096, "temperature": 1, "n": 8}
     connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
@@ -246,7 +258,7 @@ def test_a_client_that_leaves_frees_its_place(server):
         (":stream", {"text": "a", "stop": [""]}, 400, "'stop' key must be a string"),
         (":stream", {"text": "a", "stop": ["b"] * 65}, 400, "at most 64 strings of at most 1000 characters"),
         (":stream", {"text": "a", "stop": "b" * 1001}, 400, "at most 64 strings of at most 1000 characters"),
-        (":stream", {"text": "ä" * (2**19 + 1)}, 400, "the prompt has 1048578 bytes"),
+        (":stream", {"text": "ä" * (2**16 + 1)}, 400, "the prompt has 131074 bytes"),
         (
             ":stream",
             {"text": "a", "max_tokens": 5},

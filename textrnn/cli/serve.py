@@ -28,7 +28,7 @@ FLAGS: dict[str, tuple[Any, Any, str]] = {
     "monitoring_config_file": (Path | None, None, "File that says where the metrics are, if at all"),
     "rest_api_timeout_in_ms": (PositiveInt, 30000, "How long a request may take"),
     "max_request_bytes": (PositiveInt, 16 * 2**20, "Size of a request"),
-    "max_text_bytes": (PositiveInt, 2**20, "Size of a text"),
+    "max_text_bytes": (PositiveInt, 2**17, "Size of a text"),
     "max_rows": (PositiveInt, 4096, "Rows of a request"),
     "max_requests": (PositiveInt, 2048, "Requests at a time; more are told to try again"),
     "stop_seconds": (PositiveNumber, 30.0, "How long requests in flight may take when the server stops"),
@@ -130,6 +130,7 @@ def settings_of(given: dict[str, Any]):
         limits={
             "body_bytes": given["max_request_bytes"],
             "text_bytes": given["max_text_bytes"],
+            "padded_bytes": 8 * given["max_text_bytes"],
             "rows": given["max_rows"],
             "requests": given["max_requests"],
             "seconds": given["rest_api_timeout_in_ms"] / 1000,

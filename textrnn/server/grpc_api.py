@@ -1,5 +1,6 @@
 """TF Serving's gRPC API: `PredictionService` and `ModelService`. Beside them, streams of texts."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
@@ -99,7 +100,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 raise RequestError(
                     "FAILED_PRECONDITION", f'Serving signature key "{spec.signature}" not found.'
                 )
-        inputs = {name: _array(name, tensor) for name, tensor in request.inputs.items()}
+        most = self.service.limits.body_bytes
+        inputs = {name: _array(name, tensor, most) for name, tensor in request.inputs.items()}
         answer = self._run(spec, inputs, tuple(request.output_filter), None, context)
         response = predict_pb2.PredictResponse()
         _echo(response.model_spec, spec, answer.version)
@@ -210,7 +212,11 @@ def model_spec(message) -> ModelSpec:
     return ModelSpec(message.name, version, label, message.signature_name or "serving_default")
 
 
-def _array(name, tensor) -> np.ndarray:
+def _array(name, tensor, most) -> np.ndarray:
+    # A message of a few bytes may name a shape of any size, to be filled with its last value.
+    values = math.prod(dim.size for dim in tensor.tensor_shape.dim)
+    if values > most:
+        raise invalid(f"input {name} has {values} values, and the server takes {most}")
     try:
         return tf.make_ndarray(tensor)
     except Exception as error:

@@ -16,6 +16,9 @@ from textrnn.server.metrics import UNKNOWN, Metrics
 from textrnn.server.models import Models
 from textrnn.server.servable import Servable, Signature
 
+BATCHED_BYTES = 2**13
+"""A longer text is no part of a batch with other requests, whose rows would be padded to its length."""
+
 
 class ModelSpec(NamedTuple):
     """Which model a request is for.
@@ -64,6 +67,7 @@ class Limits:
     Attributes:
         body_bytes: Size of a request.
         text_bytes: Size of a text.
+        padded_bytes: Size of all texts of a request, each as long as the longest one: what a model computes.
         rows: Rows of a request.
         requests: Requests at a time; more are refused, to be tried again.
         seconds: Duration of a request.
@@ -71,7 +75,8 @@ class Limits:
     """
 
     body_bytes: int = 16 * 2**20
-    text_bytes: int = 2**20
+    text_bytes: int = 2**17
+    padded_bytes: int = 2**20
     rows: int = 4096
     requests: int = 2048
     seconds: float = 30.0
@@ -153,7 +158,8 @@ class Service:
         return Answer(servable.version, wanted, future)
 
     def _start(self, servable: Servable, signature_name, inputs, wanted) -> Future:
-        if self.batcher and 0 < _rows(inputs) <= self.batcher.parameters.max_batch_size:
+        fits = self.batcher and 0 < _rows(inputs) <= self.batcher.parameters.max_batch_size
+        if self.batcher and fits and max(map(_longest, inputs.values()), default=0) <= BATCHED_BYTES:
             return self.batcher.submit(servable, signature_name, inputs)
         try:
             return self._threads.submit(servable.run, signature_name, inputs, wanted)
@@ -203,6 +209,11 @@ def _rows(inputs) -> int:
     """The number of rows of all inputs; 0 if they have none, or not the same number."""
     sizes = {array.shape[:1] for array in inputs.values()}
     return next(iter(sizes))[0] if len(sizes) == 1 and sizes != {()} else 0
+
+
+def _longest(array) -> int:
+    """The size of the longest text of a tensor; 0 if it has no texts."""
+    return max(map(len, array.ravel()), default=0) if array.dtype == object else 0
 
 
 def _wanted(signature: Signature, outputs: Sequence[str]) -> tuple[str, ...]:
@@ -256,8 +267,13 @@ def check_inputs(specs: Mapping[str, Spec], inputs: Mapping[str, np.ndarray], li
         if array.ndim and len(array) > limits.rows:
             raise invalid(f"the request has {len(array)} rows, and the server takes {limits.rows}")
         if array.dtype == object:
-            longest = max(map(len, array.ravel()), default=0)
+            longest = _longest(array)
             if longest > limits.text_bytes:
                 raise invalid(
                     f"input {name}: a text has {longest} bytes, and the server takes {limits.text_bytes}"
+                )
+            if array.size * longest > limits.padded_bytes:
+                raise invalid(
+                    f"input {name}: {array.size} texts as long as the longest one, {longest} bytes, are more "
+                    f"than the {limits.padded_bytes} bytes that the server takes: send fewer at a time"
                 )

@@ -24,6 +24,8 @@ NEEDED = ("read", "advance", "detokenize")
 
 MANY = 16
 """Texts from which on an iteration has up to four times as many tokens, since sending costs as well."""
+LONG_PROMPT = 2**13
+"""Characters of a prompt that is read by itself, or the others would be padded to its length."""
 LOW_BITS = 2**31 - 1
 """The bits of seeds."""
 LONGEST_ITERATION = 0.1
@@ -109,7 +111,7 @@ class Streams:
 
     def __init__(
         self, models: Models, metrics: Metrics, max_rows: int = 64, max_waiting: int = 1024,
-        text_bytes: int = 2**20, tokens_per_iteration: int = 8,
+        text_bytes: int = 2**17, tokens_per_iteration: int = 8,
     ):  # fmt: skip
         self.models, self.metrics = models, metrics
         self.max_rows, self.max_waiting, self.text_bytes = max_rows, max_waiting, text_bytes
@@ -145,9 +147,14 @@ class Streams:
             return servable.version
 
     def take(self, batch: "_Batch", most: int) -> list[Prompt]:
-        """Take waiting texts from a batch, the first ones."""
+        """Take waiting texts from a batch, the first ones; of those with a long prompt, one at a time."""
+        taken: list[Prompt] = []
+        left: list[Prompt] = []
         with self._lock:
-            taken, batch.waiting[:most] = batch.waiting[:most], []
+            for prompt in batch.waiting:
+                first = not (_is_long(prompt) and any(map(_is_long, taken)))
+                (taken if len(taken) < most and first else left).append(prompt)
+            batch.waiting[:] = left
         return taken
 
     def ended(self, batch: "_Batch") -> bool:
@@ -230,8 +237,10 @@ class _Batch:
         """Read the prompts of waiting texts, and make rows of them."""
         taken = self.streams.take(self, self.streams.max_rows - len(self._rows))
         self._joining = taken = [prompt for prompt in taken if not prompt.cancelled]
-        if taken:
-            self._join_all(taken)
+        if short := [prompt for prompt in taken if not _is_long(prompt)]:
+            self._join_all(short)
+        for prompt in filter(_is_long, taken):
+            self._join_one(prompt)
         self._joining = []
 
     def _join_all(self, taken):
@@ -323,6 +332,10 @@ class _Batch:
         decoded = self.servable.run("detokenize", {"token_ids": padded(lists)})["text"]
         texts = [text.decode("utf-8", "replace") for text in decoded]
         return zip(texts[::2], texts[1::2], strict=True)
+
+
+def _is_long(prompt):
+    return len(prompt.text) > LONG_PROMPT
 
 
 def _bytes(text):
