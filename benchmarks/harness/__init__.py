@@ -11,6 +11,7 @@ from harness.contestants import OURS, Contestant, Contestants, available, load_b
 from harness.environment import CHECKOUT, commit, environment
 from harness.log import log
 from harness.results import listed, markdown, result
+from harness.study import run_study
 from harness.timing import (
     interleaved,
     measure_rates,
@@ -46,6 +47,7 @@ __all__ = [
     "result",
     "run_benchmark",
     "run_in_subprocess",
+    "run_study",
     "timed",
     "torch_device",
 ]

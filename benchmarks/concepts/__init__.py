@@ -1,0 +1,1 @@
+"""Measurements behind the pages of docs/concepts, a script for each page"""
