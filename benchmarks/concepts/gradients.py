@@ -292,7 +292,7 @@ def draw(results, path):
     """Draw the norms against distance, and the losses with and without clipping."""
     from textrnn.reporting.figures import make_figure, save_figure
 
-    figure = make_figure(9.6, 4.2)
+    figure = make_figure(8.6, 3.7)
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1])
     for name, runs in results["norms"].items():
         color, line = STARTS[name].style
@@ -319,9 +319,10 @@ def draw(results, path):
         ha="right", fontsize=8, color="#555555",
     )  # fmt: skip
     right.set_yscale("log")
+    right.set_ylim(bottom=3e-5)  # room for the legend
     right.set_xlabel("training step")
     right.set_ylabel("loss (nats), copy problem")
-    right.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=8, loc="lower left")
     for axis in (left, right):
         axis.grid(True, color="#DDDDDD", linewidth=0.8)
         axis.set_axisbelow(True)
