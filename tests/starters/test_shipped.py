@@ -2,12 +2,14 @@
 
 import re
 
+import keras_hub
 import numpy as np
 import pytest
 
 import textrnn
-from textrnn.presets import closest_starter, load_preset, preset_task
+from textrnn.presets import closest_starter, find_preset, load_preset, preset_task
 from textrnn.starters import FOLDER, card, starter_names
+from textrnn.tokenizers.familiarity import OTHER_LANGUAGE
 
 TEXTS = {
     "english": "The children were standing at the window, and nobody had seen the old woman leave the house.",
@@ -15,6 +17,35 @@ TEXTS = {
     "german": "Die Kinder standen am Fenster, und niemand hatte die alte Frau aus dem Haus gehen sehen.",
     "spanish": "Los niños estaban junto a la ventana, y nadie había visto a la anciana salir de la casa.",
 }
+
+
+SENTENCES = {
+    "english": [
+        "I lost my keys again this morning.",
+        "The hotel was clean, but the food was cold.",
+        "Two dogs are running along the beach.",
+        "How do I change the number of my card?",
+    ],
+    "french": [
+        "Ce matin, j'ai encore perdu les miennes.",
+        "La chambre est grande et le repas correct.",
+        "Deux chiens courent le long de la plage.",
+        "Comment changer le code de ma carte ?",
+    ],
+    "german": [
+        "Heute Morgen war der Zug wieder zu spät.",
+        "Das Zimmer war sauber, aber das Essen kalt.",
+        "Zwei Hunde rennen am Strand entlang.",
+        "Wie kann ich die Nummer meiner Karte ändern?",
+    ],
+    "spanish": [
+        "Esta mañana perdí otra vez el tren.",
+        "La habitación era grande, pero la comida estaba fría.",
+        "Dos perros corren por la playa con una pelota.",
+        "No tengo la menor idea de lo que quieres decir.",
+    ],
+}
+"""Everyday sentences, some of them without a letter that another language lacks."""
 
 
 def language_models():
@@ -39,6 +70,23 @@ def test_a_language_model_knows_its_language(name):
     assert bits[name] < 2.5
     assert min(others) > 3
     assert closest_starter([TEXTS[name]], textrnn.CausalLM)[0] == name
+
+
+def test_surprisal_tells_the_language_of_a_sentence_more_often_than_bytes_do():
+    languages = [language for language, sentences in SENTENCES.items() for _ in sentences]
+    sentences = [sentence for sentences in SENTENCES.values() for sentence in sentences]
+    surprisals, shares, same = [], [], []
+    for name in SENTENCES:
+        tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(find_preset(name)))
+        surprisals.append(tokenizer.relative_surprisal(sentences).numpy())
+        tokens = tokenizer.tokenize(sentences)
+        shares.append([np.isin(row, tokenizer.byte_token_ids).mean() for row in tokens])
+        same.append([language == name for language in languages])
+    surprisals, shares, same = map(np.array, (surprisals, shares, same))
+    np.testing.assert_array_equal(surprisals.argmin(axis=0), same.argmax(axis=0))
+    by_surprisal = np.mean((surprisals < OTHER_LANGUAGE) == same)
+    by_bytes = max(np.mean((shares <= share) == same) for share in shares.flat)  # with the best threshold
+    assert by_surprisal > 0.9 > by_bytes
 
 
 @pytest.mark.parametrize("name", starter_names())

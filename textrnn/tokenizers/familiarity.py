@@ -7,8 +7,10 @@ import numpy as np
 OTHER_LANGUAGE = 1.7
 """Typical relative surprisal above which a text is in another language than the vocabulary.
 
-With an English vocabulary, the median line has 0.9 to 1.2 in eight kinds of English text, and 2.2 to 2.4 in
-German, French and Spanish.
+In 33 sources of English, French, German and Spanish, the median line has 0.9 to 1.2 with the vocabulary of
+its language, and 1.8 to 2.7 with the three others. All 652 groups of 20 lines were judged rightly. By the
+share of tokens that are bytes, with the best threshold, a fifth of them were not, since English has few
+characters that other vocabularies lack.
 """
 
 SAMPLE_LINES = 500
