@@ -1,6 +1,7 @@
 """The text generation recipe, from a small text to a served model."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from references.command import recipe_command, start_recipe, textrnn_command
 
 import textrnn
 from textrnn.data import stored_texts
+from textrnn.presets import load_preset
 from textrnn.text_generation.options import TextGenerationOptions
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -164,12 +166,32 @@ def test_it_continues_from_a_preset_and_keeps_the_earlier_files(trained, capsys,
     assert metrics["held_out_bits_per_character_before_adaptation"] == pytest.approx(before, abs=1e-3)
     assert metrics["held_out_bits_per_character"] == pytest.approx(after, abs=1e-3)
     assert after < before and "adapting helped: " in out
+    assert re.search("has 2,[0-9]{3} characters, which can hardly teach a language model", err)
+    assert re.search("it was adapted to 2,[0-9]{3} characters, which are few: more text would help", out)
     assert TEXT.replace("cat", "dog").startswith(re.search(r"--prompt '?(the \w+)", out)[1])
     children = {child.name for child in Path("out", "cats").iterdir()}
     assert children == {"1", "2", "preset", "preset-1", "report", "report-1"}
     sizes = [Path("out", "cats", version, "variables", "variables.data-00000-of-00001") for version in "12"]
     single, half = (path.stat().st_size for path in sizes)
     assert half < 0.75 * single
+
+
+def test_adapting_is_compared_with_a_new_model_trained_for_the_same_time(trained, capsys, monkeypatch):
+    folder, _ = trained
+    monkeypatch.chdir(folder)
+    Path("birds.txt").write_text(TEXT.replace("cat", "bird") * 40)
+    options = {"data": "birds.txt", "from_preset": "out/cats", "name": "birds"}
+    with signatures_alone("serving_default"):
+        status, out, err = run(capsys, compare_with_scratch="true", **options)
+    assert status == 0, err
+    metrics = json.loads(Path("out", "birds", "report", "metrics.json").read_text())["metrics"]
+    parts = ("_before_adaptation", "", "_from_scratch")
+    before, after, scratch = (metrics[f"held_out_bits_per_character{part}"] for part in parts)
+    assert f"{before:.3f} before, {after:.3f} after, {scratch:.3f} from scratch in the same time\n" in out
+    assert ("a model from scratch is better on this text" in out) is (scratch < after)
+    assert scratch < math.log2(len({*TEXT})), "better than guessing: it was trained"
+    saved = [load_preset(f"out/{name}").preprocessor.tokenizer.get_vocabulary() for name in ("cats", "birds")]
+    assert saved[0] == saved[1], "the adapted model is saved, not the new one"
 
 
 def test_options_that_are_not_given_depend_on_the_size_of_the_text(capsys):
