@@ -251,7 +251,7 @@ def draw(results, path):
     shown = results["example"]
     tokens = [token.replace("▁", " ").strip(" ") or "␣" for token in shown["tokens"]]
     tokens[0] = "start"
-    figure = make_figure(10, 5.6)
+    figure = make_figure(8.8, 4.9)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[2.2, 1])
     values = np.array(shown["forget"])
     image = top.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
