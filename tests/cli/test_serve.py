@@ -120,6 +120,7 @@ def test_garbage_is_not_sought_among_the_objects_of_imported_modules(base, capsy
         (["--model_base_path", "nowhere"], "--model_base_path nowhere: there is no such folder"),
         (["--model_config_file", "nowhere"], "cannot read nowhere: No such file or directory"),
         ([".", "--model_base_path", "."], "MODEL, --model_base_path: give one of them"),
+        ([".", "--model_name", "m"], "--model_name m: it names the model of --model_base_path, which is not"),
     ],
 )
 def test_bad_options_are_named(arguments, message, capsys, tmp_path, monkeypatch):

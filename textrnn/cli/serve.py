@@ -100,6 +100,10 @@ def settings_of(given: dict[str, Any]):
     named = [name for name in ("models", "model_base_path", "model_config_file") if given[name]]
     flags = ", ".join("MODEL" if name == "models" else f"--{name}" for name in named)
     expect(len(named) <= 1, f"{flags}: give one of them")
+    expect(
+        given["model_base_path"] or given["model_name"] == FLAGS["model_name"][1],
+        f"--model_name {given['model_name']}: it names the model of --model_base_path, which is not given",
+    )
     expect(given["port"] or given["rest_api_port"], "--port 0, --rest_api_port 0: give one of them")
     if given["model_config_file"]:
         sources = models_of_file(given["model_config_file"], given["model_config_file_poll_wait_seconds"])
