@@ -208,6 +208,8 @@ def example(lm, reading, texts, best, given, random):
         if is_end(lm, [ids]).sum() >= 3 and len(ids) <= given.longest:
             break
         begin += len(ids) - 1
+    else:
+        raise SystemExit("no test review has three sentences: give more --texts, or a larger --longest")
     place = slice(begin, begin + len(ids) - 1)
     tokenizer = lm.preprocessor.tokenizer
     rows = [*map(int, best), *map(int, random.choice(reading.gates["forget"].shape[1], SHOWN, replace=False))]
@@ -286,7 +288,7 @@ def main(arguments=None):
         "longest": (60, "most tokens of the review in the picture"),
         "seed": (0, "seed of the random units and labels"),
     }
-    harness.run_study(__file__, __doc__, options, measure, table, draw, {"texts": 8}, arguments)
+    harness.run_study(__file__, __doc__, options, measure, table, draw, {"texts": 32}, arguments)
 
 
 if __name__ == "__main__":
