@@ -23,7 +23,7 @@ NEEDED = ("read", "advance", "detokenize")
 """The signatures of a model whose texts can be streamed."""
 
 MANY = 16
-"""Texts from which on an iteration has up to four times as many tokens, since sending costs as well."""
+"""Texts from which on an iteration has up to four times as many tokens, since sending them takes time."""
 LONG_PROMPT = 2**13
 """Characters of a prompt that is read by itself, or the others would be padded to its length."""
 LOW_BITS = 2**31 - 1
