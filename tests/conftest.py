@@ -118,6 +118,17 @@ def optimized_graphs(pytestconfig):
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
+    _seed()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef):
+    """Make what several tests share from the same random numbers, whichever of them needs it first."""
+    if fixturedef.scope != "function":
+        _seed()
+
+
+def _seed():
     # Keras draws the seeds of layers from Python's generator. `keras.utils.set_random_seed` would also make
     # TensorFlow forget the kernels of all operations, which takes longer than most tests.
     random.seed(0)
