@@ -116,7 +116,7 @@ def greedy(work, model, source, mask):
         logits, states = model.step(tokens, states, memory)
         tokens = logits.argmax(-1).masked_fill(ended, 0)
         text.append(tokens)
-        ended |= tokens == work.vocabulary_size
+        ended |= tokens == work.end
         if ended.all():
             break
     return torch.cat(text, dim=1)
@@ -149,7 +149,7 @@ def beam_search(work, model, source, mask):
         ended, lengths = (x.gather(1, parents) for x in (ended, lengths + ~ended))
         tokens = tokens.flatten(1).gather(1, chosen).masked_fill(ended, 0)
         texts = torch.cat([texts[row, parents], tokens[..., None]], dim=-1)
-        ended |= tokens == work.vocabulary_size
+        ended |= tokens == work.end
         if ended.all():
             break
         rows = (row * (len(states[0]) // batch_size) + parents).flatten()

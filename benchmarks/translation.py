@@ -17,7 +17,7 @@ work. All contestants read the same batches.
 - greedy: sentences per second of encoding and greedy decoding of a batch.
 - beam: the same with a beam of 5.
 
-Decoders test for the end token at each step but never find it, since it is not in the vocabulary. So all
+Decoders test for the end token at each step but never find it, since it is no token of the vocabulary. So all
 contestants take the same number of steps. The benchmark checks this for the search of textrnn, which would
 also stop when all texts repeat themselves.
 
@@ -55,6 +55,7 @@ class Work:
         batch_size: Sentences of a batch.
         batches: Batches of a run.
         new_tokens: Tokens to decode for each sentence.
+        end: The token that ends a text in decoding; -1 is no token.
         dropout: The dropout rate in training.
         label_smoothing: The label smoothing in training.
     """
@@ -66,6 +67,7 @@ class Work:
     batch_size: int = 64
     batches: int = 8
     new_tokens: int = 14
+    end: int = -1
     dropout: float = 0.4
     label_smoothing: float = 0.1
 
@@ -173,7 +175,7 @@ def textrnn_search(work, lm):
             num_beams=work.beams,
             max_new_tokens=work.new_tokens,
             limit=work.new_tokens,
-            stop_token_ids=(work.vocabulary_size,),
+            stop_token_ids=(work.end,),
             best_only=True,
         )
         return found.token_ids[:, 0], found.lengths[:, 0]
@@ -242,6 +244,7 @@ def main():
     sizes = {
         "units": "units of every LSTM (default: 256)",
         "vocabulary_size": "tokens of the vocabulary (default: 8,000)",
+        "batch_size": "sentences of a batch (default: 64)",
         "batches": "batches of a run (default: 8)",
         "new_tokens": "tokens to decode for each sentence (default: 14)",
     }

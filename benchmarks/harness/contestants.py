@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -106,11 +107,14 @@ def available(library):
 
 
 def load_backend():
-    """Load TensorFlow without its start-up messages if it is the backend of Keras."""
+    """Load TensorFlow without its messages if it is the backend of Keras, so that PyTorch runs beside it."""
     if available("tensorflow"):
         from textrnn import startup
 
         startup.load_tensorflow()
+        # PyTorch's optimizers load Triton, and the process crashes if that happens after TensorFlow. Without
+        # Triton, whose kernels are for GPUs, PyTorch does the same on a CPU.
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
 
 def torch_device():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import harness
 import translation
 
 
@@ -12,6 +13,7 @@ import translation
 def torch():
     """PyTorch on one thread, since its threads wait for each other on a busy machine."""
     torch = pytest.importorskip("torch")
+    harness.load_backend()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield torch
@@ -82,8 +84,8 @@ def test_the_searches_in_pytorch_find_the_same_texts(torch, beams):
     work = replace(translation.WORKS[2], **sizes, vocabulary_size=12, beams=beams)
     lm = translation.textrnn_model(work)
     model = translator_like(torch, work, lm).eval()
-    batches, end = translation.make_batches(work, seed=0), work.vocabulary_size - 1
-    work, all_lengths = replace(work, vocabulary_size=end), []  # the last token now ends a text
+    batches, end, all_lengths = translation.make_batches(work, seed=0), work.vocabulary_size - 1, []
+    work = replace(work, end=end)
     our_search = translation.textrnn_search(work, lm)
     their_search = torch_translator.beam_search if beams > 1 else torch_translator.greedy
     for batch in batches:
