@@ -223,7 +223,7 @@ def draw(results, path):
     right.axhline(100 / SYMBOLS, color="#AAAAAA", linewidth=0.8)
     right.axvline(results["delay"] + 1, color="#AAAAAA", linewidth=0.8)
     right.annotate(
-        "letter and recall fit\ninto one window from here", (results["delay"] + 1, 20), xytext=(4, 0),
+        "letter and recall fit\ninto one window from here", (results["delay"] + 1, 1.5), xytext=(4, 0),
         textcoords="offset points", fontsize=8, color="#555555",
     )  # fmt: skip
     ticks = [int(length) for length in results["bits"]["carried"]]
