@@ -250,7 +250,7 @@ def draw(results, path):
 
 def main(arguments=None):
     options = {
-        "units": ([32, 64, 128], "units of each layer; with attention the first of these"),
+        "units": ([32, 64], "units of each layer; with attention the first of these"),
         "longest": (16, "letters of the longest text in training"),
         "steps": (2000, "training steps"),
         "rate": (0.01, "highest learning rate"),
