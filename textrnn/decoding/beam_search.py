@@ -3,9 +3,11 @@
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from textrnn.cells.base import Tensor
+from textrnn.decoding.selection import at, largest, log_total, rows_at
 
 MAX_BEAMS = 32
 """Maximum number of hypotheses per row in a request."""
@@ -16,10 +18,10 @@ MAX_LENGTH_PENALTY = 10.0
 MAX_PERIOD = 16
 """Maximum number of tokens in a loop."""
 
-_REPETITIONS = {period: max(3, -(-12 // period)) for period in range(1, MAX_PERIOD + 1)}
-"""How often a sequence of a given length must repeat to be a loop: "1,000,000" is none."""
+_PERIODS = np.arange(1, MAX_PERIOD + 1, dtype="int32")
 
-_WINDOW = max(period * times for period, times in _REPETITIONS.items())
+_REPEATED = (np.maximum(3, -(-12 // _PERIODS)) - 1) * _PERIODS
+"""For each period of a loop, how many tokens repeat those before them: "1,000,000" is no loop."""
 
 
 class Hypotheses(NamedTuple):
@@ -29,14 +31,14 @@ class Hypotheses(NamedTuple):
         token_ids: int32 `(batch, beams, limit)`, zero after the end, without the token that ended the text.
         lengths: int32 `(batch, beams)`.
         scores: float32 `(batch, beams)`; minus infinity where a row has fewer hypotheses. A text whose
-            repetitions were removed may have a lower score than the next.
-        attention: float32 `(batch, beams, limit, time)`, the attention weights of each token.
+            repetitions were removed may have a lower score than the next. Or None.
+        attention: float32 `(batch, beams, limit, time)`, the attention weights of each token, or None.
     """
 
     token_ids: Tensor
     lengths: Tensor
-    scores: Tensor
-    attention: Tensor
+    scores: Tensor | None
+    attention: Tensor | None
 
 
 def beam_search(
@@ -78,7 +80,8 @@ def beam_search(
         step: `step(token_ids, states) -> logits, attention, states`, with `(rows, ...)` tensors. The
             hypotheses of a row are consecutive.
         logits: `(batch, vocabulary)`, the logits of the first token; minus infinity for excluded tokens.
-        attention: `(batch, time)`, the attention weights behind those logits, or None.
+        attention: `(batch, time)`, the attention weights behind those logits; None for a model without, or
+            to ignore those of `step` too.
         states: The states of the model at that point, a nested structure of tensors `(batch, ...)`.
         max_beams: The largest of `num_beams`, an int, or on TensorFlow a scalar tensor.
         num_beams: int32 `(batch,)` or an int, the number of hypotheses of each row, 1 or more.
@@ -89,137 +92,130 @@ def beam_search(
             `MAX_LENGTH_PENALTY`.
         coverage_penalty: float32 `(batch,)` or a number, 0 or more.
         memory_mask: Booleans `(batch, time)`, the memory steps that count for coverage; None for all.
-        best_only: Whether only the best hypothesis is used, so that a row may stop earlier.
+        best_only: Whether only the best text is wanted, so that a row may stop earlier.
         given: int32 `(batch,)` or an int: how many first tokens belong to the prompt. `logits` and `step`
             leave no other choice there. They are part of the result, but not of lengths in a score, of
             `max_new_tokens` and of loops.
 
     Returns:
-        `Hypotheses`, with `max_beams` places.
+        `Hypotheses`, with `max_beams` places; with `best_only` one place, without scores and attention.
     """
-    attends = attention is not None
-    if not attends:  # one memory step that does not count, since TensorFlow cannot scatter empty tensors
-        attention = ops.zeros((ops.shape(logits)[0], 1), "float32")
-        memory_mask = ops.zeros_like(attention, "bool")
     search = _Search(
-        attention, logits.shape[-1], max_beams, num_beams, max_new_tokens, stop_token_ids, length_penalty,
-        coverage_penalty, memory_mask, given,
+        ops.shape(logits)[0], logits.shape[-1], max_beams, num_beams, max_new_tokens, stop_token_ids,
+        length_penalty, coverage_penalty, memory_mask, best_only, given,
     )  # fmt: skip
+    attends = attention is not None
 
-    def body(index, history, beam, predicted, states):
-        logits, attention = predicted
-        chosen = search.select(beam, logits)
-        beam, parents, tokens, attended = search.extend(beam, attention, *chosen)
-        beam = search.stop_where_best_is_found(beam) if best_only else beam
+    def advance(beam, logits, attention, states):
+        new, parents, events = search.extend(beam, logits, attention if attends else None)
+        tokens = ops.reshape(events["tokens"], (-1,))
+        return events, new, tokens, search.states_of_parents(states, beam, parents)
+
+    def body(index, history, beam, tokens, states):
+        events, *after = advance(beam, *step(tokens, states))
         here = ops.reshape(index, (1, 1))
-        history = {
-            name: ops.scatter_update(history[name], here, value[None])
-            for name, value in (("tokens", tokens), ("parents", parents), ("attention", attended))
-        }
-        states = keras.tree.map_structure(lambda x: search.states_of_parents(x, parents), states)
+        history = {name: ops.scatter_update(x, here, events[name][None]) for name, x in history.items()}
+        return index + 1, history, *after
 
-        def run_model():
-            logits, attention, new_states = step(ops.reshape(tokens, (-1,)), states)
-            return (logits, ops.cast(attention, "float32") if attends else predicted[1]), new_states
-
-        # The last step has no successor.
-        predicted, states = ops.cond(search.continues(beam), run_model, lambda: (predicted, states))
-        return index + 1, history, beam, predicted, states
-
-    repeated = lambda x: ops.repeat(x, max_beams, axis=0)  # noqa: E731
+    # There is one hypothesis per row before the first token, and `max_beams` after it.
+    events, *after = advance(search.first_beam(attention), logits, attention, states)
     steps, history, beam, *_ = _while(
         lambda index, history, beam, *_: search.continues(beam),
         body,
-        (
-            ops.convert_to_tensor(0, "int32"),
-            search.empty_history(limit),
-            search.first_beam(),
-            (repeated(logits), repeated(ops.cast(attention, "float32"))),
-            keras.tree.map_structure(repeated, states),
-        ),
+        (ops.convert_to_tensor(1, "int32"), search.history(events, limit), *after),
     )
-    token_ids, attention = (ops.moveaxis(x, 0, 2) for x in _backtrack(history, steps))
-    inside = ops.arange(limit, dtype="int32") < beam["lengths"][..., None]
-    token_ids, attention = ops.where(inside, token_ids, 0), ops.where(inside[..., None], attention, 0.0)
-    places = search.score(beam)
-    places = ops.where(_duplicates(token_ids, beam["lengths"], places), -float("inf"), places)
-    scores = beam["own_score"] + search.coverage_score(ops.sum(attention, axis=2))
+    if best_only:
+        best = search.best(beam)
+        lengths = at(beam["lengths"], best)
+        token_ids, _ = _without_rest(search.traced(history, steps, best), lengths, limit)
+        return Hypotheses(token_ids, lengths, None, None)
+    traced = search.traced(history, steps)
+    token_ids, attention = _without_rest(traced, beam["lengths"], limit)
+    places, scores = search.places(beam, token_ids), search.own_scores(beam, traced["ended"], attention)
     scores = ops.where(places > -float("inf"), scores, -float("inf"))
     order = ops.argsort(-places, axis=1)
     found = (token_ids, beam["lengths"], scores, attention)
-    return Hypotheses(*(search.reordered(x, order) for x in found))
+    return Hypotheses(*(None if x is None else at(x, order) for x in found))
 
 
 class _Search:
     """One step of the search, on the beams of all rows: a dict of tensors `(batch, beams, ...)`.
 
-    - `log_p`: log-probability; minus infinity where there is no hypothesis.
     - `finished`: whether the hypothesis has ended.
     - `counted`: number of tokens in a score, including the stop token; negative within the prompt.
     - `lengths`: number of tokens of the text.
-    - `recent`: the last tokens, to detect loops.
-    - `ended`: for each of them, the log-probability that a stop token stands in its place.
-    - `coverage`: attention received by each memory step.
-    - `own_score`: score of the text without its repetitions, and without coverage.
+    - `recent`: the last `MAX_PERIOD` tokens, the last one first.
+    - `runs`: for each period, how many tokens up to the last one equal the one so far before them.
+    - `log_p`: log-probability; minus infinity where there is no hypothesis. Not in greedy search for a text.
+    - `score`: `log_p` divided by the length penalty.
+    - `repeated`: number of tokens that were removed as repetitions. Like `ended`, not if `best_only`.
+    - `coverage`: attention received by each memory step, if there is a penalty.
+
+    The history of the search has, for each step, its `tokens`, zero after the end of a text; the `parents`
+    that they continue; the log-probability that the text `ended` before them; and `attention` weights.
     """
 
     def __init__(
-        self, attention, vocabulary_size, max_beams, num_beams, max_new_tokens, stop_token_ids,
-        length_penalty, coverage_penalty, memory_mask, given,
+        self, batch_size, vocabulary_size, max_beams, num_beams, max_new_tokens, stop_token_ids,
+        length_penalty, coverage_penalty, memory_mask, best_only, given,
     ):  # fmt: skip
-        self.batch_size, self.time = ops.shape(attention)
+        self.batch_size = batch_size
         self.max_beams = max_beams
+        self.greedy = isinstance(max_beams, int) and max_beams == 1
         # At most `max_beams` candidates of one hypothesis are kept.
-        if isinstance(max_beams, int):
-            self.candidates = min(max_beams, vocabulary_size)
-        else:
-            self.candidates = ops.minimum(max_beams, vocabulary_size)
+        self.candidates = (min if isinstance(max_beams, int) else ops.minimum)(max_beams, vocabulary_size)
+        self.row = ops.arange(batch_size, dtype="int32")[:, None]
         self.place = ops.arange(max_beams, dtype="int32")[None]
-        self.unused = self.place >= self._row(num_beams, "int32")
-        self.max_new_tokens = self._row(max_new_tokens, "int32")
-        self.given = self._row(given, "int32")
+        self.unused = self.place >= self._of_rows(num_beams, "int32")
+        self.max_new_tokens = self._of_rows(max_new_tokens, "int32")
+        self.given = self._of_rows(given, "int32")
         self.stop_token_ids = stop_token_ids
-        self.length_penalty = ops.clip(self._row(length_penalty, "float32"), 0.0, MAX_LENGTH_PENALTY)
-        self.coverage_penalty = ops.maximum(self._row(coverage_penalty, "float32"), 0.0)
+        self.length_penalty = ops.clip(self._of_rows(length_penalty, "float32"), 0.0, MAX_LENGTH_PENALTY)
+        self.longest_norm = self.norm(self.max_new_tokens)
+        self.coverage_penalty = ops.maximum(self._of_rows(coverage_penalty, "float32"), 0.0)
+        self.covers = not (isinstance(coverage_penalty, (int, float)) and coverage_penalty <= 0)
         self.memory_mask = memory_mask
+        self.best_only = best_only
 
-    def _row(self, value, dtype):
+    def _of_rows(self, value, dtype):
         return ops.broadcast_to(ops.cast(value, dtype), (self.batch_size,))[:, None]
 
-    def first_beam(self):
-        shape = (self.batch_size, self.max_beams)
+    def first_beam(self, attention):
+        """The beam before the first token, with one hypothesis per row."""
+        zeros = ops.zeros((self.batch_size, 1), "int32")
+        beam = {
+            "finished": self.max_new_tokens <= 0,
+            "counted": -self.given,
+            "lengths": zeros,
+            "recent": ops.repeat(zeros[..., None] - 1, MAX_PERIOD, axis=-1),
+            "runs": ops.repeat(zeros[..., None], MAX_PERIOD, axis=-1),
+        }
+        if not (self.greedy and self.best_only):
+            beam |= {"log_p": ops.cast(zeros, "float32"), "score": ops.cast(zeros, "float32")}
+        if not self.best_only:
+            beam["repeated"] = zeros
+        if self.covers and attention is not None:
+            beam["coverage"] = ops.zeros_like(attention[:, None], "float32")
+        return beam
+
+    def history(self, events, limit):
+        """What happened in the first step, and room for the steps that follow."""
+        more = max(limit - 1, 0) if isinstance(limit, int) else ops.maximum(limit - 1, 0)
+        names = {"tokens"} if self.best_only else {"tokens", "ended", "attention"}
+        names |= set() if self.greedy else {"parents"}
         return {
-            # All hypotheses are equal at first, so only one is extended.
-            "log_p": ops.broadcast_to(
-                ops.cast(ops.where(self.place == 0, 0.0, -float("inf")), "float32"), shape
-            ),
-            "finished": ops.broadcast_to(self.max_new_tokens <= 0, shape),
-            "counted": ops.broadcast_to(-self.given, shape),
-            "lengths": ops.zeros(shape, "int32"),
-            "recent": ops.zeros((*shape, _WINDOW), "int32"),
-            "ended": ops.zeros((*shape, _WINDOW), "float32"),
-            "coverage": ops.zeros((*shape, self.time), "float32"),
-            "own_score": ops.zeros(shape, "float32"),
+            name: ops.pad(x[None], [[0, more], *[[0, 0]] * len(x.shape)])
+            for name, x in events.items()
+            if name in names
         }
 
     def continues(self, beam):
         """Whether any hypothesis of any row is unfinished."""
-        return ops.any(~beam["finished"] & (beam["log_p"] > -float("inf")))
-
-    def empty_history(self, limit):
-        """Room for the tokens, parents and attention weights of each step."""
-        shape = (limit, self.batch_size, self.max_beams)
-        return {
-            "tokens": ops.zeros(shape, "int32"),
-            "parents": ops.zeros(shape, "int32"),
-            "attention": ops.zeros((*shape, self.time), "float32"),
-        }
+        unfinished = ~beam["finished"]
+        return ops.any(unfinished & (beam["log_p"] > -float("inf")) if "log_p" in beam else unfinished)
 
     def norm(self, length):
         return ((5.0 + ops.cast(ops.maximum(length, 0), "float32")) / 6.0) ** self.length_penalty
-
-    def score(self, beam):
-        return beam["log_p"] / self.norm(beam["counted"]) + self.coverage_score(beam["coverage"])
 
     def coverage_score(self, coverage):
         gaps = ops.log(ops.clip(coverage, 1e-9, 1.0))
@@ -227,106 +223,175 @@ class _Search:
             gaps = ops.where(self.memory_mask[:, None], gaps, 0.0)
         return self.coverage_penalty * ops.sum(gaps, axis=-1)
 
-    def in_beams(self, rows):
-        return ops.reshape(rows, (self.batch_size, self.max_beams, *ops.shape(rows)[1:]))
+    def score(self, beam):
+        """The scores by which hypotheses are compared."""
+        return beam["score"] + self.coverage_score(beam["coverage"]) if "coverage" in beam else beam["score"]
+
+    def in_beam(self, beam, x):
+        """`(batch * hypotheses, ...)` -> `(batch, hypotheses, ...)`."""
+        return ops.reshape(x, (self.batch_size, self.hypotheses(beam), *ops.shape(x)[1:]))
+
+    def hypotheses(self, beam):
+        """How many hypotheses of each row there are in a beam."""
+        return 1 if beam["finished"].shape[1] == 1 else self.max_beams
 
     def of_parents(self, x, parents):
-        index = ops.reshape(parents, (self.batch_size, self.max_beams, *[1] * (len(x.shape) - 2)))
-        return ops.take_along_axis(x, index, axis=1)
+        """What the hypotheses of a new beam have from those of the old one."""
+        return x if self.greedy else at(x, parents)
 
-    def reordered(self, x, order):
-        """As `of_parents`, also of tensors without elements."""
-        first = ops.arange(self.batch_size, dtype="int32")[:, None] * self.max_beams
-        rows = ops.reshape(x, (self.batch_size * self.max_beams, *ops.shape(x)[2:]))
-        picked = ops.take(rows, ops.reshape(first + ops.cast(order, "int32"), (-1,)), axis=0)
-        return ops.reshape(picked, ops.shape(x))
-
-    def states_of_parents(self, rows, parents):
+    def states_of_parents(self, states, beam, parents):
         """The states `(batch * beams, ...)` that the hypotheses of a new beam continue."""
-        return ops.reshape(self.of_parents(self.in_beams(rows), parents), ops.shape(rows))
+        if self.greedy:
+            return states
+        rows = ops.reshape(parents + self.hypotheses(beam) * self.row, (-1,))
+        return keras.tree.map_structure(lambda x: rows_at(x, rows), states)
 
-    def select(self, beam, logits):
-        """Select the best candidates.
+    def extend(self, beam, logits, attention):
+        """Extend hypotheses by every token, and keep the best.
+
+        Args:
+            beam: The beam.
+            logits: `(batch * beams, vocabulary)`.
+            attention: `(batch * beams, time)`, or None.
 
         Returns:
-            Their log-probabilities, parents and tokens, and the log-probability of each hypothesis of the old
-            beam followed by a stop token.
+            The new beam, its parents, and what belongs to the history.
         """
-        logits = ops.cast(self.in_beams(logits), "float32")
-        log_p, tokens = ops.top_k(logits, self.candidates)
-        total = ops.logsumexp(logits, axis=-1, keepdims=True)
-        log_p = log_p - total + beam["log_p"][..., None]
-        ended = beam["log_p"]
-        if self.stop_token_ids:
-            stop = ops.max(ops.take(logits, list(self.stop_token_ids), axis=-1), axis=-1)
-            ended = ended + stop - total[..., 0]
-        # The one candidate of a finished hypothesis is itself.
-        first = ops.arange(self.candidates, dtype="int32") == 0
-        itself = ops.where(first, beam["log_p"][..., None], -float("inf"))
-        log_p = ops.where(beam["finished"][..., None], itself, log_p)
-        length = beam["counted"] + ops.cast(~beam["finished"], "int32")
-        flat = lambda x: ops.reshape(x, (self.batch_size, self.max_beams * self.candidates))  # noqa: E731
-        _, chosen = ops.top_k(flat(log_p / self.norm(length)[..., None]), self.max_beams)
-        chosen = ops.cast(chosen, "int32")
-        pick = lambda x: ops.take_along_axis(flat(x), chosen, axis=1)  # noqa: E731
-        log_p = ops.where(self.unused, -float("inf"), pick(log_p))
-        return log_p, chosen // self.candidates, ops.cast(pick(tokens), "int32"), ended
+        logits = ops.cast(logits, "float32")
+        counted = beam["counted"] + ops.cast(~beam["finished"], "int32")
+        events = {}
+        if "log_p" in beam:
+            new, tokens, events = self._best(beam, logits, counted)
+        else:
+            new, tokens = {}, largest(logits, 1)[1]
+        parents = events.get("parents")
+        of_parents = lambda x: self.of_parents(x, parents)  # noqa: E731
+        counted, finished = of_parents(counted), of_parents(beam["finished"])
 
-    def extend(self, beam, attention, log_p, parents, tokens, ended):
-        """The beam of the selected candidates, with their parents, new tokens and attention weights."""
-        old = {name: self.of_parents(values, parents) for name, values in beam.items()}
-        counted = old["counted"] + ops.cast(~old["finished"], "int32")
-        stops = old["finished"]
+        follows = counted > 0  # the prompt
         for stop in self.stop_token_ids:
-            stops = stops | ((tokens == stop) & (counted > 0))
-        grows = ~stops
-        tokens = ops.where(grows, tokens, 0)
-        new = ops.where(counted > 0, tokens, 0)
-        recent = ops.concatenate([old["recent"][..., 1:], new[..., None]], axis=-1)
-        ended = ops.concatenate([old["ended"][..., 1:], self.of_parents(ended, parents)[..., None]], axis=-1)
-        repeated = ops.where(grows & (log_p > -float("inf")), _repeated(recent), 0)
-        first_repeated = ops.minimum(_WINDOW - repeated, _WINDOW - 1)[..., None]
-        ended_there = ops.take_along_axis(ended, first_repeated, axis=-1)[..., 0]
-        counted_there = counted - repeated + (1 if self.stop_token_ids else 0)
-        own_score = ops.where(
-            repeated > 0, ended_there / self.norm(counted_there), log_p / self.norm(counted)
-        )
-        attended = self.of_parents(self.in_beams(attention), parents)
-        beam = {
-            "log_p": log_p,
-            "finished": stops | (repeated > 0) | (counted >= self.max_new_tokens),
+            finished = finished | ((tokens == stop) & follows)
+        grows = ~finished
+        recent, tokens = of_parents(beam["recent"]), ops.where(grows, tokens, 0)
+        same = (recent == tokens[..., None]) & (grows & follows)[..., None]
+        runs = (of_parents(beam["runs"]) + 1) * ops.cast(same, "int32")
+        # Of several loops the one with the most repetitions is the shortest.
+        repeated = ops.max(_REPEATED * ops.cast(runs >= _REPEATED, "int32"), axis=-1)
+        new |= {
+            "finished": finished | (repeated > 0) | (counted >= self.max_new_tokens),
             "counted": counted,
-            "lengths": old["lengths"] + ops.cast(grows, "int32") - repeated,
-            "recent": recent,
-            "ended": ended,
-            "coverage": old["coverage"] + ops.where(grows[..., None], attended, 0.0),
-            "own_score": ops.where(old["finished"], old["own_score"], own_score),
+            "lengths": of_parents(beam["lengths"]) + ops.cast(grows, "int32") - repeated,
+            # The prompt is no part of a loop.
+            "recent": ops.concatenate([ops.where(follows, tokens, -1)[..., None], recent[..., :-1]], axis=-1),
+            "runs": runs,
         }
-        return beam, parents, tokens, attended
+        if "repeated" in beam:
+            new["repeated"] = of_parents(beam["repeated"]) + repeated
+        if attention is not None:
+            events["attention"] = attended = of_parents(self.in_beam(beam, ops.cast(attention, "float32")))
+        if "coverage" in beam:
+            attended = ops.where(grows[..., None], attended, 0.0)
+            new["coverage"] = of_parents(beam["coverage"]) + attended
+        if self.best_only and not self.greedy:
+            new = self._stopped_where_best_is_found(new)
+        return new, parents, events | {"tokens": tokens}
 
-    def stop_where_best_is_found(self, beam):
+    def _best(self, beam, logits, counted):
+        """Select the best candidates: their log-probabilities and scores, their tokens, and the history."""
+        best, tokens = largest(logits, self.candidates)
+        total = log_total(logits, (best[:, :1], tokens[:, :1]))
+        log_p, tokens = (
+            self._padded(beam, x, default) for x, default in ((best - total, -float("inf")), (tokens, 0))
+        )
+        log_p = log_p + beam["log_p"][..., None]
+        # The one candidate of a finished hypothesis is itself.
+        itself = ops.where(self.place == 0, beam["log_p"][..., None], -float("inf"))
+        log_p = ops.where(beam["finished"][..., None], itself, log_p)
+        sizes = (self.batch_size, self.hypotheses(beam) * self.max_beams)
+        flat = lambda x: ops.reshape(x, sizes)  # noqa: E731
+        score, chosen = ops.top_k(flat(log_p / self.norm(counted)[..., None]), self.max_beams)
+        chosen = ops.cast(chosen, "int32")
+        parents = chosen // self.max_beams
+        log_p = at(flat(log_p), chosen)
+        new = {
+            "log_p": ops.where(self.unused, -float("inf"), log_p),
+            "score": ops.where(self.unused, -float("inf"), score),
+        }
+        events = {"parents": parents}
+        if not self.best_only:
+            ended = beam["log_p"]
+            if self.stop_token_ids:
+                stop = ops.max(ops.take(logits, list(self.stop_token_ids), axis=-1), axis=-1, keepdims=True)
+                ended = ended + self.in_beam(beam, stop - total)[..., 0]
+            events["ended"] = self.of_parents(ended, parents)
+        return new, at(flat(tokens), chosen), events
+
+    def _padded(self, beam, candidates, default):
+        """Candidates `(batch * beams, candidates)` in beams, with as many places as a beam has."""
+        if self.candidates is not self.max_beams:
+            missing = [[0, 0], [0, self.max_beams - self.candidates]]
+            candidates = ops.pad(candidates, missing, constant_values=default)
+        return self.in_beam(beam, candidates)
+
+    def _stopped_where_best_is_found(self, beam):
         """Drop the unfinished hypotheses of a row if none of them can become the best."""
         finished = beam["finished"]
         best = ops.max(ops.where(finished, self.score(beam), -float("inf")), axis=1, keepdims=True)
-        bound = beam["log_p"] / self.norm(self.max_new_tokens)
+        bound = beam["log_p"] / self.longest_norm
         # All or none: with fewer rivals, another hypothesis could stay in the beam.
         done = ops.all(finished | (bound <= best), axis=1, keepdims=True)
         return {**beam, "log_p": ops.where(done & ~finished, -float("inf"), beam["log_p"])}
 
+    # === After the last step ===
 
-def _repeated(recent):
-    """Number of last tokens that repeat earlier ones; 0 where there is no loop.
+    def best(self, beam):
+        """The place of the best hypothesis of each row, `(batch, 1)`."""
+        if self.greedy:
+            return ops.zeros((self.batch_size, 1), "int32")
+        exists = beam["log_p"] > -float("inf")
+        return ops.argmax(ops.where(exists, self.score(beam), -float("inf")), axis=1, keepdims=True)
 
-    >>> from textrnn.decoding.beam_search import _repeated
-    >>> _repeated(ops.convert_to_tensor([[0] * 36 + [7, 8] * 6, [0] * 40 + [8] * 8])).numpy().tolist()
-    [10, 0]
-    """
-    found = ops.zeros(ops.shape(recent)[:-1], "int32")
-    for period in range(MAX_PERIOD, 0, -1):
-        last = recent[..., -_REPETITIONS[period] * period :]
-        same = ops.all(last[..., period:] == last[..., :-period], axis=-1) & (last[..., 0] > 0)
-        found = ops.where(same, (_REPETITIONS[period] - 1) * period, found)
-    return found
+    def places(self, beam, token_ids):
+        """The scores by which hypotheses are sorted; minus infinity for a text that is there already."""
+        places = self.score(beam)
+        return ops.where(_duplicates(token_ids, beam["lengths"], places), -float("inf"), places)
+
+    def own_scores(self, beam, ended, attention):
+        """The scores of texts without their repetitions, as if they had ended there."""
+        repeated, last = beam["repeated"], ops.shape(ended)[2] - 1
+        ended = ops.take_along_axis(ended, ops.clip(beam["lengths"], 0, last)[..., None], axis=2)[..., 0]
+        counted = beam["counted"] - repeated + (1 if self.stop_token_ids else 0)
+        scores = ops.where(repeated > 0, ended / self.norm(counted), beam["score"])
+        return scores if "coverage" not in beam else scores + self.coverage_score(ops.sum(attention, axis=2))
+
+    def traced(self, history, steps, places=None):
+        """The history of hypotheses, `(batch, hypotheses, steps, ...)`.
+
+        Args:
+            history: The history.
+            steps: The number of steps.
+            places: int32 `(batch, hypotheses)`, the places in the last beam; None for all.
+        """
+        parents = history.pop("parents", None)
+        if parents is not None:
+            rows = ops.shape(parents)[0] * self.batch_size
+            flat = lambda x: ops.reshape(x, (rows, *ops.shape(x)[2:]))  # noqa: E731
+            places = ops.broadcast_to(self.place, ops.shape(parents)[1:]) if places is None else places
+            trace = _trace(parents, steps, ops.cast(places, "int32"))
+            history = {
+                name: ops.reshape(at(flat(x), flat(trace)), (*ops.shape(trace), *ops.shape(x)[3:]))
+                for name, x in history.items()
+            }
+        return {name: ops.moveaxis(x, 0, 2) for name, x in history.items()}
+
+
+def _without_rest(traced, lengths, limit):
+    """The tokens of texts, `(batch, hypotheses, limit)`, and their attention weights or None."""
+    inside = ops.arange(limit, dtype="int32") < lengths[..., None]
+    token_ids = ops.where(inside, traced["tokens"][:, :, :limit], 0)
+    if "attention" not in traced:
+        return token_ids, None
+    return token_ids, ops.where(inside[..., None], traced["attention"][:, :, :limit], 0.0)
 
 
 def _duplicates(token_ids, lengths, scores):
@@ -339,28 +404,27 @@ def _duplicates(token_ids, lengths, scores):
     return ops.any(same & better & (scores[:, None] > -float("inf")), axis=-1)
 
 
-def _backtrack(history, steps):
-    """The tokens and attention weights of the last beam, `(limit, batch, beams, ...)`."""
+def _trace(parents, steps, places):
+    """The place of each hypothesis in every step, from the last one back, `(steps, batch, hypotheses)`.
 
-    def body(index, places, tokens, attention):
-        at = index - 1
-        here = ops.reshape(at, (1, 1))
-        pick = lambda x: ops.take_along_axis(x, places, axis=1)  # noqa: E731
-        tokens = ops.scatter_update(tokens, here, pick(ops.take(history["tokens"], at, axis=0))[None])
-        attended = ops.take(history["attention"], at, axis=0)
-        attended = ops.take_along_axis(attended, places[..., None], axis=1)
-        attention = ops.scatter_update(attention, here, attended[None])
-        return at, pick(ops.take(history["parents"], at, axis=0)), tokens, attention
+    Args:
+        parents: int32 `(limit, batch, beams)`.
+        steps: int32, the number of steps.
+        places: int32 `(batch, hypotheses)`, in the last step.
 
-    places = ops.arange(ops.shape(history["tokens"])[2], dtype="int32")
-    start = (
-        steps,
-        ops.broadcast_to(places, ops.shape(history["tokens"])[1:]),
-        ops.zeros_like(history["tokens"]),
-        ops.zeros_like(history["attention"]),
-    )
-    _, _, tokens, attention = _while(lambda index, *_: index > 0, body, start)
-    return tokens, attention
+    >>> from textrnn.decoding.beam_search import _trace
+    >>> parents = ops.convert_to_tensor([[[0, 0]], [[1, 0]], [[1, 1]]])
+    >>> _trace(parents, ops.convert_to_tensor(3), ops.convert_to_tensor([[1]]))[:, 0, 0].numpy().tolist()
+    [0, 1, 1]
+    """
+
+    def body(index, places, trace):
+        places = at(rows_at(parents, index), places)
+        index = index - 1
+        return index, places, ops.scatter_update(trace, ops.reshape(index, (1, 1)), places[None])
+
+    trace = ops.broadcast_to(places, (ops.shape(parents)[0], *ops.shape(places)))
+    return _while(lambda index, *_: index > 0, body, (steps - 1, places, trace))[2]
 
 
 def _while(condition, body, start):
@@ -369,7 +433,10 @@ def _while(condition, body, start):
 
     def flat_body(*variables):
         new = keras.tree.flatten(body(*keras.tree.pack_sequence_as(start, list(variables))))
-        return tuple(ops.reshape(x, ops.shape(old)) for x, old in zip(new, variables, strict=True))
+        for x, old in zip(new, variables, strict=True):
+            if keras.backend.backend() == "tensorflow":  # which may have lost them
+                x.set_shape(old.shape)
+        return tuple(new)
 
     def flat_condition(*variables):
         return condition(*keras.tree.pack_sequence_as(start, list(variables)))

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from textrnn.decoding.selection import BLOCK, LARGE, at, first
+
 
 def row_uniforms(seeds, index):
     """One number in (0, 1) per row, a function of the row's seed and a counter alone.
@@ -101,12 +103,6 @@ def _nucleus(logits, probabilities, top_p):
     return ops.where((top_p < 1)[:, None], _last_kept(logits, probabilities, top_p), -float("inf"))
 
 
-LARGE = 1024
-"""Size of a vocabulary that takes longer to sort than to divide into buckets first."""
-
-BLOCK = 64
-"""Tokens of a large vocabulary that are summed first."""
-
 BUCKETS = 256
 BUCKETS_PER_NAT = 16.0
 
@@ -127,8 +123,8 @@ def _last_kept(logits, weights, targets):
     if logits.shape[-1] > LARGE and keras.backend.backend() == "tensorflow":
         logits, weights, before = _last_bucket(logits, weights, targets)
     ordered, index = ops.top_k(logits, ops.shape(logits)[1])
-    sums = before + ops.cumsum(_at(weights, index), axis=-1)
-    return _at(ordered, _first_to_reach(sums, targets)[:, None])
+    sums = before + ops.cumsum(at(weights, index), axis=-1)
+    return at(ordered, _first_to_reach(sums, targets)[:, None])
 
 
 def _last_bucket(logits, weights, targets):
@@ -165,26 +161,12 @@ def _last_bucket(logits, weights, targets):
         )
         return ops.pad(dense, [[0, 0], [0, 1]], constant_values=default)  # if there is no row
 
-    return found(logits, -float("inf")), found(weights, 0.0), _at(until - sums, last[:, None])
+    return found(logits, -float("inf")), found(weights, 0.0), at(until - sums, last[:, None])
 
 
 def _first_to_reach(sums, targets):
     """The column, `(batch,)`, of the first running sum that is at least the target, or the whole sum."""
-    return _first(sums >= ops.maximum(ops.minimum(targets, sums[:, -1]), 1e-30)[:, None])
-
-
-def _at(values, columns):
-    """The elements `columns[i]` of each row i; `take_along_axis` takes many more operations."""
-    rows, size = ops.shape(values)[0], ops.shape(values)[1]
-    flat = ops.reshape(values, (rows * size, *values.shape[2:]))
-    starts = ops.reshape(size * ops.arange(rows, dtype="int32"), (-1,) + (1,) * (len(columns.shape) - 1))
-    return ops.take(flat, columns + starts, axis=0)
-
-
-def _first(condition):
-    """The first column in which a condition holds, int32 `(batch,)`."""
-    # Keras takes care of the sign of zeros in floats and booleans, which costs several passes.
-    return ops.cast(ops.argmax(ops.cast(condition, "int32"), axis=-1), "int32")
+    return first(sums >= ops.maximum(ops.minimum(targets, sums[:, -1]), 1e-30)[:, None])
 
 
 def distribution(logits, temperature, top_k, top_p):
@@ -231,17 +213,17 @@ def draw(probabilities, uniforms):
         cumulative = ops.cumsum(probabilities, axis=-1)
         # The target is scaled by the rounded sum, so that some token exceeds it. The first one that does
         # never has probability zero.
-        return _first(cumulative > uniforms[:, None] * cumulative[:, -1:])
+        return first(cumulative > uniforms[:, None] * cumulative[:, -1:])
     # A running sum over a large vocabulary takes as long as a matrix product, so it has two levels.
     blocks = ops.reshape(ops.pad(probabilities, [[0, 0], [0, -size % BLOCK]]), (-1, -(-size // BLOCK), BLOCK))
     sums = ops.sum(blocks, axis=-1)
     until = ops.cumsum(sums, axis=-1)
     target = uniforms[:, None] * until[:, -1:]
-    block = _first(until > target)
-    inside = ops.cumsum(_at(blocks, block), axis=-1)
+    block = first(until > target)
+    inside = ops.cumsum(at(blocks, block), axis=-1)
     # The two levels round differently, so the target is kept within the block.
-    target = ops.maximum(target - _at(until - sums, block)[:, None], 0.0)
-    return block * BLOCK + _first(inside > ops.minimum(target, inside[:, -1:] * (1 - 2.0**-23)))
+    target = ops.maximum(target - at(until - sums, block)[:, None], 0.0)
+    return block * BLOCK + first(inside > ops.minimum(target, inside[:, -1:] * (1 - 2.0**-23)))
 
 
 def sample(logits, uniforms, temperature, top_k, top_p):
@@ -259,7 +241,7 @@ def sample(logits, uniforms, temperature, top_k, top_p):
     logits = ops.cast(logits, "float32")
     draws = temperature > 0
     none = lambda: ops.zeros_like(draws, "int32")  # noqa: E731
-    likely = lambda: _first(logits >= ops.max(logits, axis=-1, keepdims=True))  # noqa: E731
+    likely = lambda: first(logits >= ops.max(logits, axis=-1, keepdims=True))  # noqa: E731
     drawn = lambda: draw(_weights(logits, temperature, top_k, top_p), uniforms)  # noqa: E731
     # Both take several passes over the vocabulary, so each runs only if a row needs it.
     return ops.where(draws, ops.cond(ops.any(draws), drawn, none), ops.cond(ops.all(draws), none, likely))
