@@ -64,7 +64,7 @@ class Trainer:
             variable.assign(new)
         for variable, value in zip(self.model.optimizer.variables, self.beginning, strict=True):
             variable.assign(value)
-        self.model.fit(batches, epochs=epochs, verbose=0)
+        self.model.fit(batches, epochs=epochs, shuffle=False, verbose=0)
 
     def bits(self, stream, window=None):
         """Bits per character of a text, if the model is a `textrnn.CausalLM`.
