@@ -7,6 +7,7 @@ from keras import ops
 
 from textrnn.decoding.samplers import complete
 from textrnn.decoding.sampling import suppressed
+from textrnn.tasks.embedding import logit_projector
 from textrnn.tasks.recurrent_task import RecurrentTask
 from textrnn.training.losses import TokenCrossentropy
 
@@ -84,9 +85,18 @@ class GenerativeTask(RecurrentTask):
         Returns:
             `(..., vocabulary_size)`.
         """
-        logits = getattr(self.backbone, self.embedding_name)(hidden, reverse=True)
+        return self.projector(1)(hidden)
+
+    def projector(self, rows):
+        """`project` as a function that has already read the weights, for a loop over tokens.
+
+        Args:
+            rows: The number of rows that generate, an int, or on TensorFlow a scalar tensor.
+        """
+        project = logit_projector(getattr(self.backbone, self.embedding_name), rows)
         tokenizer = getattr(self.preprocessor, self.tokenizer_name, None)
-        return suppressed(logits, getattr(tokenizer, "suppressed_token_ids", ()))
+        excluded = getattr(tokenizer, "suppressed_token_ids", ())
+        return lambda hidden: suppressed(project(hidden), excluded)
 
     def generate_step(self, inputs, stop_token_ids=None):
         """Complete a batch of prompts up to the length that they are padded to; `generate` calls this.

@@ -244,7 +244,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             return hidden, None, states
 
         seeds = row_seeds(inputs["token_ids"], inputs["padding_mask"])
-        return Decoder(read, step, self.project, seeds)
+        return Decoder(read, step, self.projector(ops.shape(inputs["token_ids"])[0]), seeds)
 
     def start(self, token_ids, padding_mask):
         """Read prompts; `start` and `step` have no neural cache.

@@ -236,6 +236,7 @@ class AttentionDecoder(keras.layers.Layer):
         values, keys = self.read_memory(memory)
         batch_size, time, _ = ops.shape(values)
         step_stack = self.stack.stepper()
+        values, combine = self._combiner(values)
 
         def step(inputs, states):
             if self.input_feeding:
@@ -243,13 +244,25 @@ class AttentionDecoder(keras.layers.Layer):
                 inputs = ops.concatenate([inputs, fed], axis=-1)
             x, states = step_stack(inputs, states)
             queries = ops.reshape(x, (batch_size, -1, x.shape[-1]))
-            attended, weights = self._attend(queries, values, keys, memory_mask)
-            attended = ops.reshape(attended, (-1, self.output_dim))
+            context, weights = self.attention(queries, values, memory_mask=memory_mask, keys=keys)
+            attended = combine(x, ops.reshape(context, (-1, values.shape[-1])))
             if self.input_feeding:
                 states = [*states, [attended]]
             return attended, ops.reshape(weights, (-1, time)), states
 
         return step
+
+    def _combiner(self, values):
+        """The values to attend to in a loop, and a function of outputs of the stack and their context.
+
+        The context is a sum of values, so these are multiplied by their part of the kernel once.
+        """
+        if self.combine.quantization_mode:  # with scales for the whole kernel
+            return values, lambda x, context: self.combine(ops.concatenate([x, context], axis=-1))
+        kernel = ops.cast(self.combine.kernel, self.compute_dtype)
+        of_outputs, of_context = kernel[: -values.shape[-1]], kernel[-values.shape[-1] :]
+        values = ops.matmul(values, of_context)
+        return values, lambda x, context: self.combine.activation(ops.matmul(x, of_outputs) + context)
 
     def compute_mask(self, *_, **__):
         """Return None: the caller applies masks."""

@@ -103,7 +103,7 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
             return self.backbone.run(token_ids, states, memory, mask, padding_mask)
 
         step = self.backbone.stepper(memory, mask)
-        return Decoder(read, step, self.project, row_seeds(source, mask), mask)
+        return Decoder(read, step, self.projector(ops.shape(source)[0]), row_seeds(source, mask), mask)
 
     def start_tokens(self, batch_size):
         """The prompt of targets without a given beginning: the start token alone.
