@@ -111,6 +111,37 @@ def test_samples_follow_the_distribution():
     assert stats.chisquare(counts, n * probabilities).pvalue > 0.01
 
 
+def test_second_uniforms_are_uniform_where_the_first_ones_are_in_a_narrow_range():
+    first = as_numpy(sampling.row_uniforms(np.arange(200_000), 1))
+    for low in (0.0, 0.5, 0.95):
+        within = first[(first >= low) & (first < low + 0.05)]
+        second = as_numpy(sampling.other_uniforms(within))
+        assert stats.kstest(second, "uniform").pvalue > 0.01
+        assert abs(np.corrcoef(within, second)[0, 1]) < 0.03
+
+
+@pytest.mark.parametrize("size", [6, 1500])
+@pytest.mark.parametrize("top_p", [1e-6, 0.3, 0.8, 0.97])
+@pytest.mark.parametrize("top_k", [0, 4])
+def test_samples_of_the_nucleus_follow_its_distribution(size, top_p, top_k):
+    n = 20_000 if size < 100 else 4_000
+    logits = np.random.default_rng(1).normal(size=size).astype("float32")
+    logits[:6] += np.log(size) / 2  # so that tokens to count have probabilities
+    args = np.full(n, 0.8, "float32"), np.full(n, top_k, "int32"), np.full(n, top_p, "float32")
+    drawn = as_numpy(sampling.sample(np.tile(logits, (n, 1)), sampling.row_uniforms(np.arange(n), 0), *args))
+    kept = np.isfinite(reference_filter(logits / 0.8, top_k, top_p))
+    expected = np.where(kept, np.exp(logits.astype("float64") / 0.8), 0)
+    expected *= n / expected.sum()
+    counts = np.bincount(drawn, minlength=size)
+    assert not counts[~kept].any()
+    often = expected > 20
+    both = ([*x[often], x[~often].sum()] for x in (counts, expected))
+    counts, expected = (np.array(x)[: None if (~often & kept).any() else -1] for x in both)
+    assert (
+        len(counts) == 1 or stats.chisquare(counts, expected * counts.sum() / expected.sum()).pvalue > 0.005
+    )
+
+
 @pytest.mark.parametrize("size", [1024, 1025, 3000, 4096])
 @pytest.mark.parametrize("kept", [1.0, 0.3, 0.002])
 def test_draws_invert_the_cumulative_distribution(size, kept):

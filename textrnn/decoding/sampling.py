@@ -32,8 +32,17 @@ def row_uniforms(seeds, index):
     """
     # The mixing function maps 0 to 0, so the seeds are shifted.
     seeds = ops.cast(ops.convert_to_tensor(seeds), "uint32") + ops.cast(0x9E3779B9, "uint32")
-    bits = _mix(_mix(seeds) + ops.cast(index, "uint32"))
+    return _uniforms(_mix(_mix(seeds) + ops.cast(index, "uint32")))
+
+
+def _uniforms(bits):
     return (ops.cast(ops.right_shift(bits, ops.cast(9, "uint32")), "float32") + 0.5) * 2.0**-23
+
+
+def other_uniforms(uniforms):
+    """A second number for each that `row_uniforms` returned, and a function of it."""
+    bits = ops.cast(ops.maximum(ops.cast(uniforms, "float32") * 2.0**23 - 0.5, 0.0), "uint32")
+    return _uniforms(_mix(bits + ops.cast(0x9E3779B9, "uint32")))
 
 
 def row_seeds(token_ids, padding_mask):
@@ -180,22 +189,25 @@ def distribution(logits, temperature, top_k, top_p):
     Returns:
         float32, `(batch, vocabulary)`.
     """
-    weights = _weights(logits, temperature, top_k, top_p)
+    logits, probabilities = _among_all(logits, temperature, top_k)
+    weights = ops.cond(
+        ops.any(top_p < 1), lambda: _in_nucleus(logits, probabilities, top_p), lambda: probabilities
+    )
     return weights / ops.sum(weights, axis=-1, keepdims=True)
 
 
-def _weights(logits, temperature, top_k, top_p):
-    """The same as `distribution`, except that the probabilities of a row may sum to less than 1."""
+def _among_all(logits, temperature, top_k):
+    """The logits divided by the temperature, within the top k, and their probabilities."""
     # Beyond these bounds the division overflows, and the samples no longer change.
     scale = ops.clip(ops.where(temperature > 0, temperature, 1.0), 1e-4, 1e4)[:, None]
     # A product takes less than half of the time of a quotient.
     logits = _among_top_k(logits * (1.0 / scale), top_k)
-    probabilities = ops.softmax(logits, axis=-1)
+    return logits, ops.softmax(logits, axis=-1)
 
-    def in_nucleus():
-        return ops.where(logits < _nucleus(logits, probabilities, top_p), 0.0, probabilities)
 
-    return ops.cond(ops.any(top_p < 1), in_nucleus, lambda: probabilities)
+def _in_nucleus(logits, probabilities, top_p):
+    """The probabilities of tokens in the nucleus, 0 for others; their sum may be less than 1."""
+    return ops.where(logits < _nucleus(logits, probabilities, top_p), 0.0, probabilities)
 
 
 def draw(probabilities, uniforms):
@@ -226,6 +238,35 @@ def draw(probabilities, uniforms):
     return block * BLOCK + first(inside > ops.minimum(target, inside[:, -1:] * (1 - 2.0**-23)))
 
 
+def _drawn(logits, uniforms, temperature, top_k, top_p):
+    """Draw one token per row; see `sample`.
+
+    Tokens are drawn from all first. Whether one is in the nucleus is a sum. Only where it is not, the nucleus
+    is searched and a token of it drawn. Both draws give tokens of the nucleus in proportion to their
+    probabilities, so the distribution is that of the nucleus.
+    """
+    logits, probabilities = _among_all(logits, temperature, top_k)
+    tokens = draw(probabilities, uniforms)
+
+    def within_nucleus():
+        likelier = ops.cast(logits > at(logits, tokens[:, None]), logits.dtype)
+        outside = (top_p < 1) & (ops.sum(likelier * probabilities, axis=-1) >= top_p)
+        return ops.cond(ops.any(outside), lambda: drawn_again(outside), lambda: tokens)
+
+    def drawn_again(outside):
+        values = logits, probabilities, top_p, other_uniforms(uniforms)
+        if keras.backend.backend() != "tensorflow":  # shapes are static
+            *nucleus, others = values
+            return ops.where(outside, draw(_in_nucleus(*nucleus), others), tokens)
+        import tensorflow as tf
+
+        rows = tf.where(outside)
+        *nucleus, others = (tf.gather(x, rows[:, 0]) for x in values)
+        return tf.tensor_scatter_nd_update(tokens, rows, draw(_in_nucleus(*nucleus), others))
+
+    return ops.cond(ops.any(top_p < 1), within_nucleus, lambda: tokens)
+
+
 def sample(logits, uniforms, temperature, top_k, top_p):
     """Sample one token per row.
 
@@ -242,7 +283,7 @@ def sample(logits, uniforms, temperature, top_k, top_p):
     draws = temperature > 0
     none = lambda: ops.zeros_like(draws, "int32")  # noqa: E731
     likely = lambda: first(logits >= ops.max(logits, axis=-1, keepdims=True))  # noqa: E731
-    drawn = lambda: draw(_weights(logits, temperature, top_k, top_p), uniforms)  # noqa: E731
+    drawn = lambda: _drawn(logits, uniforms, temperature, top_k, top_p)  # noqa: E731
     # Both take several passes over the vocabulary, so each runs only if a row needs it.
     return ops.where(draws, ops.cond(ops.any(draws), drawn, none), ops.cond(ops.all(draws), none, likely))
 
