@@ -84,6 +84,7 @@ WORKS = (
     Work("training", "characters", vocabulary_size=324, units=512, batch_size=32),
     Work("training", "words", vocabulary_size=10_000, units=256, batch_size=32, tied=True, layers=2),
     Work("generation", "one", vocabulary_size=324, units=512, batch_size=1),
+    Work("generation", "some", vocabulary_size=324, units=512, batch_size=8),
     Work("generation", "many", vocabulary_size=324, units=512, batch_size=64),
 )
 TASKS = ("training", "generation")

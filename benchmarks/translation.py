@@ -24,7 +24,7 @@ also stop when all texts repeat themselves.
 Contestants:
 
 - textrnn: `textrnn.Seq2SeqLM` with `fit` and with `search` in a TensorFlow function with the input shapes of
-  the exported model. Its search also tracks attention, coverage and repetitions.
+  the exported model. Its search also ends texts that repeat themselves.
 - PyTorch: layers of `torch.nn`, a plain training loop with fused Adam, and Python loops over the tokens of a
   batch, with all hypotheses of a beam at once. Attention keys are projected once. The encoder runs over the
   padding, which attention masks. Most scripts do this, although the backward direction starts in the padding.
