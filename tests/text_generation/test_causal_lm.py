@@ -138,6 +138,20 @@ def test_the_batch_size_can_change():
     assert lm.training_states.batch_size == 4
 
 
+def test_a_callback_may_evaluate_on_batches_of_another_size():
+    lm, tokens, losses = make_lm(), token_batch(1, 100)[0], []
+
+    class Evaluates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            for rows in (2, 3):
+                losses.append(self.model.evaluate(evaluation_windows(tokens, rows, 8), verbose=0))
+
+    lm.fit(windows(tokens, 4, 8), epochs=2, callbacks=[Evaluates()], verbose=0)
+    again = [lm.evaluate(evaluation_windows(tokens, rows, 8), verbose=0) for rows in (2, 3)]
+    np.testing.assert_allclose(losses[2:], again, rtol=1e-5)
+    assert losses[0] > losses[2]
+
+
 def test_trains_in_mixed_precision():
     backbone = textrnn.RecurrentBackbone(VOCABULARY_SIZE, units=8, dtype="mixed_bfloat16")
     lm = textrnn.CausalLM(backbone)

@@ -149,8 +149,9 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             return
         if carried is not None:
             delattr(self, name)
-            # Traced functions refer to the old variables.
-            self.train_function = self.test_function = None
+            # The traced function refers to the old variables. The other one may be running: a callback of
+            # `fit` may evaluate.
+            setattr(self, "train_function" if name == "training_states" else "test_function", None)
         setattr(self, name, CarriedStates(self.backbone.get_initial_states(own_rows), batch_size, name=name))
 
     def call(self, inputs, training=None, mask=None):
