@@ -195,6 +195,11 @@ def test_temperature_zero_is_greedy_and_suppressed_tokens_are_never_drawn():
         assert int(sampling.sample(logits, uniforms, np.ones(2, "float32"), *args)[1]) == 1
 
 
+def test_suppressed_tokens_are_impossible_whatever_their_logits():
+    logits = np.array([[np.inf, 1.0, 2.0], [-np.inf, 1.0, -np.inf]], "float32")
+    assert as_numpy(sampling.suppressed(logits, (0,))).tolist() == [[-np.inf, 1, 2], [-np.inf, 1, -np.inf]]
+
+
 @pytest.mark.parametrize("temperature", [1e-40, 1e-9, np.inf, np.nan])
 def test_extreme_temperatures_draw_possible_tokens(temperature):
     logits = np.array([[-np.inf, 0.0, 1.0, -np.inf]] * 8, "float32")

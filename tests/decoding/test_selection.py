@@ -13,14 +13,16 @@ def test_the_largest_are_those_of_a_sort(vocabulary, count):
     count = min(count, vocabulary)
     logits = np.random.default_rng(vocabulary).normal(size=(3, vocabulary)).astype("float32")
     logits[1, 5:] = -np.inf
+    logits[2, :-1] = -np.inf  # the last block has padding
     values, tokens = (ops.convert_to_numpy(x) for x in largest(ops.convert_to_tensor(logits), count))
     np.testing.assert_array_equal(values, -np.sort(-logits, axis=-1)[:, :count])
+    assert (tokens < vocabulary).all()
     finite = np.isfinite(values)
     np.testing.assert_array_equal(np.take_along_axis(logits, tokens, axis=1)[finite], values[finite])
     assert all(len(set(row[valid])) == valid.sum() for row, valid in zip(tokens, finite, strict=True))
 
 
-def test_of_equal_logits_the_first_one_is_taken():
+def test_the_largest_of_equal_logits_is_the_first():
     logits = np.zeros((2, 2000), "float32")
     logits[1, [70, 1900]] = 3
     tokens = ops.convert_to_numpy(largest(ops.convert_to_tensor(logits), 1)[1])

@@ -25,14 +25,15 @@ _REPEATED = (np.maximum(3, -(-12 // _PERIODS)) - 1) * _PERIODS
 
 
 class Hypotheses(NamedTuple):
-    """The best texts of each row, best first.
+    """The best texts of each row, best first. With `best_only` there is one, without scores and attention.
 
     Attributes:
         token_ids: int32 `(batch, beams, limit)`, zero after the end, without the token that ended the text.
         lengths: int32 `(batch, beams)`.
         scores: float32 `(batch, beams)`; minus infinity where a row has fewer hypotheses. A text whose
-            repetitions were removed may have a lower score than the next. Or None.
-        attention: float32 `(batch, beams, limit, time)`, the attention weights of each token, or None.
+            repetitions were removed may have a lower score than the next. None with `best_only`.
+        attention: float32 `(batch, beams, limit, time)`, the attention weights of each token; None with
+            `best_only` and for a model without attention.
     """
 
     token_ids: Tensor

@@ -300,4 +300,4 @@ def suppressed(logits, token_ids):
         return logits
     excluded = np.isin(np.arange(logits.shape[-1]), list(token_ids))
     # Faster than choosing between two tensors.
-    return logits + np.where(excluded, -np.inf, 0.0).astype("float32")
+    return ops.minimum(logits, np.where(excluded, -np.inf, np.inf).astype("float32"))

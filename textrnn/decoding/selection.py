@@ -56,7 +56,8 @@ def largest(logits, count):
     """The largest logits of each row and their tokens, in descending order.
 
     Those of a large vocabulary are in the blocks with the largest maxima. Finding the maximum of a block is
-    much faster than sorting.
+    much faster than sorting. Of equal logits those in a block with a larger maximum come first, then those of
+    the lowest token. Tokens whose logit is minus infinity may occur twice.
 
     Args:
         logits: float32, `(rows, vocabulary)`.
@@ -87,7 +88,9 @@ def largest(logits, count):
     chosen = ops.cast(chosen, "int32")
     values, places = ops.top_k(ops.reshape(at(blocks, chosen), (-1, number * size)), count)
     places = ops.cast(places, "int32")
-    return values, at(chosen, places // size) * size + places % size
+    tokens = at(chosen, places // size) * size + places % size
+    # Where a row has fewer finite logits than `count`, padding may be among the others.
+    return values, ops.minimum(tokens, vocabulary - 1)
 
 
 def log_total(logits, likeliest):
