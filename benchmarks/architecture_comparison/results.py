@@ -143,8 +143,7 @@ def draw(records, settings, path):
     lines = {}
     for axis, (draw_panel, what) in zip(axes, panels, strict=False):
         lines |= draw_panel(axis, records, settings["text" if what in FIGURES else what], what)
-        axis.grid(True, color="#DDDDDD", linewidth=0.8)
-        axis.spines[["top", "right"]].set_visible(False)
+        harness.style(axis)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     shown = [name for name in CONTESTANTS if name in lines]

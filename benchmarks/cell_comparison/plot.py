@@ -4,6 +4,7 @@ import math
 import statistics
 import textwrap
 
+import harness
 from cell_comparison.tasks import SCORES
 
 # The palette of Okabe and Ito, which is safe for colour-blind readers.
@@ -93,7 +94,7 @@ def draw_scatter(axis, rows, baseline):
     axis.set_ylabel("← bits per character (test)")
     axis.set_title("text: bits per character against training speed", fontsize=10)
     axis.margins(y=0.1)
-    finish(axis)
+    harness.style(axis)
 
 
 def draw_dots(axis, rows, task, baseline, named):
@@ -128,7 +129,7 @@ def draw_dots(axis, rows, task, baseline, named):
     axis.set_ylim(len(rows) - 0.5, -1.2)
     axis.set_yticks(range(len(rows)), [row.cell for row in rows] if named else [])
     axis.set_title(f"{score.title}{' ←' if score.lower_is_better else ' →'}", fontsize=10)
-    finish(axis)
+    harness.style(axis)
     axis.tick_params(axis="y", length=0)
 
 
@@ -139,13 +140,6 @@ def thousands(axis):
     axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
     axis.set_major_formatter(lambda value, _: f"{value / 1000:g}k")
     axis.set_minor_formatter(NullFormatter())
-
-
-def finish(axis):
-    """Add the grid and remove the frame."""
-    axis.grid(True, color="#DDDDDD", linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
 
 
 def label_points(axis, points):

@@ -235,8 +235,7 @@ def draw(results, path):
         xlabel="letters of the text",
         ylabel="letters right (%)",
     )
-    left.grid(True, color="#DDDDDD", linewidth=0.8)
-    left.spines[["top", "right"]].set_visible(False)
+    harness.style(left)
     left.set_xticks(range(4, lengths[-1] + 1, 4))
     left.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     letters = [*results["text"], "end"]

@@ -272,8 +272,7 @@ def draw(results, path):
     bottom.set_ylabel("mean of all units")
     bottom.set_ylim(0, 1)
     bottom.legend(frameon=False, fontsize=8, ncols=3, loc="upper right")
-    bottom.grid(True, color="#DDDDDD", linewidth=0.8)
-    bottom.spines[["top", "right"]].set_visible(False)
+    harness.style(bottom)
     bottom.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=8)
     for place, token in enumerate(tokens):
         if token in ENDS:

@@ -323,10 +323,7 @@ def draw(results, path):
     right.set_xlabel("training step")
     right.set_ylabel("loss (nats), copy problem")
     right.legend(frameon=False, fontsize=8, loc="lower left")
-    for axis in (left, right):
-        axis.grid(True, color="#DDDDDD", linewidth=0.8)
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right"]].set_visible(False)
+    harness.style(left, right)
     save_figure(figure, path)
 
 

@@ -303,10 +303,7 @@ def draw(results, path):
     )
     right.set_xticks(range(len(groups)), groups.values())
     right.set(xlim=(-0.5, 3.5), ylim=(45, 100), xlabel="in training, in the test", ylabel="accuracy (%)")
-    for axis in (left, right):
-        axis.grid(True, axis="y", color="#DDDDDD", linewidth=0.8)
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right"]].set_visible(False)
+    harness.style(left, right, grid="y")
     save_figure(figure, path)
 
 

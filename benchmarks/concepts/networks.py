@@ -251,10 +251,7 @@ def draw(results, path):
     right.invert_yaxis()
     right.tick_params(axis="y", length=0)
     right.set_xlabel("letters with the wrong answer (%)")
-    for axis in (left, right):
-        axis.grid(True, color="#DDDDDD", linewidth=0.8)
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right"]].set_visible(False)
+    harness.style(left, right)
     save_figure(figure, path)
 
 

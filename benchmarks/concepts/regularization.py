@@ -213,8 +213,7 @@ def draw(results, path):
                 epochs, np.min(values, axis=0), np.max(values, axis=0), color=color, alpha=0.2, linewidth=0
             )
         panel.set_title(kind, fontsize=9)
-        panel.grid(True, color="#DDDDDD", linewidth=0.8)
-        panel.spines[["top", "right"]].set_visible(False)
+        harness.style(panel)
     for row in panels:
         row[0].set_ylabel("loss (nats per token)")
     for panel in panels[-1]:

@@ -236,9 +236,7 @@ def draw(results, path):
         axis.set_xticks(ticks, [str(length) for length in ticks])
         axis.minorticks_off()
         axis.set_xlabel("window (tokens)")
-        axis.grid(True, color="#DDDDDD", linewidth=0.8)
-        axis.set_axisbelow(True)
-        axis.spines[["top", "right"]].set_visible(False)
+        harness.style(axis)
     save_figure(figure, path)
 
 

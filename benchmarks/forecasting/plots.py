@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import harness
 from forecasting import scores
 
 STYLES = {
@@ -32,7 +33,7 @@ def draw_forecasts(found, path):
     for axis, one in zip(panels[len(seasonal) :], found.values(), strict=True):
         draw_errors(axis, one)
     for axis in panels:
-        finish(axis)
+        harness.style(axis)
     handles = {}
     for axis in panels:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -106,7 +107,7 @@ def draw_anomalies(found, path, sizes, labelled=4):
     left.legend(frameon=False, fontsize=8)
     draw_surprises(right, found["exchange_rate"], labelled)
     for axis in (left, right):
-        finish(axis)
+        harness.style(axis)
     save_figure(figure, path)
 
 
@@ -142,10 +143,3 @@ def largest(values, count):
         if len(taken) == count:
             break
     return taken
-
-
-def finish(axis):
-    """Add the grid and remove the frame."""
-    axis.grid(True, color="#DDDDDD", linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)

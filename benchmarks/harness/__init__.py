@@ -10,6 +10,7 @@ from harness.command import add_sizes, add_tasks, changed, make_parser, positive
 from harness.contestants import OURS, Contestant, Contestants, available, load_backend, torch_device
 from harness.environment import CHECKOUT, commit, environment
 from harness.log import log
+from harness.pictures import style
 from harness.results import listed, markdown, result
 from harness.study import run_study
 from harness.timing import (
@@ -48,6 +49,7 @@ __all__ = [
     "run_benchmark",
     "run_in_subprocess",
     "run_study",
+    "style",
     "timed",
     "torch_device",
 ]
