@@ -69,12 +69,12 @@ def jax_run(work, apply, weights, x, gradient):
 # === textrnn ===
 
 
-def textrnn_layer(work, strategy="auto"):
+def textrnn_layer(work, strategy="auto", segments=1):
     """`Recurrent` with the cell of the work."""
     import textrnn
 
     cell = textrnn.GatedCell(work.units, work.cell)
-    return textrnn.Recurrent(cell, return_sequences=True, strategy=strategy)
+    return textrnn.Recurrent(cell, return_sequences=True, strategy=strategy, segments=segments)
 
 
 @CONTESTANTS.add(OURS, tasks=(*LAYERS, "linear", "parts"))
@@ -93,6 +93,18 @@ def run_textrnn_xla(work):
 def run_textrnn_loop(work):
     """The reference strategy, differentiated by the backend."""
     return keras_run(work, textrnn_layer(work, "loop"))
+
+
+@CONTESTANTS.add("textrnn, 4 segments", needs="tensorflow", tasks=("lengths", "memory"))
+def run_textrnn_in_4_segments(work):
+    """`Recurrent` that computes each quarter of the steps again for its gradient."""
+    return keras_run(work, textrnn_layer(work, segments=4))
+
+
+@CONTESTANTS.add("textrnn, 16 segments", needs="tensorflow", tasks=("lengths", "memory"))
+def run_textrnn_in_16_segments(work):
+    """The same with sixteenths."""
+    return keras_run(work, textrnn_layer(work, segments=16))
 
 
 @CONTESTANTS.add("textrnn, recompute", tasks=("linear",))

@@ -28,6 +28,8 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch.
         bidirectional: bool. Whether layers read in both directions. A language model reads forwards only.
         strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
+        segments: int. Parts of a sequence that training computes twice, to use less memory; see
+            `textrnn.Recurrent`.
         dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
             own.
         **kwargs: `name` and `trainable`.
@@ -62,6 +64,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         embedding_dropout=0.0,
         bidirectional=True,
         strategy="auto",
+        segments=1,
         dtype=None,
         **kwargs,
     ):
@@ -85,7 +88,15 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         self.input_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="input_dropout")
         stack = BidirectionalStack if bidirectional else RecurrentStack
         self.stack = stack(
-            cells, dropout, recurrent_dropout, weight_drop, zoneout, strategy, dtype=dtype, name="stack"
+            cells,
+            dropout,
+            recurrent_dropout,
+            weight_drop,
+            zoneout,
+            strategy,
+            segments,
+            dtype=dtype,
+            name="stack",
         )
 
         # === Functional model ===
@@ -107,6 +118,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         self.embedding_dropout = embedding_dropout
         self.bidirectional = bidirectional
         self.strategy = strategy
+        self.segments = segments
 
     def read(self, vectors, padding_mask, training=None):
         """Run the recurrent layers on token vectors; attributions take gradients here.

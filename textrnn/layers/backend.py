@@ -4,6 +4,7 @@ Tensors of sequences are time-major: `(time, batch, ...)`.
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -174,6 +175,22 @@ def stack_outputs(outputs: list) -> list[Tensor]:
     # An array that stands for several outputs is stacked once.
     tensors = {id(x): x.stack() for x in outputs}
     return [tensors[id(x)] for x in outputs]
+
+
+def split_steps(x: Tensor, count: int) -> list[Tensor]:
+    """Consecutive parts of the leading axis, whose lengths differ by one at most.
+
+    The gradient is one concatenation. That of slices would be a tensor as large as x for each.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.numpy.array_split(x, count)
+    import tensorflow as tf
+
+    steps = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
+    ends = [steps * index // count for index in range(count + 1)]
+    return tf.split(x, [end - start for start, end in itertools.pairwise(ends)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,8 @@
 """`Recurrent`, the layer that runs a cell over time."""
 
+import functools
+from collections.abc import Callable
+
 import keras
 import numpy as np
 from keras import ops
@@ -9,6 +12,7 @@ from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
 from textrnn.layers.fused import ARCHITECTURES, fused_architecture, has_kernel, recur_fused
 from textrnn.layers.linear import last_step, recur_linearly
+from textrnn.layers.segments import check_segments, run_in_segments
 from textrnn.layers.strategies import recur, resolve
 from textrnn.layers.zoneout import check_zoneout, expect_zoneout, noise_name, zone_out, zoneout_rates
 
@@ -47,6 +51,9 @@ class Recurrent(keras.layers.RNN):
             for each group of the cell's `zoneout_groups`, in the order of its states. For a cell with the
             states h and c, `[0.05, 0.5]` means 0.5 for c. An output that is a state of the cell is that
             state after zoneout.
+        segments: Number of parts of a sequence, at whose boundaries training keeps the states. The steps of
+            a part run again in the backward pass, so a long sequence takes less memory and more time (Gruslys
+            et al. 2016, Memory-efficient backpropagation through time).
         seed: An int that seeds all masks. A layer with `go_backwards` draws other masks than one without, and
             so do the two directions of `keras.layers.Bidirectional`, which share a seed.
         **kwargs: Arguments of `keras.layers.RNN` (`unroll`, `zero_output_for_mask`, `name`, ...). The default
@@ -64,10 +71,11 @@ class Recurrent(keras.layers.RNN):
         output is zero, and the states are the initial ones.
 
     Raises:
-        InputError: If the strategy is unknown, a rate is not in [0, 1), the number of zoneout rates is wrong,
-            the cell is no `textrnn.Cell` and `recurrent_dropout`, `weight_drop` or `zoneout` is set, the
-            cell has no recurrent matrices and `recurrent_dropout` or `weight_drop` is set, the strategy does
-            not suit the cell or, for `"fused"`, the other options (the last two raised by `build`).
+        InputError: If the strategy is unknown, a rate is not in [0, 1), the number of zoneout rates or of
+            segments is wrong, the cell is no `textrnn.Cell` and `recurrent_dropout`, `weight_drop`, `zoneout`
+            or `segments` is set, the cell has no recurrent matrices and `recurrent_dropout` or `weight_drop`
+            is set, the strategy does not suit the cell or, for `"fused"`, the other options (the last two
+            raised by `build`).
 
     Example:
 
@@ -89,6 +97,7 @@ class Recurrent(keras.layers.RNN):
         recurrent_dropout=0.0,
         weight_drop=0.0,
         zoneout=0.0,
+        segments=1,
         seed=None,
         **kwargs,
     ):
@@ -108,6 +117,7 @@ class Recurrent(keras.layers.RNN):
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
         self.weight_drop = check_rate("weight_drop", weight_drop)
         self.zoneout = check_zoneout(zoneout)
+        self.segments = check_segments(segments)
         if not isinstance(self.cell, Cell):
             self._check_that_options_suit_a_keras_cell()
         self._zoneout_rates = zoneout_rates(self.zoneout, self._zoneout_groups)
@@ -201,34 +211,42 @@ class Recurrent(keras.layers.RNN):
         if mask is not None:
             mask = self._in_running_order(ops.expand_dims(ops.cast(mask, "bool"), -1))
         step, kernels, weights, noise = self._regularized(training, steps, batch_size)
-        strategy = self._resolved(bool(training), mask is not None)
         first_output = ops.zeros((batch_size, cell.output_size), dtype=cell.compute_dtype)
+        run: Callable = functools.partial(
+            self._run, self._resolved(bool(training), mask is not None), step, training
+        )
+        if training and self.segments > 1:
+            run = run_in_segments(run, self.segments)
+        last_output, outputs, states = run(
+            inputs, list(initial_state), first_output, kernels, weights, noise, mask
+        )
+        # `RNN.call` casts the outputs even if it does not return them.
+        outputs = ops.expand_dims(last_output, 1) if outputs is None else ops.swapaxes(outputs, 0, 1)
+        return last_output, outputs, states
+
+    def _run(self, strategy, step, training, inputs, states, first_output, kernels, weights, noise, mask):
+        """Run the recurrence over time-major inputs; return the last output, all or None, and the states."""
+        cell, outputs = self.cell, None
         if strategy == "fused":
-            outputs, states = recur_fused(
-                cell, inputs, initial_state, kernels, mask, self.zero_output_for_mask
-            )
-            last_output = last_step(outputs, first_output)
-            outputs = outputs if self.return_sequences else None
+            outputs, states = recur_fused(cell, inputs, states, kernels, mask, self.zero_output_for_mask)
         elif strategy == "scan":
             group = self._zoneout_groups[0]
             outputs, states = recur_linearly(
                 cell,
                 cell.project_inputs(inputs),
-                initial_state,
+                states,
                 weights,
                 noise.get(noise_name(group)) if training else self._zoneout_rates.get(group),
                 mask,
                 first_output,
                 self.zero_output_for_mask,
             )
-            last_output = last_step(outputs, first_output)
-            outputs = outputs if self.return_sequences else None
         else:
-            last_output, outputs, states = recur(
+            return recur(
                 strategy,
                 step,
                 cell.project_inputs(inputs),
-                initial_state,
+                states,
                 kernels,
                 weights,
                 noise,
@@ -238,9 +256,7 @@ class Recurrent(keras.layers.RNN):
                 return_all_outputs=self.return_sequences,
                 unroll=self.unroll,
             )
-        # `RNN.call` casts the outputs even if it does not return them.
-        outputs = ops.expand_dims(last_output, 1) if outputs is None else ops.swapaxes(outputs, 0, 1)
-        return last_output, outputs, states
+        return last_step(outputs, first_output), outputs if self.return_sequences else None, states
 
     def stepper(self):
         """One step in inference mode, as a function for loops such as decoding.
@@ -268,6 +284,7 @@ class Recurrent(keras.layers.RNN):
             "recurrent_dropout": self.recurrent_dropout,
             "weight_drop": self.weight_drop,
             "zoneout": self.zoneout,
+            "segments": self.segments,
             "seed": self.seed,
         }
 
@@ -305,8 +322,8 @@ class Recurrent(keras.layers.RNN):
         return self.cell.zoneout_groups if isinstance(self.cell, Cell) else []
 
     def _check_that_options_suit_a_keras_cell(self):
-        for name in ("recurrent_dropout", "weight_drop", "zoneout"):
-            if value := getattr(self, name):
+        for name, unset in {"recurrent_dropout": 0, "weight_drop": 0, "zoneout": 0, "segments": 1}.items():
+            if np.any((value := getattr(self, name)) != unset):
                 raise InputError(
                     f"{name} is {value}, but {type(self.cell).__name__} is not a textrnn.Cell: use a cell "
                     f"that is, or the cell's own {name} if it has one"

@@ -23,6 +23,7 @@ class _Stack(keras.layers.Layer, abc.ABC):
         weight_drop=0.0,
         zoneout=0.0,
         strategy="auto",
+        segments=1,
         seed=None,
         **kwargs,
     ):
@@ -35,6 +36,7 @@ class _Stack(keras.layers.Layer, abc.ABC):
         self.weight_drop = check_rate("weight_drop", weight_drop)
         self.zoneout = check_zoneout(zoneout)
         self.strategy = strategy
+        self.segments = segments
         self.seed = seed
         self.supports_masking = True
         layers = [
@@ -43,6 +45,7 @@ class _Stack(keras.layers.Layer, abc.ABC):
                 return_sequences=True,
                 return_state=True,
                 strategy=strategy,
+                segments=segments,
                 dropout=dropout if index else 0.0,
                 recurrent_dropout=recurrent_dropout,
                 weight_drop=weight_drop,
@@ -99,6 +102,7 @@ class _Stack(keras.layers.Layer, abc.ABC):
             "weight_drop": self.weight_drop,
             "zoneout": self.zoneout,
             "strategy": self.strategy,
+            "segments": self.segments,
             "seed": self.seed,
         }
 
@@ -128,7 +132,7 @@ class RecurrentStack(_Stack):
         dropout: Fraction of features to drop between layers in training, with one mask per sequence as in
             `Recurrent`. The inputs of the lowest layer and the outputs of the highest are not dropped.
         recurrent_dropout, weight_drop, zoneout: As for `Recurrent`, in each layer.
-        strategy: As for `Recurrent`, in each layer.
+        strategy, segments: As for `Recurrent`, in each layer.
         seed: An int that seeds all masks. Each layer draws its own.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -224,7 +228,7 @@ class BidirectionalStack(_Stack):
 
     Args:
         cells: A list of cells, the lowest first. Each direction of a layer gets its own copy of the cell.
-        dropout, recurrent_dropout, weight_drop, zoneout, strategy, seed: As for `RecurrentStack`.
+        dropout, recurrent_dropout, weight_drop, zoneout, strategy, segments, seed: As for `RecurrentStack`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:

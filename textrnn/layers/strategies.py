@@ -11,6 +11,7 @@ from keras import ops
 from textrnn.cells.base import Tensor, dot_with
 from textrnn.errors import InputError
 from textrnn.layers.backend import current_values, fold, stack_outputs
+from textrnn.layers.linear import last_step
 from textrnn.layers.recompute import recompute
 
 
@@ -61,7 +62,7 @@ def recur(
         dict(zip(weights, current_values(weights.values()), strict=True)),
         [first_output] if return_all_outputs else [],
     )
-    last_output = carry[count] if carries_output else outputs[0][-1]
+    last_output = carry[count] if carries_output else last_step(outputs[0], first_output)
     return last_output, outputs[0] if return_all_outputs else None, carry[:count]
 
 

@@ -50,6 +50,8 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
             change of these outputs from step to step, before dropout (TAR). The loss that `fit` reports
             includes both penalties; the loss of an evaluation, such as `val_loss`, does not.
         strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
+        segments: int. Parts of a sequence that training computes twice, to use less memory; see
+            `textrnn.Recurrent`.
         dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
             own.
         **kwargs: `name` and `trainable`.
@@ -84,6 +86,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         activation_regularization=0.0,
         temporal_activation_regularization=0.0,
         strategy="auto",
+        segments=1,
         input_dropout=None,
         output_dropout=None,
         dtype=None,
@@ -112,6 +115,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
             weight_drop=weight_drop,
             zoneout=zoneout,
             strategy=strategy,
+            segments=segments,
             dtype=dtype,
             name="stack",
         )
@@ -152,6 +156,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         self.zoneout = self.stack.zoneout
         self.embedding_dropout = embedding_dropout
         self.strategy = strategy
+        self.segments = segments
         self.activation_regularization = activation_regularization
         self.temporal_activation_regularization = temporal_activation_regularization
 
