@@ -73,3 +73,10 @@ def test_exports_sample_as_a_sampler_of_kerashub_does_without_its_ops(task):
     with functions_run_eagerly():
         expected = python_functions(task)["serving_default"](text=text)["text"]
     assert traced(text)["text"].numpy().tolist() == expected.numpy().tolist()
+
+
+def test_no_prompts_give_no_texts(task):
+    assert task.generate([]) == []
+    assert task.generate((), max_length=5) == []
+    if isinstance(task, textrnn.CausalLM):
+        assert task.generate([], stop="end") == []

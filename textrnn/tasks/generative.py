@@ -98,6 +98,15 @@ class GenerativeTask(RecurrentTask):
         excluded = getattr(tokenizer, "suppressed_token_ids", ())
         return lambda hidden: suppressed(project(hidden), excluded)
 
+    def generate(self, inputs, *arguments, **options):
+        """Complete a batch of prompts, as KerasHub's task does; no prompts give no texts.
+
+        KerasHub's preprocessing and loops need a row.
+        """
+        if isinstance(inputs, (list, tuple)) and not inputs:
+            return []
+        return super().generate(inputs, *arguments, **options)
+
     def generate_step(self, inputs, stop_token_ids=None):
         """Complete a batch of prompts up to the length that they are padded to; `generate` calls this.
 

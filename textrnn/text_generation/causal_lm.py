@@ -196,7 +196,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         """
         texts = super().generate(inputs, max_length, stop_token_ids, strip_prompt)
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        if not stops:
+        if not stops or not texts:
             return texts
         expect(
             self.preprocessor is not None,
