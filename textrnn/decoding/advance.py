@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from textrnn.decoding.loop import while_loop
+
 
 def advance(step, choose, token_ids, states, index, steps, stop_token_ids=()):
     """Generate some more tokens of texts, as `textrnn.decoding.loop.generate` does in one call.
@@ -24,13 +26,12 @@ def advance(step, choose, token_ids, states, index, steps, stop_token_ids=()):
     index, steps, token_ids = (ops.cast(x, "int32") for x in (index, steps, token_ids))
     batch_size = ops.shape(token_ids)[0]
     longest = ops.max(ops.concatenate([steps, ops.zeros((1,), "int32")]))
-    flat = keras.tree.flatten(states)
 
     def continues(i, finished, *_):
         return (i < longest) & ops.logical_not(ops.all(finished | (i >= steps)))
 
-    def body(i, finished, counts, token_ids, tokens, *flat_states):
-        logits, *_, new_states = step(token_ids, keras.tree.pack_sequence_as(states, list(flat_states)))
+    def body(i, finished, counts, token_ids, tokens, states):
+        logits, *_, new_states = step(token_ids, states)
         chosen = ops.cast(choose(logits, index + counts), "int32")
         active = ops.logical_not(finished) & (i < steps)
         stops = ops.zeros_like(active)
@@ -38,14 +39,15 @@ def advance(step, choose, token_ids, states, index, steps, stop_token_ids=()):
             stops = stops | (chosen == stop)
         adds = active & ops.logical_not(stops)
         tokens = ops.scatter_update(tokens, ops.reshape(i, (1, 1)), ops.where(adds, chosen, 0)[None])
-        kept = [
-            ops.where(ops.reshape(active, (-1,) + (1,) * (len(new.shape) - 1)), new, old)
-            for new, old in zip(keras.tree.flatten(new_states), flat_states, strict=True)
-        ]
+        kept = keras.tree.map_structure(
+            lambda new, old: ops.where(ops.reshape(active, (-1,) + (1,) * (len(new.shape) - 1)), new, old),
+            new_states,
+            states,
+        )
         token_ids = ops.where(adds, chosen, token_ids)
-        return i + 1, finished | (active & stops), counts + ops.cast(adds, "int32"), token_ids, tokens, *kept
+        return i + 1, finished | (active & stops), counts + ops.cast(adds, "int32"), token_ids, tokens, kept
 
-    _, finished, counts, token_ids, tokens, *flat = ops.while_loop(
+    _, finished, counts, token_ids, tokens, states = while_loop(
         continues,
         body,
         (
@@ -54,8 +56,7 @@ def advance(step, choose, token_ids, states, index, steps, stop_token_ids=()):
             ops.zeros((batch_size,), "int32"),
             token_ids,
             ops.zeros((ops.maximum(longest, 1), batch_size), "int32"),
-            *flat,
+            states,
         ),
     )
-    states = keras.tree.pack_sequence_as(states, flat)
     return ops.transpose(tokens)[:, :longest], counts, finished, token_ids, states

@@ -7,6 +7,8 @@ import numpy as np
 from keras import ops
 
 from textrnn.cells.base import Tensor
+from textrnn.decoding.hypotheses import duplicates, traced, without_rest
+from textrnn.decoding.loop import while_loop
 from textrnn.decoding.selection import at, largest, log_total, rows_at
 
 MAX_BEAMS = 32
@@ -120,7 +122,7 @@ def beam_search(
 
     # There is one hypothesis per row before the first token, and `max_beams` after it.
     events, *after = advance(search.first_beam(attention), logits, attention, states)
-    steps, history, beam, *_ = _while(
+    steps, history, beam, *_ = while_loop(
         lambda index, history, beam, *_: search.continues(beam),
         body,
         (ops.convert_to_tensor(1, "int32"), search.history(events, limit), *after),
@@ -128,15 +130,15 @@ def beam_search(
     if best_only:
         best = search.best(beam)
         lengths = at(beam["lengths"], best)
-        token_ids, _ = _without_rest(search.traced(history, steps, best), lengths, limit)
+        token_ids, _ = without_rest(traced(history, steps, best), lengths, limit)
         return Hypotheses(token_ids, lengths, None, None)
-    traced = search.traced(history, steps)
-    token_ids, attention = _without_rest(traced, beam["lengths"], limit)
-    places, scores = search.places(beam, token_ids), search.own_scores(beam, traced["ended"], attention)
+    found = traced(history, steps)
+    token_ids, attention = without_rest(found, beam["lengths"], limit)
+    places, scores = search.places(beam, token_ids), search.own_scores(beam, found["ended"], attention)
     scores = ops.where(places > -float("inf"), scores, -float("inf"))
     order = ops.argsort(-places, axis=1)
-    found = (token_ids, beam["lengths"], scores, attention)
-    return Hypotheses(*(None if x is None else at(x, order) for x in found))
+    results = (token_ids, beam["lengths"], scores, attention)
+    return Hypotheses(*(None if x is None else at(x, order) for x in results))
 
 
 class _Search:
@@ -152,8 +154,7 @@ class _Search:
     - `repeated`: number of tokens that were removed as repetitions. Like `ended`, not if `best_only`.
     - `coverage`: attention received by each memory step, if there is a penalty.
 
-    The history of the search has, for each step, its `tokens`, zero after the end of a text; the `parents`
-    that they continue; the log-probability that the text `ended` before them; and `attention` weights.
+    The history of the search is what `textrnn.decoding.hypotheses` reads.
     """
 
     def __init__(
@@ -355,7 +356,7 @@ class _Search:
     def places(self, beam, token_ids):
         """The scores by which hypotheses are sorted; minus infinity for a text that is there already."""
         places = self.score(beam)
-        return ops.where(_duplicates(token_ids, beam["lengths"], places), -float("inf"), places)
+        return ops.where(duplicates(token_ids, beam["lengths"], places), -float("inf"), places)
 
     def own_scores(self, beam, ended, attention):
         """The scores of texts without their repetitions, as if they had ended there."""
@@ -364,82 +365,3 @@ class _Search:
         counted = beam["counted"] - repeated + (1 if self.stop_token_ids else 0)
         scores = ops.where(repeated > 0, ended / self.norm(counted), beam["score"])
         return scores if "coverage" not in beam else scores + self.coverage_score(ops.sum(attention, axis=2))
-
-    def traced(self, history, steps, places=None):
-        """The history of hypotheses, `(batch, hypotheses, steps, ...)`.
-
-        Args:
-            history: The history.
-            steps: The number of steps.
-            places: int32 `(batch, hypotheses)`, the places in the last beam; None for all.
-        """
-        parents = history.pop("parents", None)
-        if parents is not None:
-            rows = ops.shape(parents)[0] * self.batch_size
-            flat = lambda x: ops.reshape(x, (rows, *ops.shape(x)[2:]))  # noqa: E731
-            places = ops.broadcast_to(self.place, ops.shape(parents)[1:]) if places is None else places
-            trace = _trace(parents, steps, ops.cast(places, "int32"))
-            history = {
-                name: ops.reshape(at(flat(x), flat(trace)), (*ops.shape(trace), *ops.shape(x)[3:]))
-                for name, x in history.items()
-            }
-        return {name: ops.moveaxis(x, 0, 2) for name, x in history.items()}
-
-
-def _without_rest(traced, lengths, limit):
-    """The tokens of texts, `(batch, hypotheses, limit)`, and their attention weights or None."""
-    inside = ops.arange(limit, dtype="int32") < lengths[..., None]
-    token_ids = ops.where(inside, traced["tokens"][:, :, :limit], 0)
-    if "attention" not in traced:
-        return token_ids, None
-    return token_ids, ops.where(inside[..., None], traced["attention"][:, :, :limit], 0.0)
-
-
-def _duplicates(token_ids, lengths, scores):
-    """Which hypotheses are the same text as a better one, which looped."""
-    index = ops.arange(ops.shape(scores)[1], dtype="int32")
-    earlier = (scores[:, None] == scores[..., None]) & (index[None] < index[:, None])
-    better = (scores[:, None] > scores[..., None]) | earlier
-    same = ops.all(token_ids[:, None] == token_ids[:, :, None], axis=-1)
-    same = same & (lengths[:, None] == lengths[..., None])
-    return ops.any(same & better & (scores[:, None] > -float("inf")), axis=-1)
-
-
-def _trace(parents, steps, places):
-    """The place of each hypothesis in every step, from the last one back, `(steps, batch, hypotheses)`.
-
-    Args:
-        parents: int32 `(limit, batch, beams)`.
-        steps: int32, the number of steps.
-        places: int32 `(batch, hypotheses)`, in the last step.
-
-    >>> from textrnn.decoding.beam_search import _trace
-    >>> parents = ops.convert_to_tensor([[[0, 0]], [[1, 0]], [[1, 1]]])
-    >>> _trace(parents, ops.convert_to_tensor(3), ops.convert_to_tensor([[1]]))[:, 0, 0].numpy().tolist()
-    [0, 1, 1]
-    """
-
-    def body(index, places, trace):
-        places = at(rows_at(parents, index), places)
-        index = index - 1
-        return index, places, ops.scatter_update(trace, ops.reshape(index, (1, 1)), places[None])
-
-    trace = ops.broadcast_to(places, (ops.shape(parents)[0], *ops.shape(places)))
-    return _while(lambda index, *_: index > 0, body, (steps - 1, places, trace))[2]
-
-
-def _while(condition, body, start):
-    """`ops.while_loop` over a nested structure of tensors, whose shapes stay the same."""
-    flat = keras.tree.flatten(start)
-
-    def flat_body(*variables):
-        new = keras.tree.flatten(body(*keras.tree.pack_sequence_as(start, list(variables))))
-        for x, old in zip(new, variables, strict=True):
-            if keras.backend.backend() == "tensorflow":  # which may have lost them
-                x.set_shape(old.shape)
-        return tuple(new)
-
-    def flat_condition(*variables):
-        return condition(*keras.tree.pack_sequence_as(start, list(variables)))
-
-    return keras.tree.pack_sequence_as(start, list(ops.while_loop(flat_condition, flat_body, tuple(flat))))

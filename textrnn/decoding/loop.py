@@ -1,4 +1,4 @@
-"""The loop that steps a recurrent model token by token."""
+"""The loop that steps a recurrent model token by token, and loops over nested tensors."""
 
 import keras
 from keras import ops
@@ -33,15 +33,15 @@ def generate(step, choose, logits, states, *, max_new_tokens, limit, stop_token_
     def continues(index, logits, finished, *_):
         return (index + 1 < limit) & ops.logical_not(ops.all(finished))
 
-    def body(index, logits, finished, lengths, token_ids, *flat_states):
+    def body(index, logits, finished, lengths, token_ids, states):
         tokens, finished, lengths = next_tokens(index, finished, lengths, logits)
         token_ids = ops.scatter_update(token_ids, ops.reshape(index, (1, 1)), tokens[None])
-        logits, *_, new_states = step(tokens, keras.tree.pack_sequence_as(states, list(flat_states)))
-        return (index + 1, logits, finished, lengths, token_ids, *keras.tree.flatten(new_states))
+        logits, *_, states = step(tokens, states)
+        return index + 1, logits, finished, lengths, token_ids, states
 
     # The last token is chosen after the loop, because no step follows it.
     rows = max(limit, 1) if isinstance(limit, int) else ops.maximum(limit, 1)
-    index, logits, finished, lengths, token_ids, *_ = ops.while_loop(
+    index, logits, finished, lengths, token_ids, _ = while_loop(
         continues,
         body,
         (
@@ -50,7 +50,7 @@ def generate(step, choose, logits, states, *, max_new_tokens, limit, stop_token_
             max_new_tokens <= 0,
             ops.zeros((batch_size,), "int32"),
             ops.zeros((rows, batch_size), "int32"),
-            *keras.tree.flatten(states),
+            states,
         ),
     )
     tokens, _, lengths = next_tokens(index, finished, lengths, logits)
@@ -91,3 +91,21 @@ def appended(token_ids, padding_mask, new, new_lengths):
     moved = ops.take_along_axis(new, place, axis=1)
     inside = position < (prompt_lengths + new_lengths)[:, None]
     return ops.where(padding_mask, token_ids, moved), inside
+
+
+def while_loop(condition, body, start):
+    """`ops.while_loop` over a nested structure of tensors, whose shapes stay the same."""
+    flat = [ops.convert_to_tensor(x) for x in keras.tree.flatten(start)]
+
+    def flat_body(*variables):
+        new = keras.tree.flatten(body(*keras.tree.pack_sequence_as(start, list(variables))))
+        new = [ops.convert_to_tensor(x) for x in new]
+        for x, old in zip(new, variables, strict=True):
+            if keras.backend.backend() == "tensorflow":  # which may have lost them
+                x.set_shape(old.shape)
+        return tuple(new)
+
+    def flat_condition(*variables):
+        return condition(*keras.tree.pack_sequence_as(start, list(variables)))
+
+    return keras.tree.pack_sequence_as(start, list(ops.while_loop(flat_condition, flat_body, tuple(flat))))
