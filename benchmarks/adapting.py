@@ -80,7 +80,9 @@ def run(preset, contestant, texts, minutes, seed):
     else:
         kind = "character" if contestant == "characters" else "sentencepiece"
         tokenizer = lm.preprocessor.tokenizer if lm else train_tokenizer(kind, texts.train)
-        backbone = textrnn.RecurrentBackbone(tokenizer.vocabulary_size(), dropout=defaults.dropout)
+        backbone = textrnn.RecurrentBackbone(
+            tokenizer.vocabulary_size(), dropout=defaults.dropout, project_outputs=True
+        )
         lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer))
     start = time.perf_counter()
     limit = {"max_epochs": defaults.epochs} if adapted else {}

@@ -251,3 +251,15 @@ def test_the_rate_between_layers_is_that_of_dropout():
 def test_a_rate_outside_0_to_1_is_refused(name):
     with pytest.raises(InputError, match=rf"{name} is 1\.5: give a rate"):
         make_lm(**{name: 1.5})
+
+
+def test_project_outputs_adds_a_linear_layer_of_the_same_width():
+    plain, projected = (
+        textrnn.RecurrentBackbone(9, units=4, project_outputs=project) for project in (False, True)
+    )
+    assert plain.output_projection is None
+    assert projected.count_params() == plain.count_params() + 4 * 4
+    copy = textrnn.RecurrentBackbone.from_config(projected.get_config())
+    assert copy.output_projection is not None
+    narrow = textrnn.RecurrentBackbone(9, units=4, embedding_dim=3)
+    assert narrow.output_projection is not None

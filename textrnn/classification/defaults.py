@@ -35,12 +35,13 @@ FROM_SCRATCH = ((0, Defaults()),)
 FROM_LANGUAGE_MODEL = (
     (0, Defaults(10, 8, 4e-3, 5, 2.6, 1, 4, 0.1, 0.0)),
     (1000, Defaults(6, 16, 4e-3, 3, 2.6, 1, 3, 0.1, 0.0)),
-    (10_000, Defaults(6, 32, 4e-3, 2, 2.6, 1, 1, 0.2, 0.0)),
+    (10_000, Defaults(6, 32, 4e-3, 2, 2.6, 1, 1, 0.1, 0.0)),
 )
 """The same for an encoder that starts from a language model.
 
-Rates of learning and dropout were compared on the starter reviews alone, with a language model that was
-trained without dropout, which loses by much of it. Those of the package are now trained with dropout.
+Rates of learning were compared on the starter reviews, and dropout on SST-2 and on 100 to 4,000 texts of
+IMDB, where 0.3 or more cost four to six points of accuracy against 0.1. On 19,000 texts, 0.1 was not worse
+than 0.2.
 """
 
 FEW_TEXTS = 300

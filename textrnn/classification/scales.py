@@ -71,8 +71,9 @@ def fit_pool(network, linear, targets, sample_weight=None):
 
     Both classifiers are calibrated. Their ensemble is a weighted mean of the logits, calibrated again. Of all
     shares of the network, this is the smallest whose log loss is within one standard error of the lowest,
-    where the error is that of the difference (the one-standard-error rule of Breiman et al. 1984), widened
-    for few texts by Student's distribution. So a network that does not clearly help, or that few texts vouch
+    where the error is that of the difference (the one-standard-error rule of Breiman et al. 1984), and 0
+    unless the lowest is two standard errors below that of the linear classifier alone. For few texts, errors
+    are widened by Student's distribution. So a network that does not clearly help, or that few texts vouch
     for, gets a share of 0.
 
     Args:
@@ -109,7 +110,8 @@ def fit_pool(network, linear, targets, sample_weight=None):
     differences = losses - losses[best]
     means = np.average(differences, axis=1, weights=weights)
     variances = np.average((differences - means[:, None]) ** 2, axis=1, weights=weights)
-    errors = t.ppf(norm.cdf(1), texts - 1) * np.sqrt(variances / (texts - 1))
-    chosen = int((means <= errors).argmax())
+    errors = np.sqrt(variances / (texts - 1))
+    one, two = (t.ppf(norm.cdf(wide), texts - 1) for wide in (1, 2))
+    chosen = 0 if means[0] <= two * errors[0] else int((means <= one * errors).argmax())
     # The linear classifier alone was calibrated on more texts than these.
     return factors[chosen] if chosen else (0.0, 1.0)

@@ -31,8 +31,10 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         num_layers: int. Number of recurrent layers.
         embedding_dim: int. Width of the token vectors; None for that of the last layer.
         tie_embeddings: bool. Whether the output projection is the transposed embedding (Press & Wolf 2017;
-            Inan et al. 2017). If the last layer has another width than `embedding_dim`, a linear layer
-            follows it.
+            Inan et al. 2017).
+        project_outputs: bool. Whether a linear layer follows the last recurrent layer; one always does if
+            their widths differ. With tied embeddings it is worth its weights: outputs of a cell are between
+            -1 and 1, and vectors that suit the input are then no good scale of the logits.
         dropout: float. Dropout rate of the inputs and outputs of each recurrent layer, one mask per sequence
             (locked).
         input_dropout: float. Another rate for the inputs of the first layer; None for `dropout`.
@@ -78,6 +80,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         num_layers=1,
         embedding_dim=None,
         tie_embeddings=True,
+        project_outputs=False,
         dropout=0.0,
         recurrent_dropout=0.0,
         weight_drop=0.0,
@@ -129,7 +132,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
             activation_regularization, dtype=dtype, name="output_penalty"
         )
         self.output_projection = None
-        if cells[-1].output_size != embedding_dim:
+        if project_outputs or cells[-1].output_size != embedding_dim:
             self.output_projection = keras.layers.Dense(
                 embedding_dim, use_bias=False, dtype=dtype, name="output_projection"
             )
@@ -148,6 +151,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         self.num_layers = num_layers
         self.embedding_dim = embedding_dim
         self.tie_embeddings = tie_embeddings
+        self.project_outputs = project_outputs
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.output_dropout = output_dropout

@@ -61,6 +61,9 @@ class LanguageModelOptions(ModelOptions):
     ar: NonNegativeNumber = option(0.0, "Activation regularization; 2 in AWD-LSTM (alpha)")
     tar: NonNegativeNumber = option(0.0, "Temporal activation regularization; 1 in AWD-LSTM (beta)")
     last_units: PositiveInt | None = option(None, "Units of the last layer (default: as units)")
+    output_projection: bool = option(
+        True, "Linear layer after the last one; always if embedding_dim is not its size"
+    )
     input_dropout: Fraction | None = option(None, "Dropout on the inputs (default: as dropout)")
     output_dropout: Fraction | None = option(None, "Dropout on the outputs (default: as dropout)")
     temperature: NonNegativeNumber | None = option(None, "Temperature (default: 0.8, or as saved)")
@@ -76,6 +79,7 @@ class LanguageModelOptions(ModelOptions):
         """The arguments of `textrnn.RecurrentBackbone`."""
         return super().backbone_arguments() | {
             "units": [self.units] * (self.layers - 1) + [self.last_units or self.units],
+            "project_outputs": self.output_projection,
             "activation_regularization": self.ar,
             "temporal_activation_regularization": self.tar,
             "input_dropout": self.input_dropout,
