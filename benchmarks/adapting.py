@@ -80,9 +80,8 @@ def run(preset, contestant, texts, minutes, seed):
     else:
         kind = "character" if contestant == "characters" else "sentencepiece"
         tokenizer = lm.preprocessor.tokenizer if lm else train_tokenizer(kind, texts.train)
-        backbone = textrnn.RecurrentBackbone(
-            tokenizer.vocabulary_size(), dropout=defaults.dropout, project_outputs=True
-        )
+        # Without `project_outputs`, with which a text of this size overfits before the first evaluation.
+        backbone = textrnn.RecurrentBackbone(tokenizer.vocabulary_size(), dropout=defaults.dropout)
         lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer))
     start = time.perf_counter()
     limit = {"max_epochs": defaults.epochs} if adapted else {}
