@@ -9,7 +9,8 @@ the 100,000 characters before it. Each contestant trains for so many minutes, co
 counted, and is scored at its best of ten evaluations:
 
 - adapted: the language model, with the recipe's defaults for the size; it ends after the epochs of these;
-- same tokenizer: the recipe's model of random weights with the tokenizer of the language model;
+- same tokenizer: a model of random weights with the tokenizer of the language model: that of the recipe,
+  without the linear layer before the logits;
 - own tokenizer: the same with a SentencePiece tokenizer that is trained on the text;
 - characters: the same with characters.
 
