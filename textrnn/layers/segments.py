@@ -1,4 +1,4 @@
-"""Recurrences that run in segments of the sequence, and keep only the states between them for the gradient.
+"""Recurrences in segments, which keep only the states between segments for the gradient.
 
 The steps of a segment run again in the backward pass. So a training step keeps the inputs, the outputs and
 what one segment needs, and computes the forward pass twice (Chen et al. 2016, Training deep nets with
@@ -29,7 +29,7 @@ def check_segments(segments: int) -> int:
 
 
 def run_in_segments(run: Callable, segments: int) -> Callable:
-    """A function like `run`, whose gradient computes each segment again.
+    """Make a function like `run`, whose gradient computes each segment again.
 
     Args:
         run: `(inputs, states, previous output, kernels, weights, noise, mask) -> (last output, outputs or

@@ -33,8 +33,8 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         tie_embeddings: bool. Whether the output projection is the transposed embedding (Press & Wolf 2017;
             Inan et al. 2017).
         project_outputs: bool. Whether a linear layer follows the last recurrent layer; one always does if
-            their widths differ. With tied embeddings it is worth its weights: outputs of a cell are between
-            -1 and 1, and vectors that suit the input are then no good scale of the logits.
+            their widths differ. Without it, tied embeddings have to turn outputs between -1 and 1 into
+            logits by themselves, which costs accuracy on all but small texts.
         dropout: float. Dropout rate of the inputs and outputs of each recurrent layer, one mask per sequence
             (locked).
         input_dropout: float. Another rate for the inputs of the first layer; None for `dropout`.
