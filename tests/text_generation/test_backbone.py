@@ -263,3 +263,47 @@ def test_project_outputs_adds_a_linear_layer_of_the_same_width():
     assert copy.output_projection is not None
     narrow = textrnn.RecurrentBackbone(9, units=4, embedding_dim=3)
     assert narrow.output_projection is not None
+
+
+@pytest.mark.parametrize("options", [{}, {"embedding_dropout": 0.5}, {"num_layers": 2, "cell": "qrnn"}])
+@pytest.mark.parametrize("training", [True, False])
+def test_many_tokens_of_few_kinds_give_the_outputs_of_a_few_at_a_time(options, training):
+    size, outputs = 4, []
+    token_ids = np.random.default_rng(0).integers(0, size, (3, 12)).astype("int32")
+    for windows in (1, 12):  # that of all tokens projects the vectors of the vocabulary
+        set_seed(0)
+        backbone = textrnn.RecurrentBackbone(size, units=5, **options)
+        states, found = backbone.get_initial_states(3), []
+        for part in np.split(token_ids, windows, axis=1):
+            backbone.word_dropout.seed_generator.state.assign([1, 0])  # the same word types for all parts
+            hidden, states = backbone.run(part, states, training=training)
+            found.append(hidden)
+        outputs.append(np.concatenate(found, axis=1))
+    np.testing.assert_allclose(*outputs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "training", "tokens", "projects"),
+    [
+        ({}, True, (4, 5), True),
+        ({}, False, (4, 5), True),
+        ({}, True, (None, None), True),  # windows of any length
+        ({}, False, (None, None), False),  # such as a prompt, which is short
+        ({}, True, (2, 5), False),
+        ({"input_dropout": 0.1}, True, (4, 5), False),
+        ({"dropout": 0.1}, True, (4, 5), False),
+        ({"dropout": 0.1}, False, (4, 5), True),
+    ],
+)
+def test_the_vectors_of_few_kinds_of_tokens_are_projected(options, training, tokens, projects):
+    import tensorflow as tf
+
+    backbone = textrnn.RecurrentBackbone(9, units=3, embedding_dim=7, **options)
+
+    @tf.function(input_signature=[tf.TensorSpec(tokens, tf.int32)], autograph=False)
+    def run(token_ids):
+        return backbone.run(token_ids, backbone.get_initial_states(tf.shape(token_ids)[0]), training=training)
+
+    operations = run.get_concrete_function().graph.get_operations()
+    products = [x.inputs[0].shape for x in operations if "MatMul" in x.type and x.inputs[0].shape[-1] == 7]
+    assert {shape[0] == backbone.vocabulary_size for shape in products} == {projects}

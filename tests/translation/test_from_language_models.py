@@ -13,11 +13,18 @@ def make_lm(vocabulary_size, **arguments):
     return textrnn.CausalLM(textrnn.RecurrentBackbone(vocabulary_size, **arguments))
 
 
-@pytest.mark.parametrize("embedding_dim", [None, 4])
-def test_the_decoder_begins_as_the_target_model_and_the_encoder_reads_as_the_source_model(embedding_dim):
-    source, target = make_lm(12, units=5, embedding_dim=4), make_lm(9, units=6, embedding_dim=4)
-    if embedding_dim is None:
-        source, target = make_lm(12, units=6), make_lm(9, units=6)
+@pytest.mark.parametrize(
+    ("of_source", "of_target"),
+    [
+        ({"units": 6}, {"units": 6}),
+        ({"units": 5, "embedding_dim": 4}, {"units": 6, "embedding_dim": 4}),
+        ({"units": 5, "embedding_dim": 3}, {"units": 6, "embedding_dim": 4}),
+    ],
+)
+def test_the_decoder_begins_as_the_target_model_and_the_encoder_reads_as_the_source_model(
+    of_source, of_target
+):
+    source, target = make_lm(12, **of_source), make_lm(9, **of_target)
     backbone = backbone_from(source, target, attention="dot")
     ids, mask = np.array([[3, 5, 2, 7]]), np.ones((1, 4), bool)
     _, states = backbone.encode(ids, mask)
@@ -36,6 +43,7 @@ def test_one_side_may_start_from_random_weights():
         source, vocabulary_sizes=(None, 9), units=3, decoder_units=5, decoder_cell="lstm"
     )
     assert (backbone.units, backbone.decoder_units) == (6, 5)
+    assert (backbone.source_embedding_dim, backbone.embedding_dim) == (4, 5)
     assert (backbone.vocabulary_size, backbone.target_vocabulary_size) == (12, 9)
     np.testing.assert_array_equal(
         backbone.source_embedding.embeddings, source.backbone.token_embedding.embeddings
@@ -45,7 +53,6 @@ def test_one_side_may_start_from_random_weights():
 @pytest.mark.parametrize(
     ("models", "arguments", "message"),
     [
-        (({"units": 4}, {"units": 6}), {}, "4 and 6 features in a token vector"),
         (({"units": 4}, {"units": 4, "num_layers": 2}), {}, "have 1 and 2 layers"),
         (({"units": [4, 6], "num_layers": 2}, None), {}, r"have \[4, 6\] units"),
         (({"units": 4}, None), {"input_feeding": True}, "input_feeding: the layers of a language model"),

@@ -147,3 +147,13 @@ def test_batches_of_pairs_have_the_loss_of_strings():
 def test_a_blank_source_is_translated(lm):
     lm.compile(sampler=GREEDY, run_eagerly=True)
     assert len(lm.generate(["", "one"])) == 2
+
+
+def test_source_vectors_have_a_width_of_their_own_with_a_vocabulary_of_their_own():
+    sizes = {"vocabulary_size": 9, "target_vocabulary_size": 7, "units": 4, "embedding_dim": 3}
+    backbone = textrnn.RecurrentSeq2Seq(**sizes, source_embedding_dim=5)
+    again = textrnn.RecurrentSeq2Seq.from_config(backbone.get_config())
+    assert again.source_embedding.embeddings.shape == (9, 5)
+    assert again.target_embedding.embeddings.shape == (7, 3)
+    with pytest.raises(textrnn.InputError, match="source_embedding_dim is 5, but both sides share"):
+        textrnn.RecurrentSeq2Seq(9, units=4, source_embedding_dim=5)

@@ -81,12 +81,19 @@ class Cell(keras.layers.Layer, abc.ABC):
         """
         return self.stepper()(inputs, states)
 
-    def stepper(self) -> Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]:
+    def stepper(
+        self, vectors: Tensor | None = None
+    ) -> Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]:
         """Return `call` as a function that has already read the weights, for a custom loop such as decoding.
 
         Reading the weights splits the kernels by gate, which takes longer than a step of one row.
+
+        Args:
+            vectors: `(n, features)`. If given, the inputs of a step are rows of it, integers `(batch,)`. All
+                vectors are projected at once, before the first step.
         """
         project, dot = self.projector(), dot_with(self.recurrent_kernels)
+        project = project if vectors is None else look_up(project, vectors)
         weights = self.elementwise_weights
 
         def step(inputs, states):
@@ -291,6 +298,30 @@ def dot_with(kernels: Mapping[str, Tensor]) -> Dot:
         return product if plus is None else product + plus
 
     return dot
+
+
+def look_up(project: Callable[[Tensor], tuple[Tensor, ...]], vectors: Tensor) -> Callable:
+    """Return `rows -> project(vectors[rows])`, which projects each vector once and looks the results up.
+
+    That is less arithmetic where rows are more than vectors, such as the characters of a batch.
+
+    Args:
+        project: A cell's `project_inputs`.
+        vectors: `(n, features)`.
+
+    Returns:
+        A function of integers `(...)` that returns a tuple of tensors `(..., m)`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from textrnn.cells.base import look_up
+    >>> (looked_up,) = look_up(lambda x: (2 * x,), ops.eye(2))(ops.array([1, 0, 1]))
+    >>> ops.convert_to_numpy(looked_up).tolist()
+    [[0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]
+    """
+    projected = project(vectors)
+    return lambda rows: tuple(ops.take(x, rows, axis=0) for x in projected)
 
 
 def at_least_float32(x: Tensor) -> str:

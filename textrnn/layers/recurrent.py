@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from textrnn.cells.base import Cell, Tensor
+from textrnn.cells.base import Cell, Tensor, look_up
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
 from textrnn.layers.fused import ARCHITECTURES, fused_architecture, has_kernel, recur_fused
@@ -204,16 +204,21 @@ class Recurrent(keras.layers.RNN):
         # Transpose the inputs, not the larger projections, and before anything else reads them, even their
         # shape. Then a compiler cancels this transpose against the last one of the layer below.
         inputs = self._in_running_order(sequences)
-        steps, batch_size, _ = ops.shape(inputs)
         if training and self.dropout:
-            inputs = inputs * self._locked_mask(batch_size, inputs)
+            inputs = inputs * self._locked_mask(ops.shape(inputs)[1], inputs)
         inputs = ops.cast(inputs, cell.compute_dtype)
+        return self._recur(cell.project_inputs, inputs, initial_state, mask, training)
+
+    def _recur(self, project, inputs, initial_state, mask, training):
+        """`inner_loop` with time-major inputs, from which `project` computes what a step needs of them."""
+        cell = self.cell
+        steps, batch_size = ops.shape(inputs)[:2]
         if mask is not None:
             mask = self._in_running_order(ops.expand_dims(ops.cast(mask, "bool"), -1))
         step, kernels, weights, noise = self._regularized(training, steps, batch_size)
         first_output = ops.zeros((batch_size, cell.output_size), dtype=cell.compute_dtype)
         run: Callable = functools.partial(
-            self._run, self._resolved(bool(training), mask is not None), step, training
+            self._run, self._resolved(bool(training), mask is not None), project, step, training
         )
         if training and self.segments > 1:
             run = run_in_segments(run, self.segments)
@@ -224,7 +229,9 @@ class Recurrent(keras.layers.RNN):
         outputs = ops.expand_dims(last_output, 1) if outputs is None else ops.swapaxes(outputs, 0, 1)
         return last_output, outputs, states
 
-    def _run(self, strategy, step, training, inputs, states, first_output, kernels, weights, noise, mask):
+    def _run(
+        self, strategy, project, step, training, inputs, states, first_output, kernels, weights, noise, mask
+    ):
         """Run the recurrence over time-major inputs; return the last output, all or None, and the states."""
         cell, outputs = self.cell, None
         if strategy == "fused":
@@ -233,7 +240,7 @@ class Recurrent(keras.layers.RNN):
             group = self._zoneout_groups[0]
             outputs, states = recur_linearly(
                 cell,
-                cell.project_inputs(inputs),
+                project(inputs),
                 states,
                 weights,
                 noise.get(noise_name(group)) if training else self._zoneout_rates.get(group),
@@ -245,7 +252,7 @@ class Recurrent(keras.layers.RNN):
             return recur(
                 strategy,
                 step,
-                cell.project_inputs(inputs),
+                project(inputs),
                 states,
                 kernels,
                 weights,
@@ -258,8 +265,53 @@ class Recurrent(keras.layers.RNN):
             )
         return last_step(outputs, first_output), outputs if self.return_sequences else None, states
 
-    def stepper(self):
+    def look_up(self, rows, vectors, initial_state, mask=None, training=False):
+        """Run the cell over the sequences `vectors[rows]`, as `call` does.
+
+        The cell projects each vector once, and the results are looked up, which takes less time if there are
+        more rows than vectors. With dropout of inputs or segments in training, and for the strategy
+        `"fused"`, the vectors are looked up instead.
+
+        Args:
+            rows: Integers, `(batch, time)`.
+            vectors: `(n, features)`.
+            initial_state, mask, training: As for `call`.
+
+        Returns:
+            What `call` returns.
+
+        Example:
+
+        >>> import numpy as np, textrnn
+        >>> layer = textrnn.Recurrent(textrnn.GatedCell(8, "gru"), return_sequences=True)
+        >>> layer.build((None, None, 3))
+        >>> rows, vectors = np.array([[1, 0, 1, 1]]), np.eye(2, 3)
+        >>> outputs = layer.look_up(rows, vectors, layer.get_initial_state(1))
+        >>> bool(np.allclose(outputs, layer(vectors[rows]), atol=1e-6))
+        True
+        """
+        cell = self.cell
+        if rows.shape[1] == 0 or not self._projects_vectors(bool(training), mask is not None):
+            sequences = ops.take(vectors, rows, axis=0)
+            return self(sequences, initial_state=initial_state, mask=mask, training=training)
+        project = look_up(cell.project_inputs, ops.cast(vectors, cell.compute_dtype))
+        initial_state = [ops.cast(state, cell.compute_dtype) for state in initial_state]
+        rows = self._in_running_order(rows)
+        last_output, outputs, states = self._recur(project, rows, initial_state, mask, training)
+        output = outputs if self.return_sequences else last_output
+        return (output, *states) if self.return_state else output
+
+    def _projects_vectors(self, training, masked):
+        """Whether `look_up` can project vectors instead of inputs."""
+        changed = training and (self.dropout or self.segments > 1)
+        return isinstance(self.cell, Cell) and not changed and self._resolved(training, masked) != "fused"
+
+    def stepper(self, vectors=None):
         """One step in inference mode, as a function for loops such as decoding.
+
+        Args:
+            vectors: `(n, features)`. If given, the inputs of a step are rows of it, integers `(batch,)`; see
+                `look_up`.
 
         Returns:
             A function `(inputs, states) -> (output, new_states)`. It takes `(batch, features)` and a list of
@@ -268,9 +320,10 @@ class Recurrent(keras.layers.RNN):
         """
         cell = self.cell
         if isinstance(cell, Cell):
-            return self._expecting_zoneout(cell.stepper())
+            return self._expecting_zoneout(cell.stepper(vectors))
 
         def step(inputs, states):
+            inputs = inputs if vectors is None else ops.take(vectors, inputs, axis=0)
             output, new_states = cell(inputs, list(states))
             return output, list(new_states) if keras.tree.is_nested(new_states) else [new_states]
 

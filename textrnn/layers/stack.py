@@ -182,11 +182,31 @@ class RecurrentStack(_Stack):
         """Run the layers. The class docstring has the shapes."""
         if initial_states is None:
             initial_states = self.get_initial_states(ops.shape(sequences)[0])
-        states = []
-        for layer, initial_state in zip(self.recurrent_layers, initial_states, strict=True):
-            sequences, *last = layer(
-                sequences, initial_state=list(initial_state), mask=mask, training=training
-            )
+        options = {"mask": mask, "training": training}
+        lowest = self.recurrent_layers[0](sequences, initial_state=list(initial_states[0]), **options)
+        return self._run_above(lowest, initial_states, options)
+
+    def look_up(self, rows, vectors, initial_states, mask=None, training=False):
+        """Run the layers over the sequences `vectors[rows]`; see `Recurrent.look_up`.
+
+        Args:
+            rows: Integers, `(batch, time)`.
+            vectors: `(n, features)`.
+            initial_states, mask, training: As for `call`.
+
+        Returns:
+            What `call` returns.
+        """
+        options = {"mask": mask, "training": training}
+        lowest = self.recurrent_layers[0].look_up(rows, vectors, list(initial_states[0]), **options)
+        return self._run_above(lowest, initial_states, options)
+
+    def _run_above(self, lowest, initial_states, options):
+        """Run all layers but the lowest, whose outputs and states are given."""
+        sequences, *last = lowest
+        states = [last]
+        for layer, initial_state in zip(self.recurrent_layers[1:], initial_states[1:], strict=True):
+            sequences, *last = layer(sequences, initial_state=list(initial_state), **options)
             states.append(last)
         return sequences, states
 
@@ -202,9 +222,15 @@ class RecurrentStack(_Stack):
         """
         return self.stepper()(inputs, states)
 
-    def stepper(self):
-        """`step` as a function that reads the weights once, when it is made, for loops such as decoding."""
-        steppers = [layer.stepper() for layer in self.recurrent_layers]
+    def stepper(self, vectors=None):
+        """`step` as a function that reads the weights once, when it is made, for loops such as decoding.
+
+        Args:
+            vectors: `(n, features)`. If given, the inputs of a step are rows of it, integers `(batch,)`; see
+                `Recurrent.look_up`.
+        """
+        lowest, *others = self.recurrent_layers
+        steppers = [lowest.stepper(vectors), *(layer.stepper() for layer in others)]
 
         def step(inputs, states):
             new_states = []

@@ -1,9 +1,11 @@
 """The network of a language model."""
 
+import math
 import numbers
 
 import keras
 import keras_hub
+from keras import ops
 
 from textrnn.cells.options import cell_config, make_cell
 from textrnn.errors import expect
@@ -16,6 +18,10 @@ from textrnn.layers.stack import RecurrentStack
 from textrnn.tasks.arguments import stored_arguments
 from textrnn.tasks.backbone import RecurrentNetwork
 from textrnn.tasks.embedding import embed, token_embedding, token_inputs
+
+FEW_VECTORS = 512
+"""Vocabularies up to this size are projected before a text is generated, and before training on windows of
+unknown size: those of characters and bytes."""
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -164,6 +170,16 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         self.activation_regularization = activation_regularization
         self.temporal_activation_regularization = temporal_activation_regularization
 
+    def _vectors(self, training=None):
+        """The vector of each token, which `_read` looks up if inputs have no dropout of their own."""
+        token_ids = ops.arange(self.vocabulary_size)
+        return self.word_dropout(embed(self.token_embedding, token_ids), token_ids, training=training)
+
+    def _projects_vectors(self, token_ids, training):
+        """Whether to project the vectors of the vocabulary, as there are more tokens than vectors."""
+        count = math.prod(size or 0 for size in token_ids.shape) or (training and 2 * FEW_VECTORS)
+        return 2 * self.vocabulary_size <= count and not (training and self.locked_inputs.rate)
+
     def _read(self, token_ids, training=None):
         """Token ids -> inputs of the first layer."""
         x = self.word_dropout(embed(self.token_embedding, token_ids), token_ids, training=training)
@@ -196,8 +212,13 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         Returns:
             `(outputs, states)`: `(batch, time, embedding_dim)`, and the states after the last token.
         """
-        x = self._read(token_ids, training=training)
-        x, states = self.stack(x, initial_states=states, mask=padding_mask, training=training)
+        if self._projects_vectors(token_ids, training):
+            x, states = self.stack.look_up(
+                token_ids, self._vectors(training), states, mask=padding_mask, training=training
+            )
+        else:
+            x = self._read(token_ids, training=training)
+            x, states = self.stack(x, initial_states=states, mask=padding_mask, training=training)
         return self._write(x, mask=padding_mask, training=training), states
 
     def stepper(self):
@@ -206,10 +227,12 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         Tokens are `(batch,)` and outputs `(batch, embedding_dim)`. The function holds the weights that it has
         read, so call `stepper` before a loop over tokens, not inside.
         """
-        step_stack = self.stack.stepper()
+        few = self.vocabulary_size <= FEW_VECTORS
+        step_stack = self.stack.stepper(self._vectors() if few else None)
 
         def step(token_ids, states):
-            x, states = step_stack(embed(self.token_embedding, token_ids), states)
+            inputs = token_ids if few else embed(self.token_embedding, token_ids)
+            x, states = step_stack(inputs, states)
             return self._project(x), states
 
         return step

@@ -5,6 +5,7 @@ import keras_hub
 from keras import ops
 
 from textrnn.cells.options import cell_config, make_cell
+from textrnn.errors import expect
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import BidirectionalStack
 from textrnn.tasks.arguments import stored_arguments
@@ -31,6 +32,7 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         decoder_units: int. Width of the decoder layers; None for `units`.
         num_layers: int. Number of recurrent layers of each side.
         embedding_dim: int. Width of the token vectors; None for that of the decoder layers.
+        source_embedding_dim: int. Another width for those of the source, which needs a vocabulary of its own.
         attention: One of `textrnn.layers.attention.SCORES`: additive, dot, general, scaled_dot or
             scaled_general.
         input_feeding: bool. Whether the decoder reads its previous output with the next token (Luong et al.
@@ -49,7 +51,7 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
     True for valid tokens. Returns `(batch, steps, embedding_dim)`.
 
     Raises:
-        InputError: For an unknown argument.
+        InputError: For an unknown argument, and for a `source_embedding_dim` of a shared embedding.
 
     Example:
 
@@ -80,9 +82,15 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         zoneout=0.0,
         embedding_dropout=0.0,
         strategy="auto",
+        source_embedding_dim=None,
         dtype=None,
         **kwargs,
     ):
+        expect(
+            target_vocabulary_size is not None or source_embedding_dim in (None, embedding_dim),
+            f"source_embedding_dim is {source_embedding_dim}, but both sides share the embedding: leave it "
+            "out, or give target_vocabulary_size",
+        )
         dtype = keras.dtype_policies.get(dtype)
         encoder_cells = [make_cell(cell, units, dtype) for _ in range(num_layers)]
         of_decoder = cell if decoder_cell is None else decoder_cell
@@ -101,7 +109,7 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         self.source_embedding = self.target_embedding
         if target_vocabulary_size is not None:
             self.source_embedding = token_embedding(
-                vocabulary_size, embedding_dim, dtype=dtype, name="source_embedding"
+                vocabulary_size, source_embedding_dim or embedding_dim, dtype=dtype, name="source_embedding"
             )
         self.source_word_dropout = EmbeddingDropout(
             embedding_dropout, vocabulary_size, dtype=dtype, name="source_word_dropout"
@@ -149,6 +157,7 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         self.zoneout = self.encoder.zoneout
         self.embedding_dropout = embedding_dropout
         self.strategy = strategy
+        self.source_embedding_dim = source_embedding_dim
 
     def _read_target(self, token_ids, training=None):
         x = embed(self.target_embedding, token_ids)

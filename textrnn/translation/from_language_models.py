@@ -58,8 +58,8 @@ def backbone_from(source_lm=None, target_lm=None, vocabulary_sizes=(None, None),
         A `RecurrentSeq2Seq`.
 
     Raises:
-        InputError: If the models differ in the number of layers or in the width of their vectors, if the
-            layers of a model differ in width, or with `input_feeding`.
+        InputError: If the models differ in the number of layers, if the layers of a model differ in width,
+            or with `input_feeding`.
 
     Example:
 
@@ -86,14 +86,14 @@ def backbone_from(source_lm=None, target_lm=None, vocabulary_sizes=(None, None),
             sizes[side] = config["vocabulary_size"]
             names = ("decoder_cell", "decoder_units") if side else ("cell", "units")
             arguments |= dict(zip(names, (config["cell"], config["units"]), strict=True))
-            arguments |= {name: config[name] for name in ("num_layers", "embedding_dim")}
+            arguments["num_layers"] = config["num_layers"]
+            arguments["embedding_dim" if side else "source_embedding_dim"] = config["embedding_dim"]
     if source_lm is not None and target_lm is not None:
-        for name, what in (("num_layers", "layers"), ("embedding_dim", "features in a token vector")):
-            found = [getattr(lm.backbone, name) for lm in (source_lm, target_lm)]
-            expect(
-                found[0] == found[1],
-                f"the language models have {found[0]} and {found[1]} {what}: give two that have the same",
-            )
+        found = [lm.backbone.num_layers for lm in (source_lm, target_lm)]
+        expect(
+            found[0] == found[1],
+            f"the language models have {found[0]} and {found[1]} layers: give two that have the same number",
+        )
     backbone = RecurrentSeq2Seq(*sizes, **arguments)
     if source_lm is not None:
         _copy(source_lm.backbone.token_embedding, backbone.source_embedding)
