@@ -42,6 +42,7 @@ def main(options: Options):
     from textrnn.training.losses import TokenCrossentropy
     from textrnn.translation import evaluation, report, translations
     from textrnn.translation.encoding import encode_pairs
+    from textrnn.translation.shortlist import shortlist_of
 
     options.check()
     keras.utils.set_random_seed(options.seed)
@@ -101,6 +102,8 @@ def main(options: Options):
     averaged = average.apply(lambda: lm.evaluate(validation_batches, verbose=0))
     if not training.disband():
         return  # the chief goes on alone
+    if options.shortlist:
+        lm.shortlist = shortlist_of(lm, *train, options.shortlist)
     presets.save_preset(lm, folder)  # before anything else can fail
     lm = presets.in_weight_precision(lm)
 
@@ -114,6 +117,7 @@ def main(options: Options):
     for warning in report.translation_warnings(found):
         warn(warning)
     metrics = report.closing_metrics(result, score, greedy_score, found, greedy, averaged)
+    metrics |= report.without_shortlist(lm, texts, references, beams)
     save_report(
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
     )

@@ -73,6 +73,32 @@ def test_it_learns_and_writes_a_model_and_a_report(trained):
     assert len(rows) == 1 + metrics["test"]["sentences"]
 
 
+def test_a_shortlist_is_learned_scored_and_served(trained, folder, capsys):
+    preset = str(trained[0])
+    arguments = (
+        "--data",
+        "pairs.tsv",
+        "--from_preset",
+        preset,
+        "--name",
+        "short",
+        "--output",
+        ".",
+        "--epochs",
+        "1",
+    )
+    status, out, err = recipe_in(folder, RECIPE, *arguments, "--shortlist", "2")
+    assert status == 0, err
+    assert "all tokens: BLEU" in out
+    metrics = json.loads((folder / "short" / "report" / "metrics.json").read_text("utf-8"))["metrics"]
+    assert metrics["test_without_shortlist"]["sentences"] == metrics["test"]["sentences"]
+    assert metrics["test"]["exact_match"] > 0.8
+    served = load_signatures(folder / "short")["serving_default"](text=tf.constant(["one two three"]))
+    lm = load_preset(folder / "short")
+    assert lm.shortlist.per_token == 2
+    assert served["text"].numpy()[0].decode() == lm.generate("one two three")
+
+
 def test_the_served_model_the_preset_and_the_command_give_one_answer(trained, capsys):
     folder, _ = trained
     sources = ["one two three", "five four one"]

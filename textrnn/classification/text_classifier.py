@@ -1,7 +1,5 @@
 """The classifier as a KerasHub task."""
 
-import contextlib
-
 import keras
 import keras_hub
 from keras import ops
@@ -196,26 +194,6 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
             metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")] if metrics == "auto" else metrics,
             **kwargs,
         )
-
-    def save_to_preset(self, preset_dir, **kwargs):
-        """Save the model and its preprocessor; see `keras_hub.models.Task.save_to_preset`."""
-        with self._without_optimizer():
-            super().save_to_preset(preset_dir, **kwargs)
-
-    def load_task_weights(self, filepath):
-        """Load the weights outside the backbone; see `keras_hub.models.Task.load_task_weights`."""
-        with self._without_optimizer():
-            super().load_task_weights(filepath)
-
-    @contextlib.contextmanager
-    def _without_optimizer(self):
-        """Inside, the optimizer is a new one, so that its state is neither saved nor loaded."""
-        optimizer = getattr(self, "optimizer", None)
-        self.optimizer = keras.optimizers.Adam()
-        try:
-            yield
-        finally:
-            self.optimizer = optimizer
 
     def get_config(self):
         """Return the arguments of the constructor."""

@@ -104,7 +104,7 @@ def beam_search(
         `Hypotheses`, with `max_beams` places; with `best_only` one place, without scores and attention.
     """
     search = _Search(
-        ops.shape(logits)[0], logits.shape[-1], max_beams, num_beams, max_new_tokens, stop_token_ids,
+        ops.shape(logits)[0], ops.shape(logits)[1], max_beams, num_beams, max_new_tokens, stop_token_ids,
         length_penalty, coverage_penalty, memory_mask, best_only, given,
     )  # fmt: skip
     attends = attention is not None
@@ -165,7 +165,8 @@ class _Search:
         self.max_beams = max_beams
         self.greedy = isinstance(max_beams, int) and max_beams == 1
         # At most `max_beams` candidates of one hypothesis are kept.
-        self.candidates = (min if isinstance(max_beams, int) else ops.minimum)(max_beams, vocabulary_size)
+        known = isinstance(max_beams, int) and isinstance(vocabulary_size, int)
+        self.candidates = (min if known else ops.minimum)(max_beams, vocabulary_size)
         self.row = ops.arange(batch_size, dtype="int32")[:, None]
         self.place = ops.arange(max_beams, dtype="int32")[None]
         self.unused = self.place >= self._of_rows(num_beams, "int32")

@@ -65,7 +65,8 @@ class BeamSearchSampler(RowwiseSampler):
         """
         logits, attention, states = decoder.start(token_ids, padding_mask)
         options = self._settings() | {"memory_mask": decoder.memory_mask} | options
-        return beam_search(decoder.next, logits, attention, states, **options)
+        found = beam_search(decoder.next, logits, attention, states, **options)
+        return found._replace(token_ids=decoder.named(found.token_ids))
 
     def _settings(self):
         return {"max_beams": self.num_beams, **self.get_config()}

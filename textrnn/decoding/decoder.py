@@ -21,6 +21,9 @@ class Decoder:
         project: Hidden vectors -> logits.
         seeds: Integers `(batch,)`, the seeds of rows that are given none.
         memory_mask: Booleans `(batch, memory time)`, or None.
+        tokens: The token of each logit, ints `(logits,)`, if there are logits for some tokens alone. The
+            tokens that samplers choose are then places in it; `named` gives the tokens.
+        whole: The decoder with logits for all tokens, for samplers that need them, if this one has `tokens`.
     """
 
     read: Callable
@@ -28,6 +31,8 @@ class Decoder:
     project: Callable
     seeds: Tensor
     memory_mask: Tensor | None = None
+    tokens: Tensor | None = None
+    whole: "Decoder | None" = None
 
     def start(self, token_ids, padding_mask):
         """Read prompts.
@@ -46,6 +51,10 @@ class Decoder:
         return self.project(at_end(hidden)), None if attention is None else at_end(attention), states
 
     def next(self, token_ids, states):
-        """Read one token per row; return `(logits, attention, states)`."""
-        hidden, attention, states = self.step(token_ids, states)
+        """Read one token per row, as it was chosen; return `(logits, attention, states)`."""
+        hidden, attention, states = self.step(self.named(token_ids), states)
         return self.project(hidden), attention, states
+
+    def named(self, chosen):
+        """Return the tokens that samplers have chosen among the logits."""
+        return chosen if self.tokens is None else ops.take(self.tokens, chosen, axis=0)

@@ -66,10 +66,11 @@ class RowSampler(RowwiseSampler):
             return sample(logits, row_uniforms(seeds, index), *settings)
 
         logits, _, states = decoder.start(token_ids, padding_mask)
-        return generate(
+        chosen, lengths = generate(
             decoder.next, choose, logits, states,
             max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
         )  # fmt: skip
+        return decoder.named(chosen), lengths
 
     def settings_of_rows(self, batch_size, temperature=None, top_k=None, top_p=None):
         """The temperature, top k and top p of each row, `(batch,)`; see `decode`."""

@@ -110,6 +110,7 @@ def _complete_in_step(
 
     They start at the end of the shortest prompt.
     """
+    decoder = decoder.whole or decoder
     max_length = ops.shape(token_ids)[1]
     position = ops.arange(max_length, dtype="int32")[None]
     prompt_lengths = ops.sum(ops.cast(padding_mask, "int32"), axis=1)

@@ -98,7 +98,7 @@ def _among_top_k(logits, top_k):
 
     def filtered():
         # A row without a limit has a limit that no row reaches.
-        limit = ops.cast(ops.where(top_k > 0, top_k, logits.shape[-1]), logits.dtype)
+        limit = ops.cast(ops.where(top_k > 0, top_k, ops.shape(logits)[-1]), logits.dtype)
         possible = ops.cast(logits > -float("inf"), logits.dtype)
         return ops.where(logits < _last_kept(logits, possible, limit), -float("inf"), logits)
 
@@ -129,7 +129,7 @@ def _last_kept(logits, weights, targets):
     """
     before = 0.0
     # Where shapes are static, all logits are sorted.
-    if logits.shape[-1] > LARGE and keras.backend.backend() == "tensorflow":
+    if (logits.shape[-1] or 0) > LARGE and keras.backend.backend() == "tensorflow":
         logits, weights, before = _last_bucket(logits, weights, targets)
     ordered, index = ops.top_k(logits, ops.shape(logits)[1])
     sums = before + ops.cumsum(at(weights, index), axis=-1)
@@ -221,7 +221,7 @@ def draw(probabilities, uniforms):
         int32, `(batch,)`.
     """
     size = probabilities.shape[-1]
-    if size <= LARGE:
+    if size is None or size <= LARGE:
         cumulative = ops.cumsum(probabilities, axis=-1)
         # The target is scaled by the rounded sum, so that some token exceeds it. The first one that does
         # never has probability zero.

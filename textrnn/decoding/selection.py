@@ -75,7 +75,7 @@ def largest(logits, count):
     [[65, 70, 4000]]
     """
     vocabulary = logits.shape[-1]
-    if vocabulary <= LARGE:
+    if vocabulary is None or vocabulary <= LARGE:  # that of a shortlist is not known before it is read
         values, tokens = ops.top_k(logits, count)
         return values, ops.cast(tokens, "int32")
     # Blocks of another size save a copy with padding.

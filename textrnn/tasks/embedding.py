@@ -53,7 +53,7 @@ def embed(embedding, token_ids):
     return embedding(token_ids) * embedding.output_dim**0.5
 
 
-def logit_projector(embedding, rows):
+def logit_projector(embedding, rows, token_ids=None):
     """`embedding(hidden, reverse=True)` as a function that has already read the weights, for a loop.
 
     Tied weights are transposed once if there are many rows. A product of 64 rows and 8,000 vectors then
@@ -62,9 +62,11 @@ def logit_projector(embedding, rows):
     Args:
         embedding: As `token_embedding` returns it.
         rows: The number of rows that generate, an int, or on TensorFlow a scalar tensor.
+        token_ids: Integers, `(tokens,)`, to have the logits of these tokens alone.
 
     Returns:
-        A function of hidden vectors, `(n, embedding_dim)`, that returns logits, `(n, vocabulary_size)`.
+        A function of hidden vectors, `(n, embedding_dim)`, that returns logits, `(n, vocabulary_size)` or
+        `(n, tokens)`.
 
     Example:
 
@@ -74,6 +76,8 @@ def logit_projector(embedding, rows):
     >>> logit_projector(embedding, rows=20)(np.ones((40, 4), "float32")).shape
     TensorShape([40, 9])
     """
+    if token_ids is not None:
+        return _logits_of(embedding, token_ids)
     plain = embedding.tie_weights and not embedding.quantization_mode
     if not plain or keras.backend.backend() != "tensorflow" or (isinstance(rows, int) and rows < MANY_ROWS):
         return lambda hidden: embedding(hidden, reverse=True)
@@ -90,3 +94,14 @@ def logit_projector(embedding, rows):
         return tf.ensure_shape(logits, (None, embedding.input_dim))
 
     return project
+
+
+def _logits_of(embedding, token_ids):
+    if embedding.quantization_mode:
+        return lambda hidden: ops.take(embedding(hidden, reverse=True), token_ids, axis=-1)
+    if embedding.tie_weights:
+        kernel = ops.transpose(ops.take(embedding.embeddings, token_ids, axis=0))
+    else:
+        kernel = ops.take(embedding.reverse_embeddings, token_ids, axis=1)
+    kernel = ops.cast(kernel, embedding.compute_dtype)
+    return lambda hidden: ops.matmul(hidden, kernel)

@@ -1,7 +1,7 @@
 # mypy: disable-error-code="misc, attr-defined"
 """The common parts of all tasks."""
 
-from contextlib import nullcontext
+import contextlib
 from pathlib import Path
 
 import keras
@@ -100,6 +100,26 @@ class RecurrentTask(DistributedSteps, KnownArguments):
         strategy = getattr(self, "distribute_strategy", None)  # on TensorFlow
         return strategy.num_replicas_in_sync if strategy else 1
 
+    def save_to_preset(self, preset_dir, **kwargs):
+        """Save the model and its preprocessor; see `keras_hub.models.Task.save_to_preset`."""
+        with self._without_optimizer():
+            super().save_to_preset(preset_dir, **kwargs)
+
+    def load_task_weights(self, filepath):
+        """Load the weights outside the backbone; see `keras_hub.models.Task.load_task_weights`."""
+        with self._without_optimizer():
+            super().load_task_weights(filepath)
+
+    @contextlib.contextmanager
+    def _without_optimizer(self):
+        """Inside, the optimizer is a new one, so that its state is neither saved nor loaded."""
+        optimizer = getattr(self, "optimizer", None)
+        self.optimizer = keras.optimizers.Adam()
+        try:
+            yield
+        finally:
+            self.optimizer = optimizer
+
     def quantize(self, mode=None, config=None, **kwargs):
         """Quantize embeddings and projections of the backbone; see `keras.Model.quantize`.
 
@@ -121,7 +141,7 @@ class RecurrentTask(DistributedSteps, KnownArguments):
         optimizer = getattr(self, "optimizer", None)  # Keras says what a task lacks that is not compiled
         if optimizer is not None:
             strategy = getattr(self, "distribute_strategy", None)  # on TensorFlow
-            with strategy.scope() if strategy else nullcontext():
+            with strategy.scope() if strategy else contextlib.nullcontext():
                 optimizer.build(self.trainable_variables)
 
     def evaluate(self, x=None, *args, **kwargs):

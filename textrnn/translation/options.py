@@ -11,6 +11,7 @@ from textrnn.types import (
     Fraction,
     HeldOutFraction,
     LengthPenalty,
+    NonNegativeInt,
     NonNegativeNumber,
     PositiveInt,
     PositiveNumber,
@@ -69,6 +70,9 @@ class TranslatorOptions(ModelOptions):
     )
     coverage_penalty: NonNegativeNumber | None = option(
         None, "Penalty for source tokens without attention (default: 0, or as saved)"
+    )
+    shortlist: NonNegativeInt = option(
+        0, "Translate with so many translations of each source token alone, which is faster; 0 for all tokens"
     )
 
     def __post_init__(self):

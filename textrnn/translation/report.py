@@ -55,6 +55,32 @@ def closing_metrics(result, score, greedy_score, found, greedy, averaged):
     }
 
 
+def without_shortlist(lm, texts, references, num_beams):
+    """Translate the test set with all tokens, print the score, and return it and the speed.
+
+    Args:
+        lm: A `textrnn.Seq2SeqLM`.
+        texts, references: Lists of str.
+        num_beams: int.
+
+    Returns:
+        A dict for `metrics.json`, empty for a model without a shortlist.
+    """
+    if lm.shortlist is None:
+        return {}
+    shortlist, lm.shortlist = lm.shortlist, None
+    try:
+        found = translate(lm, texts, num_beams=num_beams)
+    finally:
+        lm.shortlist = shortlist
+    score = evaluation.score_translations(found.best, references)
+    print(f"{'all tokens:':12}{score}")
+    return {
+        "test_without_shortlist": vars(score),
+        "sentences_per_second_without_shortlist": len(texts) / found.seconds,
+    }
+
+
 def translation_warnings(found):
     """Count the warnings about translations of the test set.
 

@@ -1,5 +1,6 @@
 """The sequence-to-sequence model as a KerasHub task."""
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 from textrnn.decoding.beam_search_sampler import BeamSearchSampler
 from textrnn.decoding.decoder import Decoder
 from textrnn.decoding.sampling import row_seeds
+from textrnn.tasks.embedding import logit_projector
 from textrnn.tasks.generative import GenerativeTask
 from textrnn.translation.backbone import RecurrentSeq2Seq
 from textrnn.translation.preprocessor import Seq2SeqLMPreprocessor
@@ -26,6 +28,8 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         backbone: A `RecurrentSeq2Seq`.
         preprocessor: A `Seq2SeqLMPreprocessor`, or None for a model of token ids.
         sampler: The sampler, saved with the model; `textrnn.BeamSearchSampler()` by default.
+        shortlist: A `textrnn.translation.shortlist.Shortlist`, or None. With one, only some tokens get
+            logits in a translation, which then takes less time. It is an attribute, which can be set later.
         **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
     Call arguments: see `RecurrentSeq2Seq`. Returns logits, `(batch, steps, target_vocabulary_size)`.
@@ -50,13 +54,30 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
     embedding_name = "target_embedding"
     tokenizer_name = "target_tokenizer"
 
-    def __init__(self, backbone, preprocessor=None, sampler=None, **kwargs):
+    def __init__(self, backbone, preprocessor=None, sampler=None, shortlist=None, **kwargs):
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.default_sampler = sampler or BeamSearchSampler()
         inputs = backbone.input
         outputs = backbone.target_embedding(backbone(inputs), reverse=True)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.shortlist = shortlist
+
+    def __setattr__(self, name, value):
+        if name == "shortlist":  # set after the model is built, when Keras tracks no more layers
+            self.__dict__["shortlist"] = value
+            self.generate_function = None  # it is traced with the earlier one
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def weights(self):
+        """All weights, those of the shortlist included."""
+        return super().weights + (self.shortlist.weights if self.shortlist is not None else [])
+
+    def has_task_weights(self):
+        """Whether there are weights to save besides those of the backbone: those of a shortlist."""
+        return self.shortlist is not None
 
     def generate(self, inputs, *arguments, **options):
         """Translate texts, as `keras_hub.models.Seq2SeqLM.generate` does, but sentence by sentence.
@@ -102,8 +123,14 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
             states = self.backbone.get_initial_states(encoder_states)
             return self.backbone.run(token_ids, states, memory, mask, padding_mask)
 
-        step = self.backbone.stepper(memory, mask)
-        return Decoder(read, step, self.projector(ops.shape(source)[0]), row_seeds(source, mask), mask)
+        step, rows = self.backbone.stepper(memory, mask), ops.shape(source)[0]
+        decoder = Decoder(read, step, self.projector(rows), row_seeds(source, mask), mask)
+        if self.shortlist is None:
+            return decoder
+        project = partial(logit_projector, self.backbone.target_embedding, rows)
+        tokenizer = getattr(self.preprocessor, self.tokenizer_name, None)
+        excluded = getattr(tokenizer, "suppressed_token_ids", ())
+        return self.shortlist.decoder(decoder, project, source, mask, excluded)
 
     def start_tokens(self, batch_size):
         """The prompt of targets without a given beginning: the start token alone.
@@ -137,3 +164,16 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         if prompt is None:
             prompt, prompt_mask = self.start_tokens(ops.shape(encoder_token_ids)[0]).values()
         return BeamSearchSampler().search(self.decoder(source), prompt, prompt_mask, **options)
+
+    def get_config(self):
+        """Return the arguments of the constructor."""
+        shortlist = None if self.shortlist is None else keras.layers.serialize(self.shortlist)
+        return super().get_config() | {"shortlist": shortlist}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a translator from what `get_config` returns."""
+        shortlist = config.get("shortlist")
+        if isinstance(shortlist, dict):
+            config = config | {"shortlist": keras.layers.deserialize(shortlist)}
+        return super().from_config(config)
