@@ -42,6 +42,7 @@ def main(options: Options):
     from textrnn.tasks.execution import execution_of
     from textrnn.text_generation import adaptation, evaluation, report
     from textrnn.text_generation.adaptive_evaluation import adaptive_scores
+    from textrnn.text_generation.defaults import sampled_softmax
     from textrnn.text_generation.prompts import sample_prompt
     from textrnn.text_generation.signatures import text_completer
     from textrnn.text_generation.text_windows import text_windows
@@ -77,7 +78,9 @@ def main(options: Options):
     optimizer = training.discriminative_optimizer(
         groups, rate, options.layer_rate_factor, options.optimizer, options.weight_decay, options.clipnorm
     )
-    lm.compile(optimizer)
+    lm.compile(
+        optimizer, sampled_softmax=sampled_softmax(lm.backbone.vocabulary_size, options.sampled_softmax)
+    )
     prompt = sample_prompt(texts.validation) if options.sample_prompt is None else options.sample_prompt
     complete = text_completer(lm)
 

@@ -32,6 +32,7 @@ REGULARIZED = {
 AWD_LSTM = {
     "optimizer": "sgd", "schedule": "constant", "learning_rate": 1.0, "weight_decay": 1.2e-6,
     "variable_length": "true", "average_steps": "nt_asgd", "layers": 2, "last_units": 6, "embedding_dim": 6,
+    "sampled_softmax": 100,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from builders.layers import tensorflow_only
 from builders.seeds import set_seed
 
 import textrnn
@@ -295,6 +296,7 @@ def test_many_tokens_of_few_kinds_give_the_outputs_of_a_few_at_a_time(options, t
         ({"dropout": 0.1}, False, (4, 5), True),
     ],
 )
+@tensorflow_only
 def test_the_vectors_of_few_kinds_of_tokens_are_projected(options, training, tokens, projects):
     import tensorflow as tf
 

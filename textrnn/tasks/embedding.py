@@ -53,6 +53,13 @@ def embed(embedding, token_ids):
     return embedding(token_ids) * embedding.output_dim**0.5
 
 
+def output_vectors(embedding):
+    """The vectors that hidden vectors are multiplied by for logits, `(vocabulary_size, embedding_dim)`."""
+    if embedding.tie_weights:
+        return ops.convert_to_tensor(embedding.embeddings, embedding.compute_dtype)
+    return ops.transpose(ops.convert_to_tensor(embedding.reverse_embeddings, embedding.compute_dtype))
+
+
 def logit_projector(embedding, rows, token_ids=None):
     """`embedding(hidden, reverse=True)` as a function that has already read the weights, for a loop.
 

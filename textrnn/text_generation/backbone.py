@@ -20,8 +20,8 @@ from textrnn.tasks.backbone import RecurrentNetwork
 from textrnn.tasks.embedding import embed, token_embedding, token_inputs
 
 FEW_VECTORS = 512
-"""Vocabularies up to this size are projected before a text is generated, and before training on windows of
-unknown size: those of characters and bytes."""
+"""Vocabularies up to this size, those of characters and bytes, are projected before a text is generated, and
+for batches with twice as many tokens."""
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -176,9 +176,11 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         return self.word_dropout(embed(self.token_embedding, token_ids), token_ids, training=training)
 
     def _projects_vectors(self, token_ids, training):
-        """Whether to project the vectors of the vocabulary, as there are more tokens than vectors."""
-        count = math.prod(size or 0 for size in token_ids.shape) or (training and 2 * FEW_VECTORS)
-        return 2 * self.vocabulary_size <= count and not (training and self.locked_inputs.rate)
+        """Whether to project the vectors of the vocabulary, as there are many more tokens."""
+        if self.vocabulary_size > FEW_VECTORS or (training and self.locked_inputs.rate):
+            return False
+        count = math.prod(size or 0 for size in token_ids.shape)
+        return 2 * self.vocabulary_size <= count if count else bool(training)
 
     def _read(self, token_ids, training=None):
         """Token ids -> inputs of the first layer."""

@@ -10,12 +10,14 @@ from textrnn.decoding.row_sampler import RowSampler
 from textrnn.decoding.sampling import row_seeds
 from textrnn.errors import expect
 from textrnn.tasks.backbone import layer_groups
+from textrnn.tasks.embedding import output_vectors
 from textrnn.tasks.generative import GenerativeTask
 from textrnn.text_generation.backbone import RecurrentBackbone
 from textrnn.text_generation.carried_states import CarriedStates
 from textrnn.text_generation.preprocessor import CausalLMPreprocessor
 from textrnn.text_generation.prompts import cut_at
 from textrnn.training.distribution import workers
+from textrnn.training.sampled_softmax import sampled_crossentropy
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -86,6 +88,52 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
 
     # === Training ===
 
+    sampled_softmax = 0
+
+    def compile(self, *args, sampled_softmax=0, **kwargs):
+        """Configure training and generation; see `GenerativeTask.compile`.
+
+        Args:
+            *args, **kwargs: As there.
+            sampled_softmax: int. Number of tokens of the vocabulary that the training loss compares with the
+                right one, see `textrnn.training.sampled_crossentropy`; 0 for all. It makes steps faster where
+                the vocabulary is large. The tokenizer should have frequent tokens first, as those of this
+                package have. Evaluation is exact.
+
+        Raises:
+            InputError: If `sampled_softmax` is given with a loss or metrics of logits.
+        """
+        given = [
+            name for name in ("loss", "metrics", "weighted_metrics") if kwargs.get(name) not in (None, "auto")
+        ]
+        expect(
+            not (sampled_softmax and (given or len(args) > 1)),
+            f"sampled_softmax is {sampled_softmax}, which is a loss without logits of all tokens: leave out "
+            f"{' and '.join(given) or 'the loss'}",
+        )
+        self.sampled_softmax = sampled_softmax
+        super().compile(*args, **kwargs)
+
+    def get_compile_config(self):
+        """Return what `compile_from_config` needs; None for a task that is not compiled."""
+        config = super().get_compile_config()
+        if not (config and self.sampled_softmax):
+            return config
+        return config | {"sampled_softmax": self.sampled_softmax, "loss": "auto"}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the loss of a batch; see `keras.Model.compute_loss`."""
+        if not (training and self.sampled_softmax):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        vectors = output_vectors(self.backbone.token_embedding)
+        seed = ops.sum(
+            self.backbone.word_dropout.seed_generator.next()
+        )  # of a layer, so that Keras tracks it
+        losses = sampled_crossentropy(y_pred, y, vectors, self.sampled_softmax, seed)
+        weights = ops.ones_like(losses) if sample_weight is None else ops.cast(sample_weight, losses.dtype)
+        loss = ops.divide_no_nan(ops.sum(losses * weights), ops.sum(weights))
+        return loss + sum(ops.sum(penalty) for penalty in self.losses)
+
     @property
     def layer_groups(self):
         """Layers from the input to the output, for rates and unfreezing by depth.
@@ -155,8 +203,14 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         setattr(self, name, CarriedStates(self.backbone.get_initial_states(own_rows), batch_size, name=name))
 
     def call(self, inputs, training=None, mask=None):
-        """Return logits of every token; windows of a stream start from the states of the previous ones."""
+        """Return logits of every token; windows of a stream start from the states of the previous ones.
+
+        In training with a sampled softmax, return what would be projected to logits.
+        """
+        sampled = training and self.sampled_softmax
         if "restart" not in inputs:
+            if sampled:
+                return self.backbone(inputs, training=training)
             return super().call(inputs, training=training, mask=mask)
         carried = self.training_states if training else getattr(self, "evaluation_states", None)
         # Keras calls a model once before training, not in training mode.
@@ -166,7 +220,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             inputs["token_ids"], carried.read(inputs["restart"]), training=bool(training)
         )
         carried.write(states)
-        return self.backbone.token_embedding(hidden, reverse=True)
+        return hidden if sampled else self.backbone.token_embedding(hidden, reverse=True)
 
     # === Generation ===
 

@@ -42,6 +42,9 @@ bits per character. Twice the rate gave 1.470, with dropout 0.2 1.479, with 0.4 
 rate with dropout 0.2 gave 1.479 after the first and 1.585 after the last. Larger texts were not compared.
 """
 
+LARGE_VOCABULARY, SAMPLED = 20_000, 4096
+"""Size above which the training loss samples tokens of the vocabulary, and how many."""
+
 SMALL_TEXT = 100_000
 """Number of characters below which a new model learns words, but few sentences."""
 
@@ -100,3 +103,27 @@ def small_text_warning(characters: int, continued: bool = False) -> list[str]:
         )
         return [warning]
     return []
+
+
+def sampled_softmax(vocabulary_size: int, given: int | None = None) -> int:
+    """Return how many tokens the training loss samples, 0 for all, and print it if nothing was given.
+
+    Args:
+        vocabulary_size: Number of tokens.
+        given: What was asked for, or None.
+
+    Example:
+
+    >>> from textrnn.text_generation.defaults import sampled_softmax
+    >>> sampled_softmax(50_000)
+    for a vocabulary of 50,000: --sampled_softmax 4096
+    4096
+    >>> sampled_softmax(8000), sampled_softmax(50_000, given=0)
+    (0, 0)
+    """
+    if given is not None:
+        return given
+    if vocabulary_size <= LARGE_VOCABULARY:
+        return 0
+    print(f"for a vocabulary of {vocabulary_size:,}: --sampled_softmax {SAMPLED}")
+    return SAMPLED

@@ -116,6 +116,9 @@ class LanguageModelTrainingOptions(TrainingOptions):
         None, "Epochs to wait for a lower validation loss (default: 2 for --from_preset)"
     )
     compare_with_scratch: bool = option(False, "Also train a new model for as long as adapting took")
+    sampled_softmax: NonNegativeInt | None = option(
+        None, "Tokens of the vocabulary in the training loss; 0 for all (default: 4096 if it has over 20,000)"
+    )
     weight_decay: NonNegativeNumber = option(0.0, "Weight decay, times the learning rate")
     average_steps: Literal["none", "ema", "nt_asgd"] = option(
         "none", "Average the weights of steps, always or when the loss stops improving"

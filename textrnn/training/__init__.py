@@ -23,6 +23,7 @@ from textrnn.training.fitting import TrainingResult, fit
 from textrnn.training.log_file import LogFile
 from textrnn.training.progress_bar import ProgressBar
 from textrnn.training.sample_text import SampleText
+from textrnn.training.sampled_softmax import sampled_crossentropy
 from textrnn.training.schedules import ScaledByStep, SlantedTriangular, schedule, warmup_cosine
 from textrnn.training.tensorboard import TensorBoard
 from textrnn.training.unfreezing import GradualUnfreezing
@@ -51,6 +52,7 @@ __all__ = [
     "discriminative_rates",
     "distributed",
     "fit",
+    "sampled_crossentropy",
     "schedule",
     "step_average",
     "warmup_cosine",
