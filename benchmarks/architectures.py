@@ -47,7 +47,6 @@ import harness
 from architecture_comparison import results, runs, scaling
 from architecture_comparison.settings import CONTESTANTS, QUICK, SETTINGS, Settings
 from architecture_comparison.tasks import TASKS
-from cell_comparison.runs import append, read_records
 
 
 def make_parser():
@@ -122,11 +121,11 @@ def main(arguments=None):
     settings = QUICK if given.quick else SETTINGS
     given.output.mkdir(parents=True, exist_ok=True)
     file = given.output / "architectures.jsonl"
-    records = read_records(file)
+    records = harness.read_records(file)
 
     def keep(entry):
         records.append(entry)
-        append(file, entry)
+        harness.append(file, entry)
         print(json.dumps(entry), flush=True)
 
     for task in given.tasks:

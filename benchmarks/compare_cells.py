@@ -1,8 +1,10 @@
-"""Compare all cells at the same number of weights on the same tasks, in a table and a plot.
+"""Compare all cells at the same number of weights on the same tasks, in tables and a picture.
 
     make compare
-    python benchmarks/compare_cells.py --cells lstm gru min_gru --seeds 0 1 2 --jobs 4
-    python benchmarks/compare_cells.py --data my_texts/ --tasks text speed
+    python benchmarks/compare_cells.py --minutes 110
+    python benchmarks/compare_cells.py --report
+    python benchmarks/compare_cells.py --cells lstm gru min_gru --tasks text speed --text_data my_texts/ \
+        --output build/my_cells
 
 Every model maps its input to `--width` features, applies one recurrent layer, and maps the output linearly.
 A cell gets the largest number of units, a multiple of 4, for which the recurrent layer and a map from its
@@ -12,37 +14,58 @@ number of units is the same in all tasks.
 Tasks:
 
 - text: a character language model, `textrnn.CausalLM` with tied embeddings, trained by truncated
-  backpropagation through time. Score: bits per character of the last tenth of the text, which is not trained
-  on. Baseline without memory: a bigram model.
-- copy: recall ten symbols after `--copy_blanks` steps, see `synthetic.copy_problem`. Score: accuracy on new
-  examples. Baseline without memory: 1/8.
-- adding: add the two marked numbers in a list of `--adding_steps`, see `synthetic.adding_problem`. Score:
-  mean squared error on new examples. Baseline without memory: 1/6.
+  backpropagation through time. Score: bits per character. The last tenth of the text is not trained on; its
+  halves are for validation and testing. Baseline without memory: a bigram model.
+- copy: recall ten symbols after `--copy_blanks` steps, see `synthetic.copy_problem`. Score: accuracy.
+  Baseline: 1/8.
+- adding: add the two marked numbers in a list of `--adding_length`, see `synthetic.adding_problem`. Score:
+  mean squared error. Baseline: 1/6.
+- dyck: tell the kinds of closing brackets in nested words, see `synthetic.dyck_problem`. Score: accuracy
+  where the opening bracket is at least `--dyck_distance` steps away. Baseline: 1 / `--dyck_kinds`.
+- sentiment: classify the sentences of SST-2 from subwords by the last output of the recurrent layer. Score:
+  accuracy. Baseline: the commonest class.
 - speed: tokens per second of training the text model, and of generating text token by token (one row,
   temperature 1). Measured last, with nothing else running, in interleaved rounds (see harness/__init__.py).
   Median and range.
 
-The optimizer is Adam with the gradients clipped to a global norm of 1, and a learning rate with warm-up and
-cosine decay to zero. All cells get the same learning rate. With several `--learning_rates`, each cell gets
-the best one for each task.
+Copy, adding and dyck train on new examples in every batch, and are scored on others. The optimizer is Adam
+with the gradients clipped to a global norm of 1. The learning rate warms up and falls to zero with the
+budget.
 
-A run is one task, cell, learning rate and seed, and is independent of all other runs. The runs of a cell
-share a process. Records are appended to `runs.jsonl` in the `--output` folder. Runs that it has with the same
-settings are not repeated unless they failed. A diverged run counts as a result.
+For each cell and task, the first seed trains with each of `--learning_rates` for the same steps. The rate
+with the best validation score is the cell's, and all reported scores are of the test part. The other seeds
+train with it for the same steps, and then all seeds for the same time: seconds of the processor, in a
+process with one thread. So other work on the machine does not count, nor do compiling and scoring. The
+default seconds are those that `lstm` takes for the default steps on one core of an Intel Xeon.
+
+A cell is marked where it differs from `lstm` by Dunnett's test over the seeds, at 5 % for all cells of a
+column together. The test assumes equal variances; squared errors are compared by their logarithms.
+
+@HOURS@
+
+Each run is a line of `runs.jsonl` in the `--output` folder, written as soon as it ends. Runs that have a
+line with the same settings are not repeated unless they failed. So a command that was stopped goes on where
+it was, and has lost only the runs that were under way. A diverged run counts as a result. The cells run in
+processes of their own, each on its own core where the system allows that.
 """
 
 import argparse
 import dataclasses
-import os
+import math
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import harness
-from cell_comparison import plot, runs, table, tasks
-from cell_comparison.settings import Run, Settings
-from cell_comparison.speed import SPEED, measure_speed, speed_record
-from cell_comparison.tasks import SCORES
+from cell_comparison import plan, plot, runs, table, texts
+from cell_comparison.settings import SPEED, SPENT, TEXT, Settings
+from cell_comparison.speed import measure_speed, speed_record
+from cell_comparison.tasks import TASKS
+
+START = "start"
+"""The `task` of a record that says where the runs after it were done."""
+FACTS = ("python", "textrnn", "keras", "keras-hub", "tensorflow", "numpy", "system", "cpu", "cpus")
 
 
 def make_parser():
@@ -52,7 +75,7 @@ def make_parser():
         epilog=f"Method: see the docstring of {Path(__file__).name}.",
         formatter_class=HelpFormatter,
     )
-    names, output = (*SCORES, SPEED), Path("build/compare_cells")
+    names, output = (*TASKS, SPEED), harness.CHECKOUT / runs.RESULTS
     add, positive = parser.add_argument, harness.positive
     add(
         "--cells",
@@ -61,22 +84,30 @@ def make_parser():
         help="cells to compare (default: those of `textrnn cells`)",
     )
     add("--tasks", nargs="+", choices=names, default=names, metavar="TASK", help="tasks to run")
-    add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="seeds, one run for each")
-    add("--learning_rates", nargs="+", type=float, default=[5e-3], metavar="X", help="learning rates to try")
     add("--jobs", type=positive, default=2, metavar="N", help="training processes at a time")
+    add("--minutes", type=float, metavar="N", help="start no run after so many minutes")
+    add("--report", action="store_true", help="run nothing, write the tables and the picture")
     add("--rounds", type=positive, default=5, metavar="N", help="rounds of the speed measurement")
     add("--output", type=Path, default=output, metavar="PATH", help="folder of the results")
     for field in dataclasses.fields(Settings):
-        kind = {"metavar": "PATH"} if field.name == "data" else {"type": positive, "metavar": "N"}
-        add(f"--{field.name}", default=field.default, help=field.metadata["help"], **kind)
+        add(f"--{field.name}", default=field.default, help=field.metadata["help"], **kind_of(field.default))
     return parser
+
+
+def kind_of(default):
+    """How an option with a default is parsed."""
+    if isinstance(default, tuple):
+        return {"nargs": "+", "type": type(default[0]), "metavar": "N"}
+    if isinstance(default, int):
+        return {"type": harness.positive, "metavar": "N"}
+    return {"type": float, "metavar": "X"} if isinstance(default, float) else {"metavar": "TEXT"}
 
 
 class HelpFormatter(argparse.HelpFormatter):
     """Adds the default of an option to its help."""
 
     def _get_help_string(self, action):
-        if action.default in (None, argparse.SUPPRESS):
+        if action.default in (None, argparse.SUPPRESS, False):
             return action.help
         several = isinstance(action.default, (list, tuple))
         return f"{action.help} (default: {' '.join(map(str, action.default)) if several else action.default})"
@@ -91,7 +122,8 @@ def main(arguments=None):
     from textrnn.cli import process
 
     given = make_parser().parse_args(arguments)
-    settings = Settings(**{field.name: getattr(given, field.name) for field in dataclasses.fields(Settings)})
+    values = {field.name: getattr(given, field.name) for field in dataclasses.fields(Settings)}
+    settings = Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     process.run(lambda: compare(given, settings))
 
 
@@ -100,38 +132,17 @@ def compare(given, settings):
     from textrnn import startup
 
     startup.load_tensorflow()
+    deadline = time.time() + 60 * (math.inf if given.minutes is None else given.minutes)
     names = check(given, settings)
     given.output.mkdir(parents=True, exist_ok=True)
     log = given.output / "runs.jsonl"
-    shown = [task for task in SCORES if task in given.tasks]
-    wanted = [
-        Run(task, cell, learning_rate, seed)
-        for cell in names
-        for task in shown
-        for learning_rate in given.learning_rates
-        for seed in given.seeds
-    ]
-    train(wanted, settings, given.jobs, log)
-    if SPEED in given.tasks and speed_record(runs.read_records(log), settings, names) is None:
-        harness.log(f"speed: {len(names)} cells, {given.rounds} rounds")
-        environment = harness.environment(given.seeds[0], given.rounds)
-        speeds = measure_speed(names, settings, given.rounds, given.seeds[0])
-        settings_of = {"settings": dataclasses.asdict(settings), "commit": harness.commit()}
-        runs.append(log, {"task": SPEED, "speeds": speeds, "environment": environment, **settings_of})
-
-    records = runs.read_records(log)
-    done = {run: entry for run, entry in runs.run_records(records, settings).items() if run in {*wanted}}
-    speed = speed_record(records, settings, names) or {}
-    rows = table.make_rows(names, shown, done, speed.get("speeds", {}))
-    rates = len(given.learning_rates)
-    report = table.markdown(
-        rows, shown, settings, facts(given, settings, done, speed), problems(done, speed), rates
-    )
-    (given.output / "compare_cells.md").write_text(report, encoding="utf-8")
-    if shown:
-        plot.draw(rows, shown, settings, given.output / "compare_cells.png")
-    print(report, end="")
-    harness.log(f"{given.output}/: compare_cells.md, compare_cells.png, runs.jsonl")
+    tasks = [task for task in TASKS if task in given.tasks]
+    if not given.report:
+        start(given, settings, log)
+        train(names, tasks, settings, given.jobs, deadline, log)
+        if SPEED in given.tasks and time.time() < deadline:
+            measure(names, settings, given, log)
+    report(names, tasks, settings, given, log)
 
 
 def check(given, settings):
@@ -145,57 +156,94 @@ def check(given, settings):
     names = list(dict.fromkeys(given.cells or cells.cell_names()))
     for name in names:
         cells.find_cell(name)
-    if {"text", SPEED} & {*given.tasks}:
-        tasks.text_streams(settings.data)
+    if {TEXT, SPEED} & {*given.tasks}:
+        texts.text_streams(settings.text_data)
     return names
 
 
-def train(wanted, settings, jobs, log):
+def start(given, settings, log):
+    """Append the settings and the environment of the runs that follow, if they are new."""
+    environment = harness.environment(settings.seeds[0], given.rounds)
+    facts = {name: environment[name] for name in FACTS}
+    entry = {"task": START, "settings": dataclasses.asdict(settings), "environment": facts}
+    entry["settings"] |= {
+        name: [*entry["settings"][name]] for name in ("learning_rates", "seeds")
+    }  # as JSON has it
+    before = [found for found in harness.read_records(log) if found["task"] == START]
+    if not before or before[-1] != entry:
+        harness.append(log, entry)
+
+
+def train(names, tasks, settings, jobs, deadline, log):
     """Do the runs that the file of records lacks, and append their records to it."""
-    done = runs.run_records(runs.read_records(log), settings)
-    missing = [run for run in wanted if run not in done or done[run]["status"] == "failed"]
-    harness.log(f"{len(wanted)} runs, {len(missing)} to do")
+    records = plan.usable(plan.latest(harness.read_records(log), settings, names, tasks))
+    missing = sum(plan.runs_left(cell, task, records, settings) for cell in names for task in tasks)
     finished = 0
+    harness.log(f"{len(records)} runs done, {missing} to do")
 
     def keep(entry):
         nonlocal finished
         finished += 1
-        runs.append(log, entry)
-        outcome = entry.get("value", f"{entry['status']}, {entry.get('reason')}")
-        seconds = f" ({entry['seconds']:.0f} s)" if "seconds" in entry else ""
-        harness.log(f"  {finished} of {len(missing)}: {runs.run_of(entry)}: {outcome}{seconds}")
+        harness.append(log, entry)
+        outcome = entry.get("test", f"{entry['status']}, {entry.get('reason')}")
+        harness.log(
+            f"  {finished} of {missing}: {plan.run_of(entry)}: {outcome} ({entry.get('total', 0):.0f} s)"
+        )
 
-    runs.distribute(missing, settings, jobs, max(1, (os.cpu_count() or 1) // jobs), keep)
+    runs.distribute(names, tasks, records, settings, jobs, deadline, keep)
 
 
-def problems(done, speed):
+def measure(names, settings, given, log):
+    """Measure the speeds unless the file of records has them."""
+    if speed_record(harness.read_records(log), settings, names):
+        return
+    harness.log(f"speed: {len(names)} cells, {given.rounds} rounds")
+    environment = harness.environment(settings.seeds[0], given.rounds)
+    speeds = measure_speed(names, settings, given.rounds, settings.seeds[0])
+    facts = {"settings": settings.mark(SPEED), "commit": harness.commit(without=runs.RESULTS)}
+    harness.append(log, {"task": SPEED, "speeds": speeds, "environment": environment, **facts})
+
+
+def report(names, tasks, settings, given, log):
+    """Write the tables and the picture of the records, and print the tables."""
+    records = harness.read_records(log)
+    last = plan.latest(records, settings, names, tasks)
+    done = plan.usable(last)
+    speed = speed_record(records, settings, names) or {}
+    speeds = speed.get("speeds", {}) if SPEED in given.tasks else {}
+    tables = {spent: table.make_rows(names, tasks, done, speeds, spent, settings) for spent in SPENT}
+    found = facts(settings, records, done, speed)
+    text = table.markdown(tables, tasks, settings, found, problems(last, speeds))
+    (given.output / "compare_cells.md").write_text(text, encoding="utf-8")
+    if tasks:
+        plot.draw(tables["seconds"], tasks, settings, given.output / "compare_cells.png")
+    print(text, end="")
+    harness.log(f"{given.output}/: compare_cells.md, compare_cells.png, runs.jsonl")
+
+
+def problems(last, speeds):
     """The runs and speed measurements that failed or diverged, with the reasons."""
     of_runs = [
-        f"{run}: {entry['status']}, {entry['reason']}" for run, entry in done.items() if "reason" in entry
+        f"{plan.run_of(entry)}: {entry['status']}, {entry['reason']}" for entry in last if "reason" in entry
     ]
-    of_speed = [
-        f"speed, {name}: failed, {speeds['reason']}"
-        for name, speeds in speed.get("speeds", {}).items()
-        if "reason" in speeds
-    ]
+    of_speed = [f"speed, {name}: failed, {s['reason']}" for name, s in speeds.items() if "reason" in s]
     return of_runs + of_speed
 
 
-def facts(given, settings, done, speed):
+def facts(settings, records, done, speed):
     """What the results depend on, as a dict."""
-    environment = speed.get("environment") or harness.environment(given.seeds[0], given.rounds)
-    commits = dict.fromkeys(entry["commit"] for entry in [*done.values(), *([speed] if speed else [])])
-    seconds = sum(entry.get("seconds", 0) for entry in done.values())
+    commits = dict.fromkeys(entry["commit"] for entry in [*done, *([speed] if speed else [])])
+    starts = [entry["environment"] for entry in records if entry["task"] == START]
+    hours = sum(entry.get("total", 0) for entry in done) / 3600
+    values = dataclasses.asdict(settings) | {"text_data": settings.text_data or "tiny Shakespeare"}
+    values |= {name: " ".join(map(str, values[name])) for name in ("learning_rates", "seeds")}
     return {
         "command": shlex.join(["python", *sys.argv]),
-        "commit": ", ".join(commits) or harness.commit(),
-        "settings": harness.listed(
-            {**dataclasses.asdict(settings), "data": settings.data or "tiny Shakespeare"}
-        ),
-        "learning rates": ", ".join(f"{rate:g}" for rate in given.learning_rates),
-        "seeds": ", ".join(map(str, given.seeds)),
-        "training time": f"{seconds / 60:.0f} minutes for all runs",
-        "speed environment" if speed else "environment": harness.listed(environment),
+        "commits": ", ".join(commits) or "none",
+        "settings": harness.listed(values),
+        "runs": f"{len(done)}, {hours:.1f} hours of a processor core",
+        "environment": harness.listed(starts[-1]) if starts else "unknown",
+        **({"speed environment": harness.listed(speed["environment"])} if speed else {}),
     }
 
 

@@ -1,8 +1,9 @@
-"""The copy problem and the adding problem, which test the memory of recurrent cells.
+"""The copy problem, the adding problem and Dyck words, which test the memory of recurrent cells.
 
-Hochreiter & Schmidhuber 1997, Long short-term memory, introduced them. Sizes and baselines follow Arjovsky,
-Shah & Bengio 2016, Unitary evolution recurrent neural networks, section 5. Examples are independent, so every
-example is new to a model in its first epoch.
+Hochreiter & Schmidhuber 1997, Long short-term memory, introduced the first two. Sizes and baselines follow
+Arjovsky, Shah & Bengio 2016, Unitary evolution recurrent neural networks, section 5. Dyck words of bounded
+depth are from Hewitt et al. 2020, RNNs can generate bounded hierarchical languages with optimal memory.
+Examples are independent, so every example is new to a model in its first epoch.
 """
 
 import math
@@ -108,6 +109,58 @@ def adding_problem(
     second = random.integers(steps // 2, steps, size=examples)
     inputs[rows, first, 1] = inputs[rows, second, 1] = 1
     return inputs, (inputs[rows, first, 0] + inputs[rows, second, 0])[:, None]
+
+
+def dyck_problem(
+    examples: int, length: int, seed: int | np.random.Generator, *, kinds: int = 8, depth: int = 4
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Make words of nested brackets of several kinds: tell the kind of each closing bracket.
+
+    An input shows the kind of an opening bracket, but not of a closing one, which closes the last bracket
+    that is open. So its kind has to be remembered since then, together with those of the brackets around it.
+    Where a word may both open and close a bracket, it does either with probability 1/2. Kinds are random.
+
+    Args:
+        examples: The number of words.
+        length: The length of a word, an even number.
+        seed: An int, or a NumPy generator, which is advanced.
+        kinds: The number of kinds, with ids from 0. The next id is a closing bracket. The accuracy without
+            memory is `1 / kinds`.
+        depth: The maximum number of open brackets.
+
+    Returns:
+        Inputs, targets and distances, int32 `(examples, length)`. A target is the kind of a closing bracket.
+        A distance is the number of steps since its opening bracket. Both are 0 at opening brackets.
+
+    Raises:
+        InputError: If a size is below 1, or the length is odd.
+
+    Example:
+
+    >>> from synthetic import dyck_problem
+    >>> [word], [kinds], [distances] = dyck_problem(1, 8, seed=7, kinds=3)
+    >>> "".join("([{)"[i] for i in word)
+    >>> kinds.tolist(), distances.tolist()
+    """
+    _check(examples=examples, length=length, kinds=kinds, depth=depth)
+    if length % 2:
+        raise InputError(f"length is {length}: expected an even number, since each bracket is closed")
+    random = np.random.default_rng(seed)
+    inputs = random.integers(kinds, size=(examples, length), dtype=np.int32)
+    wants_to_open = random.random((examples, length), np.float32) < 0.5
+    targets, distances = np.zeros_like(inputs), np.zeros_like(inputs)
+    opened = np.zeros((examples, depth), np.int32)  # the steps of the brackets that are open
+    height, rows = np.zeros(examples, np.int32), np.arange(examples)
+    for step in range(length):
+        can_open = (height < depth) & (height < length - step)
+        opens = can_open & ((height == 0) | wants_to_open[:, step])
+        opened[rows[opens], height[opens]] = step
+        height += np.where(opens, 1, -1)
+        closing = rows[~opens]
+        since = opened[closing, height[closing]]
+        targets[closing, step], distances[closing, step] = inputs[closing, since], step - since
+        inputs[closing, step] = kinds
+    return inputs, targets, distances
 
 
 def _check(**sizes):

@@ -13,7 +13,7 @@ def prepare_classification(run, settings):
 
     from textrnn.data.batching import text_batches
 
-    texts, labels = labelled_tokens(settings)
+    texts, labels = labelled_tokens(settings.data, settings.vocabulary_size, settings.length, settings.scored)
     make = functools.partial(
         classifier, run.contestant, settings=settings, classes=int(labels["train"].max()) + 1
     )
@@ -30,26 +30,27 @@ def prepare_classification(run, settings):
 
 
 @functools.cache
-def labelled_tokens(settings):
-    """Token ids and labels of the texts, as two dicts of parts: `"train"`, `"search"` and `"test"`."""
+def labelled_tokens(data, vocabulary_size, length, scored):
+    """Token ids and labels of texts, as two dicts of parts: `"train"`, `"search"` and `"test"`.
+
+    Args:
+        data: `"starter"`, or the name of a public set.
+        vocabulary_size: Subwords of the vocabulary.
+        length: Maximum number of tokens of a text.
+        scored: Maximum number of texts in each part that is scored.
+    """
     import numpy as np
 
     from textrnn.data.sources import load_labelled_texts
     from textrnn.tokenizers import train_tokenizer
 
-    found = load_labelled_texts(None, None if settings.data == "starter" else settings.data, 0.1)
-    parts = {
-        "train": found.train,
-        "search": found.validation[: settings.scored],
-        "test": found.test[: settings.scored],
-    }
-    tokenizer = train_tokenizer(
-        "sentencepiece", [example.text for example in found.train], settings.vocabulary_size
-    )
+    found = load_labelled_texts(None, None if data == "starter" else data, 0.1)
+    parts = {"train": found.train, "search": found.validation[:scored], "test": found.test[:scored]}
+    tokenizer = train_tokenizer("sentencepiece", [example.text for example in found.train], vocabulary_size)
     classes = sorted({example.label for example in found.train})
     texts, labels = {}, {}
     for part, examples in parts.items():
         tokens = tokenizer.tokenize([example.text for example in examples])
-        texts[part] = [row[: settings.length] for row in tokens.numpy()]
+        texts[part] = [row[:length] for row in tokens.numpy()]
         labels[part] = np.array([classes.index(example.label) for example in examples])
     return texts, labels

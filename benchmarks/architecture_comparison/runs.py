@@ -8,7 +8,6 @@ from architecture_comparison import scaling
 from architecture_comparison.networks import body_weights
 from architecture_comparison.settings import Run
 from architecture_comparison.tasks import TASKS
-from cell_comparison.runs import reason
 
 SCALING = "scaling"
 
@@ -27,22 +26,22 @@ def perform(run, settings, scores):
     """
     import keras
 
-    from architecture_comparison.clock import Clock, train_for
+    from harness.clock import Clock, train_for
 
     keras.backend.clear_session()
     try:
         job = TASKS[run.task].prepare(run, settings)
-        clock = Clock(run.minutes, run.learning_rate, job.score, scores)
+        clock = Clock(run.learning_rate, seconds=60 * run.minutes, score=job.score, scores=scores)
         train_for(job.model, job.batches, job.loss, clock, run.xla)
     except Exception as error:  # the other runs go on
-        return record(run, settings, status="failed", reason=reason(error))
+        return record(run, settings, status="failed", reason=harness.reason(error))
     return record(
         run,
         settings,
         status="diverged" if clock.diverged else "ok",
         points=clock.points,
-        steps=clock.steps,
-        rows_per_second=round(max(clock.steps, 0) * settings.batch_size / clock.spent, 1)
+        steps=clock.timed_steps,
+        rows_per_second=round(clock.timed_steps * settings.batch_size / clock.spent, 1)
         if clock.spent
         else 0.0,
         size=job.size,
@@ -56,7 +55,7 @@ def measure(contestant, length, settings, tokens, xla, rounds, script):
     try:
         figures = scaling.measure_in_process(script, contestant, length, settings, tokens, rounds, xla)
     except Exception as error:  # the other measurements go on
-        return key | {"status": "failed", "reason": reason(error)} | facts()
+        return key | {"status": "failed", "reason": harness.reason(error)} | facts()
     return key | {"status": "ok", "rounds": rounds} | figures | facts()
 
 

@@ -1,11 +1,11 @@
-"""The results of the cells as a plot."""
+"""The results of the cells as a picture."""
 
 import math
 import statistics
 import textwrap
 
 import harness
-from cell_comparison.tasks import SCORES
+from cell_comparison.tasks import TASKS
 
 # The palette of Okabe and Ito, which is safe for colour-blind readers.
 STYLES = {"S": ("#0072B2", "o"), "D": ("#D55E00", "s"), "P": ("#009E73", "^")}
@@ -14,30 +14,31 @@ GREY = "#555555"
 
 
 def draw(rows, tasks, settings, path):
-    """Plot bits per character against training speed, and the scores of the other tasks as columns of dots.
+    """Plot bits per character against training speed, and below it the scores of the other tasks as dots.
 
     Without the text task or its speed, every task gets a column of dots.
 
     Args:
         rows: From `make_rows`.
-        tasks: The tasks to show, names in `SCORES`.
+        tasks: The tasks to show, names in `TASKS`.
         settings: The `Settings`, for the baselines.
         path: The PNG file to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    baselines = {task: SCORES[task].baseline(settings) for task in tasks}
+    baselines = {task: TASKS[task].baseline(settings) for task in tasks}
     scatters = "text" in tasks and bool(scatter_points(rows, baselines["text"]))
     columns = [task for task in tasks if not (scatters and task == "text")]
-    widths = [2.4] * scatters + [1.0] * len(columns)
-    figure = Figure(
-        figsize=(1.2 + 3.3 * sum(widths), 2.4 + 0.23 * max(len(rows), 12)), dpi=120, layout="constrained"
-    )
+    heights = [6.0] * scatters + [0.8 + 0.21 * max(len(rows), 8)] * bool(columns)
+    figure = Figure(figsize=(11, 0.5 + sum(heights)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
+    parts = [*figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]]
+    panels = [parts[0].subplots()] if scatters else []
     if scatters:
         draw_scatter(panels[0], rows, baselines["text"])
+    if columns:
+        panels += [*parts[-1].subplots(1, len(columns), squeeze=False)[0]]
     for i, (axis, task) in enumerate(zip(panels[scatters:], columns, strict=True)):
         draw_dots(axis, rows, task, baselines[task], named=i == 0)
     used = [kind for kind in STYLES if any(row.size.get("kind") == kind for row in rows)]
@@ -72,7 +73,7 @@ def why_not_shown(row, baseline):
     """The reason why a cell is not in the scatter plot."""
     result = row.results["text"]
     if result.mean > baseline:
-        return f"{SCORES['text'].form.format(result.mean)}, worse than without memory"
+        return f"{TASKS['text'].form.format(result.mean)}, worse than without memory"
     return ", ".join(dict.fromkeys(result.problems)) or "no speed"
 
 
@@ -92,14 +93,14 @@ def draw_scatter(axis, rows, baseline):
     note = textwrap.wrap(f"not shown: {', '.join(missing)}", 90) if missing else []
     axis.set_xlabel("\n".join(["training speed (tokens per second) →", *note]))
     axis.set_ylabel("← bits per character (test)")
-    axis.set_title("text: bits per character against training speed", fontsize=10)
+    axis.set_title("text: bits per character against training speed, scores after the same time", fontsize=10)
     axis.margins(y=0.1)
     harness.style(axis)
 
 
 def draw_dots(axis, rows, task, baseline, named):
     """Plot the scores of a task, a row per cell. Cells without a score show the reason."""
-    score = SCORES[task]
+    score = TASKS[task]
     for y, row in enumerate(rows):
         result = row.results[task]
         style = point_style(row.size.get("kind"))
@@ -123,8 +124,7 @@ def draw_dots(axis, rows, task, baseline, named):
     )  # fmt: skip
     if score.log:
         axis.set_xscale("log")
-    elif task == "copy":
-        axis.set_xlim(-0.03, 1.03)
+    elif "%" in score.form:
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axis.set_ylim(len(rows) - 0.5, -1.2)
     axis.set_yticks(range(len(rows)), [row.cell for row in rows] if named else [])

@@ -1,8 +1,8 @@
-"""Runs in processes of their own, and the file of their records."""
+"""Training runs, and the processes that do them."""
 
 import contextlib
 import dataclasses
-import json
+import gc
 import math
 import multiprocessing
 import os
@@ -10,135 +10,144 @@ import time
 from multiprocessing.connection import wait
 
 import harness
-from cell_comparison.settings import Run, sized
-from cell_comparison.tasks import SCORES
+from cell_comparison.jobs import PARTS
+from cell_comparison.plan import next_run
+from cell_comparison.settings import sized
+from cell_comparison.tasks import TASKS
 
-# === Running ===
+RESULTS = "benchmarks/cell_comparison/results"
+"""The folder of the results, which are committed while runs go on."""
 
 
 def perform(run, settings):
     """Do a run. An error becomes its result.
 
     Returns:
-        A record for `runs.jsonl`: the run, its settings, `status` (`"ok"`, `"diverged"` or `"failed"`), and
-        either `value` or `reason`.
+        A record: the run, a mark of its settings, `status` (`"ok"`, `"diverged"` or `"failed"`), and either
+        the scores, `"validation"` and `"test"`, or a `"reason"`. Times are seconds of the processor:
+        `"trained"` without the steps that compile, and `"total"`.
     """
     import keras
 
-    start = time.perf_counter()
-    size = {}
+    from harness.clock import Clock, train_for
+
+    begin = time.process_time()
+    facts = {}
     try:
-        size = sized(run.cell, settings)
-        keras.utils.set_random_seed(run.seed)  # after `sized`, which draws weights too
-        value = SCORES[run.task].train(run, settings)
-        outcome = {"status": "ok", "value": value}
-        if not math.isfinite(value):
-            outcome = {"status": "diverged", "reason": f"the score is {value}"}
+        facts |= sized(run.cell, settings)
+        job = TASKS[run.task].prepare(run, settings)
+        clock = Clock(run.learning_rate, **{run.spent: run.amount}, now=time.process_time)
+        train_for(job.model, job.batches, job.loss, clock)
+        facts |= {"updates": clock.steps, "trained": round(clock.spent, 2)}
+        outcome = scores(job, clock)
     except FloatingPointError as error:
         outcome = {"status": "diverged", "reason": str(error)}
     except Exception as error:  # a registered cell may raise anything
-        outcome = {"status": "failed", "reason": reason(error)}
+        outcome = {"status": "failed", "reason": harness.reason(error)}
     keras.backend.clear_session()
-    return record(run, settings, **outcome, **size, seconds=round(time.perf_counter() - start, 1))
+    gc.collect()  # models refer to themselves
+    return record(run, settings, **outcome, **facts, total=round(time.process_time() - begin, 1))
 
 
-def reason(error):
-    """An error as the reason in a record."""
-    return f"{type(error).__name__}: {error}"[:500]
+def scores(job, clock):
+    """The scores of a trained model, as the outcome of its run."""
+    if clock.diverged:
+        return {"status": "diverged", "reason": f"the loss of update {clock.steps} is not finite"}
+    found = {part: float(f"{job.score(part):.6g}") for part in PARTS}
+    if not all(map(math.isfinite, found.values())):
+        return {"status": "diverged", "reason": "a score is not finite"}
+    return {"status": "ok", **found}
 
 
 def record(run, settings, **outcome):
     """The record of a run."""
-    return {
-        **dataclasses.asdict(run),
-        **outcome,
-        "settings": dataclasses.asdict(settings),
-        "commit": harness.commit(),
-    }
+    facts = {"settings": settings.mark(run.task), "commit": harness.commit(without=RESULTS)}
+    return dataclasses.asdict(run) | outcome | facts
 
 
-def perform_all(runs, settings, threads, connection):
-    """Do runs one after another and send each record. This is what a process runs."""
+def upcoming(cell, tasks, records, settings):
+    """The next run of a cell, or None: one task after the other."""
+    found = (next_run(cell, task, records, settings) for task in tasks)
+    return next(filter(None, found), None)
+
+
+# === Processes ===
+
+
+def work(cell, tasks, records, settings, core, deadline, connection):
+    """Do the runs of a cell and send their records. This is what a process runs.
+
+    Args:
+        cell: The name of a cell.
+        tasks: The names of tasks.
+        records: Those of the runs that are done.
+        settings: The `Settings`.
+        core: The number of the core to run on, or None.
+        deadline: No run starts after this time, in seconds of `time.time`.
+        connection: Gets the records.
+    """
     # TensorFlow reads these when it starts.
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     from textrnn import startup
 
     startup.load_tensorflow()
-    for run in runs:
-        connection.send(perform(run, settings))
+    while time.time() < deadline and (run := upcoming(cell, tasks, records, settings)):
+        entry = perform(run, settings)
+        records.append(entry)
+        connection.send(entry)
 
 
-def distribute(runs, settings, jobs, threads, keep, target=perform_all):
-    """Distribute runs over processes, one process per cell.
+def cores_for(jobs):
+    """A core for each of some processes, or None for each where the system cannot pin that many."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    return cores[:jobs] if len(cores) >= jobs else [None] * jobs
+
+
+def distribute(cells, tasks, records, settings, jobs, deadline, keep, target=work):
+    """Do the missing runs in processes, one for each cell.
 
     If a process dies, only the run that it was doing is lost.
 
     Args:
-        runs: A list of `Run`.
+        cells, tasks: The names of those to compare.
+        records: Those of the runs that are done. New ones are added.
         settings: The `Settings`.
         jobs: The number of processes at a time.
-        threads: The number of threads per process.
-        keep: A function that is called with each record.
-        target: The function of a process, see `perform_all`.
+        deadline: No run starts after this time, in seconds of `time.time`.
+        keep: A function that is called with each new record.
+        target: The function of a process, see `work`.
     """
     context = multiprocessing.get_context("spawn")
-    waiting = [[run for run in runs if run.cell == cell] for cell in dict.fromkeys(run.cell for run in runs)]
-    active = {}
-    while waiting or active:
-        while waiting and len(active) < jobs:
+    waiting = [cell for cell in cells if upcoming(cell, tasks, records, settings)]
+    active, free = {}, cores_for(jobs)
+
+    def done(entry):
+        records.append(entry)
+        keep(entry)
+
+    while active or (waiting and time.time() < deadline):
+        while waiting and free and time.time() < deadline:
+            cell, core = waiting.pop(0), free.pop(0)
             receiver, sender = context.Pipe(duplex=False)
-            left = waiting.pop(0)
+            ours = [entry for entry in records if entry["cell"] == cell]
             process = context.Process(
-                target=target, args=(tuple(left), settings, threads, sender), daemon=True
+                target=target, args=(cell, tasks, ours, settings, core, deadline, sender), daemon=True
             )
             process.start()
             sender.close()  # so that the connection ends when the process does
-            active[receiver] = process, left
+            active[receiver] = process, cell, core
         for receiver in wait(active):
-            process, left = active[receiver]
+            process, cell, core = active[receiver]
             with contextlib.suppress(EOFError):
-                keep(receiver.recv())
-                left.pop(0)
+                done(receiver.recv())
                 continue
             process.join()
             del active[receiver]
-            if left:
+            free.append(core)
+            lost = upcoming(cell, tasks, records, settings)
+            if lost and process.exitcode:
                 why = f"its process ended with exit code {process.exitcode}"
-                keep(record(left.pop(0), settings, status="failed", reason=why))
-            if left:
-                waiting.insert(0, left)
-
-
-# === Records ===
-
-
-def read_records(path):
-    """The records of a file, without incomplete lines. A missing file has none."""
-    records = []
-    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            records.append(json.loads(line))
-    return records
-
-
-def append(path, entry):
-    """Append a record to a file on a new line, also after an incomplete line."""
-    with path.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-        file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
-
-
-def run_of(entry):
-    """The run of a record."""
-    return Run(*(entry[field.name] for field in dataclasses.fields(Run)))
-
-
-def run_records(records, settings):
-    """The last record of each run with these settings, by run."""
-    ours = dataclasses.asdict(settings)
-    return {
-        run_of(entry): entry for entry in records if entry["task"] in SCORES and entry["settings"] == ours
-    }
+                done(record(lost, settings, status="failed", reason=why))
+                waiting.insert(0, cell)

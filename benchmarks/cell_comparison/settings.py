@@ -2,8 +2,13 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 
 UNITS_STEP = 4
+TEXT, SPEED = "text", "speed"
+SPENT = ("steps", "seconds")
+"""What a budget of training counts: updates, or seconds of a processor."""
 
 
 def option(default, meaning):
@@ -13,31 +18,52 @@ def option(default, meaning):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings of all runs, which are options too. Results with different settings are not compared."""
+    """Settings of all runs, which are options too."""
 
-    data: str | None = option(None, "text file or folder (default: tiny Shakespeare)")
+    learning_rates: tuple[float, ...] = option((1e-3, 2e-3, 5e-3, 1e-2), "learning rates to try")
+    seeds: tuple[int, ...] = option((0, 1, 2), "seeds; the first one chooses the learning rate")
     budget: int = option(80_000, "maximum weights of the recurrent layer and the map of its output")
     width: int = option(64, "input features of the recurrent layer, width of the embedding")
     batch_size: int = option(32, "rows of a batch")
-    sequence_length: int = option(64, "characters of a training window")
-    text_passes: int = option(2, "epochs on the text")
+    scored: int = option(1000, "maximum validation examples and test examples, except of text")
+    text_data: str | None = option(None, "text file or folder (default: tiny Shakespeare)")
+    text_length: int = option(64, "characters of a training window")
+    text_steps: int = option(700, "updates of the text task")
+    text_seconds: float = option(40.0, "processor seconds of the text task")
     copy_blanks: int = option(30, "steps to remember the symbols of the copy problem")
-    copy_batches: int = option(1000, "training batches of the copy problem")
-    adding_steps: int = option(100, "length of the lists of the adding problem")
-    adding_batches: int = option(1000, "training batches of the adding problem")
+    copy_steps: int = option(1000, "updates of the copy problem")
+    copy_seconds: float = option(25.0, "processor seconds of the copy problem")
+    adding_length: int = option(100, "length of the lists of the adding problem")
+    adding_steps: int = option(1000, "updates of the adding problem")
+    adding_seconds: float = option(25.0, "processor seconds of the adding problem")
+    dyck_kinds: int = option(8, "kinds of brackets")
+    dyck_depth: int = option(8, "maximum number of open brackets")
+    dyck_length: int = option(80, "length of the words of brackets")
+    dyck_distance: int = option(20, "scored brackets close after at least so many steps")
+    dyck_steps: int = option(1000, "updates of the task with brackets")
+    dyck_seconds: float = option(25.0, "processor seconds of the task with brackets")
+    sentiment_data: str = option("sst2", "a public set of labelled texts, or `starter`")
+    sentiment_vocabulary: int = option(4000, "subwords of the vocabulary")
+    sentiment_dropout: float = option(0.3, "dropout of the inputs and outputs of the recurrent layer")
+    sentiment_steps: int = option(1500, "updates of the classifier")
+    sentiment_seconds: float = option(25.0, "processor seconds of the classifier")
 
+    def amount(self, task, spent):
+        """The budget of training of a task, in `"steps"` or `"seconds"`."""
+        return getattr(self, f"{task}_{spent}")
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A training run, which depends on nothing but itself and the settings."""
+    def of_task(self, task):
+        """The values that scores of a task depend on, besides those that a `Run` has."""
+        mine = (f"{task}_", *((f"{TEXT}_",) if task == SPEED else ()))
+        names = ["budget", "width", "batch_size", *(["scored"] if task not in {TEXT, SPEED} else [])]
+        names += [field.name for field in dataclasses.fields(self) if field.name.startswith(mine)]
+        return {name: getattr(self, name) for name in names if not name.endswith(SPENT)}
 
-    task: str
-    cell: str
-    learning_rate: float
-    seed: int
-
-    def __str__(self):
-        return f"{self.task}, {self.cell}, learning rate {self.learning_rate:g}, seed {self.seed}"
+    @functools.cache  # noqa: B019 (settings live as long as the process)
+    def mark(self, task):
+        """A short hash of `of_task`. Records with another one are not compared."""
+        text = json.dumps(self.of_task(task), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def largest_units(weights_of, budget, step=UNITS_STEP):

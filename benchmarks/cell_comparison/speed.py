@@ -1,14 +1,11 @@
 """The speed of training and generation with each cell."""
 
-import dataclasses
 import functools
 
 import harness
-from cell_comparison.runs import reason
-from cell_comparison.settings import sized
-from cell_comparison.tasks import text_model, text_streams
+from cell_comparison.settings import SPEED, sized
+from cell_comparison.texts import text_model, text_streams
 
-SPEED = "speed"
 # These take tenths of a second. Shorter runs would depend on the scheduler of a busy machine.
 SPEED_WINDOWS = 32
 SPEED_NEW_TOKENS = 2000
@@ -31,7 +28,7 @@ def measure_speed(cells, settings, rounds, seed):
             for run in kinds.values():
                 run()  # traces
         except Exception as error:  # a registered cell may raise anything
-            speeds[name] = {"reason": reason(error)}
+            speeds[name] = {"reason": harness.reason(error)}
             continue
         runs |= {(name, kind): run for kind, run in kinds.items()}
         speeds[name] = sized(name, settings)
@@ -47,13 +44,13 @@ def training_run(name, settings):
 
     lm = text_model(name, settings)
     lm.compile()
-    stream = text_streams(settings.data)[0]
-    tokens = min(SPEED_WINDOWS * settings.batch_size * settings.sequence_length, len(stream) - 1)
-    batches = windows(stream[: tokens + 1], settings.batch_size, settings.sequence_length)
+    stream = text_streams(settings.text_data)[0]
+    tokens = min(SPEED_WINDOWS * settings.batch_size * settings.text_length, len(stream) - 1)
+    batches = windows(stream[: tokens + 1], settings.batch_size, settings.text_length)
 
     def run():
         lm.fit(batches, verbose=0)
-        return len(batches) * settings.batch_size * settings.sequence_length
+        return len(batches) * settings.batch_size * settings.text_length
 
     return run
 
@@ -77,18 +74,19 @@ def generation_run(name, settings):
         )
         return new
 
-    start = tf.constant(text_streams(settings.data)[0][None, :1])
+    start = tf.constant(text_streams(settings.text_data)[0][None, :1])
     return lambda: generate(start).numpy().size
 
 
 def speed_record(records, settings, cells):
     """The last measurement with these settings that includes all these cells, or None."""
-    ours = dataclasses.asdict(settings)
     return next(
         (
             entry
             for entry in reversed(records)
-            if entry["task"] == SPEED and entry["settings"] == ours and {*cells} <= {*entry["speeds"]}
+            if entry["task"] == SPEED
+            and entry["settings"] == settings.mark(SPEED)
+            and {*cells} <= {*entry["speeds"]}
         ),
         None,
     )

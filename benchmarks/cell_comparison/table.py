@@ -1,25 +1,39 @@
-"""The results of the cells as a Markdown table."""
+"""The results of the cells as Markdown tables."""
 
 import dataclasses
 import math
 import statistics
 
-from cell_comparison.tasks import SCORES
+from cell_comparison.plan import SECONDS, STEPS, best_rate, reported, run_of, searches
+from cell_comparison.significance import BETTER, CONTROL, WORSE, compared
+from cell_comparison.tasks import TASKS
+
+HEADINGS = {STEPS: "The same steps", SECONDS: "The same time"}
+UNITS = {STEPS: "updates", SECONDS: "s of a processor core"}
+NOTES = f"""\
+Scores are means over seeds on the test part, with the lowest, the highest and the learning rate. \
+{BETTER} and {WORSE}: better and worse than `{CONTROL}` by Dunnett's test over the seeds, at 5 % for all cells \
+of a column together. It assumes equal variances. Squared errors are compared by their logarithms.
+
+Kinds: S, the state goes through a matrix. D, elementwise. P, linear in the state.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """The scores of a cell in a task.
+    """The scores of a cell in a task with a budget.
 
     Attributes:
-        values: The scores of the successful runs, one per seed.
-        problems: The status of the other runs, such as `"diverged"` or `"failed"`.
+        values: The test scores of the successful runs, one per seed.
+        problems: The status of the other runs, such as `"diverged"` or `"not run"`, each once.
         learning_rate: The learning rate of these runs.
+        mark: `BETTER` or `WORSE` than `lstm`, or "".
     """
 
     values: tuple[float, ...] = ()
     problems: tuple[str, ...] = ()
     learning_rate: float | None = None
+    mark: str = ""
 
     @property
     def mean(self):
@@ -36,62 +50,66 @@ class Row:
     speeds: dict
 
 
-def make_rows(cells, tasks, runs, speeds):
-    """The rows of the table, the best language model first.
+def make_rows(cells, tasks, records, speeds, spent, settings):
+    """The rows of a table, the best language model first.
 
     Args:
         cells: The names of the cells.
-        tasks: The tasks to show, names in `SCORES`.
-        runs: A dict of `Run` to record.
+        tasks: The tasks to show, names in `TASKS`.
+        records: The last record of each run that did not fail.
         speeds: A dict of cell to speeds, from `measure_speed`.
+        spent: The kind of budget, `"steps"` or `"seconds"`.
+        settings: The `Settings`.
     """
+    ours = {cell: [entry for entry in records if entry["cell"] == cell] for cell in cells}
+    columns = {
+        task: marked(task, {cell: result(cell, task, spent, ours[cell], settings) for cell in cells})
+        for task in tasks
+    }
 
     def row(cell):
-        ours = [entry for run, entry in runs.items() if run.cell == cell]
-        sizes = [entry for entry in [*ours, speeds.get(cell, {})] if "units" in entry]
+        sizes = [entry for entry in [*ours[cell], speeds.get(cell, {})] if "units" in entry]
         size = {key: sizes[0][key] for key in ("units", "weights", "kind")} if sizes else {}
-        results = {task: best_result([e for e in ours if e["task"] == task], SCORES[task]) for task in tasks}
-        return Row(cell, size, results, speeds.get(cell, {}))
+        return Row(cell, size, {task: columns[task][cell] for task in tasks}, speeds.get(cell, {}))
 
     def order(row):
         means = [
-            row.results[task].mean * (1 if SCORES[task].lower_is_better else -1)
-            for task in SCORES
-            if task in tasks
+            found.mean * (1 if TASKS[task].lower_is_better else -1) for task, found in row.results.items()
         ]
         return [(math.isnan(mean), mean) for mean in means]
 
     return sorted((row(cell) for cell in cells), key=order)
 
 
-def best_result(records, score):
-    """The result with the learning rate that has the fewest problems and then the best score."""
-    results = []
-    for learning_rate in dict.fromkeys(entry["learning_rate"] for entry in records):
-        ours = [entry for entry in records if entry["learning_rate"] == learning_rate]
-        values = tuple(entry["value"] for entry in ours if entry["status"] == "ok")
-        problems = tuple(entry["status"] for entry in ours if entry["status"] != "ok")
-        results.append(Result(values, problems, learning_rate))
-    sign = 1 if score.lower_is_better else -1
-    return min(results, key=lambda r: (len(r.problems), sign * r.mean), default=Result(problems=("not run",)))
+def result(cell, task, spent, records, settings):
+    """The `Result` of a cell in a task with a budget."""
+    found = {run_of(entry): entry for entry in records}
+    rate = best_rate(cell, task, records, settings)
+    runs = reported(cell, task, spent, rate, settings) if rate else searches(cell, task, settings)
+    values = tuple(found[run]["test"] for run in runs if run in found and found[run]["status"] == "ok")
+    states = [found[run]["status"] if run in found else "not run" for run in runs]
+    return Result(values, tuple(dict.fromkeys(state for state in states if state != "ok")), rate)
 
 
-def write_result(result, score, rates):
-    """A table cell with a score.
+def marked(task, results):
+    """The results of a task with their marks."""
+    marks = compared(task, results)
+    return {cell: dataclasses.replace(found, mark=marks.get(cell, "")) for cell, found in results.items()}
 
-    Args:
-        result: The `Result`.
-        score: The `Score` of the task.
-        rates: The number of learning rates. The best one is shown if there are several.
-    """
-    text = ", ".join(f"**{problem}**" for problem in result.problems)
-    if result.values:
-        mean = score.form.format(result.mean)
-        low, high = (score.form.format(f(result.values)) for f in (min, max))
-        text = ", ".join(filter(None, [mean + (f" ({low}–{high})" if len(result.values) > 1 else ""), text]))
-        if rates > 1:
-            text += f" @ {result.learning_rate:g}"
-    return text
+
+# === Writing ===
+
+
+def write_result(found, task):
+    """A table cell with a score."""
+    form = TASKS[task].form.format
+    parts = [f"**{problem}**" for problem in found.problems]
+    if found.values:
+        low, high = form(min(found.values)), form(max(found.values))
+        spread = f" ({low.removesuffix('%')}–{high})" if len(found.values) > 1 else ""
+        mark = f" {found.mark}" if found.mark else ""
+        parts.insert(0, f"{form(found.mean)}{spread}{mark} @ {found.learning_rate:g}")
+    return ", ".join(parts)
 
 
 def write_speed(speeds, kind):
@@ -102,35 +120,57 @@ def write_speed(speeds, kind):
     return f"{statistics.median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})"
 
 
-def markdown(rows, tasks, settings, facts, problems, rates):
-    """The table with the facts above it and the problems below it.
+def scores_table(rows, tasks, spent, settings):
+    """The scores with a budget, as lines."""
+    arrows = {task: "↓" if TASKS[task].lower_is_better else "↑" for task in tasks}
+    titles = [f"{TASKS[task].title} {arrows[task]}" for task in tasks]
+    amounts = [f"{task} {settings.amount(task, spent):,g} {UNITS[spent]}" for task in tasks]
+    lines = [
+        f"## {HEADINGS[spent]}",
+        "",
+        f"{', '.join(amounts)}.",
+        "",
+        f"| cell | kind | units | weights | {' | '.join(titles)} |",
+        "|---|:-:|--:|--:|" + "--:|" * len(titles),
+    ]
+    for row in rows:
+        units, weights = (f"{row.size[key]:,}" if row.size else "" for key in ("units", "weights"))
+        scores = [write_result(row.results[task], task) for task in tasks]
+        lines.append(
+            f"| {' | '.join([f'`{row.cell}`', row.size.get('kind', ''), units, weights, *scores])} |"
+        )
+    baselines = [TASKS[task].form.format(TASKS[task].baseline(settings)) for task in tasks]
+    return [*lines, f"| {' | '.join(['*without memory*', '', '', '', *baselines])} |", ""]
+
+
+def speed_table(rows):
+    """The speeds, as lines."""
+    lines = [
+        "## Speed",
+        "",
+        "| cell | training, tokens/s (range) | generation, tokens/s (range) |",
+        "|---|--:|--:|",
+    ]
+    for row in rows:
+        cells = [f"`{row.cell}`", *(write_speed(row.speeds, kind) for kind in ("training", "generation"))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def markdown(tables, tasks, settings, facts, problems):
+    """All tables, with the facts above them and the problems below them.
 
     Args:
-        rows: From `make_rows`.
+        tables: A dict of budgets, `"steps"` and `"seconds"`, to rows from `make_rows`.
         tasks: The tasks to show.
         settings: The `Settings`, for the baselines.
         facts: A dict of what the results depend on.
         problems: A list of runs that failed or diverged, with the reasons.
-        rates: The number of learning rates.
     """
-    titles = [f"{SCORES[task].title}{' ↓' if SCORES[task].lower_is_better else ' ↑'}" for task in tasks]
-    speed_titles = ["training, tokens/s (range)", "generation, tokens/s (range)"]
-    lines = [
-        "# Cells compared",
-        "",
-        *(f"- {key}: {value}" for key, value in facts.items()),
-        "",
-        f"| cell | kind | units | weights | {' | '.join(titles + speed_titles)} |",
-        "|---|:-:|--:|--:|" + "--:|" * (len(titles) + len(speed_titles)),
-    ]
-    for row in rows:
-        units, weights = (f"{row.size[key]:,}" if row.size else "" for key in ("units", "weights"))
-        scores = [write_result(row.results[task], SCORES[task], rates) for task in tasks]
-        speeds = [write_speed(row.speeds, kind) for kind in ("training", "generation")]
-        cells = [f"`{row.cell}`", row.size.get("kind", ""), units, weights, *scores, *speeds]
-        lines.append(f"| {' | '.join(cells)} |")
-    baselines = [SCORES[task].form.format(SCORES[task].baseline(settings)) for task in tasks]
-    lines.append(f"| {' | '.join(['*without memory*', '', '', '', *baselines, '', ''])} |")
-    lines += ["", "Kinds: S, the state goes through a matrix. D, elementwise. P, linear in the state."]
-    lines += ["", *(f"- {problem}" for problem in problems)] if problems else []
-    return "\n".join([*lines, ""])
+    lines = ["# Cells compared", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    for spent, rows in tables.items() if tasks else ():
+        lines += scores_table(rows, tasks, spent, settings)
+    lines += [NOTES] if tasks else []
+    rows = next(iter(tables.values()))
+    lines += speed_table(rows) if any(row.speeds for row in rows) else []
+    return "\n".join([*lines, *(f"- {problem}" for problem in problems), ""])

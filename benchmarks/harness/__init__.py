@@ -11,6 +11,7 @@ from harness.contestants import OURS, Contestant, Contestants, available, load_b
 from harness.environment import CHECKOUT, commit, environment
 from harness.log import log
 from harness.pictures import style
+from harness.records import append, read_records, reason
 from harness.results import listed, markdown, result
 from harness.study import run_study
 from harness.timing import (
@@ -30,6 +31,7 @@ __all__ = [
     "Contestants",
     "add_sizes",
     "add_tasks",
+    "append",
     "available",
     "changed",
     "commit",
@@ -44,6 +46,8 @@ __all__ = [
     "measure_times",
     "peak_memory",
     "positive",
+    "read_records",
+    "reason",
     "repeats_in",
     "result",
     "run_benchmark",

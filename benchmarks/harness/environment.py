@@ -13,14 +13,25 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @functools.cache
-def commit(folder=CHECKOUT):
-    """The commit of a checkout, with `-dirty` if files differ from it, or "unknown"."""
-    describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    command = ["git", "--no-optional-locks", "-C", str(folder), *describe]
+def commit(folder=CHECKOUT, without=None):
+    """The commit of a checkout, with `-dirty` if files differ from it, or "unknown".
+
+    Args:
+        folder: The checkout.
+        without: A folder in it whose files may differ.
+    """
+    git = ["git", "--no-optional-locks", "-C", str(folder)]
+    excluded = [f":(top,exclude){without}"] if without else []
+    name = ["describe", "--always", "--abbrev=12", "--exclude=*"]
+    changes = ["status", "--porcelain", "--untracked-files=no", "--", ":(top)", *excluded]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        found, changed = (
+            subprocess.run([*git, *command], capture_output=True, text=True, check=True).stdout.strip()
+            for command in (name, changes)
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return found + ("-dirty" if changed else "")
 
 
 def environment(seed, rounds, peers=()):
