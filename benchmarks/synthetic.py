@@ -138,9 +138,11 @@ def dyck_problem(
     Example:
 
     >>> from synthetic import dyck_problem
-    >>> [word], [kinds], [distances] = dyck_problem(1, 8, seed=7, kinds=3)
-    >>> "".join("([{)"[i] for i in word)
+    >>> [word], [kinds], [distances] = dyck_problem(1, 8, seed=4, kinds=3)
+    >>> "".join("([{|"[i] for i in word)
+    '{|{[||{|'
     >>> kinds.tolist(), distances.tolist()
+    ([0, 2, 0, 0, 1, 2, 0, 2], [0, 1, 0, 0, 1, 3, 0, 1])
     """
     _check(examples=examples, length=length, kinds=kinds, depth=depth)
     if length % 2:

@@ -35,6 +35,7 @@ def perform(run, settings):
     facts = {}
     try:
         facts |= sized(run.cell, settings)
+        keras.utils.set_random_seed(run.seed)  # after `sized`, which draws weights too
         job = TASKS[run.task].prepare(run, settings)
         clock = Clock(run.learning_rate, **{run.spent: run.amount}, now=time.process_time)
         train_for(job.model, job.batches, job.loss, clock)

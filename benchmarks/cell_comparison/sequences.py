@@ -44,7 +44,6 @@ def prepare_adding(run, settings):
 
     import textrnn
 
-    keras.utils.set_random_seed(run.seed)
     model = keras.Sequential(
         [
             keras.Input((None, 2)),
@@ -64,13 +63,11 @@ def tagger(run, settings, symbols):
 
     import textrnn
 
-    cell = make_cell(run.cell, settings)
-    keras.utils.set_random_seed(run.seed)
     return keras.Sequential(
         [
             keras.Input((None,), dtype="int32"),
             keras.layers.Embedding(symbols, settings.width, keras.initializers.RandomNormal(stddev=1.0)),
-            textrnn.Recurrent(cell, return_sequences=True),
+            textrnn.Recurrent(make_cell(run.cell, settings), return_sequences=True),
             keras.layers.Dense(symbols),
         ]
     )

@@ -13,16 +13,12 @@ SENTIMENT_LENGTH = 256
 
 def prepare_text(run, settings):
     """A language model that carries its states from window to window. The score is bits per character."""
-    import keras
-
     from textrnn.data.windows import evaluation_windows, windows
     from textrnn.text_generation.evaluation import LanguageModelEvaluator
     from textrnn.training.losses import TokenCrossentropy
 
     train, parts, _ = text_streams(settings.text_data)
     shape = settings.batch_size, settings.text_length
-    make_cell(run.cell, settings)  # draws weights to find the size
-    keras.utils.set_random_seed(run.seed)
     model = text_model(run.cell, settings)
     scored = {part: evaluation_windows(stream, *shape) for part, stream in parts.items()}
     evaluate = LanguageModelEvaluator(model)
@@ -111,14 +107,13 @@ def sentiment_model(run, settings):
     from textrnn.tasks.embedding import token_inputs
 
     _, labels = sentiment_tokens(settings)
-    cell, inputs = make_cell(run.cell, settings), token_inputs()
-    keras.utils.set_random_seed(run.seed)
+    inputs = token_inputs()
     dropout = functools.partial(keras.layers.Dropout, settings.sentiment_dropout)
     initializer = keras.initializers.RandomNormal(stddev=0.1)
     x = keras.layers.Embedding(settings.sentiment_vocabulary, settings.width, initializer)(
         inputs["token_ids"]
     )
-    x = textrnn.Recurrent(cell)(dropout()(x), mask=inputs["padding_mask"])
+    x = textrnn.Recurrent(make_cell(run.cell, settings))(dropout()(x), mask=inputs["padding_mask"])
     return keras.Model(inputs, keras.layers.Dense(int(labels["train"].max()) + 1)(dropout()(x)))
 
 

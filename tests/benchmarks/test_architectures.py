@@ -11,10 +11,10 @@ import pytest
 
 import architectures
 from architecture_comparison import results, runs, scaling, tasks, text, translation
-from architecture_comparison.clock import UNTIMED_STEPS, Clock, rate_at
 from architecture_comparison.networks import body_weights, classifier, language_model, size_within
 from architecture_comparison.settings import BLOCKS, CONTESTANTS, QUICK, SETTINGS, Run, Settings
 from architecture_comparison.steppers import stepper
+from harness.clock import UNTIMED_STEPS, Clock, rate_at
 
 TINY = Settings("starter", 30, 8, 2600, length=12, batch_size=2, dropout=0.0, heads=2)
 
@@ -187,15 +187,30 @@ def test_the_clock_counts_training_alone():
         now[0] += 1
         return now[0]
 
-    clock = Clock(minutes=1, learning_rate=0.1, score=score, scores=4, now=tick)
+    clock = Clock(0.1, seconds=60, score=score, scores=4, now=tick)
     rates = run_clock(clock, itertools.repeat(1.0))
     assert clock.points == [[0.25, 7.0], [0.5, 7.0], [0.75, 7.0], [1.0, 7.0]]
-    assert clock.steps == 60 and len(rates) == 60 + UNTIMED_STEPS
+    assert clock.timed_steps == 60 and clock.steps == len(rates) == 60 + UNTIMED_STEPS
     assert max(rates) == pytest.approx(0.1, rel=0.01) and rates[-1] == 0
 
 
+def test_a_budget_of_steps_does_not_depend_on_the_clock():
+    clock = Clock(0.1, steps=50, score=lambda: 7.0, scores=2, now=itertools.count(0.0, 3.0).__next__)
+    rates = run_clock(clock, itertools.repeat(1.0))
+    assert clock.steps == len(rates) == 50 and clock.timed_steps == 50 - UNTIMED_STEPS
+    assert clock.spent == 3 * (50 - UNTIMED_STEPS)
+    assert rates == [pytest.approx(0.1 * rate_at((i + 1) / 50)) for i in range(50)]
+    assert [score for _, score in clock.points] == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("budget", [{}, {"steps": 5, "seconds": 5.0}])
+def test_a_budget_is_of_steps_or_of_seconds(budget):
+    with pytest.raises(ValueError, match="expected one of them"):
+        Clock(0.1, **budget)
+
+
 def test_a_loss_that_is_not_finite_ends_training():
-    clock = Clock(1, 0.1, lambda: 1.0, 4)
+    clock = Clock(0.1, seconds=60, score=lambda: 1.0, scores=4)
     run_clock(clock, [1.0, float("nan")])
     assert clock.diverged and clock.points == []
 

@@ -1,4 +1,4 @@
-"""The comparison of cells: sizes within the budget, runs that fail or resume, the table and the plot."""
+"""The comparison of cells: sizes within the budget, the order of runs, the tables and the picture."""
 
 import dataclasses
 import itertools
@@ -13,9 +13,14 @@ import numpy as np
 import pytest
 
 import compare_cells
+import harness
 import textrnn
-from cell_comparison import plot, runs, table, tasks
-from cell_comparison.settings import Run, Settings, largest_units, sized
+from cell_comparison import plan, plot, runs, table, texts
+from cell_comparison.plan import Run
+from cell_comparison.settings import SPENT, Settings, largest_units, sized
+from cell_comparison.significance import compared
+from cell_comparison.table import Result
+from cell_comparison.tasks import TASKS
 from textrnn.errors import InputError
 
 TEXT = "the cat sat on the mat, and the dog ran after the cat. " * 60
@@ -26,9 +31,12 @@ def tiny(tmp_path):
     """Settings with which a run takes a moment."""
     text = tmp_path / "text.txt"
     text.write_text(TEXT, encoding="utf-8")
+    amounts = {f"{task}_steps": 3 for task in TASKS} | {f"{task}_seconds": 0.01 for task in TASKS}
     return Settings(
-        data=str(text), budget=700, width=4, batch_size=4, sequence_length=8, text_passes=1,
-        copy_blanks=2, copy_batches=3, adding_steps=5, adding_batches=3,
+        learning_rates=(0.01, 0.02), seeds=(0, 1), budget=700, width=4, batch_size=4, scored=20,
+        text_data=str(text), text_length=8, copy_blanks=2, adding_length=5,
+        dyck_kinds=3, dyck_depth=3, dyck_length=8, dyck_distance=2,
+        sentiment_data="starter", sentiment_vocabulary=400, **amounts,
     )  # fmt: skip
 
 
@@ -63,7 +71,7 @@ def test_cells_get_the_units_that_the_budget_allows(name, gates, biases):
 
 
 def test_the_language_model_has_the_weights_of_the_table_and_its_embedding(tiny):
-    lm = tasks.text_model("gru", tiny)
+    lm = texts.text_model("gru", tiny)
     vocabulary = len(set(TEXT))
     assert lm.count_params() == sized("gru", tiny)["weights"] + vocabulary * tiny.width
 
@@ -71,142 +79,328 @@ def test_the_language_model_has_the_weights_of_the_table_and_its_embedding(tiny)
 # === The text ===
 
 
-def test_a_tenth_of_the_text_is_for_testing_and_all_of_it_is_predicted(tiny):
-    train, test, vocabulary_size = tasks.text_streams(tiny.data)
+def test_a_tenth_of_the_text_is_held_out_in_two_halves_and_all_of_it_is_predicted(tiny):
+    train, parts, vocabulary_size = texts.text_streams(tiny.text_data)
     characters = sorted(set(TEXT))
-    decoded = "".join(characters[i] for i in [*train, *test[1:]])
+    decoded = "".join(characters[i] for i in [*train, *parts["validation"][1:], *parts["test"][1:]])
     assert decoded == TEXT
     assert vocabulary_size == len(characters)
-    assert len(train) == int(0.9 * len(TEXT)) and test[0] == train[-1]
+    assert len(train) == int(0.9 * len(TEXT)) and parts["validation"][0] == train[-1]
+    assert parts["test"][0] == parts["validation"][-1]
+    assert len(parts["test"]) - len(parts["validation"]) in (0, 1)
 
 
 def test_the_baseline_of_the_text_counts_pairs_of_characters(tiny):
-    cut = int(0.9 * len(TEXT))
+    cut, test = int(0.9 * len(TEXT)), int(0.95 * len(TEXT))
     pairs = list(itertools.pairwise(TEXT[:cut]))
     size = len(set(TEXT))
     bits = [
         -math.log2((pairs.count((a, b)) + 1) / (sum(first == a for first, _ in pairs) + size))
-        for a, b in itertools.pairwise(TEXT[cut - 1 :])
+        for a, b in itertools.pairwise(TEXT[test - 1 :])
     ]
-    assert tasks.bigram_bits(tiny) == pytest.approx(sum(bits) / len(bits))
+    assert texts.bigram_bits(tiny) == pytest.approx(sum(bits) / len(bits))
 
 
 # === Runs ===
 
 
 @pytest.mark.parametrize(
-    "task", ["copy", *(pytest.param(t, marks=pytest.mark.slow) for t in ("text", "adding"))]
+    "task", ["dyck", *(pytest.param(t, marks=pytest.mark.slow) for t in TASKS if t != "dyck")]
 )
-def test_a_run_gives_the_same_finite_score_again(tiny, task):
-    run = Run(task, "simple", 1e-2, seed=1)
+def test_a_run_gives_the_same_finite_scores_again(tiny, task):
+    run = Run(task, "simple", 1e-2, 1, "steps", 3)
     first, again = (runs.perform(run, tiny) for _ in range(2))
-    assert first["status"] == "ok" and math.isfinite(first["value"])
-    assert first["value"] == pytest.approx(again["value"], rel=1e-4)
+    assert first["status"] == "ok", first["reason"]
+    for part in ("validation", "test"):
+        assert math.isfinite(first[part]) and first[part] == pytest.approx(again[part], rel=1e-4)
+    assert first["updates"] == 3 and 0 <= first["trained"] <= first["total"]
     assert json.loads(json.dumps(first)) == first
+    assert plan.run_of(first) == run
+
+
+def test_a_run_of_some_seconds_trains_for_as_long(tiny):
+    entry = runs.perform(Run("copy", "simple", 1e-2, 0, "seconds", 0.2), tiny)
+    assert entry["status"] == "ok" and entry["updates"] > 10
+    assert 0.2 <= entry["trained"] < 1 and entry["trained"] < entry["total"]
+
+
+def test_validation_and_test_examples_differ(tiny):
+    for task in ("adding", "dyck"):
+        job = TASKS[task].prepare(Run(task, "simple", 1e-2, 0, "steps", 3), tiny)
+        assert job.score("validation") != job.score("test"), task
+
+
+@pytest.mark.slow
+def test_padding_does_not_change_the_class_of_a_text(tiny):
+    model = texts.sentiment_model(Run("sentiment", "gru", 1e-2, 0, "steps", 3), tiny)
+    tokens = np.random.default_rng(0).integers(1, 400, size=(2, 10), dtype=np.int32)
+    mask = np.arange(10) < np.array([[10], [6]])
+    batch = np.asarray(model({"token_ids": tokens, "padding_mask": mask}))
+    alone = np.asarray(model({"token_ids": tokens[1:, :6], "padding_mask": mask[1:, :6]}))
+    np.testing.assert_allclose(batch[1:], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_baseline_of_sentiment_is_the_share_of_the_commonest_class(tiny):
+    from textrnn.data.sources import load_labelled_texts
+
+    reviews = load_labelled_texts(held_out=0.1)
+    trained = [example.label for example in reviews.train]
+    commonest = max(set(trained), key=trained.count)
+    right = [example.label == commonest for example in reviews.test[: tiny.scored]]
+    assert texts.commonest_class(tiny) == pytest.approx(sum(right) / len(right))
 
 
 def test_an_error_in_a_run_is_its_result(tiny, monkeypatch):
-    def result(train):
-        score = dataclasses.replace(tasks.SCORES["copy"], train=train)
-        monkeypatch.setitem(tasks.SCORES, "copy", score)
-        return runs.perform(Run("copy", "simple", 0.1, 0), tiny)
+    def result(prepare):
+        monkeypatch.setitem(TASKS, "copy", dataclasses.replace(TASKS["copy"], prepare=prepare))
+        return runs.perform(Run("copy", "simple", 0.1, 0, "steps", 3), tiny)
 
     def crash(run, settings):
         raise RuntimeError("no such kernel")
 
+    def diverge(run, settings):
+        raise FloatingPointError("the predictions are not finite")
+
     assert result(crash)["reason"] == "RuntimeError: no such kernel" and result(crash)["status"] == "failed"
-    assert result(lambda run, settings: math.nan)["status"] == "diverged"
+    assert result(diverge)["status"] == "diverged"
 
 
 @pytest.mark.parametrize("task", ["copy", "adding"])
-def test_predictions_that_are_not_finite_have_no_score(tiny, task):
-    record = runs.perform(Run(task, "simple", 1e38, 0), tiny)
-    assert record["status"] == "diverged" and "value" not in record
+def test_a_run_that_diverges_has_no_score(tiny, task):
+    record = runs.perform(Run(task, "simple", 1e38, 0, "steps", 3), tiny)
+    assert record["status"] == "diverged" and "test" not in record and record["reason"]
 
 
-def die_in_the_second(runs, settings, threads, connection):
-    for run in runs:
-        if run.seed == 2:
+# === The order of runs ===
+
+
+def do(run, settings, validation=0.5, test=0.5, status="ok"):
+    """The record of a run."""
+    scores = {"validation": validation, "test": test} if status == "ok" else {"reason": "made up"}
+    return runs.record(run, settings, status=status, **scores, units=8, weights=1234, kind="S", total=1.0)
+
+
+def do_all(cell, task, settings, outcome, records=()):
+    """Do the runs that `next_run` says, with the outcomes that a function of the run returns."""
+    records = [*records]
+    while run := plan.next_run(cell, task, records, settings):
+        records.append(do(run, settings, **outcome(run)))
+    return records
+
+
+def test_the_rate_is_searched_first_then_come_the_same_steps_and_then_the_same_time(tiny):
+    settings = dataclasses.replace(tiny, learning_rates=(0.1, 0.2, 0.3), seeds=(7, 8, 9))
+    order = [(0.1, 7), (0.2, 7), (0.3, 7), (0.2, 8), (0.2, 9)]
+
+    def outcome(run):  # the best rate by validation is the worst by test
+        return {"validation": 0.9 if run.learning_rate == 0.2 else 0.3, "test": 0.1}
+
+    found = [plan.run_of(entry) for entry in do_all("gru", "copy", settings, outcome)]
+    steps, seconds = found[:5], found[5:]
+    assert [(run.learning_rate, run.seed) for run in steps] == order
+    assert {(run.spent, run.amount) for run in steps} == {("steps", 3)}
+    assert [(run.learning_rate, run.seed) for run in seconds] == [(0.2, 7), (0.2, 8), (0.2, 9)]
+    assert {(run.spent, run.amount) for run in seconds} == {("seconds", 0.01)}
+
+
+@pytest.mark.parametrize(("task", "best"), [("copy", 0.3), ("adding", 0.1), ("text", 0.1)])
+def test_the_rate_is_chosen_by_validation_and_not_by_test(tiny, task, best):
+    settings = dataclasses.replace(tiny, learning_rates=(0.1, 0.2, 0.3))
+    records = do_all(
+        "gru", task, settings, lambda run: {"validation": run.learning_rate, "test": 1 - run.learning_rate}
+    )
+    assert plan.best_rate("gru", task, records, settings) == best
+    assert len(records) == 3 + 1 + 2
+
+
+def test_a_stopped_comparison_goes_on_where_it_was_in_any_order_of_records(tiny):
+    whole = do_all("gru", "copy", tiny, lambda run: {"validation": run.learning_rate})
+    for done in range(len(whole)):
+        records = whole[:done][::-1]
+        assert plan.next_run("gru", "copy", records, tiny) == plan.run_of(whole[done])
+        assert plan.runs_left("gru", "copy", records, tiny) == len(whole) - done
+        assert plan.runs_left("gru", "text", records, tiny) == 5
+    assert (
+        plan.next_run("gru", "copy", whole, tiny) is None and plan.runs_left("gru", "copy", whole, tiny) == 0
+    )
+
+
+def test_a_rate_that_diverges_is_not_chosen_and_without_any_the_search_ends(tiny):
+    def outcome(run):
+        return {"status": "diverged"} if run.learning_rate == 0.02 else {"validation": 0.1}
+
+    records = do_all("gru", "copy", tiny, outcome)
+    assert {entry["learning_rate"] for entry in records if entry["status"] == "ok"} == {0.01}
+    assert len(do_all("gru", "copy", tiny, lambda run: {"status": "failed"})) == 2
+
+
+def test_failed_runs_are_repeated_and_the_last_record_of_each_run_with_the_same_settings_counts(tiny):
+    run, other = Run("copy", "gru", 0.01, 0, "steps", 3), dataclasses.replace(tiny, copy_blanks=3)
+    failed, ok, elsewhere = do(run, tiny, status="failed"), do(run, tiny), do(run, other, test=0.9)
+    started = {"task": "start"}
+
+    def usable(*records):
+        return plan.usable(plan.latest([started, *records], tiny, ["gru"], ["copy"]))
+
+    assert usable(failed) == [] and usable(failed, ok, elsewhere) == [ok]
+    assert plan.latest([ok], tiny, ["lstm"], ["copy"]) == plan.latest([ok], tiny, ["gru"], ["text"]) == []
+
+
+def test_settings_of_other_tasks_and_budgets_do_not_affect_a_record(tiny):
+    same = dataclasses.replace(tiny, copy_blanks=9, dyck_steps=8, dyck_seconds=7.0, seeds=(5,))
+    assert same.mark("dyck") == tiny.mark("dyck") and same.mark("copy") != tiny.mark("copy")
+    for other in ({"dyck_kinds": 4}, {"width": 8}, {"scored": 9}):
+        assert dataclasses.replace(tiny, **other).mark("dyck") != tiny.mark("dyck")
+    assert dataclasses.replace(tiny, text_length=9).mark("speed") != tiny.mark("speed")
+
+
+def die_in_the_second(cell, tasks, records, settings, core, deadline, connection):
+    while run := runs.upcoming(cell, tasks, records, settings):
+        if run.learning_rate == 0.02:
             os._exit(7)
-        connection.send({"run": run.seed, "threads": threads})
+        records.append(do(run, settings))
+        connection.send(records[-1])
 
 
 def test_a_process_that_dies_loses_one_run(tiny):
-    three = [Run("copy", "simple", 0.1, seed) for seed in (1, 2, 3)]
+    kept, records = [], []
+    runs.distribute(
+        ["gru", "lstm"], ["copy"], records, tiny, 2, math.inf, kept.append, target=die_in_the_second
+    )
+    assert kept == records and len(kept) == 2 * (2 + 1 + 2)
+    for cell in ("gru", "lstm"):
+        [lost] = [entry for entry in kept if entry["cell"] == cell and entry["status"] != "ok"]
+        assert lost["status"] == "failed" and lost["learning_rate"] == 0.02
+        assert lost["reason"] == "its process ended with exit code 7"
+
+
+def test_after_the_deadline_no_run_starts(tiny):
     kept = []
-    runs.distribute(three, tiny, jobs=2, threads=5, keep=kept.append, target=die_in_the_second)
-    first, second, third = kept
-    assert first == {"run": 1, "threads": 5} and third == {"run": 3, "threads": 5}
-    assert second["seed"] == 2 and second["status"] == "failed"
-    assert second["reason"] == "its process ended with exit code 7"
+    runs.distribute(["gru"], ["copy"], [], tiny, 1, 0.0, kept.append, target=die_in_the_second)
+    assert kept == []
 
 
-def test_an_incomplete_line_does_not_affect_other_records(tmp_path):
-    path = tmp_path / "runs.jsonl"
-    assert runs.read_records(path) == []
-    runs.append(path, {"a": 1})
-    with path.open("a") as file:
-        file.write('{"b": ')
-    runs.append(path, {"c": "ß"})
-    assert runs.read_records(path) == [{"a": 1}, {"c": "ß"}]
+def test_processes_have_a_core_of_their_own_where_there_are_enough():
+    cores = len(os.sched_getaffinity(0))
+    assert len({*runs.cores_for(cores)}) == cores
+    assert runs.cores_for(cores + 1) == [None] * (cores + 1)
 
 
-def test_the_last_record_of_each_run_with_the_same_settings_counts(tiny):
-    run = Run("copy", "gru", 0.1, 0)
-    other = dataclasses.replace(tiny, copy_blanks=3)
-    records = [
-        runs.record(run, tiny, status="failed", reason="once"),
-        runs.record(run, tiny, status="ok", value=0.5),
-        runs.record(run, other, status="ok", value=0.9),
+# === Significance ===
+
+
+def dunnett_by_hand(groups, control):
+    """The statistics of Dunnett's test, from the definition: differences over the pooled standard error."""
+    everyone = [*groups, control]
+    freedom = sum(len(g) - 1 for g in everyone)
+    pooled = sum(((np.array(g) - np.mean(g)) ** 2).sum() for g in everyone) / freedom
+    return [
+        (np.mean(g) - np.mean(control)) / math.sqrt(pooled * (1 / len(g) + 1 / len(control))) for g in groups
     ]
-    records = json.loads(json.dumps(records))
-    assert {run: entry["value"] for run, entry in runs.run_records(records, tiny).items()} == {run: 0.5}
 
 
-# === The table and the plot ===
+def test_marks_are_those_of_dunnetts_test():
+    values = {
+        "lstm": (2.00, 2.02, 2.04),
+        "clearly_lower": (1.80, 1.82, 1.84),
+        "hardly_lower": (1.98, 2.00, 2.02),
+        "clearly_higher": (2.20, 2.21, 2.25),
+    }
+    results = {cell: Result(scores) for cell, scores in values.items()}
+    statistics = dunnett_by_hand([values[c] for c in values if c != "lstm"], values["lstm"])
+    # Dunnett's table: |t| > 2.88 for 3 comparisons and 8 degrees of freedom, two-sided, 5 %
+    assert [abs(t) > 2.88 for t in statistics] == [True, False, True]
+    assert compared("text", results) == {"clearly_lower": "▲", "clearly_higher": "▼"}
+    assert compared("copy", results) == {"clearly_lower": "▼", "clearly_higher": "▲"}
 
 
-def entry(task, cell, value=None, seed=0, learning_rate=0.1, status="ok"):
-    run = {"task": task, "cell": cell, "learning_rate": learning_rate, "seed": seed}
-    return run | {"status": status, "value": value, "units": 8, "weights": 1234, "kind": "S"}
+def test_squared_errors_are_compared_by_their_logarithms():
+    results = {
+        "lstm": Result((0.10, 0.13, 0.16)),
+        "tiny": Result((1e-5, 2e-5, 3e-5)),
+        "same": Result((0.11, 0.12, 0.14)),
+    }
+    assert compared("adding", results) == {"tiny": "▲"}
+    wide = results | {"wide": Result((0.001, 0.05, 0.9))}  # its variance counts for all
+    assert compared("adding", wide) == {"tiny": "▲"}
+    assert compared("text", wide) == {}
 
 
-def rows_of(records, cells, shown, speeds=None):
-    done = {runs.run_of(record): record for record in records}
-    return table.make_rows(cells, shown, done, speeds or {})
+def test_cells_without_all_scores_take_no_part():
+    results = {
+        "lstm": Result((2.0, 2.01, 2.02)),
+        "wild": Result((1.0, 1.01), ("diverged",)),
+        "single": Result((1.0,)),
+        "good": Result((1.0, 1.01, 1.02)),
+    }
+    assert compared("text", results) == {"good": "▲"}
+    assert compared("text", results | {"lstm": Result((2.0, 2.1), ("diverged",))}) == {}
+    assert compared("text", {"good": results["good"]}) == {}
+    assert compared("text", {"lstm": Result((1.0, 1.0)), "same": Result((1.0, 1.0))}) == {}
 
 
-def test_the_table_is_sorted_and_complete(tiny):
-    records = [
-        entry("text", "worse", 2.5),
-        entry("text", "better", 2.0, seed=0),
-        entry("text", "better", 2.2, seed=1),
-        entry("text", "wild", status="diverged"),
+# === The tables and the picture ===
+
+
+def fixed(values, rate=0.01):
+    """Outcomes of runs: the test scores by seed, with the best validation score at a rate."""
+    return lambda run: {
+        "test": values[run.seed] + (0.1 if run.spent == "seconds" else 0),
+        "validation": 1.0 if run.learning_rate == rate else 2.0,
+    }
+
+
+def text_records(tiny):
+    """Records of the text task: two cells with scores, and one that diverges."""
+    return [
+        *do_all("worse", "text", tiny, fixed([2.5, 2.5])),
+        *do_all("better", "text", tiny, fixed([2.0, 2.2], rate=0.02)),
+        *do_all("wild", "text", tiny, lambda run: {"status": "diverged"}),
+        do(Run("text", "begun", 0.01, 0, "steps", 3), tiny, test=9.0),
     ]
-    speeds = {"better": {"training": [10.0, 30.0, 20.0], "generation": [1.0]}, "worse": {"reason": "no"}}
-    rows = rows_of(records, ["absent", "wild", "worse", "better"], ["text"], speeds)
-    lines = table.markdown(rows, ["text"], tiny, {"seeds": "0, 1"}, ["wild diverged"], 1).splitlines()
-    assert [line for line in lines if line.startswith("| `")] == [
-        "| `better` | S | 8 | 1,234 | 2.100 (2.000–2.200) | 20 (10–30) | 1 (1–1) |",
-        "| `worse` | S | 8 | 1,234 | 2.500 | **failed** | **failed** |",
-        "| `absent` |  |  |  | **not run** | not measured | not measured |",
-        "| `wild` | S | 8 | 1,234 | **diverged** | not measured | not measured |",
-    ]
-    assert f"| *without memory* |  |  |  | {tasks.bigram_bits(tiny):.3f} |  |  |" in lines
-    assert "- seeds: 0, 1" in lines and "- wild diverged" in lines
 
 
-@pytest.mark.parametrize(("task", "best"), [("copy", 0.02), ("adding", 0.01)])
-def test_each_cell_gets_the_best_learning_rate_with_which_no_run_diverges(task, best):
-    records = [
-        entry(task, "gru", 0.4, learning_rate=0.01),
-        entry(task, "gru", 0.5, learning_rate=0.02),
-        entry(task, "gru", 0.9 if task == "copy" else 0.1, learning_rate=0.03, seed=0),
-        entry(task, "gru", learning_rate=0.03, seed=1, status="diverged"),
+SPEEDS = {"better": {"training": [10.0, 30.0, 20.0], "generation": [1.0]}, "worse": {"reason": "no"}}
+CELLS = ["absent", "wild", "begun", "worse", "better"]
+
+
+def test_the_tables_are_sorted_and_complete(tiny):
+    tables = {
+        spent: table.make_rows(CELLS, ["text"], text_records(tiny), SPEEDS, spent, tiny) for spent in SPENT
+    }
+    written = table.markdown(tables, ["text"], tiny, {"seeds": "0, 1"}, ["wild diverged"])
+    lines = [line for line in written.splitlines() if line.startswith("| `")]
+    size = "S | 8 | 1,234"
+    assert lines == [
+        f"| `better` | {size} | 2.100 (2.000–2.200) @ 0.02 |",
+        f"| `worse` | {size} | 2.500 (2.500–2.500) @ 0.01 |",
+        f"| `begun` | {size} | 9.000 @ 0.01, **not run** |",
+        "| `absent` |  |  |  | **not run** |",
+        f"| `wild` | {size} | **diverged** |",
+        f"| `better` | {size} | 2.200 (2.100–2.300) @ 0.02 |",
+        f"| `worse` | {size} | 2.600 (2.600–2.600) @ 0.01 |",
+        "| `absent` |  |  |  | **not run** |",
+        f"| `wild` | {size} | **diverged** |",
+        f"| `begun` | {size} | **not run** |",
+        "| `better` | 20 (10–30) | 1 (1–1) |",
+        "| `worse` | **failed** | **failed** |",
+        "| `begun` | not measured | not measured |",
+        "| `absent` | not measured | not measured |",
+        "| `wild` | not measured | not measured |",
     ]
-    result = table.best_result(records, tasks.SCORES[task])
-    assert result.learning_rate == best
-    assert table.write_result(result, tasks.SCORES[task], rates=3).endswith(f" @ {best}")
+    assert written.count(f"| *without memory* |  |  |  | {texts.bigram_bits(tiny):.3f} |") == 2
+    assert "- seeds: 0, 1" in written and "- wild diverged" in written
+    assert "text 3 updates." in written and "text 0.01 s of a processor core." in written
+
+
+def test_a_mark_is_shown_beside_the_score():
+    marked = table.marked("text", {"lstm": Result((2.0, 2.01), (), 0.1), "gru": Result((1.0, 1.01), (), 0.2)})
+    assert table.write_result(marked["gru"], "text") == "1.005 (1.000–1.010) ▲ @ 0.2"
+    assert table.write_result(marked["lstm"], "text") == "2.005 (2.000–2.010) @ 0.1"
+    assert table.write_result(Result((0.5, 0.75), ("diverged",), 0.01), "copy") == (
+        "62.5% (50.0–75.0%) @ 0.01, **diverged**"
+    )
 
 
 def size_of(path):
@@ -231,27 +425,37 @@ def test_crowded_names_cover_neither_each_other_nor_a_point():
     assert not any(box.contains(*point) for box in boxes for point in at)
 
 
-@pytest.mark.parametrize("shown", [["text", "copy", "adding"], ["text"], ["adding"]], ids="-".join)
+SHOWN = [[*TASKS], ["text"], ["adding", "dyck"]]
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids="-".join)
 @pytest.mark.parametrize("speed", [True, False])
-def test_any_set_of_results_can_be_plotted(tiny, tmp_path, shown, speed):
-    records = [entry(task, cell, 0.5 + i) for task in shown for i, cell in enumerate(["a", "b"])]
-    records += [entry(task, "c", status="failed") for task in shown] + [entry("text", "d", 90.0)]
+def test_any_set_of_results_can_be_drawn(tiny, tmp_path, monkeypatch, shown, speed):
+    commonest = dataclasses.replace(TASKS["sentiment"], baseline=lambda settings: 0.5)
+    monkeypatch.setitem(TASKS, "sentiment", commonest)
+    records = []
+    for task in shown:
+        for i, cell in enumerate(["a", "b"]):
+            records += do_all(cell, task, tiny, fixed([0.5 + i, 0.6 + i]))
+        records += do_all("c", task, tiny, lambda run: {"status": "diverged"})
+    records += do_all("d", "text", tiny, fixed([90.0, 90.0])) if "text" in shown else []
     speeds = {cell: {"training": [100.0], "generation": [5.0]} for cell in "abc"} if speed else {}
-    rows = rows_of(records, ["a", "b", "c", "d"], shown, speeds)
+    rows = table.make_rows("abcd", shown, records, speeds, "seconds", tiny)
     plot.draw(rows, shown, tiny, tmp_path / "plot.png")
     assert min(size_of(tmp_path / "plot.png")) > 300
 
 
-def test_cells_missing_from_the_scatter_plot_have_a_reason():
+def test_cells_missing_from_the_scatter_plot_have_a_reason(tiny):
     records = [
-        entry("text", "good", 2.0),
-        entry("text", "hopeless", 5.0),
-        entry("text", "wild", status="diverged"),
-        entry("text", "unmeasured", 2.1),
+        *do_all("good", "text", tiny, fixed([2.0, 2.0])),
+        *do_all("hopeless", "text", tiny, fixed([4.9, 4.9])),
+        *do_all("wild", "text", tiny, lambda run: {"status": "diverged"}),
+        *do_all("unmeasured", "text", tiny, fixed([2.0, 2.0])),
     ]
     speeds = {cell: {"training": [30.0, 10.0, 20.0]} for cell in ("good", "hopeless", "wild")}
-    rows = rows_of(records, ["good", "hopeless", "wild", "unmeasured"], ["text"], speeds)
-    assert plot.scatter_points(rows, baseline=3.5) == [("good", 20.0, 2.0)]
+    names = ["good", "hopeless", "wild", "unmeasured"]
+    rows = table.make_rows(names, ["text"], records, speeds, "seconds", tiny)
+    assert plot.scatter_points(rows, baseline=3.5) == [("good", 20.0, pytest.approx(2.1))]
     reasons = {row.cell: plot.why_not_shown(row, baseline=3.5) for row in rows if row.cell != "good"}
     assert reasons == {
         "hopeless": "5.000, worse than without memory",
@@ -263,40 +467,66 @@ def test_cells_missing_from_the_scatter_plot_have_a_reason():
 # === The command ===
 
 
-def arguments(tiny, output, *flags):
-    settings = [f"--{name}={value}" for name, value in dataclasses.asdict(tiny).items()]
-    return ["--rounds=2", *settings, f"--output={output}", *flags]
+def arguments(settings, output, *flags):
+    """The command line of some settings."""
+    given = []
+    for name, value in dataclasses.asdict(settings).items():
+        given += [f"--{name}", *map(str, value if isinstance(value, tuple) else [value])]
+    return ["--rounds=2", *given, f"--output={output}", *flags]
+
+
+def run_command(*given):
+    """Run the command in a process of its own."""
+    command = [sys.executable, compare_cells.__file__, *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.mark.slow
 def test_the_command_compares_resumes_and_shows_all(tiny, tmp_path):
     output = tmp_path / "results"
-    command = [sys.executable, compare_cells.__file__, *arguments(tiny, output, "--cells", "simple", "gru")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "6 runs, 6 to do" in done.stderr
+    given = arguments(tiny, output, "--cells", "simple", "lstm")
+    begun = run_command(*given, "--minutes", "0")
+    assert "0 runs done, 50 to do" in begun.stderr and "**not run**" in begun.stdout
+    [started] = harness.read_records(output / "runs.jsonl")
+    assert started["task"] == "start" and started["settings"]["copy_blanks"] == 2
+
+    done = run_command(*given)
+    assert "0 runs done, 50 to do" in done.stderr
     assert done.stdout == (output / "compare_cells.md").read_text("utf-8")
     lines = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| `")]
-    assert {columns[1].strip() for columns in lines} == {"`simple`", "`gru`"}
+    assert [columns[1].strip() for columns in lines].count("`simple`") == 3
     assert not any(word in done.stdout for word in ("failed", "not run", "not measured"))
     assert min(size_of(output / "compare_cells.png")) > 300
-    records = runs.read_records(output / "runs.jsonl")
-    assert len(records) == 7  # six runs, and one measurement of the speeds of both
-    assert {*records[-1]["speeds"]} == {"simple", "gru"}
+    records = harness.read_records(output / "runs.jsonl")
+    assert len(records) == 52  # the start, the runs, and one measurement of the speeds of both
+    assert {*records[-1]["speeds"]} == {"simple", "lstm"}
 
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "6 runs, 0 to do" in again.stderr
-    assert [line for line in again.stdout.splitlines() if line.startswith("|")] == [
-        line for line in done.stdout.splitlines() if line.startswith("|")
-    ]
-    assert runs.read_records(output / "runs.jsonl") == records
+    with (output / "runs.jsonl").open(
+        "w", encoding="utf-8"
+    ) as file:  # as if killed: a run and a half are lost
+        kept = [json.dumps(entry) + "\n" for entry in records if entry != records[20]]
+        file.writelines([*kept[:30], kept[30][:50], "\n", *kept[31:]])
+    again = run_command(*given)
+    assert "48 runs done, 2 to do" in again.stderr
+    assert len(harness.read_records(output / "runs.jsonl")) == 52
+
+    reported = run_command(*given, "--report")
+    assert "to do" not in reported.stderr
+    assert tables(reported.stdout) == tables(again.stdout)
+
+
+def tables(text):
+    """The lines of tables."""
+    return [line for line in text.splitlines() if line.startswith("|")]
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--cells", "grew", "--tasks", "copy"], "there is no cell called 'grew'"),
-        (["--data", "absent.txt", "--cells", "gru", "--tasks", "text"], "absent.txt does not exist"),
+        (["--text_data", "absent.txt", "--cells", "gru", "--tasks", "text"], "absent.txt does not exist"),
     ],
     ids=["cell", "data"],
 )

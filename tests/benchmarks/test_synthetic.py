@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from synthetic import ADDING_BASELINE, adding_problem, copy_baseline, copy_problem
+from synthetic import ADDING_BASELINE, adding_problem, copy_baseline, copy_problem, dyck_problem
 from textrnn import InputError
 
 
@@ -78,7 +80,41 @@ def test_always_predicting_one_scores_the_adding_baseline():
     assert ((targets - 1) ** 2).mean() == pytest.approx(ADDING_BASELINE, abs=2e-3)
 
 
-@pytest.mark.parametrize("problem", [copy_problem, adding_problem])
+@given(
+    pairs=st.integers(1, 30), kinds=st.integers(1, 9), depth=st.integers(1, 9), seed=st.integers(0, 2**32 - 1)
+)
+def test_a_stack_tells_the_kinds_of_closing_brackets(pairs, kinds, depth, seed):
+    inputs, targets, distances = dyck_problem(4, 2 * pairs, seed, kinds=kinds, depth=depth)
+    for array in (inputs, targets, distances):
+        assert array.shape == (4, 2 * pairs) and array.dtype == np.int32
+    for word, expected, far in zip(inputs.tolist(), targets.tolist(), distances.tolist(), strict=True):
+        stack, found = [], []
+        for step, symbol in enumerate(word):
+            assert 0 <= symbol <= kinds
+            if symbol == kinds:  # closes a bracket
+                kind, begin = stack.pop()
+                found.append((kind, step - begin))
+            else:
+                stack.append((symbol, step))
+                found.append((0, 0))
+            assert len(stack) <= depth
+        assert stack == []
+        assert [*zip(expected, far, strict=True)] == found
+
+
+def test_words_of_brackets_use_all_kinds_and_the_whole_depth():
+    inputs, targets, distances = dyck_problem(500, 40, seed=0, kinds=5, depth=3)
+    heights = np.where(inputs == 5, -1, 1).cumsum(axis=1)
+    assert heights.max() == 3 and distances.max() > 20
+    shares = np.bincount(targets[distances > 0], minlength=5) / (distances > 0).sum()
+    assert abs(shares - 1 / 5).max() < 0.02
+    free = (heights[:, :-1] > 0) & (heights[:, :-1] < 3) & (np.arange(39) < 30)  # far from the end
+    assert abs((inputs[:, 1:] < 5)[free].mean() - 1 / 2) < 0.02
+
+
+@pytest.mark.parametrize(
+    "problem", [copy_problem, adding_problem, lambda n, size, seed: dyck_problem(n, 2 * size, seed)]
+)
 def test_a_seed_determines_the_examples_and_a_generator_advances(problem):
     first, again, other = (problem(3, 9, seed)[0] for seed in (0, 0, 1))
     assert (first == again).all() and (first != other).any()
@@ -96,6 +132,9 @@ def test_a_seed_determines_the_examples_and_a_generator_advances(problem):
         (lambda: copy_baseline(-1), "blanks is -1"),
         (lambda: adding_problem(0, 5, 0), "examples is 0"),
         (lambda: adding_problem(1, 1, 0), "steps is 1"),
+        (lambda: dyck_problem(0, 2, 0), "examples is 0"),
+        (lambda: dyck_problem(1, 3, 0), "length is 3: expected an even number"),
+        (lambda: dyck_problem(1, 2, 0, depth=0), "depth is 0"),
     ],
 )
 def test_invalid_sizes_are_refused(make, message):
