@@ -86,7 +86,7 @@ bench: $(VENV)/installed-bench       ## compare speed with other libraries (half
 	$(BIN)/python benchmarks/text_classifier.py --output benchmarks/results
 	$(BIN)/python benchmarks/translation.py --output benchmarks/results
 
-compare: dev                        ## train all cells at the same size: a table and a plot (an hour)
+compare: dev                        ## train all cells at the same size: tables and a picture (6 hours; goes on after a stop)
 	$(BIN)/python benchmarks/compare_cells.py
 
 kills: dev                          ## kill small training runs of each recipe 100 times, resume and compare them (an hour)

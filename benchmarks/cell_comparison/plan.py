@@ -65,10 +65,12 @@ def next_run(cell, task, records, settings):
 
 def runs_left(cell, task, records, settings):
     """The number of runs that are left if a learning rate comes to the end."""
-    done, known = {run_of(entry) for entry in records}, known_runs(cell, task, records, settings)
-    count = sum(run not in done for run in known)
-    searching = count and len(known) == len(settings.learning_rates)
-    return count + (2 * len(settings.seeds) - 1 if searching else 0)
+    done = {run_of(entry) for entry in records if entry["task"] == task}
+    missing = [run for run in known_runs(cell, task, records, settings) if run not in done]
+    search = searches(cell, task, settings)
+    if not {*missing} & {*search}:
+        return len(missing)
+    return len(missing) + max(0, 2 * len(settings.seeds) - 1 - len(done.difference(search)))
 
 
 def known_runs(cell, task, records, settings):

@@ -29,25 +29,35 @@ def perform(run, settings):
     """
     import keras
 
-    from harness.clock import Clock, train_for
-
     begin = time.process_time()
-    facts = {}
+    size = {}
     try:
-        facts |= sized(run.cell, settings)
-        keras.utils.set_random_seed(run.seed)  # after `sized`, which draws weights too
-        job = TASKS[run.task].prepare(run, settings)
-        clock = Clock(run.learning_rate, **{run.spent: run.amount}, now=time.process_time)
-        train_for(job.model, job.batches, job.loss, clock)
-        facts |= {"updates": clock.steps, "trained": round(clock.spent, 2)}
-        outcome = scores(job, clock)
+        size = sized(run.cell, settings)  # before the seed is set, since it draws weights too
+        outcome = train_and_score(run, settings)
     except FloatingPointError as error:
         outcome = {"status": "diverged", "reason": str(error)}
     except Exception as error:  # a registered cell may raise anything
         outcome = {"status": "failed", "reason": harness.reason(error)}
     keras.backend.clear_session()
     gc.collect()  # models refer to themselves
-    return record(run, settings, **outcome, **facts, total=round(time.process_time() - begin, 1))
+    return record(run, settings, **outcome, **size, total=round(time.process_time() - begin, 1))
+
+
+def train_and_score(run, settings):
+    """The outcome of a run.
+
+    Raises:
+        FloatingPointError: If predictions are not finite.
+    """
+    import keras
+
+    from harness.clock import Clock, train_for
+
+    keras.utils.set_random_seed(run.seed)
+    job = TASKS[run.task].prepare(run, settings)
+    clock = Clock(run.learning_rate, **{run.spent: run.amount}, now=time.process_time)
+    train_for(job.model, job.batches, job.loss, clock)
+    return scores(job, clock) | {"updates": clock.steps, "trained": round(clock.spent, 2)}
 
 
 def scores(job, clock):

@@ -93,6 +93,38 @@ def test_the_environment_names_versions_processor_threads_and_missing_peers():
     assert harness.commit(Path("/")) == "unknown"
 
 
+def test_a_commit_is_dirty_if_files_differ_except_in_a_folder_of_results(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    code, line = tmp_path / "code.py", tmp_path / "results" / "runs.jsonl"
+    line.parent.mkdir()
+    for file in (code, line):
+        file.write_text("1", encoding="utf-8")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    commit = harness.commit.__wrapped__  # without the cache
+    clean = commit(tmp_path)
+    assert len(clean) == 12
+    line.write_text("2", encoding="utf-8")
+    (tmp_path / "results" / "new").touch()
+    assert commit(tmp_path, "results") == clean and commit(tmp_path) == f"{clean}-dirty"
+    code.write_text("2", encoding="utf-8")
+    assert commit(tmp_path, "results") == f"{clean}-dirty"
+
+
+def test_an_incomplete_line_does_not_affect_other_records(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    assert harness.read_records(path) == []
+    harness.append(path, {"a": 1})
+    with path.open("a") as file:
+        file.write('{"b": ')
+    harness.append(path, {"c": "ß"})
+    assert harness.read_records(path) == [{"a": 1}, {"c": "ß"}]
+
+
 def test_a_script_that_fails_in_a_subprocess_is_an_error_with_its_message(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import sys; print('first'); print(sys.argv[1]); sys.exit(sys.argv[2])", "utf-8")
