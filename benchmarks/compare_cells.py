@@ -36,13 +36,13 @@ For each cell and task, the first seed trains with each of `--learning_rates` fo
 with the best validation score is the cell's, and all reported scores are of the test part. The other seeds
 train with it for the same steps, and then all seeds for the same time: seconds of the processor, in a
 process with one thread. So other work on the machine does not count, nor do compiling and scoring. The
-default seconds are those that `lstm` takes for the default steps on one core of an Intel Xeon.
+default seconds are those that `lstm` takes for the default steps on one core of an AMD EPYC.
 
 A cell is marked where it differs from `lstm` by Dunnett's test over the seeds, at 5 % for all cells of a
 column together. The test assumes equal variances; squared errors are compared by their logarithms.
 
 All 27 cells have 1,215 runs. They take about 11 hours of a processor core, or 6 hours with two processes on
-two idle cores: an estimate from 50 updates of each cell, compiling and scoring, on an Intel Xeon.
+two idle cores: an estimate from 50 updates of each cell, compiling and scoring, on an AMD EPYC.
 
 Each run is a line of `runs.jsonl` in the `--output` folder, written as soon as it ends. Runs that have a
 line with the same settings are not repeated unless they failed. So a command that was stopped goes on where

@@ -53,7 +53,7 @@ def next_run(cell, task, records, settings):
     Args:
         cell: The name of a cell.
         task: The name of a task.
-        records: Records of runs of the cell, in any order. A run with a record is done, whatever its status.
+        records: Records of runs, in any order. A run with a record is done, whatever its status.
         settings: The `Settings`.
 
     Returns:
@@ -65,7 +65,7 @@ def next_run(cell, task, records, settings):
 
 def runs_left(cell, task, records, settings):
     """The number of runs that are left if a learning rate comes to the end."""
-    done = {run_of(entry) for entry in records if entry["task"] == task}
+    done = {run_of(entry) for entry in records if (entry["cell"], entry["task"]) == (cell, task)}
     missing = [run for run in known_runs(cell, task, records, settings) if run not in done]
     search = searches(cell, task, settings)
     if not {*missing} & {*search}:

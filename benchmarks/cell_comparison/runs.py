@@ -104,10 +104,10 @@ def work(cell, tasks, records, settings, core, deadline, connection):
     from textrnn import startup
 
     startup.load_tensorflow()
-    while time.time() < deadline and (run := upcoming(cell, tasks, records, settings)):
-        entry = perform(run, settings)
-        records.append(entry)
-        connection.send(entry)
+    with contextlib.suppress(BrokenPipeError):  # the command was killed
+        while time.time() < deadline and (run := upcoming(cell, tasks, records, settings)):
+            records.append(perform(run, settings))
+            connection.send(records[-1])
 
 
 def cores_for(jobs):

@@ -5,6 +5,7 @@ import functools
 import itertools
 import json
 import math
+import multiprocessing
 import os
 import struct
 import subprocess
@@ -227,6 +228,7 @@ def test_a_stopped_comparison_goes_on_where_it_was_in_any_order_of_records(tiny)
         assert plan.next_run("gru", "copy", records, tiny) == plan.run_of(whole[done])
         assert plan.runs_left("gru", "copy", records, tiny) == len(whole) - done
         assert plan.runs_left("gru", "text", records, tiny) == 5
+        assert plan.runs_left("lstm", "copy", records, tiny) == 5
     assert (
         plan.next_run("gru", "copy", whole, tiny) is None and plan.runs_left("gru", "copy", whole, tiny) == 0
     )
@@ -279,6 +281,16 @@ def test_a_process_that_dies_loses_one_run(tiny):
         [lost] = [entry for entry in kept if entry["cell"] == cell and entry["status"] != "ok"]
         assert lost["status"] == "failed" and lost["learning_rate"] == 0.02
         assert lost["reason"] == "its process ended with exit code 7"
+
+
+def test_a_process_ends_when_the_command_was_killed(tiny, monkeypatch):
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    receiver.close()
+    done = []
+    monkeypatch.setattr(runs, "perform", lambda run, settings: done.append(run) or do(run, settings))
+    monkeypatch.setattr(os, "environ", {})
+    runs.work("gru", ["copy"], [], tiny, None, math.inf, sender)
+    assert len(done) == 1
 
 
 def test_after_the_deadline_no_run_starts(tiny):
