@@ -1,24 +1,26 @@
 r"""Compare recurrent layers with a causal convolution and a small transformer on the same work.
 
-    python benchmarks/architectures.py --tasks scaling                 # 20 minutes
-    python benchmarks/architectures.py --tasks text                    # 225 minutes
-    python benchmarks/architectures.py --tasks classification --minutes 4 --search_minutes 1 \
-        --seeds 0 1 2                                                  # 90 minutes
-    python benchmarks/architectures.py --tasks translation             # 190 minutes
-    python benchmarks/architectures.py --plot docs/architectures.png   # seconds
+    python benchmarks/architectures.py --tasks scaling                             # 20 minutes
+    python benchmarks/architectures.py --tasks text --core 0                       # about 2 hours
+    python benchmarks/architectures.py --tasks classification --minutes 3 --search_minutes 0.75 \
+        --seeds 0 1 2 --core 1                                                     # about an hour
+    python benchmarks/architectures.py --tasks translation --core 1                # about 2 hours
+    python benchmarks/architectures.py --plot docs/architectures.png               # seconds
 
-Run these on two idle cores and in this order: XLA compiles the steps of the text task where the measurements
-found that to be faster. Contestants are `lstm`, `gru` and `min_gru` of textrnn, residual dilated convolutions
-(`keras.layers.Conv1D`) and a pre-norm transformer with learned positions (KerasHub's `TransformerDecoder`, or
-`TransformerEncoder` to classify). All read token vectors of the same width. The other weights are as many as
-the budget allows: units, filters or the inner width are searched for. `architecture_comparison/settings.py`
-has the sizes.
+Run the first one on an idle machine and before the others: XLA compiles the steps of the text task where the
+measurements found that to be faster. Each command has one thread.
 
-All train with Adam, the gradients clipped to a global norm of 1, for the same minutes. Compiling and scoring
-do not count. The learning rate warms up and falls to zero with the time. So a curve belongs to one duration,
-and a shorter training would end better than its point on the curve. Each contestant first searches its
-learning rate, in runs of `--search_minutes` with seed 0, scored on a validation part. Then it trains with the
-best one for `--minutes` with each seed, scored on a test part.
+Contestants are `lstm`, `gru` and `min_gru` of textrnn, residual dilated convolutions (`keras.layers.Conv1D`)
+and a pre-norm transformer with learned positions (KerasHub's `TransformerDecoder`, or `TransformerEncoder` to
+classify). All read token vectors of the same width. The other weights are as many as the budget allows:
+units, filters or the inner width are searched for. `architecture_comparison/settings.py` has the sizes.
+
+All train with Adam, the gradients clipped to a global norm of 1, for the same processor minutes, which other
+work on the machine does not change. Compiling and scoring do not count. The learning rate warms up and falls
+to zero with the time. So a curve belongs to one duration, and a shorter training would end better than its
+point on the curve. Each contestant first searches its learning rate, in runs of `--search_minutes` with seed
+0, scored on a validation part. Then it trains with the best one for `--minutes` with each seed, scored on a
+test part.
 
 Tasks:
 
@@ -41,6 +43,7 @@ Each run is a line of `architectures.jsonl`. A run that has a line is not run ag
 import argparse
 import itertools
 import json
+import os
 from pathlib import Path
 
 import harness
@@ -55,14 +58,15 @@ def make_parser():
     add = parser.add_argument
     add("--tasks", nargs="+", choices=[*TASKS, runs.SCALING], default=[], metavar="TASK", help="what to run")
     add("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS, metavar="NAME")
-    add("--minutes", type=float, default=15.0, help="minutes of training (default: 15)")
-    add("--search_minutes", type=float, default=2.0, help="those of a run that tries a rate (default: 2)")
-    add("--learning_rates", nargs="+", type=float, default=[5e-4, 1e-3, 2e-3, 4e-3, 8e-3], metavar="X")
+    add("--minutes", type=float, default=8.0, help="minutes of training (default: 8)")
+    add("--search_minutes", type=float, default=1.5, help="those of a run that tries a rate (default: 1.5)")
+    add("--learning_rates", nargs="+", type=float, default=[1e-3, 2e-3, 4e-3, 8e-3], metavar="X")
     add("--seeds", nargs="+", type=int, default=[0, 1], metavar="N", help="seeds (default: 0 1)")
     add("--scores", type=harness.positive, default=8, help="scores on the way (default: 8)")
     add("--lengths", nargs="+", type=harness.positive, default=[64, 128, 256, 512, 1024, 2048, 4096])
     add("--tokens", type=harness.positive, default=4096, help="tokens of a measured step (default: 4,096)")
     add("--rounds", type=harness.positive, default=9, help="measured steps (default: 9)")
+    add("--core", type=int, metavar="N", help="run on this core alone")
     add("--quick", action="store_true", help="tiny models on the starter corpora, to try the command")
     add("--output", type=Path, default=Path("benchmarks/results"), help="folder of the lines")
     add("--plot", type=Path, metavar="PNG", help="draw the lines that there are")
@@ -111,6 +115,10 @@ def main(arguments=None):
     if not (given.tasks or given.plot or given.worker):
         parser.error("give --tasks, or --plot")
 
+    # TensorFlow reads these when it starts.
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    if given.core is not None:
+        os.sched_setaffinity(0, {given.core})
     from textrnn.startup import load_tensorflow
 
     load_tensorflow()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 
 import harness
 from architecture_comparison import scaling
@@ -31,7 +32,9 @@ def perform(run, settings, scores):
     keras.backend.clear_session()
     try:
         job = TASKS[run.task].prepare(run, settings)
-        clock = Clock(run.learning_rate, seconds=60 * run.minutes, score=job.score, scores=scores)
+        clock = Clock(
+            run.learning_rate, seconds=60 * run.minutes, score=job.score, scores=scores, now=time.process_time
+        )
         train_for(job.model, job.batches, job.loss, clock, run.xla)
     except Exception as error:  # the other runs go on
         return record(run, settings, status="failed", reason=harness.reason(error))

@@ -267,8 +267,8 @@ def test_the_best_rate_of_the_search_is_used_and_nothing_is_run_twice(monkeypatc
         assert [run.learning_rate for run in ours if run.purpose == "search"] == [0.3, 0.1, 0.2]
         tested = [run for run in ours if run.purpose == "test"]
         assert [(run.learning_rate, run.seed, run.minutes) for run in tested] == [
-            (0.1, 0, 15.0),
-            (0.1, 1, 15.0),
+            (0.1, 0, 8.0),
+            (0.1, 1, 8.0),
         ]
     assert len(done) == len((tmp_path / "architectures.jsonl").read_text().splitlines()) == 10
     architectures.main([*command, "--seeds", "0", "1", "2"])
