@@ -68,7 +68,7 @@ def make_parser():
     add("--rounds", type=harness.positive, default=9, help="measured steps (default: 9)")
     add("--core", type=int, metavar="N", help="run on this core alone")
     add("--quick", action="store_true", help="tiny models on the starter corpora, to try the command")
-    add("--output", type=Path, default=Path("benchmarks/results"), help="folder of the lines")
+    add("--output", type=Path, default=Path(runs.RESULTS), help="folder of the lines")
     add("--plot", type=Path, metavar="PNG", help="draw the lines that there are")
     add("--worker", help=argparse.SUPPRESS)
     return parser

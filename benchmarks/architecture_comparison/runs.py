@@ -11,6 +11,8 @@ from architecture_comparison.settings import Run
 from architecture_comparison.tasks import TASKS
 
 SCALING = "scaling"
+RESULTS = "benchmarks/architecture_comparison/results"
+"""The folder of the records, which are committed while runs go on."""
 
 
 def perform(run, settings, scores):
@@ -88,7 +90,7 @@ def facts():
     """What figures depend on."""
     environment = harness.environment(0, 1)
     names = ("date", "cpu", "tensorflow", "keras", "keras-hub", "load_average_before")
-    return {"commit": harness.commit(), **{name: environment[name] for name in names}}
+    return {"commit": harness.commit(without=RESULTS), **{name: environment[name] for name in names}}
 
 
 def is_done(key, records):
