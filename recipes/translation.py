@@ -102,8 +102,8 @@ def main(options: Options):
     averaged = average.apply(lambda: lm.evaluate(validation_batches, verbose=0))
     if not training.disband():
         return  # the chief goes on alone
-    if options.shortlist:
-        lm.shortlist = shortlist_of(lm, *train, options.shortlist)
+    if options.shortlist is not None:
+        lm.shortlist = shortlist_of(lm, *train, options.shortlist) if options.shortlist else None
     presets.save_preset(lm, folder)  # before anything else can fail
     lm = presets.in_weight_precision(lm)
 

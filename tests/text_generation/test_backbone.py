@@ -309,3 +309,34 @@ def test_the_vectors_of_few_kinds_of_tokens_are_projected(options, training, tok
     operations = run.get_concrete_function().graph.get_operations()
     products = [x.inputs[0].shape for x in operations if "MatMul" in x.type and x.inputs[0].shape[-1] == 7]
     assert {shape[0] == backbone.vocabulary_size for shape in products} == {projects}
+
+
+@tensorflow_only
+@pytest.mark.parametrize("many", [True, False])
+def test_a_vocabulary_is_projected_before_many_tokens_and_not_for_one(many):
+    import tensorflow as tf
+
+    backbone = textrnn.RecurrentBackbone(9, units=3, embedding_dim=7)
+    states = backbone.get_initial_states(2)
+    step = tf.function(
+        lambda token_ids: backbone.stepper(many)(token_ids, states)[0],
+        input_signature=[tf.TensorSpec([2], tf.int32)],
+        autograph=False,
+    )
+    operations = step.get_concrete_function().graph.get_operations()
+    products = [x.inputs[0].shape for x in operations if "MatMul" in x.type and x.inputs[0].shape[-1] == 7]
+    assert {shape[0] for shape in products} == {9 if many else 2}
+    expected, _ = backbone.run(np.array([[4], [8]]), states)
+    np.testing.assert_allclose(step(tf.constant([4, 8])), expected[:, 0], rtol=1e-5, atol=1e-6)
+
+
+@tensorflow_only
+def test_one_step_of_a_language_model_projects_no_vocabulary():
+    import tensorflow as tf
+
+    lm = make_lm(embedding_dim=7)
+    states = lm.backbone.get_initial_states(2)
+    step = tf.function(lambda ids: lm.step(ids, states)[0], autograph=False)
+    graph = step.get_concrete_function(tf.TensorSpec([2], tf.int32)).graph
+    shapes = [tuple(x.inputs[0].shape) for x in graph.get_operations() if "MatMul" in x.type]
+    assert shapes and all(shape[0] == 2 for shape in shapes)

@@ -1,5 +1,7 @@
 """The sampled cross-entropy is exact with all tokens, and estimates the exact one with few."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -129,6 +131,25 @@ def test_windows_train_and_a_saved_model_keeps_the_setting(tmp_path):
     assert history.history["loss"][1] < history.history["loss"][0]
     lm.save(tmp_path / "lm.keras")
     assert keras.saving.load_model(tmp_path / "lm.keras").sampled_softmax == 20
+
+
+@pytest.mark.parametrize("count", [-1, 2.5, True, None])
+def test_what_is_no_number_of_tokens_is_refused(count):
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(SIZE, units=4))
+    with pytest.raises(textrnn.InputError, match=f"sampled_softmax is {count}: give a number of tokens"):
+        lm.compile(sampled_softmax=count)
+    lm.compile("adam", "auto", sampled_softmax=20, metrics=[], weighted_metrics=None)
+    assert lm.sampled_softmax == 20
+
+
+def test_quantized_vectors_are_refused():
+    lm = make_lm()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about layers that Keras cannot quantize
+        lm.quantize("int8")
+    x, y, _ = batch()
+    with pytest.raises(textrnn.InputError, match="the output vectors are quantized"):
+        lm.fit(x, y, verbose=0)
 
 
 @pytest.mark.parametrize("options", [{"loss": "mse"}, {"metrics": ["accuracy"]}])

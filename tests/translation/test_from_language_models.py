@@ -37,6 +37,14 @@ def test_the_decoder_begins_as_the_target_model_and_the_encoder_reads_as_the_sou
     np.testing.assert_allclose(outputs, np.tanh(expected), atol=1e-5)
 
 
+def test_a_source_model_alone_can_share_its_vocabulary():
+    source = make_lm(12, units=6, embedding_dim=4)
+    for sizes in ((None, None), (12, None)):
+        backbone = backbone_from(source, vocabulary_sizes=sizes)
+        assert backbone.source_embedding is backbone.target_embedding
+        assert (backbone.vocabulary_size, backbone.embedding_dim) == (12, 4)
+
+
 def test_one_side_may_start_from_random_weights():
     source = make_lm(12, units=6, embedding_dim=4, cell="gru")
     backbone = backbone_from(

@@ -157,3 +157,4 @@ def test_source_vectors_have_a_width_of_their_own_with_a_vocabulary_of_their_own
     assert again.target_embedding.embeddings.shape == (7, 3)
     with pytest.raises(textrnn.InputError, match="source_embedding_dim is 5, but both sides share"):
         textrnn.RecurrentSeq2Seq(9, units=4, source_embedding_dim=5)
+    assert textrnn.RecurrentSeq2Seq(9, units=4, source_embedding_dim=4).embedding_dim == 4

@@ -234,3 +234,68 @@ def test_untied_embeddings_and_training_on_work():
     lm.fit(PAIRS, verbose=0)
     lm.quantize("int8")
     assert len(lm.generate(SOURCES)) == len(SOURCES)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [textrnn.RowSampler(temperature=3.0, seed=1), textrnn.BeamSearchSampler(num_beams=2)],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_any_token_can_end_a_text(lm, sampler):
+    words = lm.preprocessor.target_tokenizer
+    lm.default_sampler = sampler
+    lm.shortlist = Shortlist(lm.backbone.vocabulary_size, words.vocabulary_size(), 1, 2)
+    deux, trois = (words.token_to_id(word) for word in ("deux", "trois"))
+    # No special token is on the list, whose places are other numbers than its tokens.
+    lm.shortlist.set_weights([np.full((lm.backbone.vocabulary_size, 1), deux), np.array([deux, trois])])
+    inputs = lm.preprocessor.generate_preprocess(SOURCES)
+    for stop, others in ((deux, {trois}), (trois, {deux})):
+        made = lm.generate_step(inputs, stop_token_ids=[stop])
+        found = made["decoder_token_ids"].numpy()[made["decoder_padding_mask"].numpy()]
+        assert {*found} <= {words.start_token_id, *others}
+    whole = lm.generate_step(inputs, stop_token_ids=[0, 1])  # tokens without a logit, and places of others
+    if isinstance(sampler, textrnn.RowSampler):  # beam search ends texts that repeat themselves
+        assert whole["decoder_padding_mask"].numpy().all()
+
+
+def test_a_given_shortlist_replaces_that_of_a_preset(lm, tmp_path):
+    lm.shortlist = own_shortlist(lm)
+    lm.save_to_preset(str(tmp_path))
+    other = everything(lm)
+    assert textrnn.Seq2SeqLM.from_preset(str(tmp_path), shortlist=other).shortlist is other
+    np.testing.assert_array_equal(other.table[0], np.arange(other.target_size))
+    assert textrnn.Seq2SeqLM.from_preset(str(tmp_path), load_weights=False).shortlist is None
+
+
+@pytest.mark.parametrize(
+    ("shortlist", "message"),
+    [
+        (50, "shortlist is 50: give"),
+        (Shortlist(3, 6, 1, 1), "source vocabulary of 3"),
+        (Shortlist(6, 5, 1, 1), "target vocabulary of 5"),
+    ],
+)
+def test_a_shortlist_of_other_vocabularies_is_refused(lm, shortlist, message):
+    assert (lm.backbone.vocabulary_size, lm.backbone.target_vocabulary_size) != (3, 6)
+    with pytest.raises(textrnn.InputError, match=message):
+        lm.shortlist = shortlist
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "message"),
+    [
+        ([], [], "without sentence pairs"),
+        ([[1]], [[9]], "a target has the token 9: expected tokens below 6"),
+        ([[9]], [[1]], "a source has the token 9: expected tokens below 5"),
+    ],
+)
+def test_pairs_that_make_no_shortlist_are_refused(sources, targets, message):
+    with pytest.raises(textrnn.InputError, match=message):
+        fit_shortlist(sources, targets, 5, 6)
+
+
+def test_a_long_pair_does_not_end_the_draw(monkeypatch):
+    monkeypatch.setattr(module, "MOST_LINKS", 20)
+    pairs = [[row] for row in range(30)] + [[*range(30)]]
+    of_source, _, _ = lexicon(pairs, pairs)
+    assert len(of_source) == 20

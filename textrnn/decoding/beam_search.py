@@ -90,7 +90,7 @@ def beam_search(
         num_beams: int32 `(batch,)` or an int, the number of hypotheses of each row, 1 or more.
         max_new_tokens: int32 `(batch,)` or an int.
         limit: Maximum number of steps, an int, or on TensorFlow a scalar tensor.
-        stop_token_ids: Tokens that end a text, a tuple of ints.
+        stop_token_ids: Tokens that end a text, a tuple of ints; negative ones do not count.
         length_penalty: float32 `(batch,)` or a number from 0, which compares sums of log-probabilities, to
             `MAX_LENGTH_PENALTY`.
         coverage_penalty: float32 `(batch,)` or a number, 0 or more.
@@ -324,7 +324,9 @@ class _Search:
         if not self.best_only:
             ended = beam["log_p"]
             if self.stop_token_ids:
-                stop = ops.max(ops.take(logits, list(self.stop_token_ids), axis=-1), axis=-1, keepdims=True)
+                places = ops.stack([ops.cast(stop, "int32") for stop in self.stop_token_ids])
+                stops = ops.take(logits, ops.maximum(places, 0), axis=-1)
+                stop = ops.max(ops.where(places >= 0, stops, -float("inf")), axis=-1, keepdims=True)
                 ended = ended + self.in_beam(beam, stop - total)[..., 0]
             events["ended"] = self.of_parents(ended, parents)
         return new, at(flat(tokens), chosen), events

@@ -65,8 +65,10 @@ class BeamSearchSampler(RowwiseSampler):
         """
         logits, attention, states = decoder.start(token_ids, padding_mask)
         options = self._settings() | {"memory_mask": decoder.memory_mask} | options
+        options["stop_token_ids"] = decoder.places(options.get("stop_token_ids", ()))
         found = beam_search(decoder.next, logits, attention, states, **options)
-        return found._replace(token_ids=decoder.named(found.token_ids))
+        inside = ops.arange(ops.shape(found.token_ids)[2], dtype="int32") < found.lengths[..., None]
+        return found._replace(token_ids=ops.where(inside, decoder.named(found.token_ids), 0))
 
     def _settings(self):
         return {"max_beams": self.num_beams, **self.get_config()}

@@ -58,3 +58,11 @@ class Decoder:
     def named(self, chosen):
         """Return the tokens that samplers have chosen among the logits."""
         return chosen if self.tokens is None else ops.take(self.tokens, chosen, axis=0)
+
+    def places(self, token_ids):
+        """Return the places of tokens among the logits, a tuple; -1 for a token without a logit."""
+        if self.tokens is None:
+            return tuple(token_ids)
+        found = [self.tokens == token for token in token_ids]
+        first = [ops.cast(ops.argmax(same), "int32") for same in found]
+        return tuple(ops.where(ops.any(s), place, -1) for s, place in zip(found, first, strict=True))

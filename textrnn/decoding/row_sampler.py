@@ -68,9 +68,10 @@ class RowSampler(RowwiseSampler):
         logits, _, states = decoder.start(token_ids, padding_mask)
         chosen, lengths = generate(
             decoder.next, choose, logits, states,
-            max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=stop_token_ids,
+            max_new_tokens=max_new_tokens, limit=limit, stop_token_ids=decoder.places(stop_token_ids),
         )  # fmt: skip
-        return decoder.named(chosen), lengths
+        inside = ops.arange(ops.shape(chosen)[1], dtype="int32") < lengths[:, None]
+        return ops.where(inside, decoder.named(chosen), 0), lengths
 
     def settings_of_rows(self, batch_size, temperature=None, top_k=None, top_p=None):
         """The temperature, top k and top p of each row, `(batch,)`; see `decode`."""

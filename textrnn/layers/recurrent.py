@@ -270,12 +270,14 @@ class Recurrent(keras.layers.RNN):
 
         The cell projects each vector once, and the results are looked up, which takes less time if there are
         more rows than vectors. With dropout of inputs or segments in training, and for the strategy
-        `"fused"`, the vectors are looked up instead.
+        `"fused"`, the vectors are looked up instead. The layer has to be built. The states of a stateful
+        layer stay as they are.
 
         Args:
             rows: Integers, `(batch, time)`.
             vectors: `(n, features)`.
-            initial_state, mask, training: As for `call`.
+            initial_state: A list of tensors `(batch, n)`.
+            mask, training: As for `call`.
 
         Returns:
             What `call` returns.

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from textrnn.errors import expect
+
 MANY_ROWS = 8
 """Rows from which a product with a transposed kernel takes longer than transposing it once for a loop."""
 
@@ -54,7 +56,16 @@ def embed(embedding, token_ids):
 
 
 def output_vectors(embedding):
-    """The vectors that hidden vectors are multiplied by for logits, `(vocabulary_size, embedding_dim)`."""
+    """The vectors that hidden vectors are multiplied by for logits, `(vocabulary_size, embedding_dim)`.
+
+    Raises:
+        InputError: If they are quantized.
+    """
+    expect(
+        not embedding.quantization_mode,
+        "the output vectors are quantized, which cannot be trained with a sampled softmax: compile with "
+        "sampled_softmax=0",
+    )
     if embedding.tie_weights:
         return ops.convert_to_tensor(embedding.embeddings, embedding.compute_dtype)
     return ops.transpose(ops.convert_to_tensor(embedding.reverse_embeddings, embedding.compute_dtype))

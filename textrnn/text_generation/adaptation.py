@@ -8,7 +8,7 @@ import keras
 
 from textrnn import training
 from textrnn.data.stored_texts import count_characters
-from textrnn.text_generation.defaults import LITTLE_TEXT, defaults_for
+from textrnn.text_generation.defaults import LITTLE_TEXT, defaults_for, sampled_softmax
 from textrnn.text_generation.evaluation import LanguageModelEvaluator
 from textrnn.text_generation.text_windows import text_windows
 from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
@@ -183,7 +183,8 @@ def train_for(lm, texts, seconds, defaults, sequence_length=64, seed=0, max_epoc
     windows = text_windows(lm, texts, defaults.batch_size, sequence_length, seed=seed)
     data = windows.train.repeat()
     initial = [variable.numpy() for variable in lm.trainable_variables]
-    lm.compile(keras.optimizers.Adam(defaults.learning_rate, global_clipnorm=1.0))
+    sampled = sampled_softmax(lm.backbone.vocabulary_size)
+    lm.compile(keras.optimizers.Adam(defaults.learning_rate, global_clipnorm=1.0), sampled_softmax=sampled)
     durations = []
     for steps in (5, 20):  # the first call compiles
         begin = time.perf_counter()
@@ -193,7 +194,7 @@ def train_for(lm, texts, seconds, defaults, sequence_length=64, seed=0, max_epoc
     for variable, value in zip(lm.trainable_variables, initial, strict=True):
         variable.assign(value)
     rate = training.warmup_cosine(defaults.learning_rate, steps=steps)
-    lm.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
+    lm.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), sampled_softmax=sampled)
     score, scores = LanguageModelEvaluator(lm), []
     score.prepare(windows.validation)
 

@@ -223,13 +223,17 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
             x, states = self.stack(x, initial_states=states, mask=padding_mask, training=training)
         return self._write(x, mask=padding_mask, training=training), states
 
-    def stepper(self):
+    def stepper(self, many_tokens=False):
         """Return `step(token_ids, states) -> outputs, states`, which reads one token per row.
 
         Tokens are `(batch,)` and outputs `(batch, embedding_dim)`. The function holds the weights that it has
         read, so call `stepper` before a loop over tokens, not inside.
+
+        Args:
+            many_tokens: bool, whether so many tokens follow that a small vocabulary is worth projecting
+                before the first one.
         """
-        few = self.vocabulary_size <= FEW_VECTORS
+        few = many_tokens and self.vocabulary_size <= FEW_VECTORS
         step_stack = self.stack.stepper(self._vectors() if few else None)
 
         def step(token_ids, states):

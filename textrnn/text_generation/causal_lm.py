@@ -1,5 +1,7 @@
 """The language model as a KerasHub task."""
 
+import numbers
+
 import keras
 import keras_hub
 from keras import ops
@@ -39,7 +41,8 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             model mix the probabilities of tokens; saved with the model. None for no cache.
         **kwargs: `name`, and `compile=False` to leave the model uncompiled.
 
-    Call arguments: see `RecurrentBackbone`. Returns logits, `(batch, time, vocabulary_size)`.
+    Call arguments: see `RecurrentBackbone`. Returns logits, `(batch, time, vocabulary_size)`; in training
+    with a sampled softmax, the outputs of the backbone.
 
     Raises:
         InputError: For an unknown argument.
@@ -101,17 +104,22 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
                 package have. Evaluation is exact.
 
         Raises:
-            InputError: If `sampled_softmax` is given with a loss or metrics of logits.
+            InputError: If `sampled_softmax` is no number of tokens, or with a loss or metrics of logits.
         """
-        given = [
-            name for name in ("loss", "metrics", "weighted_metrics") if kwargs.get(name) not in (None, "auto")
-        ]
+        options = dict(zip(("optimizer", "loss"), args, strict=False)) | kwargs
+        of_logits = ("loss", "metrics", "weighted_metrics")
+        given = [name for name in of_logits if options.get(name) not in (None, [], "auto")]
+        whole = isinstance(sampled_softmax, numbers.Integral) and not isinstance(sampled_softmax, bool)
         expect(
-            not (sampled_softmax and (given or len(args) > 1)),
-            f"sampled_softmax is {sampled_softmax}, which is a loss without logits of all tokens: leave out "
-            f"{' and '.join(given) or 'the loss'}",
+            whole and sampled_softmax >= 0,
+            f"sampled_softmax is {sampled_softmax!r}: give a number of tokens, or 0 for all",
         )
-        self.sampled_softmax = sampled_softmax
+        expect(
+            not (sampled_softmax and given),
+            f"sampled_softmax is {sampled_softmax}, which is a loss without logits of all tokens: leave out "
+            f"{' and '.join(given)}",
+        )
+        self.sampled_softmax = int(sampled_softmax)
         super().compile(*args, **kwargs)
 
     def get_compile_config(self):
@@ -126,13 +134,13 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         if not (training and self.sampled_softmax):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         vectors = output_vectors(self.backbone.token_embedding)
-        seed = ops.sum(
-            self.backbone.word_dropout.seed_generator.next()
-        )  # of a layer, so that Keras tracks it
+        # The seed is that of a layer, so that Keras saves it.
+        seed = ops.sum(self.backbone.word_dropout.seed_generator.next())
         losses = sampled_crossentropy(y_pred, y, vectors, self.sampled_softmax, seed)
         weights = ops.ones_like(losses) if sample_weight is None else ops.cast(sample_weight, losses.dtype)
         loss = ops.divide_no_nan(ops.sum(losses * weights), ops.sum(weights))
-        return loss + sum(ops.sum(penalty) for penalty in self.losses)
+        loss = loss + sum(ops.sum(penalty) for penalty in self.losses)
+        return loss / self._replicas  # replicas of `tf.distribute` sum their losses
 
     @property
     def layer_groups(self):
@@ -273,21 +281,22 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             for text in tokenizer.detokenize(tokenizer(tf.reshape(batch, [-1]))).numpy()
         ]
 
-    def decoder(self, inputs):
+    def decoder(self, inputs, many_tokens=True):
         """The parts of the model that decoding calls, with the neural cache if the model has one.
 
         Args:
             inputs: A dict of `"token_ids"` and `"padding_mask"`, from which row seeds are derived.
+            many_tokens: See `RecurrentBackbone.stepper`.
 
         Returns:
             A `textrnn.decoding.Decoder`.
         """
-        decoder = self._decoder(inputs)
+        decoder = self._decoder(inputs, many_tokens)
         cache, tokenizer = self.neural_cache, getattr(self.preprocessor, "tokenizer", None)
         return cache.decoder(decoder, getattr(tokenizer, "suppressed_token_ids", ())) if cache else decoder
 
-    def _decoder(self, inputs):
-        step_backbone = self.backbone.stepper()
+    def _decoder(self, inputs, many_tokens=False):
+        step_backbone = self.backbone.stepper(many_tokens)
 
         def read(token_ids, padding_mask):
             states = self.backbone.get_initial_states(ops.shape(token_ids)[0])

@@ -57,7 +57,9 @@ def text_signatures(lm, max_new_tokens=100):
 
     # With a neural cache, more than the states of the layers is carried.
     an_id = tf.ones([1, 1], tf.int32)
-    carried_structure = lm.decoder({"token_ids": an_id, "padding_mask": an_id > 0}).read(an_id, an_id > 0)[2]
+    carried_structure = lm.decoder({"token_ids": an_id, "padding_mask": an_id > 0}, False).read(
+        an_id, an_id > 0
+    )[2]
     carried_specs = [
         tf.TensorSpec([None, *x.shape[1:]], half_as_single(x).dtype, name=f"carried_{i}")
         for i, x in enumerate(keras.tree.flatten(carried_structure))
@@ -137,7 +139,7 @@ def text_signatures(lm, max_new_tokens=100):
         settings = row_sampler.settings_of_rows(tf.shape(token_ids)[0], temperature, top_k, top_p)
         one = {"token_ids": token_ids[:, None], "padding_mask": tf.ones_like(token_ids[:, None], tf.bool)}
         tokens, counts, finished, token_ids, states = advance(
-            lm.decoder(one).next,
+            lm.decoder(one, many_tokens=False).next,
             lambda logits, at: sample(logits, row_uniforms(seed, at), *settings),
             token_ids, states, index, tf.minimum(steps, MAX_NEW_TOKENS),
             stop_token_ids=(tokenizer.end_token_id,),

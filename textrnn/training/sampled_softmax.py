@@ -18,7 +18,7 @@ def sampled_crossentropy(
     that is sorted by frequency. The others are drawn with probabilities proportional to 1 / (id + 1)
     (Zipf's law), and their logits are corrected by how often a token is expected to be drawn, so the estimate
     of the sum of exponentials has no bias (Bengio & Senécal 2008; Jean et al. 2015, On using very large
-    target vocabulary). The logarithm of an estimate is low on average, and so is the loss.
+    target vocabulary). The loss is biased low, as the logarithm of an estimate is.
 
     Args:
         hidden: `(..., features)`, what the model multiplies by the output vectors.

@@ -86,16 +86,16 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         dtype=None,
         **kwargs,
     ):
-        expect(
-            target_vocabulary_size is not None or source_embedding_dim in (None, embedding_dim),
-            f"source_embedding_dim is {source_embedding_dim}, but both sides share the embedding: leave it "
-            "out, or give target_vocabulary_size",
-        )
         dtype = keras.dtype_policies.get(dtype)
         encoder_cells = [make_cell(cell, units, dtype) for _ in range(num_layers)]
         of_decoder = cell if decoder_cell is None else decoder_cell
         decoder_cells = [make_cell(of_decoder, decoder_units or units, dtype) for _ in range(num_layers)]
         embedding_dim = decoder_cells[-1].output_size if embedding_dim is None else embedding_dim
+        expect(
+            target_vocabulary_size is not None or source_embedding_dim in (None, embedding_dim),
+            f"source_embedding_dim is {source_embedding_dim}, but both sides share the embedding: leave it "
+            "out, or give target_vocabulary_size",
+        )
         options = {
             "recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop, "zoneout": zoneout,
             "strategy": strategy,
@@ -109,7 +109,10 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         self.source_embedding = self.target_embedding
         if target_vocabulary_size is not None:
             self.source_embedding = token_embedding(
-                vocabulary_size, source_embedding_dim or embedding_dim, dtype=dtype, name="source_embedding"
+                vocabulary_size,
+                embedding_dim if source_embedding_dim is None else source_embedding_dim,
+                dtype=dtype,
+                name="source_embedding",
             )
         self.source_word_dropout = EmbeddingDropout(
             embedding_dropout, vocabulary_size, dtype=dtype, name="source_word_dropout"

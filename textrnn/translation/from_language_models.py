@@ -87,7 +87,9 @@ def backbone_from(source_lm=None, target_lm=None, vocabulary_sizes=(None, None),
             names = ("decoder_cell", "decoder_units") if side else ("cell", "units")
             arguments |= dict(zip(names, (config["cell"], config["units"]), strict=True))
             arguments["num_layers"] = config["num_layers"]
-            arguments["embedding_dim" if side else "source_embedding_dim"] = config["embedding_dim"]
+            shared = not side and target_lm is None and sizes[1] is None
+            name = "embedding_dim" if side or shared else "source_embedding_dim"
+            arguments[name] = config["embedding_dim"]
     if source_lm is not None and target_lm is not None:
         found = [lm.backbone.num_layers for lm in (source_lm, target_lm)]
         expect(

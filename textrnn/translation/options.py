@@ -71,8 +71,8 @@ class TranslatorOptions(ModelOptions):
     coverage_penalty: NonNegativeNumber | None = option(
         None, "Penalty for source tokens without attention (default: 0, or as saved)"
     )
-    shortlist: NonNegativeInt = option(
-        0, "Translate with so many translations of each source token alone, which is faster; 0 for all tokens"
+    shortlist: NonNegativeInt | None = option(
+        None, "Candidate translations of each source token; 0 for all tokens (default: all, or as saved)"
     )
 
     def __post_init__(self):

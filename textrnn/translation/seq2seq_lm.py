@@ -11,10 +11,12 @@ from keras import ops
 from textrnn.decoding.beam_search_sampler import BeamSearchSampler
 from textrnn.decoding.decoder import Decoder
 from textrnn.decoding.sampling import row_seeds
+from textrnn.errors import expect
 from textrnn.tasks.embedding import logit_projector
 from textrnn.tasks.generative import GenerativeTask
 from textrnn.translation.backbone import RecurrentSeq2Seq
 from textrnn.translation.preprocessor import Seq2SeqLMPreprocessor
+from textrnn.translation.shortlist import Shortlist
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -35,7 +37,7 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
     Call arguments: see `RecurrentSeq2Seq`. Returns logits, `(batch, steps, target_vocabulary_size)`.
 
     Raises:
-        InputError: For an unknown argument.
+        InputError: For an unknown argument, and for a shortlist of other vocabularies.
 
     Example:
 
@@ -65,10 +67,32 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
 
     def __setattr__(self, name, value):
         if name == "shortlist":  # set after the model is built, when Keras tracks no more layers
+            self._check_shortlist(value)
             self.__dict__["shortlist"] = value
             self.generate_function = None  # it is traced with the earlier one
         else:
             super().__setattr__(name, value)
+
+    def _check_shortlist(self, shortlist):
+        expect(
+            shortlist is None or isinstance(shortlist, Shortlist),
+            f"shortlist is {shortlist!r}: give a textrnn.translation.shortlist.Shortlist, or None",
+        )
+        if shortlist is not None:
+            size = self.backbone.vocabulary_size
+            shortlist.check(size, self.backbone.target_vocabulary_size or size)
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Load a translator from a preset; see `RecurrentTask.from_preset`.
+
+        A `shortlist` that is given replaces that of the preset. Without weights there is none.
+        """
+        given = kwargs.pop("shortlist", cls)  # None stands for none
+        lm = super().from_preset(preset, load_weights=load_weights, **kwargs)
+        if given is not cls or not load_weights:
+            lm.shortlist = None if given is cls else given
+        return lm
 
     @property
     def weights(self):

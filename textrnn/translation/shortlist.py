@@ -77,6 +77,22 @@ class Shortlist(keras.layers.Layer):
         tokens = tf.cast(tf.where(tf.reduce_any(allowed, axis=0))[:, 0], tf.int32)
         return tokens, tf.gather(allowed, tokens, axis=1)
 
+    def check(self, source_size, target_size):
+        """Check that it is for vocabularies of these sizes.
+
+        Raises:
+            InputError: If it is for others.
+        """
+        for name, own, size in (
+            ("source", self.source_size, source_size),
+            ("target", self.target_size, target_size),
+        ):
+            expect(
+                own == size,
+                f"the shortlist is for a {name} vocabulary of {own:,} tokens, and the model has {size:,}: "
+                "make one with textrnn.translation.shortlist.shortlist_of",
+            )
+
     def _allowed(self, token_ids, padding_mask):
         """Which target tokens a row may have, booleans `(batch, target_size)`."""
         rows = ops.shape(token_ids)[0]
@@ -150,6 +166,9 @@ def fit_shortlist(sources, targets, source_size, target_size, per_token=50, comm
     Returns:
         A `Shortlist`.
 
+    Raises:
+        InputError: If there are no pairs, or if a token is outside of its vocabulary.
+
     Example:
 
     >>> from textrnn.translation.shortlist import fit_shortlist
@@ -157,6 +176,13 @@ def fit_shortlist(sources, targets, source_size, target_size, per_token=50, comm
     >>> shortlist.table.numpy()[3:].tolist()
     [[6], [7], [8]]
     """
+    expect(len(targets) > 0, "cannot make a shortlist without sentence pairs: give some")
+    for name, texts, size in (("source", sources, source_size), ("target", targets, target_size)):
+        highest = max((max(text, default=0) for text in texts), default=0)
+        expect(
+            highest < size,
+            f"a {name} has the token {highest}: expected tokens below {size}, the size of the vocabulary",
+        )
     per_token = min(per_token, target_size)
     frequency = np.bincount(np.concatenate([*map(np.asarray, targets)]).astype(int), minlength=target_size)
     frequent = np.argsort(-frequency, kind="stable")[: 4 * per_token if common is None else common]
@@ -217,6 +243,7 @@ def lexicon(sources, targets, iterations=5, seed=0):
     links = np.array([len(s) * len(t) for s, t in pairs])
     if links.sum() > MOST_LINKS:
         order = np.random.default_rng(seed).permutation(len(pairs))
+        order = order[links[order] <= MOST_LINKS // 10]  # so that no pair is most of the draw
         drawn = order[np.cumsum(links[order]) <= MOST_LINKS]
         pairs = [pairs[row] for row in drawn]
     size = 1 + max((t.max(initial=0) for _, t in pairs), default=0)
