@@ -20,7 +20,7 @@ def option(default, meaning):
 class Settings:
     """Settings of all runs, which are options too."""
 
-    learning_rates: tuple[float, ...] = option((1e-3, 2e-3, 5e-3, 1e-2), "learning rates to try")
+    learning_rates: tuple[float, ...] = option((1e-3, 3e-3, 1e-2, 3e-2), "learning rates to try")
     seeds: tuple[int, ...] = option((0, 1, 2), "seeds; the first one chooses the learning rate")
     budget: int = option(80_000, "maximum weights of the recurrent layer and the map of its output")
     width: int = option(64, "input features of the recurrent layer, width of the embedding")
