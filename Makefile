@@ -38,8 +38,8 @@ demo: install                       ## train on the starter corpus, export, and 
 # precise than the tolerances of the tests.
 test test-jax test-slow: export CUDA_VISIBLE_DEVICES = -1
 # Only tests of code whose computation depends on the backend.
-ON_JAX := tests/training/test_losses.py tests/training/test_sampled_softmax.py tests/cells/test_gated.py tests/cells/test_subclasses.py tests/layers \
-	tests/translation/test_attention_decoder.py tests/text_generation/test_backbone.py \
+ON_JAX := tests/training/test_losses.py tests/training/test_sampled_softmax.py tests/cells/test_gated.py \
+	tests/cells/test_subclasses.py tests/layers tests/translation/test_attention_decoder.py tests/text_generation/test_backbone.py \
 	tests/classification/test_ngrams.py --ignore tests/layers/test_peers.py
 # The test processes are as many as the cores, so more threads would only wait for each other.
 test test-jax: export TF_NUM_INTRAOP_THREADS = 1

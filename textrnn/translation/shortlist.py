@@ -160,8 +160,7 @@ def fit_shortlist(sources, targets, source_size, target_size, per_token=50, comm
         per_token: Number of tokens that may translate a source token.
         common: Number of target tokens, the most frequent ones, that any translation may have; None for four
             times `per_token`.
-        special: Target tokens with a meaning of their own, such as the end of a text. They and the tokens
-            below them keep their places, so they should have low ids.
+        special: Target tokens that any translation needs, such as the end of a text.
 
     Returns:
         A `Shortlist`.
@@ -186,7 +185,7 @@ def fit_shortlist(sources, targets, source_size, target_size, per_token=50, comm
     per_token = min(per_token, target_size)
     frequency = np.bincount(np.concatenate([*map(np.asarray, targets)]).astype(int), minlength=target_size)
     frequent = np.argsort(-frequency, kind="stable")[: 4 * per_token if common is None else common]
-    always = np.union1d(np.arange(max(special, default=-1) + 1), frequent)
+    always = np.union1d(np.array(special, "int64"), frequent)
     shortlist = Shortlist(source_size, target_size, per_token, len(always), name="shortlist")
     table = np.full((source_size, per_token), always[0])
     of_source, of_target, probability = lexicon(sources, targets)
