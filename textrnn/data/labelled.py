@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from textrnn.data.documents import read_files, refuse_folder_options
-from textrnn.data.records import count, listed, partition
+from textrnn.data.records import count, listed, partition, shortened
 from textrnn.data.splitting import Unit, split_at
 from textrnn.data.table_values import in_order, is_missing, spelled
 from textrnn.data.tables import has_names, header_note, is_table, left_out, read_table
@@ -95,9 +95,7 @@ def read_labelled(
         examples, warnings = _read_table(path, text_column, label_column, encoding, no_header)
     if not examples:
         raise InputError(
-            "; ".join(
-                [f"{path} has no labelled texts: give at least two classes with two texts each", *warnings]
-            )
+            "; ".join([f"{path} has no labelled texts: give texts of at least two classes", *warnings])
         )
     return LabelledTexts(examples, warnings + _similar_labels(examples))
 
@@ -313,6 +311,7 @@ def _read_table(path, text_column, label_column, encoding, no_header) -> Labelle
         encoding,
         (lambda names: not no_header and has_names(names, columns)) if plain else not no_header,
     )
+    expect(table.rows or table.columns, f"{path} is empty: give texts with their labels")
     warnings = list(table.warnings)
     if table.columns is None and columns == ("text", "label") and table.width == 2:
         places = _labels_last(table)
@@ -320,10 +319,12 @@ def _read_table(path, text_column, label_column, encoding, no_header) -> Labelle
             f"column {place + 1} as the {noun}" for noun, place in zip(("text", "label"), places, strict=True)
         ]
         warnings.append(f"{path} has no header: {' and '.join(sorted(named))}")
-    elif plain and table.width < 2:
+    elif plain and table.width < 2 and table.rows:
+        number, [line] = table.rows[0]
         raise InputError(
-            f"{path}: expected a label, a tab and a text per line, or a text, a tab and a label. Or give a "
-            "table, such as a .csv file, or a folder with one subfolder per class"
+            f"{table.origin(number)}: there is no tab in {shortened(line, 40)!r}: expected a label, a tab and a "
+            "text per line, or a text, a tab and a label. Or give a table, such as a .csv file, or a folder with "
+            "one subfolder per class"
         )
     else:
         places = _positions(table, columns)

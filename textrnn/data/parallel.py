@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from textrnn.data.labelled import Example, repeated_examples
-from textrnn.data.records import count, listed, partition
+from textrnn.data.records import count, listed, partition, shortened
 from textrnn.data.table_formats import tab_separated
 from textrnn.data.table_values import is_missing
 from textrnn.data.tables import Table, has_names, header_note, is_table, read_table
@@ -270,7 +270,7 @@ def _first_two(rows, name: str) -> dict[int, tuple[str, str]]:
     for number, fields in rows:
         if len(fields) < 2 and fields[0].strip():
             raise InputError(
-                f"{name}, line {number}: there is no tab in {_shortened(fields[0])!r}: expected a source, a "
+                f"{name}, line {number}: there is no tab in {shortened(fields[0], 40)!r}: expected a source, a "
                 "tab and a target per line. If the texts are in two line-aligned files, give both"
             )
         found[number] = fields[0].strip(), fields[1].strip() if len(fields) > 1 else ""
@@ -312,10 +312,6 @@ def _columns(table: Table, columns: tuple[str, str]) -> dict[int, tuple[str, str
 
 def _lines_of(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n")
-
-
-def _shortened(line: str) -> str:
-    return line if len(line) <= 40 else line[:40] + "..."
 
 
 def _checked(

@@ -32,6 +32,18 @@ def listed(items: Sequence[str], separator: str = "; ", shown: int = 5) -> str:
     return separator.join(items[:shown]) + rest
 
 
+def shortened(text: str, size: int = 80) -> str:
+    """Return the beginning of a text for a message.
+
+    Example:
+
+    >>> from textrnn.data.records import shortened
+    >>> shortened("It was a dark and stormy night.", 13)
+    'It was a dark...'
+    """
+    return text if len(text) <= size else text[:size] + "..."
+
+
 def partition(items: Sequence[Item], held_out: Collection[int]) -> tuple[list[Item], list[Item]]:
     """Split items into those to train on and those held out, both in their original order.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textrnn.data import table_formats
-from textrnn.data.records import count, listed
+from textrnn.data.records import count, listed, shortened
 from textrnn.data.table_formats import Numbered
 from textrnn.data.text_files import plain_name, read_bytes
 from textrnn.errors import InputError
@@ -179,7 +179,7 @@ def _with_header(table: Table, header) -> Table:
         if len(values) > len(columns):
             raise InputError(
                 f"{table.origin(number)}: found {count(len(values), 'field')}, expected {len(columns)} "
-                f"({_shortened(', '.join(columns))}). Put quotes around texts that contain the separator"
+                f"({shortened(', '.join(columns))}). Put quotes around texts that contain the separator"
             )
     if not (header(columns) if callable(header) else header):
         return table
@@ -218,7 +218,7 @@ def header_note(table: Table, path: Path, noun: str) -> list[str]:
     """
     if table.columns is None or plain_name(path).lower().endswith((*JSON, *PARQUET)):
         return []
-    names = _shortened(", ".join(map(repr, table.columns)))
+    names = shortened(", ".join(map(repr, table.columns)))
     warning = f"{table.name}: the first row was read as names of columns, {names}"
     return [f"{warning}. If it is a {noun}, give --no_header"]
 
@@ -226,10 +226,6 @@ def header_note(table: Table, path: Path, noun: str) -> list[str]:
 def _comparable(names: Sequence[Any]) -> list[str]:
     """Return names of columns without differences of case and of whitespace around them."""
     return [str(name or "").strip().casefold() for name in names]
-
-
-def _shortened(text: str, size: int = 80) -> str:
-    return text if len(text) <= size else text[:size] + "..."
 
 
 def left_out(rows: Sequence[tuple[str, Any]], what: str) -> list[str]:
