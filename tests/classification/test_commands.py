@@ -54,6 +54,25 @@ def test_a_table_has_one_answer_a_row_and_keeps_its_columns(model, answers, tmp_
     assert [text for _, (_, text, _, _) in table.rows] == TEXTS
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "a.csv",
+            '\ufeff"id";"text"\r\n"1";"Größe, ja"\r\n',
+            "\ufeffid;text;predicted_label;probability\n1;",
+        ),
+        ("a.csv", "id,text\n1,Größe\n", "id,text,predicted_label,probability\n1,Größe,"),
+        ("a.tsv", "\ufeffid\ttext\n1\tGröße\n", "\ufeffid,text,predicted_label,probability\n1,Größe,"),
+    ],
+)
+def test_a_table_keeps_its_separator_and_its_mark(model, name, content, expected, tmp_path, capsys):
+    output = tmp_path / "answers.csv"
+    (tmp_path / name).write_bytes(content.encode("utf-8"))
+    assert textrnn_command(capsys, "classify", model, "--file", tmp_path / name, "--output", output)[0] == 0
+    assert output.read_bytes().decode("utf-8").startswith(expected)
+
+
 def test_a_mark_and_a_compression_change_no_answer(model, answers, tmp_path, capsys):
     import gzip
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from textrnn.data.table_formats import Dialect
 from textrnn.data.table_values import is_missing
 from textrnn.data.table_writing import write_table
 from textrnn.data.tables import has_names, read_table
@@ -43,6 +44,36 @@ def test_written_texts_are_read(suffix, rows, tmp_path_factory):
         expected = [[as_in_text(text) for text in row] for row in rows]
     assert read_table(path).columns == names(rows)
     assert read(path) == expected
+
+
+DIALECTS = st.builds(Dialect, st.sampled_from(",;\t|"), st.booleans(), st.booleans()) | st.builds(
+    Dialect, st.sampled_from("^:~"), st.just(True), st.booleans()
+)
+
+
+@given(rows=TABLES, dialect=DIALECTS)
+def test_a_table_is_written_in_the_dialect_of_another(rows, dialect, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "dialect.csv"
+    assume(not any(has_names(row, names(rows)) for row in rows))  # a repeated header
+    write_table(path, names(rows), rows, dialect)
+    table = read_table(path)
+    assert table.columns == names(rows)
+    assert [values for _, values in table.rows] == [[as_in_text(text) for text in row] for row in rows]
+    if len(rows[0]) > 1 or dialect.is_named:  # one column has no separator
+        assert table.dialect == dialect
+
+
+def test_only_csv_and_tsv_files_have_the_mark_of_another_table(tmp_path):
+    dialect = Dialect(";", is_named=True, is_marked=True)
+    written = {}
+    for suffix in ("csv", "tsv", "jsonl"):
+        write_table(tmp_path / f"a.{suffix}", ["text", "id"], [["café", 1]], dialect)
+        written[suffix] = (tmp_path / f"a.{suffix}").read_bytes().decode("utf-8")
+    assert written == {
+        "csv": "\ufeffsep=;\ntext;id\ncafé;1\n",
+        "tsv": "\ufefftext\tid\ncafé\t1\n",
+        "jsonl": '{"text": "café", "id": 1}\n',
+    }
 
 
 @given(rows=TABLES)

@@ -59,7 +59,7 @@ def classify(
         from textrnn.data.table_writing import write_table
 
         rows = [(label, round(score, 4)) for label, score in answers]
-        write_table(output, *answered(given.table, names, rows))
+        write_table(output, *answered(given.table, names, rows), given.table.dialect)
         return
     with open(output, "w", encoding="utf-8") if output else nullcontext(sys.stdout) as to:
         for label, score in answers:

@@ -322,9 +322,9 @@ def _read_table(path, text_column, label_column, encoding, no_header) -> Labelle
     elif plain and table.width < 2 and table.rows:
         number, [line] = table.rows[0]
         raise InputError(
-            f"{table.origin(number)}: there is no tab in {shortened(line, 40)!r}: expected a label, a tab and a "
-            "text per line, or a text, a tab and a label. Or give a table, such as a .csv file, or a folder with "
-            "one subfolder per class"
+            f"{table.origin(number)}: there is no tab in {shortened(line, 40)!r}: expected a label, a tab "
+            "and a text per line, or a text, a tab and a label. Or give a table, such as a .csv file, or a "
+            "folder with one subfolder per class"
         )
     else:
         places = _positions(table, columns)

@@ -270,8 +270,8 @@ def _first_two(rows, name: str) -> dict[int, tuple[str, str]]:
     for number, fields in rows:
         if len(fields) < 2 and fields[0].strip():
             raise InputError(
-                f"{name}, line {number}: there is no tab in {shortened(fields[0], 40)!r}: expected a source, a "
-                "tab and a target per line. If the texts are in two line-aligned files, give both"
+                f"{name}, line {number}: there is no tab in {shortened(fields[0], 40)!r}: expected a source, "
+                "a tab and a target per line. If the texts are in two line-aligned files, give both"
             )
         found[number] = fields[0].strip(), fields[1].strip() if len(fields) > 1 else ""
     return found

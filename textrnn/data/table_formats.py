@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from textrnn.data.records import listed
 from textrnn.data.table_values import is_missing, spelled
@@ -22,6 +22,41 @@ from textrnn.unicode import well_formed
 
 Numbered = list[tuple[int, list[Any]]]
 """Rows of values, each with the number of its last line, or of its row."""
+
+
+class Dialect(NamedTuple):
+    """How a table of text is written.
+
+    Attributes:
+        separator: What separates the fields of a CSV file.
+        is_named: Whether the first line of a CSV file names it, as `sep=;`.
+        is_marked: Whether the file starts with a byte order mark.
+    """
+
+    separator: str = ","
+    is_named: bool = False
+    is_marked: bool = False
+
+
+PLAIN = Dialect()
+"""The dialect of tables that were not read from CSV or TSV."""
+
+
+def csv_dialect(text: str, is_marked: bool = False) -> Dialect:
+    r"""Find the separator of CSV: the one that Excel's first line `sep=;` names, or one that fits the rows.
+
+    Args:
+        text: The content of the file, without its mark.
+        is_marked: Whether it had one.
+
+    Example:
+
+    >>> from textrnn.data.table_formats import csv_dialect
+    >>> csv_dialect("text;label\nDull;bad\n")
+    Dialect(separator=';', is_named=False, is_marked=False)
+    """
+    named = re.match(r"sep=(.)\n", text)
+    return Dialect(named[1] if named else _separator(text), bool(named), is_marked)
 
 
 def comma_separated(text: str, name: str) -> Numbered:
@@ -43,9 +78,9 @@ def comma_separated(text: str, name: str) -> Numbered:
     >>> comma_separated('text;label\n"Good; really";a\n', "a.csv")
     [(1, ['text', 'label']), (2, ['Good; really', 'a'])]
     """
-    if named := re.match(r"sep=(.)\n", text):
-        return [(number, fields) for number, fields in _parse(text, name, named[1]) if number > 1]
-    return _parse(text, name, _separator(text))
+    dialect = csv_dialect(text)
+    rows = _parse(text, name, dialect.separator)
+    return [(number, fields) for number, fields in rows if number > 1] if dialect.is_named else rows
 
 
 def tab_separated(text: str, name: str) -> Numbered:

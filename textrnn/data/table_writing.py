@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from textrnn.data.table_formats import tab_separated
+from textrnn.data.table_formats import PLAIN, Dialect, tab_separated
 from textrnn.errors import InputError
 from textrnn.files import replacing
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_table(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], dialect: Dialect = PLAIN
+) -> None:
     r"""Write a table in the format of the path's suffix, so that `textrnn.data.tables.read_table` reads it.
 
     Characters that a format lacks are replaced by U+FFFD, such as control characters in Excel. Numbers that
@@ -25,6 +27,8 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]
         path: A file of one of the formats in `WRITERS`.
         columns: The names of the columns.
         rows: The values of each row.
+        dialect: The separator of a `.csv` file, and whether a `.csv` or `.tsv` file starts with a byte order
+            mark: `Table.dialect` writes a table as it was read.
 
     Raises:
         InputError: As `expect_writable`.
@@ -43,7 +47,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]
     rows = list(rows)
     expect_writable(path, columns, rows)
     with replacing(path) as temporary:
-        WRITERS[path.suffix.lower()](temporary, columns, rows)
+        WRITERS[path.suffix.lower()](temporary, columns, rows, dialect)
 
 
 def expect_writable(
@@ -115,7 +119,7 @@ def _separated(separator: str, columns: Sequence[str], rows: Iterable[Sequence[A
         fields = [_spelled(value) for value in values]
         quoted = [
             '"' + field.replace('"', '""') + '"'
-            if _SPECIAL.search(field) or (len(fields) == 1 and not field.strip())
+            if separator in field or _SPECIAL.search(field) or (len(fields) == 1 and not field.strip())
             else field
             for field in fields
         ]
@@ -124,14 +128,20 @@ def _separated(separator: str, columns: Sequence[str], rows: Iterable[Sequence[A
     return "".join(map(line, (columns, *rows)))
 
 
-def _text_writer(separator: str):
-    def write(path, columns, rows):
-        path.write_text(_separated(separator, columns, rows), encoding="utf-8", newline="")
-
-    return write
+def _csv_writer(path, columns, rows, dialect):
+    first_line = f"sep={dialect.separator}\n" if dialect.is_named else ""
+    _write(path, first_line + _separated(dialect.separator, columns, rows), dialect)
 
 
-def _jsonl_writer(path, columns, rows):
+def _tsv_writer(path, columns, rows, dialect):
+    _write(path, _separated("\t", columns, rows), dialect)
+
+
+def _write(path, text, dialect):
+    path.write_text(text, encoding="utf-8-sig" if dialect.is_marked else "utf-8", newline="")
+
+
+def _jsonl_writer(path, columns, rows, _dialect):
     with open(path, "w", encoding="utf-8", newline="") as file:
         for row in rows:
             values = {column: _in_json(value) for column, value in zip(columns, row, strict=True)}
@@ -147,7 +157,7 @@ def _in_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _excel_writer(path, columns, rows):
+def _excel_writer(path, columns, rows, _dialect):
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 
@@ -168,7 +178,7 @@ def _excel_writer(path, columns, rows):
     path.write_bytes(file.getvalue())
 
 
-def _parquet_writer(path, columns, rows):
+def _parquet_writer(path, columns, rows, _dialect):
     import pandas
 
     file = io.BytesIO()
@@ -177,8 +187,8 @@ def _parquet_writer(path, columns, rows):
 
 
 WRITERS: dict[str, Callable[..., None]] = {
-    ".csv": _text_writer(","),
-    ".tsv": _text_writer("\t"),
+    ".csv": _csv_writer,
+    ".tsv": _tsv_writer,
     ".jsonl": _jsonl_writer,
     ".xlsx": _excel_writer,
     ".parquet": _parquet_writer,

@@ -1,16 +1,16 @@
 """Tables: files of any format to rows with origins, and columns by name or number."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from textrnn.data import table_formats
 from textrnn.data.records import count, listed, shortened
-from textrnn.data.table_formats import Numbered
+from textrnn.data.table_formats import PLAIN, Dialect, Numbered
 from textrnn.data.text_files import plain_name, read_bytes
 from textrnn.errors import InputError
-from textrnn.unicode import decode
+from textrnn.unicode import MARKS, decode
 
 JSON = (".jsonl", ".ndjson", ".json")
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -30,6 +30,7 @@ class Table:
         rows: The rows, all of the same length, each with the number of its last line or of its row.
         warnings: Warnings about the table for the user.
         place: What the numbers count, `"line"` or `"row"`.
+        dialect: How its file is written, if that is CSV or TSV.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Table:
     rows: Numbered
     warnings: list[str] = field(default_factory=list)
     place: str = "line"
+    dialect: Dialect = PLAIN
 
     @property
     def width(self) -> int:
@@ -148,7 +150,6 @@ def read_table(
     """
     path, content = Path(path), read_bytes(path)
     name, suffix = str(path), Path(plain_name(path)).suffix.lower()
-    place = "line"
     warnings: list[str] = []
     if suffix in PARQUET:
         columns, rows = table_formats.parquet(content, name)
@@ -159,12 +160,13 @@ def read_table(
         return Table(name, columns, rows, warnings, table_formats.json_place(text, name))
     if suffix in EXCEL:
         rows, warnings = table_formats.excel(content, name)
-        place = "row"
-    elif suffix == ".csv":
-        rows = table_formats.comma_separated(decode(content, name, encoding), name)
+        return _with_header(Table(name, None, rows, warnings, "row"), header)
+    text, is_marked = decode(content, name, encoding), content.startswith(tuple(MARKS))
+    if suffix == ".csv":
+        rows, dialect = table_formats.comma_separated(text, name), table_formats.csv_dialect(text, is_marked)
     else:
-        rows = table_formats.tab_separated(decode(content, name, encoding), name)
-    return _with_header(Table(name, None, rows, warnings, place), header)
+        rows, dialect = table_formats.tab_separated(text, name), Dialect(is_marked=is_marked)
+    return _with_header(Table(name, None, rows, dialect=dialect), header)
 
 
 def _with_header(table: Table, header) -> Table:
@@ -186,7 +188,7 @@ def _with_header(table: Table, header) -> Table:
     rows = [row for row in table.rows[1:] if _comparable(row[1]) != header_key]
     again = [table.origin(number) for number, values in table.rows[1:] if _comparable(values) == header_key]
     warnings = [f"left out {count(len(again), 'repeated header')}: {listed(again)}"] if again else []
-    return Table(table.name, columns, rows, table.warnings + warnings, table.place)
+    return replace(table, columns=columns, rows=rows, warnings=table.warnings + warnings)
 
 
 def has_names(row: Sequence[Any], columns: Iterable[str]) -> bool:

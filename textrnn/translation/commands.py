@@ -85,7 +85,8 @@ def translate(
     if given.table and output:
         from textrnn.data.table_writing import write_table
 
-        write_table(output, *answered(given.table, _names(n_best), _rows(answers(), n_best)))
+        rows = _rows(answers(), n_best)
+        write_table(output, *answered(given.table, _names(n_best), rows), given.table.dialect)
         return
     with open(output, "w", encoding="utf-8") if output else nullcontext(sys.stdout) as to:
         for best in answers():
