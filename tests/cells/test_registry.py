@@ -110,8 +110,6 @@ textrnn.register_cell("by_name", Mine)
 def folder(tmp_path, monkeypatch):
     """The current folder, with Python files in it."""
     (tmp_path / "cells_of_a_test.py").write_text(MY_CELLS)
-    (tmp_path / "broken_cells_of_a_test.py").write_text("import no_such_module_at_all")
-    (tmp_path / "wrong_cells_of_a_test.py").write_text("def :")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
@@ -127,17 +125,48 @@ def test_a_cell_is_found_in_a_file_of_the_current_folder(attribute, name):
         assert keras.saving.get_registered_object("cells_of_a_test>Mine") is found
 
 
-@pytest.mark.usefixtures("folder")
+SPEC = "from textrnn import Gate, GateSpec\nright = GateSpec(input=Gate())\n"
+BROKEN = {
+    "wrong spec beside the right one": (
+        f"{SPEC}wrong = GateSpec(\n    input=Gate(reads='reset'))",
+        "line 4: a gate cannot read 'reset': use any of",
+    ),
+    "unknown part": (f"{SPEC}wrong = GateSpec(update=Gate())", "line 3: GateSpec has no argument 'update'"),
+    "misspelt name": (f"{SPEC}wrong = GateSpec(input=Gat())", "line 3: NameError: name 'Gat' is not defined"),
+    "error in a function": ("def half(x):\n    return x / 0\nhalf(1)", "line 2: ZeroDivisionError: div"),
+    "invalid syntax": ("right = 1\ndef :", "line 2: invalid syntax$"),
+    "invalid syntax in a string": ("right = 1\neval('1 +')", "line 2: invalid syntax$"),
+    "missing module": ("import no_such_module_at_all", "line 1: ModuleNotFoundError: No module named 'no_s"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_an_error_in_a_module_is_reported_with_its_line(case, folder):
+    code, message = BROKEN[case]
+    (folder / "broken_cells_of_a_test.py").write_text(code)
+    with pytest.raises(InputError, match=f"^broken_cells_of_a_test.py, {message}"):
+        find_cell("broken_cells_of_a_test:right")
+
+
 @pytest.mark.parametrize(
-    ("reference", "message"),
-    [
-        ("broken_cells_of_a_test:x", r"'broken.*' \(No module named 'no_such_module_at_all'\)$"),
-        ("wrong_cells_of_a_test:x", r"'wrong.*' \(invalid syntax"),
-    ],
+    ("file", "code"), [("helper_of_a_test.py", "\nGat"), ("package_of_a_test/__init__.py", "\nGat")]
 )
-def test_a_module_that_fails_to_import_is_reported_with_the_reason(reference, message):
-    with pytest.raises(InputError, match=message):
-        find_cell(reference)
+def test_an_error_in_a_file_that_a_module_needs_is_reported_with_its_line(file, code, folder):
+    (folder / "package_of_a_test").mkdir()
+    (folder / "package_of_a_test" / "cells.py").write_text("right = 1")
+    (folder / "module_of_a_test.py").write_text("import helper_of_a_test")
+    (folder / file).write_text(code)
+    module = "package_of_a_test.cells" if "/" in file else "module_of_a_test"
+    with pytest.raises(InputError, match=f"^{file}, line 2: NameError"):
+        find_cell(f"{module}:right")
+
+
+def test_an_error_outside_of_the_files_of_a_module_is_reported_at_the_call(folder):
+    (folder / "broken_cells_of_a_test.py").write_text("import json\n\njson.loads('{')")
+    with pytest.raises(
+        InputError, match=r"^broken_cells_of_a_test\.py, line 3: json.*Expecting property name"
+    ):
+        find_cell("broken_cells_of_a_test:right")
 
 
 WRONG = {

@@ -207,7 +207,7 @@ CONTRADICTIONS = {
     "NumPy bool": (lambda: GateSpec(forget=np.bool_(True)), "forget is .*: give a Gate"),
     "unknown entry of a gate": (
         lambda: GateSpec.from_config({"candidate": {"foo": 1}}),
-        "the gate candidate has no entry 'foo': use any of activation, reads",
+        "the gate candidate has no argument 'foo': use any of activation, reads",
     ),
     "output without a separate memory": (
         lambda: replace(GRU, output=Gate()),
@@ -227,8 +227,14 @@ CONTRADICTIONS = {
     ),
     "unknown entry": (
         lambda: GateSpec.from_config({"foget": 1.0}),
-        "no entry 'foget': use any of candidate, forget",
+        "^GateSpec has no argument 'foget': did you mean 'forget'",
     ),
+    "unknown part": (
+        lambda: GateSpec(update=Gate()),
+        "^GateSpec has no argument 'update': use any of candidate, forget, input, output, reset",
+    ),
+    "misspelt part": (lambda: replace(GRU, rest=Gate()), "no argument 'rest': did you mean 'reset'"),
+    "misspelt argument of a gate": (lambda: Gate(read="input"), "Gate has no argument 'read': did you mean"),
     "unknown name": (lambda: gate_spec("lstn"), "no cell called 'lstn'; did you mean lstm"),
     "name of a class": (
         lambda: gate_spec("sru"),

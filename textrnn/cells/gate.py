@@ -1,9 +1,11 @@
 """Learned gates as data: what a gate reads, its activation, and ties between gates."""
 
+import difflib
+import functools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import NamedTuple, TypeVar
 
 from textrnn.errors import InputError
 
@@ -33,6 +35,8 @@ COMMON_ACTIVATIONS = frozenset(
     }
 )
 """Elementwise activations of Keras that are known without importing it, so that declaring a gate is fast."""
+
+_Declared = TypeVar("_Declared")
 
 _TIE = re.compile(
     r"\s*(?P<complement>1\s*-)?\s*(?P<role>\w+)\s*(\(\s*s\s*(?P<shift>[+-]\s*\d+(\.\d*)?([eE][+-]?\d+)?)\s*\))?\s*"
@@ -137,6 +141,50 @@ def check_activation(name: str) -> None:
         ) from None
 
 
+def check_names(cls: type, names: Iterable[str], what: str) -> None:
+    """Check that arguments are fields of a dataclass.
+
+    Args:
+        cls: The dataclass.
+        names: The names of arguments.
+        what: What takes these arguments, for the message.
+
+    Raises:
+        InputError: For an unknown name. The message suggests one, or lists all.
+
+    Example:
+
+    >>> from textrnn.cells.gate import Gate, check_names
+    >>> check_names(Gate, ["read"], "this gate")
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: this gate has no argument 'read': did you mean 'reads'?
+    """
+    known = [entry.name for entry in fields(cls)]  # type: ignore[arg-type]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else f"use any of {', '.join(known)}"
+            raise InputError(f"{what} has no argument {name!r}: {advice}")
+
+
+def refusing_unknown_names(cls: type[_Declared]) -> type[_Declared]:
+    """Decorate a dataclass so that its constructor refuses unknown arguments by `check_names`.
+
+    Python's own error does not say which ones there are.
+    """
+    construct = cls.__init__
+
+    @functools.wraps(construct)
+    def checked(self, *args, **kwargs):
+        check_names(cls, kwargs, cls.__name__)
+        construct(self, *args, **kwargs)
+
+    cls.__init__ = checked  # type: ignore[method-assign]
+    return cls
+
+
+@refusing_unknown_names
 @dataclass(frozen=True)
 class Gate:
     """A learned gate: `activation(sum of what it reads + bias)`.
@@ -149,8 +197,8 @@ class Gate:
             `"tanh(state)"` is U·tanh(h). Any activation can be applied to any source except `"gates"`.
 
     Raises:
-        InputError: For an unknown activation or source, a source given twice, or a gate that reads nothing.
-            Whether an activation preserves shape is checked when a cell is created.
+        InputError: For an unknown argument, activation or source, a source given twice, or a gate that reads
+            nothing. Whether an activation preserves shape is checked when a cell is created.
 
     Example:
 

@@ -9,7 +9,9 @@ import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from textrnn.cells.class_cell import ClassCell
@@ -171,16 +173,49 @@ def _imported(reference):
         sys.path.append(folder)
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError, TypeError, ValueError) as error:
-        missing = getattr(error, "name", None) == module_name or not module_name
-        hint = ": write module:name, where module is a file module.py in this folder or is installed"
-        raise InputError(
-            f"{reference!r}: cannot import {module_name!r} ({error}){hint if missing else ''}"
-        ) from error
+    except Exception as error:  # anything that a user's file raises
+        raise InputError(_import_failure(error, reference, module_name)) from error
     cell = getattr(module, attribute, _CELLS.get(attribute))
     if cell is None:
         raise InputError(f"{reference!r}: {module_name} neither defines nor registers {attribute!r}")
     return cell if isinstance(cell, ClassCell) else _saveable(_check_cell(cell, repr(reference)))
+
+
+def _import_failure(error, reference, module_name):
+    """Say why a module cannot be imported, and in which line if the reason is in a file."""
+    if place := _place(error, module_name):
+        return f"{place}: {_reason(error)}"
+    missing = getattr(error, "name", None) == module_name or not module_name
+    hint = ": write module:name, where module is a file module.py in this folder or is installed"
+    return f"{reference!r}: cannot import {module_name!r} ({error}){hint if missing else ''}"
+
+
+def _place(error, module_name):
+    """Return the file and line of a module, or of a file beside it, that raised an error; None for others."""
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_file() and error.lineno:
+        return f"{_shown(Path(error.filename))}, line {error.lineno}"
+    frames = [
+        (frame.f_globals.get("__name__"), Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    # A package runs before its modules.
+    folders = {file.parent for name, file, _ in frames if f"{module_name}.".startswith(f"{name}.")}
+    places = [f"{_shown(file)}, line {line}" for _, file, line in frames if file.parent in folders]
+    return places[-1] if places else None
+
+
+def _shown(path):
+    """Return a path relative to the current folder if it is in there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _reason(error):
+    """Return the message of an error, with its type unless that is said already."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return error.msg
+    return next(traceback.TracebackException.from_exception(error).format_exception_only()).strip()
 
 
 def _saveable(cell):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -14,13 +14,16 @@ from textrnn.cells.gate import (
     STATE_SOURCES,
     Gate,
     check_activation,
+    check_names,
     parse_tie,
+    refusing_unknown_names,
 )
 from textrnn.errors import InputError
 
 __all__ = ["Gate", "GateSpec"]
 
 
+@refusing_unknown_names
 @dataclass(frozen=True)
 class GateSpec:
     """A declaration of a gated recurrent architecture.
@@ -61,7 +64,7 @@ class GateSpec:
         source: Where it was published. `name` and `source` are ignored when specs are compared.
 
     Raises:
-        InputError: For a spec that contradicts itself.
+        InputError: For an unknown part, and for a spec that contradicts itself.
 
     Example: an LSTM with coupled gates (Greff et al. 2017).
 
@@ -172,20 +175,13 @@ class GateSpec:
         Raises:
             InputError: For an unknown entry.
         """
-        _check_entries(cls, config, "a GateSpec")
+        check_names(cls, config, cls.__name__)
         parts = dict(config)
         for key, value in config.items():
             if isinstance(value, Mapping):
-                _check_entries(Gate, value, f"the gate {key}")
+                check_names(Gate, value, f"the gate {key}")
                 parts[key] = Gate(**value)
         return cls(**parts)
-
-
-def _check_entries(cls, config, what):
-    known = [entry.name for entry in fields(cls)]
-    unknown = [key for key in config if key not in known]
-    if unknown:
-        raise InputError(f"{what} has no entry {unknown[0]!r}: use any of {', '.join(known)}")
 
 
 def _normalized(role, part):
