@@ -74,7 +74,8 @@ def test_it_serves_until_it_is_terminated(base, arguments, model, tmp_path):
     finally:
         process.kill()
         process.wait()
-    first, *others = log.read_text().splitlines()
+    loading, first, *others = log.read_text().splitlines()
+    assert loading == f"loading {model}"
     assert re.fullmatch(rf"serving version 1 of {model}: loaded in .* s", first)
     assert others == [
         f"serving {model} on REST http://127.0.0.1:{port}",
@@ -115,6 +116,7 @@ def test_garbage_is_not_sought_among_the_objects_of_imported_modules(base, capsy
         (["nowhere"], "nowhere: expected a folder of models such as saved_models, that of one model"),
         (["."], "no model under .: train one, or name one of `textrnn models`"),
         (["--port", "0", "--rest_api_port", "0"], "--port 0, --rest_api_port 0: give one of them"),
+        (["--port", "9", "--rest_api_port", "9"], "--port 9, --rest_api_port 9: give two different ports"),
         (["--port", "65536"], "--port 65536: expected an integer from 0 to 65535"),
         (["--enable_batching=maybe"], "--enable_batching maybe: expected true or false"),
         (["--model_base_path", "nowhere"], "--model_base_path nowhere: there is no such folder"),
@@ -130,9 +132,13 @@ def test_bad_options_are_named(arguments, message, capsys, tmp_path, monkeypatch
     assert message in error
 
 
-def test_a_port_in_use_is_an_error(base, capsys):
+@pytest.mark.parametrize(("flag", "other"), [("--port", "--rest_api_port"), ("--rest_api_port", "--port")])
+def test_a_port_in_use_is_an_error_before_models_are_loaded(flag, other, base, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        status, _, error = textrnn_command(capsys, "serve", base, "--port", 0, "--rest_api_port", port)
+        status, _, error = textrnn_command(capsys, "serve", base, other, free_port(), flag, port)
     assert status == 2
-    assert f"--rest_api_port {port}: cannot listen on 127.0.0.1:{port}; another server may use it" in error
+    assert error == (
+        f"error: {flag} {port}: cannot listen on 127.0.0.1:{port}; another server may use it. "
+        "Give another port\n"
+    )

@@ -1,7 +1,9 @@
 """Versions come and go while the server runs, and damaged ones are refused."""
 
+import contextlib
 import errno
 import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -156,3 +158,39 @@ def test_outputs_that_are_inputs_or_one_tensor_are_computed(tmp_path):
         with pytest.raises(RequestError, match="version 1 of m is unloaded") as error:
             servable.run("serving_default", {"x": x}, outputs)
         assert error.value.code == "UNAVAILABLE"
+
+
+def test_ports_are_kept_while_models_are_loaded_and_answer_afterwards(base):
+    server = Server(settings(ModelConfig("m", base)))
+    ports = [bound.getsockname()[1] for bound in server._sockets.values()]
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+    with server:
+        assert [server.grpc_port, server.rest_port] == ports
+        assert Rest(server.rest_port, "/v1/models/m").predict(instances=[2])[0] == 200
+
+
+def test_a_port_that_is_taken_while_models_are_loaded_is_an_error(base):
+    for flag in ("--port", "--rest_api_port"):
+        server = Server(settings(ModelConfig("m", base)))
+        port = server._sockets[flag].getsockname()[1]
+        with (
+            socket.create_server(("127.0.0.1", port)),
+            pytest.raises(InputError, match=f"{flag} {port}: cannot listen on 127.0.0.1:{port}"),
+            server,
+        ):
+            pass
+
+
+def test_a_server_listens_on_ipv6(base):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(socket.create_server(("::1", 0), family=socket.AF_INET6))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    with Server(settings(ModelConfig("m", base), host="::1")) as server:
+        for port in (server.grpc_port, server.rest_port):
+            socket.create_connection(("::1", port)).close()

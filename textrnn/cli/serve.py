@@ -49,6 +49,7 @@ def serve(**given):
     """
     settings = settings_of(given)
     ended = threading.Event()
+    from textrnn.server.ports import address
     from textrnn.server.server import Server, log
 
     before = {
@@ -60,9 +61,9 @@ def serve(**given):
         # are loaded later, so that theirs are collected when versions are replaced.
         gc.freeze()
         with server:
-            where = [f"gRPC {settings.host}:{server.grpc_port}"] if server.grpc_port else []
+            where = [f"gRPC {address(settings.host, server.grpc_port)}"] if server.grpc_port else []
             if server.rest_port:
-                where.append(f"REST http://{settings.host}:{server.rest_port}")
+                where.append(f"REST http://{address(settings.host, server.rest_port)}")
             log(f"serving {', '.join(server.models.names) or 'no model yet'} on {' and '.join(where)}")
             ended.wait()
             log("stopping: requests in flight are finished")
@@ -105,6 +106,10 @@ def settings_of(given: dict[str, Any]):
         f"--model_name {given['model_name']}: it names the model of --model_base_path, which is not given",
     )
     expect(given["port"] or given["rest_api_port"], "--port 0, --rest_api_port 0: give one of them")
+    expect(
+        given["port"] != given["rest_api_port"],
+        f"--port {given['port']}, --rest_api_port {given['rest_api_port']}: give two different ports",
+    )
     if given["model_config_file"]:
         sources = models_of_file(given["model_config_file"], given["model_config_file_poll_wait_seconds"])
     elif given["model_base_path"]:

@@ -1,5 +1,6 @@
 """The embedded server: models, REST and gRPC, from start to a graceful end."""
 
+import socket
 import sys
 import threading
 import time
@@ -11,11 +12,18 @@ from typing import Any
 from textrnn.errors import InputError
 from textrnn.server.config_files import Batching, ModelConfig, read_models, subfolders, version_folders
 from textrnn.server.metrics import PATH
+from textrnn.server.ports import address, bind, in_use
 from textrnn.startup import load_tensorflow
 
 KEEP_ALIVE_SECONDS = 120
 """How long a connection is kept without requests: longer than clients and load balancers keep it. Who closes
 first never sends a request that the other no longer takes."""
+
+BACKLOG = 2048
+"""How many connections of REST may wait to be accepted."""
+
+GRPC, REST = "--port", "--rest_api_port"
+"""The options that ports are from."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def log(text: str) -> None:
 
 
 class Server:
-    """A server in this process.
+    """A server in this process. Its ports are bound when it is made, and answer once it has started.
 
     Args:
         settings: Its `Settings`.
@@ -101,6 +109,8 @@ class Server:
     """
 
     def __init__(self, settings: Settings):
+        ports = {GRPC: settings.grpc_port, REST: settings.rest_port}
+        self._sockets = bind(settings.host, {flag: port for flag, port in ports.items() if port is not None})
         load_tensorflow(keras=False)
         from textrnn.serving.saved_model import load_text_ops
 
@@ -127,26 +137,28 @@ class Server:
         """Load the models, and listen.
 
         Raises:
-            InputError: If a port is in use.
+            InputError: If a port is in use by now.
         """
+        if names := sorted(config.name for config in self.settings.sources()):
+            log(f"loading {', '.join(names)}")
         self.models.start()
-        settings = self.settings
-        if settings.grpc_port is not None:
-            from textrnn.server.grpc_api import make_grpc_server
+        if GRPC in self._sockets:
+            self._start_grpc(self._sockets[GRPC])
+        if REST in self._sockets:
+            self._start_rest(self._sockets[REST])
 
-            try:
-                self._grpc, self.grpc_port = make_grpc_server(
-                    self.service, self.streams, f"{settings.host}:{settings.grpc_port}"
-                )
-            except RuntimeError:
-                raise InputError(_in_use("--port", settings.host, settings.grpc_port)) from None
-            self._grpc.start()
-        if settings.rest_port is not None:
-            self._start_rest()
+    def _start_grpc(self, bound):
+        from textrnn.server.grpc_api import make_grpc_server
 
-    def _start_rest(self):
-        import socket
+        host, port = self.settings.host, bound.getsockname()[1]
+        bound.close()  # gRPC binds a socket of its own
+        try:
+            self._grpc, self.grpc_port = make_grpc_server(self.service, self.streams, address(host, port))
+        except RuntimeError:
+            raise in_use(GRPC, host, port) from None
+        self._grpc.start()
 
+    def _start_rest(self, bound):
         import uvicorn
 
         from textrnn.server.completions import make_routes
@@ -154,28 +166,24 @@ class Server:
         from textrnn.server.page import page_routes
         from textrnn.server.rest import make_app
 
-        settings = self.settings
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listening = socket.socket(family)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        settings, port = self.settings, bound.getsockname()[1]
         # Connections inherit it. Nagle's algorithm would hold an answer's body back for the ACK of its head.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            listening.bind((settings.host, settings.rest_port))
-        except OSError:
-            listening.close()
-            raise InputError(_in_use("--rest_api_port", settings.host, settings.rest_port)) from None
-        self.rest_port = listening.getsockname()[1]
+            bound.listen(BACKLOG)
+        except OSError:  # a server that was started meanwhile
+            raise in_use(REST, settings.host, port) from None
+        self.rest_port = port
         routes = [*make_routes(self.streams, self.service.limits.body_bytes), *page_routes()]
         app = make_app(self.service, settings.metrics_path, routes)
         config = uvicorn.Config(
             app, http=Connection, ws="none", interface="asgi3", log_config=None, log_level="error",
-            access_log=False, backlog=2048, timeout_keep_alive=KEEP_ALIVE_SECONDS, proxy_headers=False,
+            access_log=False, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS, proxy_headers=False,
             timeout_graceful_shutdown=int(settings.stop_seconds), lifespan="off", server_header=False,
         )  # fmt: skip
         self._rest = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=self._rest.run, kwargs={"sockets": [listening]}, name="rest", daemon=True
+            target=self._rest.run, kwargs={"sockets": [bound]}, name="rest", daemon=True
         )
         self._thread.start()
         while not self._rest.started and self._thread.is_alive():
@@ -191,6 +199,8 @@ class Server:
             self._thread.join(seconds + 1)
         if done is not None:
             done.wait(seconds + 1)
+        for bound in self._sockets.values():
+            bound.close()
         self.streams.stop()
         self.service.stop()
         self.models.stop(seconds)
@@ -205,7 +215,3 @@ class Server:
 
     def __exit__(self, *_):
         self.stop()
-
-
-def _in_use(flag, host, port):
-    return f"{flag} {port}: cannot listen on {host}:{port}; another server may use it. Give another port"
