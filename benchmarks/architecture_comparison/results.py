@@ -12,7 +12,7 @@ COLORS = dict(zip(CONTESTANTS, ("#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC
 MARKERS = dict(zip(CONTESTANTS, "os^Dv", strict=True))
 FIGURES = {
     "step_ms": "training step, ms",
-    "memory_mb": "memory of training, MB",
+    "memory_mb": "memory of training without XLA, MB",
     "token_ms": "generated token, ms",
 }
 """Figures of a measurement, and what they are."""
@@ -95,13 +95,15 @@ def mean_score(entries):
 
 
 def scaling_rows(records, settings, figure="step_ms"):
-    """The faster of the measurements with and without XLA, `{contestant: {length: record}}`.
+    """The measurements with the best figure, `{contestant: {length: record}}`.
 
-    The memory is that of the faster step.
+    A time is the faster of those with and without XLA. Memory is that without: XLA takes more for each
+    contestant.
     """
-    found, time = {}, "token_ms" if figure == "token_ms" else "step_ms"
-    for entry in sorted(selected(records, settings, task=SCALING), key=lambda e: e[time], reverse=True):
-        found.setdefault(entry["contestant"], {})[entry["length"]] = entry
+    found = {}
+    for entry in sorted(selected(records, settings, task=SCALING), key=lambda e: e[figure], reverse=True):
+        if figure != "memory_mb" or not entry["xla"]:
+            found.setdefault(entry["contestant"], {})[entry["length"]] = entry
     return {name: dict(sorted(found[name].items())) for name in CONTESTANTS if name in found}
 
 
@@ -172,15 +174,18 @@ def draw_curves(axis, records, settings, task):
 
 def draw_scaling(axis, records, settings, figure):
     """Plot a figure against length, both on logarithmic axes. Returns the lines."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     lines = {}
     for name, rows in scaling_rows(records, settings, figure).items():
         style = {"color": COLORS[name], "marker": MARKERS[name], "markersize": 4}
         [lines[name]] = axis.plot([*rows], [entry[figure] for entry in rows.values()], **style)
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_minor_formatter(NullFormatter())
     for one in (axis.xaxis, axis.yaxis):
-        for set_formatter in (one.set_major_formatter, one.set_minor_formatter):
-            set_formatter(lambda value, _: harness.results.number(value))
+        one.set_major_formatter(lambda value, _: harness.results.number(value))
     axis.set_title(FIGURES[figure], fontsize=10)
     axis.set_xlabel("length, tokens")
     return lines
