@@ -331,7 +331,11 @@ def test_the_tables_show_scores_with_ranges_and_figures_by_length():
     )
     assert "transformer" in lines[first + 4] and "gru" in lines[second + 4]  # the best one first
     assert "| contestant | 0.01 | 0.02 |" in lines and "| `gru` | 1.000 | 2.000 |" in lines
-    assert "| `gru` | 32 | 64 |" in lines and "| `gru` | 901 | 901 |" in lines and "| `transformer` | 902 | 902 |" in lines
+    assert (
+        "| `gru` | 32 | 64 |" in lines
+        and "| `gru` | 901 | 901 |" in lines
+        and "| `transformer` | 902 | 902 |" in lines
+    )
     assert "| `gru` | 0.25 | 0.25 |" in lines and lines[-1] == "cpu a processor, commit abc"
     assert results.tables([], SETTINGS) == "no runs\n"
 
