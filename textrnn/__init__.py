@@ -37,6 +37,7 @@ _PUBLIC = {
     "RecurrentTextClassifier": "classification.estimator",
     "Client": "client.client",
     "AsyncClient": "client.async_client",
+    "load_model": "loading",
     "InputError": "errors",
     "ServerError": "errors",
 }

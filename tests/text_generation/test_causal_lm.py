@@ -130,6 +130,62 @@ def test_a_fresh_model_evaluates_windows():
     assert np.isfinite(make_lm().evaluate(data, verbose=0))
 
 
+def test_prediction_in_between_does_not_change_training():
+    data = windows(np.arange(100) % 12, 2, 5)
+    predict = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: lm.predict(data.take(2), verbose=0)
+    )
+    losses = []
+    for callbacks in ([], [predict]):
+        keras.utils.set_random_seed(0)
+        lm = make_lm()
+        losses += lm.fit(data, shuffle=False, callbacks=callbacks, verbose=0).history["loss"]
+    assert losses[0] == losses[1]
+
+
+def test_windows_are_predicted_as_the_whole_stream():
+    lm = make_lm()
+    tokens = token_batch(1, 41)[0]
+    logits = lm.predict(evaluation_windows(tokens, 1, 8), verbose=0)
+    whole = lm({"token_ids": tokens[None, :-1], "padding_mask": np.ones((1, 40), "bool")})
+    np.testing.assert_allclose(logits.reshape(whole.shape), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_single_batches_carry_states_like_fit():
+    data = windows(np.arange(100) % 12, 2, 5)
+    keras.utils.set_random_seed(0)
+    fitted = make_lm()
+    fitted.fit(data, shuffle=False, verbose=0)
+    keras.utils.set_random_seed(0)
+    lm = make_lm()
+    for x, y in data:
+        lm.train_on_batch(keras.tree.map_structure(np.array, x), np.array(y))
+    for one, other in zip(lm.get_weights(), fitted.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    for x, y in data.take(1):
+        assert np.isfinite(lm.test_on_batch(x, y)) and lm.predict_on_batch(x).shape[:2] == (2, 5)
+
+
+def test_windows_whose_states_cannot_be_carried_are_refused():
+    lm = make_lm()
+    data = windows(np.arange(100) % 12, 2, 5)
+    x, y = next(iter(data))
+    for given in ((data.unbatch().batch(2),), ({name: np.array(v) for name, v in x.items()}, np.array(y))):
+        with pytest.raises(textrnn.InputError, match="give a tf.data.Dataset whose batches have one size"):
+            lm.fit(*given)
+    with pytest.raises(textrnn.InputError, match=r"call carry_states\(2\) before training"):
+        lm(x, training=True)
+
+
+def test_carried_states_are_no_weights():
+    lm = make_lm()
+    before, count = len(lm.weights), lm.count_params()
+    data = windows(np.arange(100) % 12, 2, 5)
+    lm.fit(data, validation_data=data, verbose=0)
+    assert (len(lm.weights), lm.count_params()) == (before, count)
+    make_lm().set_weights(lm.get_weights())
+
+
 def test_the_batch_size_can_change():
     lm = make_lm()
     tokens = token_batch(1, 200)[0]
@@ -338,6 +394,6 @@ def test_carried_states_are_not_saved(tmp_path):
     lm.fit(windows(token_batch(1, 100)[0], 2, 8), verbose=0)
     lm.save_to_preset(str(tmp_path / "preset"))
     again = textrnn.CausalLM.from_preset(str(tmp_path / "preset"))
-    assert not hasattr(again, "training_states")
+    assert again.training_states is None
     again.compile(run_eagerly=True)
     again.fit(windows(token_batch(1, 100)[0], 3, 4), verbose=0)

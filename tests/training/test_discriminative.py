@@ -161,3 +161,21 @@ def test_the_schedule_is_that_of_the_paper(steps, cut):
 def test_arguments_out_of_range_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_rates_are_saved_in_the_order_of_variables_which_may_have_other_paths_when_loaded(layers):
+    model = model_of(layers)
+    optimizer = DiscriminativeAdam(rates=discriminative_rates([[layer] for layer in layers], factor=4))
+    optimizer.build(model.trainable_variables)
+    others = [keras.layers.Dense(3, name=name) for name in "abc"]
+    again = DiscriminativeAdam.from_config(optimizer.get_config())
+    again.build(model_of(others).trainable_variables)
+    assert again.get_config()["rates"] == [1 / 16, 1 / 16, 1 / 4, 1 / 4, 1.0, 1.0]
+
+
+def test_rates_of_other_variables_are_refused(layers):
+    model = model_of(layers)
+    with pytest.raises(InputError, match="rates of another/kernel, which the optimizer is not to train"):
+        DiscriminativeAdam(rates={"another/kernel": 0.1}).build(model.trainable_variables)
+    with pytest.raises(InputError, match="3 rates for 6 trainable variables"):
+        DiscriminativeAdam(rates=[1.0, 0.5, 0.1]).build(model.trainable_variables)

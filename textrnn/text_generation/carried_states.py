@@ -8,7 +8,8 @@ from keras import ops
 class CarriedStates(keras.layers.Layer):
     """Variables that carry recurrent states from one batch to the next.
 
-    They belong to a pass over a stream, not to the model, so they are neither saved nor loaded.
+    They belong to a pass over a stream, not to the model: they are no weights of it, and are neither saved nor
+    loaded. They are variables of the model, as the training loop of JAX has to know them.
 
     Args:
         initial_states: A nested structure of tensors `(batch, n)`, the states at a restart.
@@ -46,6 +47,11 @@ class CarriedStates(keras.layers.Layer):
         """Store the states for the next batch."""
         for carried, state in zip(self.carried, keras.tree.flatten(states), strict=True):
             carried.assign(state)
+
+    @property
+    def weights(self):
+        """None."""
+        return []
 
     def save_own_variables(self, store):
         """Save nothing."""

@@ -21,6 +21,12 @@ from textrnn.text_generation.prompts import cut_at
 from textrnn.training.distribution import workers
 from textrnn.training.sampled_softmax import sampled_crossentropy
 
+TRACED = {
+    "training_states": ["train_function"],
+    "evaluation_states": ["test_function", "predict_function"],
+}
+"""The functions of Keras that read and write variables of carried states."""
+
 
 @keras.saving.register_keras_serializable(package="textrnn")
 class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
@@ -157,10 +163,13 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         output = [self.backbone.token_embedding, self.backbone.output_projection]
         return layer_groups(self.backbone, [layer for layer in output if layer is not None])
 
+    training_states: CarriedStates | None = None
+    evaluation_states: CarriedStates | None = None
+
     @property
     def row_variables(self):
         """Carried states, of which each worker has its own rows."""
-        carried = [getattr(self, name, None) for name in ("training_states", "evaluation_states")]
+        carried = (self.training_states, self.evaluation_states)
         return [(state, states.rows) for states in carried if states is not None for state in states.carried]
 
     def fit(self, x=None, *args, **kwargs):
@@ -175,21 +184,51 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         self._carry_states_for(x, "evaluation_states")
         return super().evaluate(x, *args, **kwargs)
 
-    def _carry_states_for(self, dataset, name):
-        """Create variables for the states of the rows if a dataset consists of windows."""
-        spec = getattr(dataset, "element_spec", None)
+    def predict(self, x=None, *args, **kwargs):
+        """Predict from strings, tokenized batches or windows of a stream; see `keras.Model.predict`."""
+        self._carry_states_for(x, "evaluation_states")
+        return super().predict(x, *args, **kwargs)
+
+    def train_on_batch(self, x, *args, **kwargs):
+        """Train on a batch, which may be windows of a stream; see `keras.Model.train_on_batch`."""
+        self._carry_states_of_batch(x, "training_states")
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        """Evaluate a batch, which may be windows of a stream; see `keras.Model.test_on_batch`."""
+        self._carry_states_of_batch(x, "evaluation_states")
+        return super().test_on_batch(x, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        """Predict from a batch, which may be windows of a stream; see `keras.Model.predict_on_batch`."""
+        self._carry_states_of_batch(x, "evaluation_states")
+        return super().predict_on_batch(x)
+
+    def _carry_states_for(self, data, name):
+        """Create variables for the states of the rows if the data consist of windows."""
+        spec = getattr(data, "element_spec", data)
         inputs = spec[0] if isinstance(spec, tuple) else spec
         if isinstance(inputs, dict) and "restart" in inputs:
-            self.carry_states(inputs["restart"].shape[0], name)
+            size = inputs["restart"].shape[0] if spec is not data else None
+            expect(
+                size is not None,
+                "windows carry states from batch to batch: give a tf.data.Dataset whose batches have one size, "
+                "which TensorFlow knows, such as textrnn.data.windows makes and batch(n, drop_remainder=True)",
+            )
+            self.carry_states(size, name)
+
+    def _carry_states_of_batch(self, inputs, name):
+        if isinstance(inputs, dict) and "restart" in inputs:
+            self.carry_states(len(inputs["restart"]), name)
 
     def carry_states(self, batch_size, name="training_states"):
-        """Create variables for the states of windows; `fit` and `evaluate` do so for a `tf.data.Dataset`.
+        """Create variables for the states of windows; `fit`, `evaluate` and `train_on_batch` do so themselves.
 
         Each of several workers has the states of its own rows.
 
         Args:
             batch_size: int, the number of rows of the windows that follow.
-            name: `"training_states"` or `"evaluation_states"`.
+            name: `"training_states"` or `"evaluation_states"`, which are also those of `predict`.
 
         Raises:
             InputError: In the scope of a strategy of `tf.distribute` with several replicas.
@@ -200,34 +239,40 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             "share: use textrnn.training.distributed, or give strings or tokenized batches",
         )
         own_rows = workers().local_rows(batch_size)
-        carried = getattr(self, name, None)
+        carried = getattr(self, name)
         if carried is not None and (carried.batch_size, carried.rows) == (own_rows, batch_size):
             return
         if carried is not None:
             delattr(self, name)
-            # The traced function refers to the old variables. The other one may be running: a callback of
-            # `fit` may evaluate.
-            setattr(self, "train_function" if name == "training_states" else "test_function", None)
+            # Traced functions refer to the old variables. The others may be running: a callback of `fit` may
+            # evaluate.
+            for function in TRACED[name]:
+                setattr(self, function, None)
         setattr(self, name, CarriedStates(self.backbone.get_initial_states(own_rows), batch_size, name=name))
 
     def call(self, inputs, training=None, mask=None):
         """Return logits of every token; windows of a stream start from the states of the previous ones.
 
-        In training with a sampled softmax, return what would be projected to logits.
+        In training with a sampled softmax, return what would be projected to logits. Without variables for
+        the states of so many rows, which Keras's first call of a model lacks, windows start from the
+        initial states.
         """
         sampled = training and self.sampled_softmax
         if "restart" not in inputs:
             if sampled:
                 return self.backbone(inputs, training=training)
             return super().call(inputs, training=training, mask=mask)
-        carried = self.training_states if training else getattr(self, "evaluation_states", None)
-        # Keras calls a model once before training, not in training mode.
-        if carried is None or carried.batch_size != inputs["restart"].shape[0]:
-            carried = self.training_states
-        hidden, states = self.backbone.run(
-            inputs["token_ids"], carried.read(inputs["restart"]), training=bool(training)
-        )
-        carried.write(states)
+        rows = inputs["restart"].shape[0]
+        carried = self.training_states if training else self.evaluation_states
+        if carried is None or carried.batch_size != rows:
+            expect(not training, f"windows of {rows} rows: call carry_states({rows}) before training on them")
+            carried = None
+        states = self.backbone.get_initial_states(ops.shape(inputs["restart"])[0])
+        if carried is not None:
+            states = carried.read(inputs["restart"])
+        hidden, states = self.backbone.run(inputs["token_ids"], states, training=bool(training))
+        if carried is not None:
+            carried.write(states)
         return hidden if sampled else self.backbone.token_embedding(hidden, reverse=True)
 
     # === Generation ===

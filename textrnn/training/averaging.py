@@ -226,8 +226,7 @@ class AverageSteps(keras.callbacks.Callback):
 
     def _weights(self):
         """The weights to average, including those of layers that are frozen for some time."""
-        of_rows = {id(variable) for variable, _ in getattr(self.model, "row_variables", [])}
-        return [w for w in self.model.weights if "float" in w.dtype and id(w) not in of_rows]
+        return [weight for weight in self.model.weights if "float" in weight.dtype]
 
 
 def _variable(value):

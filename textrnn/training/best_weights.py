@@ -142,8 +142,7 @@ class BestWeights(keras.callbacks.Callback):
     def _keep(self, origin):
         """Keep the weights if they are finite. Returns whether they are."""
         # Pairs, because a model may get new variables during training.
-        of_rows = {id(variable) for variable, _ in getattr(self.model, "row_variables", [])}
-        kept = [(v, v.numpy()) for v in self.model.weights if id(v) not in of_rows]
+        kept = [(variable, variable.numpy()) for variable in self.model.weights]
         if not _all_finite(value for _, value in kept):
             return False
         self._kept = (origin, kept)

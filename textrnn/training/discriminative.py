@@ -53,15 +53,42 @@ class Discriminative:
 
     Args:
         *args: Arguments of the optimizer.
-        rates: A dict from paths of variables to their rates; others have the rate 1.
+        rates: A dict from paths of variables to their rates; others have the rate 1. Or the rates of all trainable
+            variables in their order, which is how they are saved: paths may be others in another process.
         **kwargs: Arguments of the optimizer.
+
+    Raises:
+        InputError: When it is built, if a path is that of no variable, or the number of rates is another one.
     """
 
     weight_decay: Any
 
-    def __init__(self, *args: Any, rates: Mapping[str, float] | None = None, **kwargs: Any):
+    def __init__(self, *args: Any, rates: Mapping[str, float] | Sequence[float] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.rates = dict(rates or {})
+        self.rates = dict(rates or {}) if isinstance(rates, Mapping | None) else list(rates)
+
+    def build(self, variables):
+        """Create the variables of the optimizer; see `keras.optimizers.Optimizer.build`."""
+        if not self.built:  # type: ignore[attr-defined]
+            self._of_variables = self._in_order(variables)
+        super().build(variables)  # type: ignore[misc]
+
+    def _in_order(self, variables):
+        """The rates of variables, in their order."""
+        if isinstance(self.rates, dict):
+            unknown = self.rates.keys() - {variable.path for variable in variables}
+            expect(
+                not unknown,
+                f"there are rates of {', '.join(sorted(unknown))}, which the optimizer is not to train: build "
+                "it before layers are frozen, with the paths of this model",
+            )
+            return [self.rates.get(variable.path, 1.0) for variable in variables]
+        expect(
+            len(self.rates) == len(variables),
+            f"there are {len(self.rates)} rates for {len(variables)} trainable variables: give a dict of paths, "
+            "or the rates of all of them; load a model whose layers were frozen with compile=False",
+        )
+        return self.rates
 
     def update_step(self, gradient, variable, learning_rate):
         """Update a variable with its own learning rate."""
@@ -69,9 +96,7 @@ class Discriminative:
         super().update_step(gradient, variable, learning_rate * rate)  # type: ignore[misc]
 
     def _rate(self, variable):
-        # On TensorFlow, Keras hands over its variables without their paths.
-        known = self._trainable_variables[self._get_variable_index(variable)]  # type: ignore[attr-defined]
-        return self.rates.get(known.path, 1.0)
+        return self._of_variables[self._get_variable_index(variable)]  # type: ignore[attr-defined]
 
     def _apply_weight_decay(self, variables):
         # Keras decays by the product of both, and knows one of each for all variables.
@@ -85,7 +110,8 @@ class Discriminative:
 
     def get_config(self):
         """Return the arguments of the constructor."""
-        return super().get_config() | {"rates": self.rates}  # type: ignore[misc]
+        rates = self._of_variables if self.built else self.rates  # type: ignore[attr-defined]
+        return super().get_config() | {"rates": rates}  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
