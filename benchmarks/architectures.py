@@ -33,8 +33,8 @@ Tasks:
   translations.
 - scaling: the time and the memory of a training step of the language model on `--tokens` tokens, in rows
   of each of `--lengths`; and the time of a generated token at the end of a text of that length, for one row.
-  Each is measured in a process of its own, with XLA and without. The tables have the faster of both times, and
-  the memory without XLA. The table of positions grows with the length.
+  Each is measured in a process of its own, with XLA and without. The tables have the faster of both times,
+  and the memory without XLA. The table of positions grows with the length.
 
 Each run is a line of `architectures.jsonl`. A run that has a line is not run again, unless it failed.
 `--plot` draws these lines and prints their tables, and trains nothing.

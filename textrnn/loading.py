@@ -38,7 +38,7 @@ def load_model(filepath, **kwargs):
 
 
 def _modules(filepath):
-    """The modules of textrnn with the classes of a saved model, in order; none where there is no such file."""
+    """The modules of textrnn with the classes of a saved model; none where there is no such file."""
     if not zipfile.is_zipfile(filepath):
         return []
     with zipfile.ZipFile(filepath) as archive:

@@ -171,7 +171,7 @@ def test_windows_whose_states_cannot_be_carried_are_refused():
     data = windows(np.arange(100) % 12, 2, 5)
     x, y = next(iter(data))
     for given in ((data.unbatch().batch(2),), ({name: np.array(v) for name, v in x.items()}, np.array(y))):
-        with pytest.raises(textrnn.InputError, match="give a tf.data.Dataset whose batches have one size"):
+        with pytest.raises(textrnn.InputError, match="whose batches have one size"):
             lm.fit(*given)
     with pytest.raises(textrnn.InputError, match=r"call carry_states\(2\) before training"):
         lm(x, training=True)

@@ -8,8 +8,8 @@ from keras import ops
 class CarriedStates(keras.layers.Layer):
     """Variables that carry recurrent states from one batch to the next.
 
-    They belong to a pass over a stream, not to the model: they are no weights of it, and are neither saved nor
-    loaded. They are variables of the model, as the training loop of JAX has to know them.
+    They belong to a pass over a stream, not to the model: they are no weights of it, and are neither saved
+    nor loaded. They are variables of the model, as the training loop of JAX has to know them.
 
     Args:
         initial_states: A nested structure of tensors `(batch, n)`, the states at a restart.

@@ -212,8 +212,8 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             size = inputs["restart"].shape[0] if spec is not data else None
             expect(
                 size is not None,
-                "windows carry states from batch to batch: give a tf.data.Dataset whose batches have one size, "
-                "which TensorFlow knows, such as textrnn.data.windows makes and batch(n, drop_remainder=True)",
+                "windows carry states from batch to batch: give a tf.data.Dataset whose batches have one "
+                "size that TensorFlow knows, as from textrnn.data.windows or batch(n, drop_remainder=True)",
             )
             self.carry_states(size, name)
 
@@ -222,7 +222,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             self.carry_states(len(inputs["restart"]), name)
 
     def carry_states(self, batch_size, name="training_states"):
-        """Create variables for the states of windows; `fit`, `evaluate` and `train_on_batch` do so themselves.
+        """Create variables for the states of windows; `fit`, `evaluate` and others do so themselves.
 
         Each of several workers has the states of its own rows.
 

@@ -53,8 +53,9 @@ class Discriminative:
 
     Args:
         *args: Arguments of the optimizer.
-        rates: A dict from paths of variables to their rates; others have the rate 1. Or the rates of all trainable
-            variables in their order, which is how they are saved: paths may be others in another process.
+        rates: A dict from paths of variables to their rates; others have the rate 1. Or the rates of all
+            trainable variables in their order, which is how they are saved: another process may have other
+            paths.
         **kwargs: Arguments of the optimizer.
 
     Raises:
@@ -79,14 +80,14 @@ class Discriminative:
             unknown = self.rates.keys() - {variable.path for variable in variables}
             expect(
                 not unknown,
-                f"there are rates of {', '.join(sorted(unknown))}, which the optimizer is not to train: build "
-                "it before layers are frozen, with the paths of this model",
+                f"there are rates of {', '.join(sorted(unknown))}, which the optimizer is not to train: "
+                "build it before layers are frozen, with the paths of this model",
             )
             return [self.rates.get(variable.path, 1.0) for variable in variables]
         expect(
             len(self.rates) == len(variables),
-            f"there are {len(self.rates)} rates for {len(variables)} trainable variables: give a dict of paths, "
-            "or the rates of all of them; load a model whose layers were frozen with compile=False",
+            f"there are {len(self.rates)} rates for {len(variables)} trainable variables: give a dict of "
+            "paths, or the rates of all of them; load a model whose layers were frozen with compile=False",
         )
         return self.rates
 
