@@ -92,6 +92,13 @@ def test_half_precision_and_a_config(mode):
     assert copy.get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_an_odd_number_of_features_is_refused_for_both_directions(mode):
+    with pytest.raises(InputError, match="bidirectional is True, but the sequences have 5 features"):
+        SequencePooling(mode, bidirectional=True)(np.ones((2, 3, 5), "float32"))
+    assert SequencePooling(mode)(np.ones((2, 3, 5), "float32")).shape[1] % 5 == 0
+
+
 def test_an_unknown_mode_is_refused():
     with pytest.raises(InputError, match="no pooling 'sum': use last, mean, max, attention or concat"):
         SequencePooling("sum")

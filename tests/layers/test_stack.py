@@ -144,6 +144,14 @@ def test_a_stack_without_cells_is_refused():
         RecurrentStack([])
 
 
+@pytest.mark.parametrize("stack", [RecurrentStack, BidirectionalStack])
+def test_a_stack_with_the_same_cell_twice_is_refused(stack):
+    cells = [GatedCell(4, "gru"), GatedCell(4, "lstm")]
+    assert len(stack(cells).cells) == 2
+    with pytest.raises(InputError, match=r"cells has the same cell twice, .*: make a cell for each layer"):
+        stack([*cells, cells[0]])
+
+
 def test_a_bidirectional_stack_runs_its_layers_one_after_another():
     mask = np.array([[True, True, True, False, False], [True] * 5])
     x = np.random.default_rng(4).normal(size=(2, 5, 3)).astype("float32")

@@ -34,7 +34,8 @@ class SequencePooling(keras.layers.Layer):
         step.
 
     Raises:
-        InputError: If the mode is unknown.
+        InputError: If the mode is unknown, or with `bidirectional` the number of features is odd (raised by
+            `build`).
 
     Example:
 
@@ -59,8 +60,13 @@ class SequencePooling(keras.layers.Layer):
 
     def build(self, sequences_shape):
         """Create the weights of attention for sequences `(batch, time, features)`."""
+        features = sequences_shape[-1]
+        if self.bidirectional and features is not None and features % 2:
+            raise InputError(
+                f"bidirectional is True, but the sequences have {features} features, which have no halves: "
+                "give the concatenated outputs of both directions, or bidirectional=False"
+            )
         if self.mode == "attention":
-            features = sequences_shape[-1]
             units = self.attention_units or features
             self.kernel = self.add_weight(shape=(features, units), name="kernel")
             self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")

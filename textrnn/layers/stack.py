@@ -31,6 +31,11 @@ class _Stack(keras.layers.Layer, abc.ABC):
         cells = list(cells)
         if not cells:
             raise InputError("cells is empty: give at least one cell")
+        if len({id(cell) for cell in cells}) < len(cells):
+            raise InputError(
+                "cells has the same cell twice, so that layers would share weights: make a cell for each "
+                'layer, such as [textrnn.GatedCell(8, "lstm") for _ in range(2)]'
+            )
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
         self.weight_drop = check_rate("weight_drop", weight_drop)
@@ -148,7 +153,7 @@ class RecurrentStack(_Stack):
         list of its last states, each `(batch, n)`.
 
     Raises:
-        InputError: If there are no cells, or `Recurrent` raises it.
+        InputError: If there are no cells, a cell occurs twice, or `Recurrent` raises it.
 
     Example:
 
@@ -268,7 +273,7 @@ class BidirectionalStack(_Stack):
         first, each `(batch, n)`.
 
     Raises:
-        InputError: If there are no cells, or `Recurrent` raises it.
+        InputError: If there are no cells, a cell occurs twice, or `Recurrent` raises it.
 
     Example:
 
