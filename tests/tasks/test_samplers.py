@@ -1,6 +1,7 @@
 """A task that generates text has one sampler: that of `generate`, of exports and of presets."""
 
 import keras_hub
+import numpy as np
 import pytest
 import tensorflow as tf
 from builders.eagerly import functions_run_eagerly
@@ -75,8 +76,47 @@ def test_exports_sample_as_a_sampler_of_kerashub_does_without_its_ops(task):
     assert traced(text)["text"].numpy().tolist() == expected.numpy().tolist()
 
 
-def test_no_prompts_give_no_texts(task):
-    assert task.generate([]) == []
-    assert task.generate((), max_length=5) == []
+NO_TEXTS = tf.constant([], tf.string)
+EMPTY = {
+    "list": [],
+    "tuple": (),
+    "tensor": NO_TEXTS,
+    "array": np.array([], "U1"),
+    "data set": tf.data.Dataset.from_tensor_slices(["a"]).take(0).batch(2),
+    "data set with an empty batch": tf.data.Dataset.from_tensors(NO_TEXTS),
+}
+
+
+@pytest.mark.parametrize("prompts", EMPTY.values(), ids=EMPTY)
+def test_no_prompts_give_no_texts(task, prompts):
+    assert task.generate(prompts) == []
+    assert task.generate(prompts, max_length=5) == []
     if isinstance(task, textrnn.CausalLM):
-        assert task.generate([], stop="end") == []
+        assert task.generate(prompts, stop="end") == []
+
+
+def test_no_texts_in_a_dict_give_no_translations():
+    translator = TASKS["translator"]()
+    assert translator.generate({"encoder_text": []}) == []
+    assert translator.generate({"encoder_text": NO_TEXTS, "decoder_text": NO_TEXTS}) == []
+
+
+def test_every_form_of_prompts_gives_the_same_texts(task):
+    task.compile(run_eagerly=True, sampler=textrnn.RowSampler(temperature=0))
+    texts = [task.generate(prompt, max_length=7) for prompt in ("abc", "d")]
+    for single in (b"abc", np.array("abc"), np.array(b"abc", object), tf.constant("abc")):
+        assert task.generate(single, max_length=7) == texts[0]
+    tensor = tf.constant(["abc", "d"])
+    rows = tf.data.Dataset.from_tensor_slices(tensor)
+    for several in ([b"abc", b"d"], ("abc", b"d"), np.array(["abc", "d"]), tensor, rows, rows.batch(1)):
+        assert task.generate(several, max_length=7) == texts
+    assert task.generate("a\ud83d", max_length=7) == task.generate("a\ufffd", max_length=7)
+    if isinstance(task, textrnn.CausalLM):
+        made = [task.generate(prompt, max_length=7, stop="x") for prompt in ("abc", b"abc")]
+        assert task.generate("a\ud83d", max_length=7, stop="x").startswith("a\ufffd")
+    else:
+        made = [
+            task.generate({"encoder_text": source, "decoder_text": target}, max_length=7)
+            for source, target in (("abc", "d"), (b"abc", b"d"))
+        ]
+    assert made[0] == made[1]

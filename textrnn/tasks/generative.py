@@ -9,6 +9,7 @@ from textrnn.decoding.samplers import complete
 from textrnn.decoding.sampling import suppressed
 from textrnn.tasks.embedding import logit_projector
 from textrnn.tasks.recurrent_task import RecurrentTask
+from textrnn.tokenizers.text import string_tensor
 from textrnn.training.losses import TokenCrossentropy
 
 
@@ -99,13 +100,25 @@ class GenerativeTask(RecurrentTask):
         return lambda hidden: suppressed(project(hidden), excluded)
 
     def generate(self, inputs, *arguments, **options):
-        """Complete a batch of prompts, as KerasHub's task does; no prompts give no texts.
+        """Complete prompts, as KerasHub's task does; no prompts give no texts.
 
-        KerasHub's preprocessing and loops need a row.
+        KerasHub's preprocessing takes no bytes, and its loops need a row.
         """
-        if isinstance(inputs, (list, tuple)) and not inputs:
-            return []
-        return super().generate(inputs, *arguments, **options)
+        if self.preprocessor is None:  # the inputs are token ids
+            return super().generate(inputs, *arguments, **options)
+        import tensorflow as tf
+
+        complete = super().generate
+
+        def texts_of(batch):
+            strings = _string_tensors(batch)
+            empty = any(0 in each.shape for each in tf.nest.flatten(strings))
+            return [] if empty else complete(strings, *arguments, **options)
+
+        if not isinstance(inputs, tf.data.Dataset):
+            return texts_of(inputs)
+        made = [texts_of(batch) for batch in inputs.as_numpy_iterator()]
+        return [text for texts in made for text in ([texts] if isinstance(texts, str) else texts)]
 
     def generate_step(self, inputs, stop_token_ids=None):
         """Complete a batch of prompts up to the length that they are padded to; `generate` calls this.
@@ -148,3 +161,10 @@ class GenerativeTask(RecurrentTask):
         config = super().get_config()
         config["sampler"] = keras.saving.serialize_keras_object(self.default_sampler)
         return config
+
+
+def _string_tensors(inputs):
+    """The inputs of `generate` as a string tensor, or as a dict of them."""
+    if isinstance(inputs, dict):
+        return {name: string_tensor(texts) for name, texts in inputs.items()}
+    return string_tensor(inputs)

@@ -18,6 +18,7 @@ from textrnn.text_generation.backbone import RecurrentBackbone
 from textrnn.text_generation.carried_states import CarriedStates
 from textrnn.text_generation.preprocessor import CausalLMPreprocessor
 from textrnn.text_generation.prompts import cut_at
+from textrnn.tokenizers.text import string_tensor
 from textrnn.training.distribution import workers
 from textrnn.training.sampled_softmax import sampled_crossentropy
 
@@ -281,7 +282,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         r"""Complete prompts; see `keras_hub.models.CausalLM.generate`.
 
         Args:
-            inputs: A prompt, or a list, tensor or `tf.data.Dataset` of prompts.
+            inputs: A prompt, str or bytes, or a list, array, tensor or `tf.data.Dataset` of prompts.
             max_length: Maximum number of tokens, prompt included. Default: the preprocessor's.
             stop_token_ids: Tokens that end a text; `"auto"` is the end token.
             strip_prompt: Whether to return the continuations alone.
@@ -310,7 +311,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             f"generate got stop={stop!r}, but the model has no preprocessor: pass stop_token_ids instead",
         )
         if isinstance(texts, str):
-            return cut_at(texts, stops, 0 if strip_prompt else self._read_back([inputs])[0])
+            return cut_at(texts, stops, 0 if strip_prompt else self._read_back(inputs)[0])
         starts = [0] * len(texts) if strip_prompt else self._read_back(inputs)
         return [cut_at(text, stops, start) for text, start in zip(texts, starts, strict=True)]
 
@@ -323,7 +324,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         return [
             len(text.decode("utf-8", "replace"))
             for batch in batches
-            for text in tokenizer.detokenize(tokenizer(tf.reshape(batch, [-1]))).numpy()
+            for text in tokenizer.detokenize(tokenizer(tf.reshape(string_tensor(batch), [-1]))).numpy()
         ]
 
     def decoder(self, inputs, many_tokens=True):

@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 import keras_hub
-import numpy as np
 from keras import ops
 
 from textrnn.decoding.beam_search_sampler import BeamSearchSampler
@@ -14,6 +13,7 @@ from textrnn.decoding.sampling import row_seeds
 from textrnn.errors import expect
 from textrnn.tasks.embedding import logit_projector
 from textrnn.tasks.generative import GenerativeTask
+from textrnn.tokenizers.text import string_tensor
 from textrnn.translation.backbone import RecurrentSeq2Seq
 from textrnn.translation.preprocessor import Seq2SeqLMPreprocessor
 from textrnn.translation.shortlist import Shortlist
@@ -107,8 +107,9 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         """Translate texts, as `keras_hub.models.Seq2SeqLM.generate` does, but sentence by sentence.
 
         Args:
-            inputs: A str, a list of str or a string tensor. A dict with beginnings of targets and a data set
-                are not split, nor is anything if the preprocessor has `split_sentences=False`.
+            inputs: A text, str or bytes, or a list, array or tensor of texts. A dict with beginnings of
+                targets and a data set are not split, nor is anything if the preprocessor has
+                `split_sentences=False`.
             *arguments, **options: See KerasHub, such as `max_length`, which holds for each sentence.
 
         Returns:
@@ -116,18 +117,18 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         """
         only_source = isinstance(inputs, dict) and inputs.keys() == {"encoder_text"}
         source: Any = inputs["encoder_text"] if only_source else inputs
-        source = source.numpy() if hasattr(source, "numpy") else source
-        source = source.tolist() if isinstance(source, np.ndarray) else source
         splits = getattr(self.preprocessor, "split_sentences", False)
-        if not (splits and source and isinstance(source, (str, bytes, list, tuple))):
+        import tensorflow as tf
+
+        if not splits or isinstance(source, (dict, tf.data.Dataset)):
             return super().generate(inputs, *arguments, **options)
         from textrnn.sentences import join_sentences, sentences_of
 
-        single = isinstance(source, (str, bytes))
-        sentences = sentences_of([source] if single else source)
+        texts = string_tensor(source)
+        sentences = sentences_of(texts if texts.shape.rank else texts[None])
         made = super().generate(sentences.texts.values, *arguments, **options)
         joined = [text.decode("utf-8") for text in join_sentences(sentences, made).numpy()]
-        return joined[0] if single else joined
+        return joined if texts.shape.rank else joined[0]
 
     def decoder(self, inputs):
         """Read sources; return the parts of the model that decoding calls.
