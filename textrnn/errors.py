@@ -1,5 +1,6 @@
 """Errors and warnings about what a user gives (files, flags and prompts), other workers and servers."""
 
+import numbers
 import sys
 
 
@@ -61,6 +62,30 @@ def expect(condition, message):
     """
     if not condition:
         raise InputError(message)
+
+
+def is_integer(value):
+    """Whether a value is an integer of Python or NumPy. A bool is not.
+
+    Example:
+
+    >>> from textrnn.errors import is_integer
+    >>> is_integer(3), is_integer(3.0), is_integer(True)
+    (True, False, False)
+    """
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value):
+    """Whether a value is a real number of Python or NumPy. A bool is not.
+
+    Example:
+
+    >>> from textrnn.errors import is_number
+    >>> is_number(3), is_number(0.5), is_number("0.5")
+    (True, True, False)
+    """
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def warn(message):

@@ -157,19 +157,42 @@ def test_a_config_restores_a_sampler(sampler):
         (textrnn.RowSampler, "temperature", -1),
         (textrnn.RowSampler, "temperature", float("nan")),
         (textrnn.RowSampler, "temperature", float("inf")),
+        (textrnn.RowSampler, "temperature", "1"),
         (textrnn.RowSampler, "top_k", -1),
+        (textrnn.RowSampler, "top_k", 2.5),
+        (textrnn.RowSampler, "top_k", True),
+        (textrnn.RowSampler, "top_k", 2**31),
+        (textrnn.RowSampler, "top_k", None),
+        (textrnn.RowSampler, "top_p", "0.5"),
+        (textrnn.RowSampler, "seed", 1.5),
+        (textrnn.RowSampler, "seed", 2**40),
+        (textrnn.RowSampler, "seed", -(2**31) - 1),
+        (textrnn.RowSampler, "seed", True),
         (textrnn.RowSampler, "top_p", 0),
         (textrnn.RowSampler, "top_p", 1.5),
         (textrnn.BeamSearchSampler, "num_beams", 0),
+        (textrnn.BeamSearchSampler, "num_beams", 2.5),
+        (textrnn.BeamSearchSampler, "num_beams", True),
+        (textrnn.BeamSearchSampler, "num_beams", "2"),
+        (textrnn.BeamSearchSampler, "length_penalty", "1"),
+        (textrnn.BeamSearchSampler, "coverage_penalty", None),
         (textrnn.BeamSearchSampler, "length_penalty", -1.0),
         (textrnn.BeamSearchSampler, "length_penalty", 10.5),
         (textrnn.BeamSearchSampler, "coverage_penalty", -0.1),
         (textrnn.BeamSearchSampler, "coverage_penalty", float("nan")),
     ],
 )
-def test_a_sampler_refuses_values_out_of_range(sampler, name, value):
-    with pytest.raises(InputError, match=rf"^{name}={value}: give an? (number|integer) "):
+def test_a_sampler_refuses_values_out_of_range_and_of_other_types(sampler, name, value):
+    with pytest.raises(InputError, match=rf"^{name}={value!r}: give an? (number|integer) "):
         sampler(**{name: value})
+
+
+def test_a_sampler_takes_numbers_of_numpy():
+    rows = textrnn.RowSampler(np.float64(0.5), np.int64(5), np.float64(0.5), np.int32(7))
+    beams = textrnn.BeamSearchSampler(np.uint8(3), np.float64(0.5), 1)
+    for sampler, expected in ((rows, (0.5, 5, 0.5, 7)), (beams, (3, 0.5, 1.0))):
+        assert tuple(sampler.get_config().values()) == expected
+        assert {type(value) for value in sampler.get_config().values()} == {int, float}
 
 
 @pytest.mark.parametrize(

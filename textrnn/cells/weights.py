@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 from keras import ops
 
 from textrnn.cells.base import Cell, Tensor, exact_dtype, project
-from textrnn.errors import InputError
+from textrnn.errors import InputError, is_integer
 
 
 def check_size(name: str, size: int) -> int:
@@ -24,7 +23,7 @@ def check_size(name: str, size: int) -> int:
     >>> check_size("units", 8)
     8
     """
-    if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size <= 0:
+    if not is_integer(size) or size <= 0:
         raise InputError(f"{name} is {size!r}: give a positive integer")
     return int(size)
 

@@ -8,7 +8,7 @@ from keras import ops
 from textrnn.decoding.beam_search import MAX_LENGTH_PENALTY, beam_search
 from textrnn.decoding.loop import appended
 from textrnn.decoding.samplers import RowwiseSampler, prompt_mask
-from textrnn.errors import expect
+from textrnn.errors import expect, is_integer, is_number
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -26,7 +26,7 @@ class BeamSearchSampler(RowwiseSampler):
             has no effect on models without attention.
 
     Raises:
-        InputError: For a value out of range.
+        InputError: For a value out of range, or of another type.
 
     Example:
 
@@ -37,19 +37,20 @@ class BeamSearchSampler(RowwiseSampler):
     def __init__(self, num_beams=5, length_penalty=1.0, coverage_penalty=0.0):
         super().__init__()
         expect(
-            num_beams >= 1, f"num_beams={num_beams}: give an integer of at least 1, which is greedy search"
+            is_integer(num_beams) and num_beams >= 1,
+            f"num_beams={num_beams!r}: give an integer of at least 1, which is greedy search",
         )
         expect(
-            0 <= length_penalty <= MAX_LENGTH_PENALTY,
-            f"length_penalty={length_penalty}: give a number from 0 to {MAX_LENGTH_PENALTY:g}",
+            is_number(length_penalty) and 0 <= length_penalty <= MAX_LENGTH_PENALTY,
+            f"length_penalty={length_penalty!r}: give a number from 0 to {MAX_LENGTH_PENALTY:g}",
         )
         expect(
-            0 <= coverage_penalty < inf,
-            f"coverage_penalty={coverage_penalty}: give a number of at least 0; 0 is no penalty",
+            is_number(coverage_penalty) and 0 <= coverage_penalty < inf,
+            f"coverage_penalty={coverage_penalty!r}: give a number of at least 0; 0 is no penalty",
         )
-        self.num_beams = num_beams
-        self.length_penalty = length_penalty
-        self.coverage_penalty = coverage_penalty
+        self.num_beams = int(num_beams)
+        self.length_penalty = float(length_penalty)
+        self.coverage_penalty = float(coverage_penalty)
 
     def search(self, decoder, token_ids, padding_mask, **options):
         """Continue prompts; return the n-best list.

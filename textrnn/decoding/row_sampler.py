@@ -9,7 +9,7 @@ from keras_hub.samplers import GreedySampler
 from textrnn.decoding.loop import generate
 from textrnn.decoding.samplers import RowwiseSampler, prompt_mask
 from textrnn.decoding.sampling import distribution, draw, row_seeds, row_uniforms, sample
-from textrnn.errors import expect
+from textrnn.errors import expect, is_integer, is_number
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -24,10 +24,10 @@ class RowSampler(RowwiseSampler):
         top_k: int. Sample among the `top_k` most likely tokens; 0 for all.
         top_p: float in (0, 1]. Sample among the most likely tokens whose probabilities sum to `top_p`; 1
             for all.
-        seed: int, or None to derive the seed of a row from its prompt.
+        seed: int of 32 bits, or None to derive the seed of a row from its prompt.
 
     Raises:
-        InputError: For a value out of range.
+        InputError: For a value out of range, or of another type.
 
     Example:
 
@@ -36,16 +36,26 @@ class RowSampler(RowwiseSampler):
     """
 
     def __init__(self, temperature=1.0, top_k=0, top_p=1.0, seed=None):
-        super().__init__(temperature=temperature)
         expect(
-            0 <= temperature < inf,
-            f"temperature={temperature}: give a number of at least 0; 0 takes the most likely token",
+            is_number(temperature) and 0 <= temperature < inf,
+            f"temperature={temperature!r}: give a number of at least 0; 0 takes the most likely token",
         )
-        expect(top_k >= 0, f"top_k={top_k}: give an integer of at least 0; 0 samples from all tokens")
-        expect(0 < top_p <= 1, f"top_p={top_p}: give a number above 0 and at most 1, which is all tokens")
-        self.top_k = top_k
-        self.top_p = top_p
-        self.seed = seed
+        expect(
+            is_integer(top_k) and 0 <= top_k < 2**31,
+            f"top_k={top_k!r}: give an integer from 0 to 2**31 - 1; 0 samples from all tokens",
+        )
+        expect(
+            is_number(top_p) and 0 < top_p <= 1,
+            f"top_p={top_p!r}: give a number above 0 and at most 1, which is all tokens",
+        )
+        expect(
+            seed is None or (is_integer(seed) and -(2**31) <= seed < 2**31),
+            f"seed={seed!r}: give an integer from -2**31 to 2**31 - 1, or None for seeds of the prompts",
+        )
+        super().__init__(temperature=float(temperature))
+        self.top_k = int(top_k)
+        self.top_p = float(top_p)
+        self.seed = None if seed is None else int(seed)
 
     def decode(
         self, decoder, token_ids, padding_mask, *, max_new_tokens, limit, stop_token_ids=(),
@@ -56,7 +66,7 @@ class RowSampler(RowwiseSampler):
         Args:
             decoder, token_ids, padding_mask, max_new_tokens, limit, stop_token_ids: As there.
             temperature, top_k, top_p, seed: Settings of each row, `(batch,)`, instead of the sampler's own.
-                The sampler's own are used for None, and for rows with a negative value.
+                The sampler's own are used for None, and for rows with a negative value or NaN.
         """
         batch_size = ops.shape(token_ids)[0]
         seeds = self._of_rows(decoder.seeds if self.seed is None else self.seed, seed, "int32", batch_size)
@@ -83,7 +93,7 @@ class RowSampler(RowwiseSampler):
 
     def _of_rows(self, own, given, dtype, batch_size):
         own = ops.broadcast_to(ops.cast(own, dtype), (batch_size,))
-        return own if given is None else ops.where(given < 0, own, ops.cast(given, dtype))
+        return own if given is None else ops.where(given >= 0, ops.cast(given, dtype), own)
 
     # === KerasHub's interface ===
 
