@@ -92,6 +92,23 @@ def test_classify_parses_examples(served):
     assert (answer["classes"].numpy() == default["labels"].numpy()).all()
 
 
+def test_an_example_without_text_does_not_fail_the_other_rows(served):
+    def example(**values):
+        feature = {
+            name: tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
+            for name, texts in values.items()
+        }
+        return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+    examples = [
+        example(text=[b"A good Day"]), example(), example(other=[b"x"]), example(text=[]),
+        example(text=[b"so", b"bad"]),
+    ]  # fmt: skip
+    answer = served["classify"](inputs=tf.constant(examples))
+    expected = served["serving_default"](text=tf.constant(["A good Day", "", "", "", "so bad"]))
+    np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-6)
+
+
 def test_classify_has_the_method_name_of_the_classification_api(version):
     from tensorflow.core.protobuf import saved_model_pb2
 

@@ -111,6 +111,39 @@ def test_impossible_parameters_are_clipped(served):
     assert len(strings(served["generate"](**wild)["text"])) == 3
 
 
+def test_nan_stands_for_the_settings_of_the_model(served):
+    nan = request(["the cat"], temperature=float("nan"), top_p=float("nan"))
+    own = request(["the cat"])
+    assert strings(served["generate"](**nan)["text"]) == strings(served["generate"](**own)["text"])
+
+
+@pytest.mark.parametrize("wild", [-1, 300_000])
+def test_unknown_ids_do_not_fail_the_other_rows(lm, served, wild):
+    ids = lm.preprocessor.tokenizer("the cat").numpy().tolist()
+    shown = served["detokenize"](token_ids=tf.constant([[wild, *ids, 0], [wild] * (len(ids) + 2)]))
+    assert strings(shown["text"]) == ["the cat", ""]
+
+    def rows(row):
+        carried = served["start"](text=tf.constant(["the", "the"]))
+        del carried["logits"]
+        return served["step"](token_ids=tf.constant([ids[0], row]), **carried)["logits"]
+
+    assert rows(wild)[0].numpy().tolist() == rows(ids[0])[0].numpy().tolist()
+    read = served["read"](text=tf.constant(["the", "the"]), seed=tf.constant([1, 1], tf.int64))
+    del read["prompt_tokens"]
+    settings = request(["", ""])
+    sent = {"index": tf.zeros(2, tf.int32), "steps": tf.fill([2], 4)} | {
+        name: settings[name] for name in ("temperature", "top_k", "top_p")
+    }
+    unknown = tf.stack([read["token_ids"][0], wild])
+    expected, found = (
+        served["advance"](**sent | read | {"token_ids": token_ids})
+        for token_ids in (read["token_ids"], unknown)
+    )
+    assert found["count"][0] == expected["count"][0]
+    assert found["token_ids"][0] == expected["token_ids"][0]
+
+
 def test_the_number_of_new_tokens_is_limited(lm):
     function, specs = text_signatures(lm)["generate"]
     sent = request([""], max_new_tokens=10**9, temperature=0)

@@ -48,6 +48,12 @@ def test_detokenize_removes_padding_and_end_tokens(tokenizer):
     assert tokenizer.detokenize([[1, *ids, 1, 0, 0], [0, 1, 0]]).numpy().tolist() == [b"the rose", b""]
 
 
+def test_detokenize_removes_ids_outside_the_vocabulary(tokenizer):
+    ids, size = tokenizer("the rose").numpy().tolist(), tokenizer.vocabulary_size()
+    rows = tf.constant([[-1, *ids, size], [size, -7, 2**31 - 1, *[0] * (len(ids) - 1)]])
+    assert tokenizer.detokenize(rows).numpy().tolist() == [b"the rose", b""]
+
+
 def test_tokens_and_ids_correspond(tokenizer):
     vocabulary = tokenizer.get_vocabulary()
     assert len(vocabulary) == tokenizer.vocabulary_size()

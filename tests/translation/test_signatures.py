@@ -113,6 +113,20 @@ def test_scores_are_finite_for_any_length_penalty(served):
     assert np.isfinite(found["scores"]).all()
 
 
+def test_nan_stands_for_the_length_penalty_of_the_model(served):
+    parameters = {"num_beams": [1, 2, 3, 4, 5], "max_new_tokens": 6}
+    own = translate(served, TEXTS, **parameters)
+    found = translate(served, TEXTS, length_penalty=float("nan"), **parameters)
+    assert found["text"].tolist() == own["text"].tolist()
+    np.testing.assert_array_equal(found["scores"], own["scores"])
+
+
+@pytest.mark.parametrize("penalty", [float("inf"), -float("inf")])
+def test_an_infinite_length_penalty_gives_texts(served, penalty):
+    found = translate(served, TEXTS[:3], num_beams=2, length_penalty=penalty)
+    assert (found["scores"] > -1e9).all()
+
+
 def test_requests_are_limited(served):
     found = translate(served, ["a good day"], num_beams=1000, max_new_tokens=10**6)
     assert found["text"].shape == (1, 32)

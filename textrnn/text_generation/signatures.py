@@ -27,7 +27,8 @@ def text_signatures(lm, max_new_tokens=100):
     | `advance` | `token_ids, seed, carried_0, ..., index, steps, temperature, top_k, top_p` | see below |
 
     `serving_default` uses the default sampler of the model, whose seeds are derived from the prompts. In
-    `generate` a negative parameter stands for the model's own. No row gets more than `MAX_NEW_TOKENS`.
+    `generate` a negative parameter or NaN stands for the model's own. No row gets more than
+    `MAX_NEW_TOKENS`. Ids outside the vocabulary are read as padding and not detokenized.
 
     `start`, `step` and `detokenize` are for clients that stream. They choose each token themselves, carry the
     states, and detokenize all tokens so far, since a character may take several.
@@ -114,7 +115,7 @@ def text_signatures(lm, max_new_tokens=100):
     def step(token_ids, *states):
         pairs = zip(states, keras.tree.flatten(structure), strict=True)
         own = keras.tree.pack_sequence_as(structure, [tf.cast(state, like.dtype) for state, like in pairs])
-        return named(*lm.step(token_ids, own))
+        return named(*lm.step(known_ids(token_ids, lm), own))
 
     def read(text, seed):
         _, inputs = prompts(text)
@@ -141,7 +142,7 @@ def text_signatures(lm, max_new_tokens=100):
         tokens, counts, finished, token_ids, states = advance(
             lm.decoder(one, many_tokens=False).next,
             lambda logits, at: sample(logits, row_uniforms(seed, at), *settings),
-            token_ids, states, index, tf.minimum(steps, MAX_NEW_TOKENS),
+            known_ids(token_ids, lm), states, index, tf.minimum(steps, MAX_NEW_TOKENS),
             stop_token_ids=(tokenizer.end_token_id,),
         )  # fmt: skip
         new = {"tokens": tokens, "count": counts, "finished": finished, "token_ids": token_ids}
@@ -183,6 +184,11 @@ def text_signatures(lm, max_new_tokens=100):
 def low_bits(seed):
     """The low 31 bits of seeds, int32."""
     return tf.cast(tf.bitwise.bitwise_and(seed, 0x7FFFFFFF), tf.int32)
+
+
+def known_ids(token_ids, lm):
+    """Replace ids outside the vocabulary of a language model by 0: one would be an error for all rows."""
+    return tf.where((token_ids >= 0) & (token_ids < lm.backbone.vocabulary_size), token_ids, 0)
 
 
 def half_as_single(x):

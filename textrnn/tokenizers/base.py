@@ -82,7 +82,7 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         )
 
     def detokenize(self, inputs):
-        """Convert token ids to strings. Padding and end tokens are removed.
+        """Convert token ids to strings. Padding, end tokens and ids outside the vocabulary are removed.
 
         Args:
             inputs: Ids of shape `(tokens,)` or `(batch, tokens)`, dense or ragged.
@@ -104,7 +104,8 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
                 f"detokenize got ids of shape {ids.shape}: give ids of shape (tokens,) or (batch, tokens)"
             )
         rows = ids if ids.shape.rank == 2 else ids[tf.newaxis]
-        strings = self._decode(tf.ragged.boolean_mask(rows, rows > self.end_token_id))
+        known = (rows > self.end_token_id) & (rows < self.vocabulary_size())
+        strings = self._decode(tf.ragged.boolean_mask(rows, known))
         return strings if ids.shape.rank == 2 else strings[0]
 
     byte_token_ids: tuple[int, ...] = ()

@@ -56,10 +56,10 @@ def translation_signatures(lm, split_sentences=None):
     - `sentences`, `[None]`, the number of sentences that were translated;
     - `unfinished`, `[None, beams]`, whether a translation was cut off at its maximum length.
 
-    Parameters are per row, and negative ones stand for the model's own. By default `max_new_tokens` is twice
-    the number of source tokens plus 20. No row gets more than `MAX_BEAMS` beams and `MAX_NEW_TOKENS` tokens.
-    Rows with fewer beams than others are filled with empty texts and scores of -1e9. The translation of a
-    blank text is empty.
+    Parameters are per row, and negative ones and NaN stand for the model's own. By default `max_new_tokens`
+    is twice the number of source tokens plus 20. No row gets more than `MAX_BEAMS` beams and `MAX_NEW_TOKENS`
+    tokens. Rows with fewer beams than others are filled with empty texts and scores of -1e9. The translation
+    of a blank text is empty.
 
     A text is translated sentence by sentence, and the white space between sentences is kept. In `translate`,
     the i-th text joins the i-th of every sentence, its score is the sum of their scores, their tokens follow
@@ -124,7 +124,8 @@ def translation_signatures(lm, split_sentences=None):
         ids, mask = source.inputs["encoder_token_ids"], source.inputs["encoder_padding_mask"]
         num_beams = tf.where(num_beams < 0, beam_sampler.num_beams, num_beams)
         num_beams = tf.clip_by_value(num_beams, 1, MAX_BEAMS)
-        length_penalty = tf.where(length_penalty < 0, beam_sampler.length_penalty, length_penalty)
+        # NaN is not at least 0 either.
+        length_penalty = tf.where(length_penalty >= 0, length_penalty, beam_sampler.length_penalty)
         found = lm.search(
             ids,
             mask,
