@@ -84,9 +84,21 @@ def test_selected_examples_are_errors_doubts_and_confident_correct_predictions()
     probabilities = np.stack([1 - of_second, of_second], axis=1)
     found = select_examples(np.array([0, 1, 0, 1, 1]), probabilities, count=2)
     assert {heading: rows.tolist() for heading, rows in found.items()} == {
-        "Confident errors": [0, 3], "Least confident": [3, 1], "Confident and correct": [2, 4],
+        "Most confident errors": [0, 3], "Least confident": [1, 4], "Most confident and correct": [2],
     }  # fmt: skip
-    assert "Confident errors" not in select_examples([1], probabilities[:1])
+    assert "Most confident errors" not in select_examples([1], probabilities[:1])
+
+
+@pytest.mark.parametrize("texts", [1, 2, 6, 23, 200])
+def test_a_text_is_explained_once_and_few_texts_are_shared_by_all_headings(texts):
+    random = np.random.default_rng(texts)
+    targets, probabilities = random.integers(0, 2, texts), random.dirichlet(np.ones(2), texts)
+    found = select_examples(targets, probabilities)
+    rows = np.concatenate([*found.values()]).tolist()
+    assert len(rows) == len(set(rows)) <= texts
+    assert max(map(len, found.values())) == min(8, -(-texts // 3))
+    if texts > 2:
+        assert len(found) == 3
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from references.png import size
 
 from textrnn.classification.explanation import Explanation
 from textrnn.classification.plots import classification, explanations, frequent_errors
+from textrnn.data.labelled import FEW_TEST_TEXTS
 
 
-@pytest.mark.parametrize(("classes", "texts"), [(2, 300), (2, 3), (5, 40), (60, 200)])
+@pytest.mark.parametrize(("classes", "texts"), [(2, 300), (2, 3), (5, 40), (5, 100), (60, 200)])
 def test_classification_is_drawn_for_any_number_of_classes_and_texts(classes, texts, tmp_path):
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.ones(classes), texts)
@@ -14,7 +15,18 @@ def test_classification_is_drawn_for_any_number_of_classes_and_texts(classes, te
     labels = [f"a long name of class $ {i}" for i in range(classes)]
     classification(targets, probabilities, labels, tmp_path / "classes.png", title="title")
     width, height = size(tmp_path / "classes.png")
-    assert 3000 > width > height > 400
+    assert 3000 > width >= height > 400
+
+
+@pytest.mark.parametrize(("classes", "panels"), [(2, 4), (3, 2)])
+def test_few_texts_have_no_curves(classes, panels, tmp_path):
+    random, widths = np.random.default_rng(0), []
+    for texts in (FEW_TEST_TEXTS - 1, FEW_TEST_TEXTS):
+        probabilities = random.dirichlet(np.ones(classes), texts)
+        targets = np.arange(texts) % classes
+        classification(targets, probabilities, list("abc")[:classes], tmp_path / "classes.png")
+        widths.append(size(tmp_path / "classes.png")[0])
+    assert round(widths[1] / widths[0]) == panels
 
 
 def explained(words, attention=None):

@@ -1,5 +1,7 @@
 """Splits of all kinds of data."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from textrnn.data.documents import Document
 from textrnn.data.labelled import Example
 from textrnn.data.parallel import Pair
 from textrnn.data.records import fingerprint
-from textrnn.data.sources import Splits, load_labelled_texts, load_pairs, load_texts
+from textrnn.data.sources import Splits, describe, load_labelled_texts, load_pairs, load_texts
 
 texts = st.text(st.characters(), max_size=3)
 
@@ -42,3 +44,22 @@ def test_a_fingerprint_depends_on_every_text_and_label_of_every_split_and_on_no_
 )
 def test_the_same_command_has_the_same_fingerprint_and_another_split_has_another(load, options):
     assert load().fingerprint == load().fingerprint != load(**options).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("texts", "warned"), [(30, "6 test texts say little: .* up to 20 perc"), (500, None)]
+)
+def test_a_small_test_set_gives_a_warning_after_the_sizes(texts, warned, tmp_path, capsys):
+    rows = [f"text {number},{number % 2}\n" for number in range(2 * texts)]
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(rows))
+    describe(load_labelled_texts(tmp_path / "a.csv"))
+    printed = capsys.readouterr()
+    assert printed.out.startswith("splits: ")
+    assert re.match(f"warning: {warned}", printed.err) if warned else not printed.err
+
+
+def test_a_small_test_set_of_its_own_gives_a_warning(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\na,0\nb,1\nc,0\nd,1\n")
+    (tmp_path / "b.csv").write_text("text,label\ne,0\n")
+    [warning] = load_labelled_texts(tmp_path / "a.csv", test_data=tmp_path / "b.csv").warnings
+    assert warning.startswith("1 test text says little: the standard error of its")

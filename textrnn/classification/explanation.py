@@ -54,6 +54,8 @@ def in_groups(explanations):
 def select_examples(targets, probabilities, count=8):
     """Select texts to explain: confident errors, unconfident predictions, confident correct predictions.
 
+    Each text is selected once, and of few texts each kind has at most a third.
+
     Args:
         targets: True classes, ints `(texts,)`.
         probabilities: Predicted probabilities `(texts, classes)`.
@@ -68,7 +70,7 @@ def select_examples(targets, probabilities, count=8):
     >>> probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
     >>> found = select_examples([0, 1, 1], probabilities, count=1)
     >>> {heading: rows.tolist() for heading, rows in found.items()}
-    {'Confident errors': [2], 'Least confident': [2], 'Confident and correct': [0]}
+    {'Most confident errors': [2], 'Least confident': [1], 'Most confident and correct': [0]}
     """
     import numpy as np
 
@@ -76,11 +78,18 @@ def select_examples(targets, probabilities, count=8):
     by_confidence = np.argsort(-probabilities.max(axis=1))
     correct = probabilities.argmax(axis=1) == targets
     groups = {
-        "Confident errors": by_confidence[~correct[by_confidence]],
+        "Most confident errors": by_confidence[~correct[by_confidence]],
         "Least confident": by_confidence[::-1],
-        "Confident and correct": by_confidence[correct[by_confidence]],
+        "Most confident and correct": by_confidence[correct[by_confidence]],
     }
-    return {heading: rows[:count] for heading, rows in groups.items() if len(rows)}
+    count = min(count, -(-len(by_confidence) // 3))
+    selected: dict = {}
+    shown: list = []
+    for heading, rows in groups.items():
+        if len(new := rows[~np.isin(rows, shown)][:count]):
+            selected[heading] = new
+            shown.extend(new)
+    return selected
 
 
 def explainer(signatures):

@@ -6,6 +6,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 
 from textrnn.classification.explanation import in_groups
+from textrnn.data.labelled import FEW_TEST_TEXTS
 from textrnn.reporting.figures import BLUE, GREY, VERMILION, font_families, make_figure, save_figure
 
 PANEL = 4.2
@@ -21,7 +22,8 @@ def classification(targets, probabilities, labels, path, *, title=None):
     For more than 30 classes, bars of the most frequent errors replace the confusion matrix.
 
     The reliability diagram has up to ten bins, each with the same number of texts, at least 20. With two
-    classes, the ROC curve and the precision-recall curve of the second class follow.
+    classes, the ROC curve and the precision-recall curve of the second class follow. Fewer than 100 texts
+    (`FEW_TEST_TEXTS`) have no curves, which would be steps of single texts.
 
     Args:
         targets: True classes, ints `(texts,)`.
@@ -43,7 +45,8 @@ def classification(targets, probabilities, labels, path, *, title=None):
     import numpy as np
 
     targets, probabilities = np.asarray(targets), np.asarray(probabilities)
-    has_curves = len(labels) == 2 and len(set(targets.tolist())) == 2
+    has_reliability = len(targets) >= FEW_TEST_TEXTS
+    has_curves = has_reliability and len(labels) == 2 and len(set(targets.tolist())) == 2
     names = [_plain(label) for label in labels]
     many = len(labels) > MATRIX_CLASSES
     vertical = len(labels) > 4 or max(map(len, names)) > 12
@@ -53,7 +56,7 @@ def classification(targets, probabilities, labels, path, *, title=None):
     else:
         side = max(PANEL, 0.45 * len(labels) + 1)
         width, height = side + room, side + room * vertical
-    others = ["reliability"] + ["roc", "precision"] * has_curves
+    others = ["reliability"] * has_reliability + ["roc", "precision"] * has_curves
     figure = make_figure(width + PANEL * len(others), height)
     # The other panels keep their size next to a large one.
     axes = figure.subplot_mosaic(
@@ -70,7 +73,8 @@ def classification(targets, probabilities, labels, path, *, title=None):
         _frequent_errors(axes["classes"], targets, predicted, names)
     else:
         _confusion_matrix(axes["classes"], targets, predicted, names, vertical)
-    _reliability_diagram(axes["reliability"], targets, probabilities)
+    if has_reliability:
+        _reliability_diagram(axes["reliability"], targets, probabilities)
     if has_curves:
         _roc_curve(axes["roc"], targets, probabilities[:, 1], names[1])
         _precision_recall_curve(axes["precision"], targets, probabilities[:, 1], names[1])
@@ -146,7 +150,7 @@ def _reliability_diagram(axis, targets, probabilities):
     from sklearn.calibration import calibration_curve
 
     correct = probabilities.argmax(axis=1) == targets
-    bins = min(10, max(1, len(targets) // 20))
+    bins = min(10, len(targets) // 20)
     accuracy, confidence = calibration_curve(
         correct, probabilities.max(axis=1), n_bins=bins, strategy="quantile"
     )

@@ -1,6 +1,7 @@
 """Labelled text: tables and folders to examples, with checks and stratified splits."""
 
 import collections
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from textrnn.data.table_values import in_order, is_missing, spelled
 from textrnn.data.tables import has_names, header_note, is_table, left_out, read_table
 from textrnn.data.text_files import files_in, plain_name
 from textrnn.errors import InputError, expect
+
+FEW_TEST_TEXTS = 100
+"""Number of test texts below which scores say little: the standard error of an accuracy is up to 5 points."""
 
 
 class Example(NamedTuple):
@@ -229,6 +233,31 @@ def repeated_examples(train: Sequence[Example], test: Sequence[Example]) -> list
     origins = listed([f"{origin} (= {other})" for origin, other in both])
     verb = "is" if len(both) == 1 else "are"
     return [f"{len(both):,} of {len(test):,} test texts {verb} also in the training data: {origins}"]
+
+
+def few_test_texts(number: int) -> list[str]:
+    """Return a warning if there are fewer than `FEW_TEST_TEXTS`, otherwise nothing.
+
+    Args:
+        number: Number of test texts. The standard error of their accuracy is at most 0.5 / sqrt(number).
+
+    Example:
+
+    >>> from textrnn.data.labelled import few_test_texts
+    >>> few_test_texts(6)[0]
+    '6 test texts say little: the standard error of their accuracy is up to 20 percentage points. ...'
+    >>> few_test_texts(100)
+    []
+    """
+    if number >= FEW_TEST_TEXTS:
+        return []
+    error = 50 / math.sqrt(max(number, 1))
+    say, their = ("says", "its") if number == 1 else ("say", "their")
+    warning = (
+        f"{count(number, 'test text')} {say} little: the standard error of {their} accuracy is up to "
+        f"{error:.0f} percentage points. Give more texts, with --data or --test_data"
+    )
+    return [warning]
 
 
 def _similar_labels(examples):

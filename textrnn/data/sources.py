@@ -211,6 +211,7 @@ def load_labelled_texts(
         train, test = labelled.split_examples(train, held_out, seed)
     train, validation = labelled.split_examples(train, held_out, seed)
     warnings = warnings + labelled.repeated_examples([*train, *validation], test)
+    warnings = warnings + labelled.few_test_texts(len(test))
     return Splits(train, validation, test, name, description, warnings)
 
 
