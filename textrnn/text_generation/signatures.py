@@ -46,38 +46,27 @@ def text_signatures(lm, max_new_tokens=100):
     Returns:
         A dict of name -> `(function, input specs)`. Each function returns a dict of named tensors.
     """
+    return whole_texts(lm, max_new_tokens) | steps_of_clients(lm) | steps_of_servers(lm)
+
+
+TEXT = tf.TensorSpec([None], tf.string, name="text")
+TOKEN_IDS = tf.TensorSpec([None], tf.int32, name="token_ids")
+SEED = tf.TensorSpec([None], tf.int64, name="seed")
+SETTINGS = [
+    tf.TensorSpec([None], tf.float32, name="temperature"),
+    tf.TensorSpec([None], tf.int32, name="top_k"),
+    tf.TensorSpec([None], tf.float32, name="top_p"),
+]
+
+
+def whole_texts(lm, max_new_tokens):
+    """The signatures `serving_default` and `generate`; see `text_signatures`."""
     tokenizer = lm.preprocessor.tokenizer
     default_sampler = rowwise(lm.default_sampler)
     row_sampler = RowSampler.like(default_sampler)
-    # The inputs and outputs of a signature are named tensors, so states are flat.
-    structure = lm.backbone.get_initial_states(1)
-    state_specs = [
-        tf.TensorSpec([None, *s.shape[1:]], tf.float32, name=f"states_{i}")
-        for i, s in enumerate(keras.tree.flatten(structure))
-    ]
-
-    # With a neural cache, more than the states of the layers is carried.
-    an_id = tf.ones([1, 1], tf.int32)
-    carried_structure = lm.decoder({"token_ids": an_id, "padding_mask": an_id > 0}, False).read(
-        an_id, an_id > 0
-    )[2]
-    carried_specs = [
-        tf.TensorSpec([None, *x.shape[1:]], half_as_single(x).dtype, name=f"carried_{i}")
-        for i, x in enumerate(keras.tree.flatten(carried_structure))
-    ]
-
-    def named(logits, states):
-        # JSON has neither half precision nor infinity, the logit of tokens that are never generated.
-        pairs = zip(state_specs, keras.tree.flatten(states), strict=True)
-        return {"logits": tf.maximum(logits, -1e9), **{s.name: tf.cast(x, s.dtype) for s, x in pairs}}
-
-    def prompts(text):
-        tokens = tf.cast(tokenizer.tokenize(text), tf.int32).with_row_splits_dtype(tf.int64)
-        start = tf.fill([tf.shape(text)[0], 1], tokenizer.start_token_id)
-        return tokens, padded(tf.concat([start, tokens], axis=1))
 
     def completed(sampler, text, budget, **settings):
-        tokens, inputs = prompts(text)
+        tokens, inputs = read_prompts(tokenizer, text)
         budget = tf.minimum(budget, MAX_NEW_TOKENS)
         room = [[0, 0], [0, tf.reduce_max(tf.concat([budget, [0]], 0))]]
         token_ids, padding_mask = (tf.pad(inputs[name], room) for name in ("token_ids", "padding_mask"))
@@ -108,77 +97,124 @@ def text_signatures(lm, max_new_tokens=100):
         parts = completed(default_sampler, text, tf.fill(tf.shape(text), max_new_tokens))
         return {"text": valid_utf8(tokenizer.detokenize(tf.concat(parts, axis=1)))}
 
+    budget = tf.TensorSpec([None], tf.int32, name="max_new_tokens")
+    return {
+        "serving_default": (serving_default, [TEXT]),
+        "generate": (generate, [TEXT, budget, *SETTINGS, SEED]),
+    }
+
+
+def steps_of_clients(lm):
+    """The signatures `start`, `step` and `detokenize`; see `text_signatures`."""
+    tokenizer = lm.preprocessor.tokenizer
+    flat = FlatStates(lm.backbone.get_initial_states(1), "states")
+
+    def named(logits, states):
+        # JSON has no infinity, the logit of tokens that are never generated.
+        return {"logits": tf.maximum(logits, -1e9)} | flat.named(states)
+
     def start(text):
-        _, inputs = prompts(text)
+        _, inputs = read_prompts(tokenizer, text)
         return named(*lm.start(inputs["token_ids"], inputs["padding_mask"]))
 
     def step(token_ids, *states):
-        pairs = zip(states, keras.tree.flatten(structure), strict=True)
-        own = keras.tree.pack_sequence_as(structure, [tf.cast(state, like.dtype) for state, like in pairs])
-        return named(*lm.step(known_ids(token_ids, lm), own))
-
-    def read(text, seed):
-        _, inputs = prompts(text)
-        token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
-        last = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1) - 1
-        decoder = lm.decoder(inputs)
-        _, _, states = decoder.read(token_ids, mask & (tf.range(tf.shape(mask)[1])[None] < last[:, None]))
-        own = row_sampler.seed if row_sampler.seed is not None else decoder.seeds
-        return {
-            "token_ids": tf.gather(token_ids, last, batch_dims=1),
-            "seed": tf.where(seed < 0, tf.cast(own, tf.int32), low_bits(seed)),
-            "prompt_tokens": last,
-        } | carry(states)
-
-    def carry(states):
-        flat = keras.tree.flatten(states)
-        return {f"carried_{i}": half_as_single(x) for i, x in enumerate(flat)}
-
-    def advance_(token_ids, seed, index, steps, temperature, top_k, top_p, *carried):
-        pairs = zip(carried, keras.tree.flatten(carried_structure), strict=True)
-        states = keras.tree.pack_sequence_as(carried_structure, [tf.cast(x, s.dtype) for x, s in pairs])
-        settings = row_sampler.settings_of_rows(tf.shape(token_ids)[0], temperature, top_k, top_p)
-        one = {"token_ids": token_ids[:, None], "padding_mask": tf.ones_like(token_ids[:, None], tf.bool)}
-        tokens, counts, finished, token_ids, states = advance(
-            lm.decoder(one, many_tokens=False).next,
-            lambda logits, at: sample(logits, row_uniforms(seed, at), *settings),
-            known_ids(token_ids, lm), states, index, tf.minimum(steps, MAX_NEW_TOKENS),
-            stop_token_ids=(tokenizer.end_token_id,),
-        )  # fmt: skip
-        new = {"tokens": tokens, "count": counts, "finished": finished, "token_ids": token_ids}
-        return new | carry(states)
+        return named(*lm.step(known_ids(token_ids, lm), flat.packed(states)))
 
     def detokenize(token_ids):
         return {"text": valid_utf8(tokenizer.detokenize(token_ids))}
 
-    text = tf.TensorSpec([None], tf.string, name="text")
-    token_ids = tf.TensorSpec([None], tf.int32, name="token_ids")
-    parameters = [
-        tf.TensorSpec([None], tf.int32, name="max_new_tokens"),
-        tf.TensorSpec([None], tf.float32, name="temperature"),
-        tf.TensorSpec([None], tf.int32, name="top_k"),
-        tf.TensorSpec([None], tf.float32, name="top_p"),
-        tf.TensorSpec([None], tf.int64, name="seed"),
-    ]
     return {
-        "serving_default": (serving_default, [text]),
-        "generate": (generate, [text, *parameters]),
-        "start": (start, [text]),
-        "step": (step, [token_ids, *state_specs]),
+        "start": (start, [TEXT]),
+        "step": (step, [TOKEN_IDS, *flat.specs]),
         "detokenize": (detokenize, [tf.TensorSpec([None, None], tf.int32, name="token_ids")]),
-        "read": (read, [text, parameters[-1]]),
-        "advance": (
-            advance_,
-            [
-                token_ids,
-                tf.TensorSpec([None], tf.int32, name="seed"),
-                tf.TensorSpec([None], tf.int32, name="index"),
-                tf.TensorSpec([None], tf.int32, name="steps"),
-                *parameters[1:4],
-                *carried_specs,
-            ],
-        ),
     }
+
+
+def steps_of_servers(lm):
+    """The signatures `read` and `advance`; see `text_signatures`."""
+    tokenizer = lm.preprocessor.tokenizer
+    sampler = RowSampler.like(rowwise(lm.default_sampler))
+    # With a neural cache, more than the states of the layers is carried.
+    an_id = tf.ones([1, 1], tf.int32)
+    one_token = {"token_ids": an_id, "padding_mask": an_id > 0}
+    flat = FlatStates(lm.decoder(one_token, False).read(an_id, an_id > 0)[2], "carried")
+
+    def read(text, seed):
+        _, inputs = read_prompts(tokenizer, text)
+        token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
+        last = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1) - 1
+        decoder = lm.decoder(inputs)
+        _, _, states = decoder.read(token_ids, mask & (tf.range(tf.shape(mask)[1])[None] < last[:, None]))
+        own = sampler.seed if sampler.seed is not None else decoder.seeds
+        return {
+            "token_ids": tf.gather(token_ids, last, batch_dims=1),
+            "seed": tf.where(seed < 0, tf.cast(own, tf.int32), low_bits(seed)),
+            "prompt_tokens": last,
+        } | flat.named(states)
+
+    def advance_(token_ids, seed, index, steps, temperature, top_k, top_p, *carried):
+        settings = sampler.settings_of_rows(tf.shape(token_ids)[0], temperature, top_k, top_p)
+        one = {"token_ids": token_ids[:, None], "padding_mask": tf.ones_like(token_ids[:, None], tf.bool)}
+        tokens, counts, finished, token_ids, states = advance(
+            lm.decoder(one, many_tokens=False).next,
+            lambda logits, at: sample(logits, row_uniforms(seed, at), *settings),
+            known_ids(token_ids, lm), flat.packed(carried), index, tf.minimum(steps, MAX_NEW_TOKENS),
+            stop_token_ids=(tokenizer.end_token_id,),
+        )  # fmt: skip
+        new = {"tokens": tokens, "count": counts, "finished": finished, "token_ids": token_ids}
+        return new | flat.named(states)
+
+    of_rows = [tf.TensorSpec([None], tf.int32, name=name) for name in ("seed", "index", "steps")]
+    return {
+        "read": (read, [TEXT, SEED]),
+        "advance": (advance_, [TOKEN_IDS, *of_rows, *SETTINGS, *flat.specs]),
+    }
+
+
+def read_prompts(tokenizer, text):
+    """The tokens of prompts, ragged, and what a model reads: the start token and the prompt, padded."""
+    tokens = tf.cast(tokenizer.tokenize(text), tf.int32).with_row_splits_dtype(tf.int64)
+    start = tf.fill([tf.shape(text)[0], 1], tokenizer.start_token_id)
+    return tokens, padded(tf.concat([start, tokens], axis=1))
+
+
+class FlatStates:
+    """Nested states as the named tensors that a signature takes and returns, in types that JSON has.
+
+    Args:
+        structure: A nested structure of tensors, `(batch, ...)`.
+        prefix: The names are `PREFIX_0`, `PREFIX_1`, ...
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from textrnn.text_generation.signatures import FlatStates
+    >>> flat = FlatStates([tf.zeros([1, 2], tf.float16), [tf.zeros([1], tf.int32)]], "states")
+    >>> [(spec.name, spec.dtype.name) for spec in flat.specs]
+    [('states_0', 'float32'), ('states_1', 'int32')]
+    """
+
+    def __init__(self, structure, prefix):
+        self.structure = structure
+        self.prefix = prefix
+
+    @property
+    def specs(self):
+        """The specs of any number of rows."""
+        flat = self.named(self.structure)
+        return [tf.TensorSpec([None, *x.shape[1:]], x.dtype, name=name) for name, x in flat.items()]
+
+    def named(self, states):
+        """The tensors by their names."""
+        return {
+            f"{self.prefix}_{i}": half_as_single(state) for i, state in enumerate(keras.tree.flatten(states))
+        }
+
+    def packed(self, tensors):
+        """The nested states, in their own types, from the tensors of a request."""
+        pairs = zip(tensors, keras.tree.flatten(self.structure), strict=True)
+        own = [tf.cast(tensor, state.dtype) for tensor, state in pairs]
+        return keras.tree.pack_sequence_as(self.structure, own)
 
 
 def low_bits(seed):
