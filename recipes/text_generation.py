@@ -54,7 +54,7 @@ def main(options: Options):
     # === Data, and options that depend on it ===
     texts = sources.load_texts(**options.only(TextOptions), seed=options.seed)
     sources.describe(texts)
-    options = options.by_size(count_characters(texts.train))
+    options = options.by_size(count_characters(texts.train), texts.train)
     checkpoint = checkpoint_of(options, texts.fingerprint)
 
     # === Model ===

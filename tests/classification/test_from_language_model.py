@@ -119,6 +119,12 @@ def test_texts_in_another_language_than_that_of_the_model_are_noticed(package, c
     assert "of the language of the texts, or leave out `preset`" in capsys.readouterr().err
 
 
+def test_the_starter_model_of_the_language_of_the_texts_is_named(package, monkeypatch, capsys):
+    monkeypatch.setattr("textrnn.presets.closest.closest_starter", lambda texts, task: ("greek", 1.0))
+    find_start(GREEK, "english")
+    assert "The starter model greek fits better: give --from_preset greek" in capsys.readouterr().err
+
+
 def test_texts_in_another_language_than_those_of_a_classifier_are_noticed(tmp_path, capsys):
     shouted = [text.upper() for text in ENGLISH]  # the same to a classifier that ignores case
     for kind, expected in (("sentencepiece", [False, False, True]), ("byte", [False, False, False])):

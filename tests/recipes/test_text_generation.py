@@ -15,6 +15,7 @@ from references.command import recipe_command, start_recipe, textrnn_command
 
 import textrnn
 from textrnn.data import stored_texts
+from textrnn.data.documents import Document
 from textrnn.presets import load_preset
 from textrnn.text_generation.options import TextGenerationOptions
 
@@ -202,6 +203,11 @@ def test_options_that_are_not_given_depend_on_the_size_of_the_text(capsys):
     out, err = capsys.readouterr()
     assert out == f"for 30,000 characters: {printed}"
     assert "30,000 characters, too few" in err and "--from_preset" in err
+    german = Document(
+        "a.txt", "Die Kinder standen am Fenster, und niemand hatte die alte Frau gesehen.\n" * 9
+    )
+    TextGenerationOptions().by_size(30_000, [german])
+    assert "the starter model of its language: --from_preset german" in capsys.readouterr().err
     options = TextGenerationOptions(from_preset=Path("old"), tokenizer="word").by_size(30_000)
     assert (options.tokenizer, options.batch_size, options.epochs) == ("word", 4, 5)
     assert (options.learning_rate, options.patience) == (0.0005, 2)

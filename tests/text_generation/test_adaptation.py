@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from builders.language_models import make_lm
+from keras_hub.tokenizers import Tokenizer
 
 import textrnn
 from textrnn.data.documents import Document
 from textrnn.data.sources import Splits
+from textrnn.starters import starter_path
 from textrnn.text_generation import adaptation
 from textrnn.text_generation.adaptation import Adaptation, advice, vocabulary_warnings
 from textrnn.text_generation.variants import extend_vocabulary, with_dropout
@@ -38,6 +40,20 @@ def test_text_in_another_language_is_noticed(tokenizer):
     [warning] = vocabulary_warnings(tokenizer, [Document("a.txt", OTHER)], "english")
     assert warning.startswith("the text fits the vocabulary of english badly: most lines take ")
     assert "start from a model of that language, or leave out --from_preset" in warning
+
+
+def test_the_starter_model_of_that_language_is_named():
+    english = Tokenizer.from_preset(str(starter_path("english")))
+    french = (
+        "Les enfants se tenaient à la fenêtre, et personne n'avait vu la vieille quitter la maison.\n" * 9
+    )
+    [warning] = vocabulary_warnings(english, [Document("a.txt", french)], "english")
+    assert warning.endswith("The starter model french fits better: give --from_preset french")
+
+
+def test_starter_models_are_loaded_only_for_a_warning(tokenizer, monkeypatch):
+    monkeypatch.setattr("textrnn.presets.closest.starter_names", lambda: pytest.fail("loaded"))
+    assert vocabulary_warnings(tokenizer, [Document("a.txt", ENGLISH)], "english") == []
 
 
 @pytest.mark.parametrize("text", [ENGLISH, ENGLISH.replace("night", "evening"), "short\n" * 50])

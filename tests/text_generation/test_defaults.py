@@ -1,8 +1,10 @@
 """Defaults by the size of the text."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textrnn.data.documents import Document
 from textrnn.text_generation.defaults import (
     BY_SIZE,
     LITTLE_TEXT,
@@ -33,6 +35,20 @@ def test_only_a_small_text_is_warned_about():
     assert not small_text_warning(SMALL_TEXT)
     [warning] = small_text_warning(SMALL_TEXT - 1)
     assert "99,999 characters" in warning
+    assert "continue from a trained model with --from_preset, your own or a starter model (`tex" in warning
+
+
+def test_the_starter_model_of_the_language_of_a_small_text_is_named():
+    german = Document(
+        "a.txt", "Die Kinder standen am Fenster, und niemand hatte die alte Frau gesehen.\n" * 20
+    )
+    [warning] = small_text_warning(1400, documents=[german])
+    assert warning.endswith("continue from the starter model of its language: --from_preset german")
+
+
+def test_no_starter_model_is_loaded_for_a_text_that_is_large_enough(monkeypatch):
+    monkeypatch.setattr("textrnn.presets.closest.starter_names", lambda: pytest.fail("loaded"))
+    assert not small_text_warning(SMALL_TEXT, documents=[Document("a.txt", "any text at all " * 9)])
 
 
 def test_a_trained_model_needs_less_text():

@@ -72,7 +72,7 @@ def test_models_that_do_not_fit_are_refused(models, arguments, message):
         backbone_from(*models, vocabulary_sizes=(9, 9), **arguments)
 
 
-def test_texts_in_another_language_than_that_of_their_model_are_noticed(tmp_path, capsys):
+def test_texts_in_another_language_than_that_of_their_model_are_noticed(tmp_path, capsys, monkeypatch):
     english = ["The night was clear and cold, and the boats lay in the harbour."] * 20
     greek = ["Η γάτα κάθεται στο χαλί, και ο σκύλος κοιμάται δίπλα της."] * 20
     tokenizer = SentencePieceTokenizer.train(english)
@@ -85,3 +85,6 @@ def test_texts_in_another_language_than_that_of_their_model_are_noticed(tmp_path
     error = capsys.readouterr().err
     assert "the text fits the vocabulary of" in error and error.count("Give --") == 1
     assert "Give --decoder_from a model of the language of these texts, or leave it out" in error
+    monkeypatch.setattr("textrnn.presets.closest.closest_starter", lambda texts, task: ("greek", 1.0))
+    load_language_models((preset, preset), (english, greek))
+    assert "The starter model greek fits better: give --decoder_from greek" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Classifiers that start from a language model (ULMFiT, Howard & Ruder 2018, arXiv 1801.06146)."""
 
+import functools
 from pathlib import Path
 
 import keras
@@ -12,7 +13,7 @@ from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.documents import read_documents
 from textrnn.data.token_streams import token_stream
 from textrnn.errors import InputError, expect, warn
-from textrnn.presets import closest_starter, find_preset, preset_task
+from textrnn.presets import closest_starter, find_preset, preset_task, starter_advice
 from textrnn.serving.texts import given_texts
 from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
 
@@ -99,7 +100,7 @@ def warn_if_unfamiliar(tokenizer, texts, name, option):
         tokenizer: Its tokenizer.
         texts: The training texts, a list of str.
         name: The model.
-        option: What to leave out to start from other weights.
+        option: What names the model, and is left out to start from other weights.
 
     Example:
 
@@ -107,7 +108,10 @@ def warn_if_unfamiliar(tokenizer, texts, name, option):
     >>> from textrnn.tokenizers import ByteTokenizer
     >>> warn_if_unfamiliar(ByteTokenizer(), ["bytes know every language"], "bytes", "--from_preset")
     """
-    advice = f"Start from a model of the language of the texts, or leave out {option}"
+    import textrnn  # a task imports no other one
+
+    otherwise = f"Start from a model of the language of the texts, or leave out {option}"
+    advice = functools.partial(starter_advice, task=textrnn.CausalLM, option=option, otherwise=otherwise)
     for warning in unfamiliar_text_warnings(tokenizer, texts, name, advice):
         warn(warning)
 

@@ -1,6 +1,6 @@
 """Saving, finding and loading presets: folders that `from_preset` reads."""
 
-from textrnn.presets.closest import closest_starter
+from textrnn.presets.closest import closest_starter, starter_advice
 from textrnn.presets.loading import find_preset, load_preset, preset_task
 from textrnn.presets.precision import in_weight_precision
 from textrnn.presets.saving import save_preset
@@ -12,4 +12,5 @@ __all__ = [
     "load_preset",
     "preset_task",
     "save_preset",
+    "starter_advice",
 ]

@@ -28,9 +28,29 @@ def closest_starter(texts, task):
 
     lines = sample_lines(texts)
     found = {}
-    for name in starter_names():
+    for name in starter_names() if lines else []:
         if issubclass(preset_task(name), task):
             tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(starter_path(name)))
             found[name] = typical_surprisal(tokenizer, lines)
     best = min(found, key=found.__getitem__, default=None)
     return (best, found[best]) if best and found[best] < OTHER_LANGUAGE else (None, float("inf"))
+
+
+def starter_advice(texts, task, option, otherwise):
+    """Return the advice to start from the starter model that fits texts, for a warning.
+
+    Args:
+        texts, task: As for `closest_starter`.
+        option: What takes the name of a model, such as `"--from_preset"`.
+        otherwise: The advice if no starter model fits.
+
+    Example:
+
+    >>> import textrnn
+    >>> from textrnn.presets import starter_advice
+    >>> texts = ["Les enfants se tenaient à la fenêtre, et personne n'avait vu la vieille quitter la maison."]
+    >>> starter_advice(texts, textrnn.CausalLM, "--from_preset", "Leave out --from_preset")
+    'The starter model french fits better: give --from_preset french'
+    """
+    name, _ = closest_starter(texts, task)
+    return f"The starter model {name} fits better: give {option} {name}" if name else otherwise

@@ -1,5 +1,6 @@
 """Adapting a trained language model to a text: unfamiliar text, and whether it helped."""
 
+import functools
 import math
 import time
 from typing import NamedTuple
@@ -8,14 +9,19 @@ import keras
 
 from textrnn import training
 from textrnn.data.stored_texts import count_characters
+from textrnn.presets import starter_advice
+from textrnn.text_generation.causal_lm import CausalLM
 from textrnn.text_generation.defaults import LITTLE_TEXT, defaults_for, sampled_softmax
 from textrnn.text_generation.evaluation import LanguageModelEvaluator
 from textrnn.text_generation.text_windows import text_windows
 from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
+from textrnn.tokenizers.text import beginnings_of
 
 
 def vocabulary_warnings(tokenizer, documents, name):
     r"""Return a warning if a text is unlike those that a tokenizer was trained on.
+
+    The warning names the starter model that fits, if there is one.
 
     Args:
         tokenizer: The tokenizer of a trained model.
@@ -33,12 +39,12 @@ def vocabulary_warnings(tokenizer, documents, name):
     >>> warning[:69]
     'the text fits the vocabulary of english badly: most lines take 4.5 ti'
     """
-    beginnings = (next(iter(d.blocks()), "") if hasattr(d, "blocks") else d.text for d in documents)
-    advice = (
+    otherwise = (
         "If the text is in another language, start from a model of that language, or leave out "
         "--from_preset. If it has many words of its own, give --extend_vocabulary 1000"
     )
-    return unfamiliar_text_warnings(tokenizer, beginnings, name, advice)
+    advice = functools.partial(starter_advice, task=CausalLM, option="--from_preset", otherwise=otherwise)
+    return unfamiliar_text_warnings(tokenizer, beginnings_of(documents), name, advice)
 
 
 class Adaptation(NamedTuple):

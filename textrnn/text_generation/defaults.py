@@ -1,5 +1,6 @@
 """Defaults of the recipe by the size of the text."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -74,12 +75,15 @@ def defaults_for(characters: int, continued: bool = False) -> Defaults:
     return [defaults for minimum, defaults in table if characters >= minimum][-1]
 
 
-def small_text_warning(characters: int, continued: bool = False) -> list[str]:
+def small_text_warning(characters: int, continued: bool = False, documents: Iterable = ()) -> list[str]:
     """Return a warning if a text is too small to train a model, otherwise nothing.
+
+    It names the starter model of the language of the text, if there is one.
 
     Args:
         characters: The size of the training text.
         continued: Whether a trained model is adapted, which needs less text than random weights.
+        documents: The training text, of which the first documents are looked at.
 
     Example:
 
@@ -99,10 +103,22 @@ def small_text_warning(characters: int, continued: bool = False) -> list[str]:
     if not continued and characters < SMALL_TEXT:
         warning = (
             f"{found}too few for a model that starts from random weights: expect words, but few sentences. "
-            "Give more text, or continue from a trained model with --from_preset"
+            f"Give more text, or continue from {_trained_model(documents)}"
         )
         return [warning]
     return []
+
+
+def _trained_model(documents):
+    """Say from which model a text can continue."""
+    from textrnn.presets import closest_starter
+    from textrnn.text_generation.causal_lm import CausalLM
+    from textrnn.tokenizers.text import beginnings_of
+
+    starter, _ = closest_starter(beginnings_of(documents), CausalLM)
+    if starter:
+        return f"the starter model of its language: --from_preset {starter}"
+    return "a trained model with --from_preset, your own or a starter model (`textrnn models` lists them)"
 
 
 def sampled_softmax(vocabulary_size: int, given: int | None = None) -> int:

@@ -4,6 +4,7 @@
 Unlike in `textrnn.options`, None stands for a default that depends on the text.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -51,6 +52,11 @@ class TextOptions(DataOptions):
 class LanguageModelOptions(ModelOptions):
     """Model: a trained one, or the parts of a new one, and how it samples."""
 
+    from_preset: Path | None = option(
+        None,
+        "Continue with a trained model, saved_models/NAME or a starter model (`textrnn models` lists them); "
+        "keeps its tokenizer, cell and sizes",
+    )
     tokenizer: TokenizerKind | None = option(None, "Kind of token (default: by the size of the text)")
     extend_vocabulary: NonNegativeInt = option(
         0, "Subwords of the text to add to the vocabulary of a trained model"
@@ -154,10 +160,11 @@ class TextGenerationOptions(
             self.from_preset or not self.compare_with_scratch, "--compare_with_scratch: give --from_preset"
         )
 
-    def by_size(self, characters: int) -> Self:
+    def by_size(self, characters: int, documents: Iterable = ()) -> Self:
         """Return the options with defaults by the size of the training text, and print these.
 
-        Of a text too small for a new or a trained model, a warning goes to stderr.
+        Of a text too small for a new or a trained model, a warning goes to stderr. It names the starter model
+        of the language of `documents`, the training text.
 
         Example:
 
@@ -170,6 +177,6 @@ class TextGenerationOptions(
         if chosen:
             listed = ", ".join(f"--{name} {value}" for name, value in chosen.items())
             print(f"for {characters:,} characters: {listed}")
-        for warning in small_text_warning(characters, continued=self.from_preset is not None):
+        for warning in small_text_warning(characters, self.from_preset is not None, documents):
             warn(warning)
         return self.filled(chosen | ({"patience": 2} if self.from_preset else {}))

@@ -5,13 +5,18 @@ from collections.abc import Iterable
 
 from textrnn.errors import InputError
 
+_AFTER_CUT = re.compile(r" \S|[,;:.!?…)»”’、，。！？]")
+"""How a line begins after a cut, beside lower case; not by the indentation of code."""
+
+_SENTENCE_END = re.compile(r"([.!?…][\"')»”’]*\s+|[。！？])(?=\S)")
+
 
 def sample_prompt(documents: Iterable) -> str:
     r"""Return the first words of a line, for samples during training.
 
     Args:
         documents: Validation documents, objects with a `text`. The first line of a text is passed over, since
-            a split may have cut it.
+            a split may have cut it. If it is the only one, and begins in mid-sentence, so is that sentence.
 
     Returns:
         At most four words and at most half of the line, with its own spaces; "" if there is no text.
@@ -24,19 +29,28 @@ def sample_prompt(documents: Iterable) -> str:
     '  The  cat sat on'
     >>> sample_prompt([Document("names.txt, line 7", "Isabella")])
     'Isab'
+    >>> sample_prompt([Document("a", " on the mat. The cat sat beside it, and looked at the dog.")])
+    'The cat sat beside'
     """
-    from textrnn.tokenizers.text import blocks_of  # loads TensorFlow, which the command line does later
+    from textrnn.tokenizers.text import beginnings_of  # loads TensorFlow, which the command line does later
 
-    first = next(iter(documents), None)
-    start = next(iter(blocks_of(first)), "") if first is not None else ""  # a long text has several blocks
+    start = next(beginnings_of(documents), "")
     lines = [line for line in start.split("\n") if line.strip()]
     lines = [line for line in lines if any(map(str.isalpha, line))] or lines  # no rulers, if possible
     if not lines:
         return ""
-    line = lines[1] if len(lines) > 1 else lines[0]
+    line = lines[1] if len(lines) > 1 else _from_sentence(lines[0])
     half = line[: -(-len(line) // 2)]
     words = re.match(r"\s*(?:\S+\s+){0,3}\S+(?!\S)", half)
     return words[0] if words and words.end() < len(half) else half
+
+
+def _from_sentence(line):
+    """Return a line without the rest of a sentence with which it begins, or the blank, after a cut."""
+    if not (_AFTER_CUT.match(line) or line[:1].islower()):
+        return line
+    end = _SENTENCE_END.search(line)
+    return line[end.end() :] if end else line.removeprefix(" ")
 
 
 def cut_at(text: str, stops: Iterable[str], start: int = 0) -> str:

@@ -1,6 +1,6 @@
 """How familiar a text is to a trained vocabulary: whether both are in the same language."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -58,21 +58,25 @@ def typical_surprisal(tokenizer, lines: list[str]) -> float:
     return float(np.median(tokenizer.relative_surprisal(lines))) if lines else float("inf")
 
 
-def unfamiliar_text_warnings(tokenizer, texts: Iterable[str], name, advice: str) -> list[str]:
+def unfamiliar_text_warnings(
+    tokenizer, texts: Iterable[str], name, advice: Callable[[list[str]], str]
+) -> list[str]:
     r"""Return a warning if texts are in another language than those that a tokenizer was trained on.
 
     Args:
         tokenizer: One of `textrnn.tokenizers`.
         texts: The texts, of which the first ones are looked at.
         name: The name of the model.
-        advice: What to do, a sentence without its full stop.
+        advice: A function of lines of the texts that says what to do, a sentence without its full stop. It is
+            called only for a warning.
 
     Example:
 
     >>> from textrnn.tokenizers import SentencePieceTokenizer
     >>> from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
     >>> english = SentencePieceTokenizer.train(["The cat sat on the mat, and the dog beside it.\n"] * 9)
-    >>> [warning] = unfamiliar_text_warnings(english, ["Η γάτα κάθεται στο χαλί."], "english", "Leave it out")
+    >>> greek = ["Η γάτα κάθεται στο χαλί."]
+    >>> [warning] = unfamiliar_text_warnings(english, greek, "english", lambda lines: "Leave it out")
     >>> warning[:52]
     'the text fits the vocabulary of english badly: most '
     """
@@ -85,6 +89,6 @@ def unfamiliar_text_warnings(tokenizer, texts: Iterable[str], name, advice: str)
     spelled = f", and {share:.0%} of their tokens are bytes" if share >= 0.005 else ""
     warning = (
         f"the text fits the vocabulary of {name} badly: most lines take {surprisal:.1f} times the bits per "
-        f"character of its own training text{spelled}. {advice}"
+        f"character of its own training text{spelled}. {advice(lines)}"
     )
     return [warning]

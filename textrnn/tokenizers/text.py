@@ -55,6 +55,19 @@ def blocks_of(document: Document | str) -> Iterable[str]:
     return document.blocks() if hasattr(document, "blocks") else [text_of(document)]
 
 
+def beginnings_of(documents: Iterable[Document | str]) -> Iterator[str]:
+    """Yield the text of each document, or its first part if it has several.
+
+    Example:
+
+    >>> from textrnn.tokenizers.text import beginnings_of
+    >>> list(beginnings_of(["one two", "three"]))
+    ['one two', 'three']
+    """
+    for document in documents:
+        yield next(iter(blocks_of(document)), "")
+
+
 def document_chunks(document: Document | str, size: int) -> Iterator[str]:
     r"""Split a document as `chunks` splits its text, without reading all of a long one.
 

@@ -1,9 +1,11 @@
 """Translators that start from language models (Ramachandran et al. 2017, arXiv 1611.02683)."""
 
+import functools
+
 import numpy as np
 
 from textrnn.errors import expect, warn
-from textrnn.presets import load_preset
+from textrnn.presets import load_preset, starter_advice
 from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
 from textrnn.translation.backbone import RecurrentSeq2Seq
 
@@ -33,7 +35,8 @@ def load_language_models(presets, sides, dtype=None):
     found = [preset and load_preset(preset, textrnn.CausalLM, dtype=dtype) for preset in presets]
     options = ("--encoder_from", "--decoder_from")
     for lm, preset, texts, option in zip(found, presets, sides, options, strict=True):
-        advice = f"Give {option} a model of the language of these texts, or leave it out"
+        otherwise = f"Give {option} a model of the language of these texts, or leave it out"
+        advice = functools.partial(starter_advice, task=textrnn.CausalLM, option=option, otherwise=otherwise)
         tokenizer = lm and lm.preprocessor.tokenizer
         for warning in unfamiliar_text_warnings(tokenizer, texts, preset, advice) if lm else []:
             warn(warning)
