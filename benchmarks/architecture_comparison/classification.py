@@ -7,7 +7,7 @@ from architecture_comparison.networks import classifier, size_within
 
 
 def prepare_classification(run, settings):
-    """A classifier of subwords. A search scores the validation texts, and a test the test texts."""
+    """A classifier of subwords. Its score is the accuracy."""
     import keras
     import numpy as np
 
@@ -20,9 +20,9 @@ def prepare_classification(run, settings):
     size = size_within(make, settings)
     model = seeded(make, size, run.seed)
     batches = text_batches(texts["train"], labels["train"], settings.batch_size, seed=run.seed)
-    scored = text_batches(texts[run.purpose], labels[run.purpose], settings.batch_size, shuffle=False)
 
-    def accuracy():
+    def accuracy(part):
+        scored = text_batches(texts[part], labels[part], settings.batch_size, shuffle=False)
         right = [np.argmax(model.predict_on_batch(x), axis=-1) == y.numpy() for x, y in scored]
         return float(np.concatenate(right).mean())
 
@@ -31,7 +31,7 @@ def prepare_classification(run, settings):
 
 @functools.cache
 def labelled_tokens(data, vocabulary_size, length, scored):
-    """Token ids and labels of texts, as two dicts of parts: `"train"`, `"search"` and `"test"`.
+    """Token ids and labels of texts, as two dicts of parts: `"train"`, `"validation"` and `"test"`.
 
     Args:
         data: `"starter"`, or the name of a public set.
@@ -45,7 +45,7 @@ def labelled_tokens(data, vocabulary_size, length, scored):
     from textrnn.tokenizers import train_tokenizer
 
     found = load_labelled_texts(None, None if data == "starter" else data, 0.1)
-    parts = {"train": found.train, "search": found.validation[:scored], "test": found.test[:scored]}
+    parts = {"train": found.train, "validation": found.validation[:scored], "test": found.test[:scored]}
     tokenizer = train_tokenizer("sentencepiece", [example.text for example in found.train], vocabulary_size)
     classes = sorted({example.label for example in found.train})
     texts, labels = {}, {}

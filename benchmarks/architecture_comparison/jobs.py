@@ -38,7 +38,7 @@ class Job:
         size: Its size, see `networks.language_model`.
         batches: A `tf.data.Dataset` of the training texts.
         loss: The Keras loss.
-        score: A function that returns the score at the time of the call.
+        score: A function of `"validation"` or `"test"` that returns the present score of that part.
     """
 
     model: object

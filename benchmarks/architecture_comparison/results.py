@@ -3,7 +3,7 @@
 import statistics
 
 import harness
-from architecture_comparison.runs import SCALING, selected
+from architecture_comparison.runs import SCALING, best_record, selected
 from architecture_comparison.settings import CONTESTANTS
 from architecture_comparison.tasks import TASKS
 
@@ -28,18 +28,26 @@ def tables(records, settings):
 
 
 def curves(records, settings, task):
-    """The scores of the contestants in the runs of a task that took the longest.
+    """The scores of the contestants in the runs of a task that took the longest, at the best learning rate.
 
     Returns:
         A dict of contestants to lists of records, one per seed.
     """
     found = selected(records, settings, task=task, purpose="test")
     minutes = max((entry["minutes"] for entry in found), default=None)
-    by_contestant = {
+    of_all = {
         name: [e for e in found if e["contestant"] == name and e["minutes"] == minutes]
         for name in CONTESTANTS
     }
-    return {name: entries for name, entries in by_contestant.items() if entries}
+    return {name: at_best_rate(entries, task) for name, entries in of_all.items() if entries}
+
+
+def at_best_rate(entries, task):
+    """The runs with the learning rate whose first seed has the best validation score."""
+    seed = min(entry["seed"] for entry in entries)
+    firsts = [entry for entry in entries if entry["seed"] == seed]
+    rate = best_record(firsts, task, lambda entry: entry["validation"])["learning_rate"]
+    return [entry for entry in entries if entry["learning_rate"] == rate]
 
 
 def scores_table(records, settings, task):

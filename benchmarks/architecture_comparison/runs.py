@@ -1,6 +1,7 @@
 """Training runs and measurements, and their records."""
 
 import dataclasses
+import functools
 import math
 import time
 
@@ -25,7 +26,8 @@ def perform(run, settings, scores):
 
     Returns:
         A record: that of the run, and `"status"`: `"ok"` or `"diverged"`, with `"points"`, a list of
-        `[minutes, score]`, and facts about the model and its speed, or `"failed"` with a `"reason"`.
+        `[minutes, score]`, in a test the `"validation"` score at the end, and facts about the model and its
+        speed, or `"failed"` with a `"reason"`.
     """
     import keras
 
@@ -35,9 +37,14 @@ def perform(run, settings, scores):
     try:
         job = TASKS[run.task].prepare(run, settings)
         clock = Clock(
-            run.learning_rate, seconds=60 * run.minutes, score=job.score, scores=scores, now=time.process_time
+            run.learning_rate,
+            seconds=60 * run.minutes,
+            score=functools.partial(job.score, "test" if run.purpose == "test" else "validation"),
+            scores=scores,
+            now=time.process_time,
         )
         train_for(job.model, job.batches, job.loss, clock, run.xla)
+        validation = {"validation": job.score("validation")} if run.purpose == "test" else {}
     except Exception as error:  # the other runs go on
         return record(run, settings, status="failed", reason=harness.reason(error))
     return record(
@@ -45,6 +52,7 @@ def perform(run, settings, scores):
         settings,
         status="diverged" if clock.diverged else "ok",
         points=clock.points,
+        **validation,
         steps=clock.timed_steps,
         rows_per_second=round(clock.timed_steps * settings.batch_size / clock.spent, 1)
         if clock.spent
@@ -104,17 +112,43 @@ def selected(records, settings, **values):
     return [entry for entry in records if wanted.items() <= entry.items() and entry["status"] == "ok"]
 
 
-def best_rate(records, settings, task, contestant, xla, given):
-    """The learning rate with the best score at the end of a search, or None if no run came to its end."""
-    keys = [run_key(run, settings) for run in search_runs(task, contestant, xla, given)]
-    found = [
+def candidate_rates(records, settings, task, contestant, xla, given):
+    """The learning rate with the best score at the end of a search, and the next lower one.
+
+    The search is shorter than the runs that are reported, which is in favour of high rates.
+
+    Returns:
+        A list, empty if no run of the search came to its end.
+    """
+    found = records_of(search_runs(task, contestant, xla, given), settings, records)
+    best = best_record(found, task, lambda entry: entry["points"][-1][1])
+    if best is None:
+        return []
+    lower = [rate for rate in given.learning_rates if rate < best["learning_rate"]]
+    return [best["learning_rate"], *sorted(lower)[-1:]]
+
+
+def best_rate(records, settings, task, contestant, rates, xla, given):
+    """The one of these learning rates with the best validation score of the first seed, or None."""
+    wanted = test_runs(task, contestant, rates, xla, given, given.seeds[:1])
+    best = best_record(records_of(wanted, settings, records), task, lambda entry: entry["validation"])
+    return best and best["learning_rate"]
+
+
+def records_of(wanted, settings, records):
+    """The finished records of these runs."""
+    keys = [run_key(run, settings) for run in wanted]
+    return [
         entry
         for entry in records
         if entry["status"] == "ok" and any(key.items() <= entry.items() for key in keys)
     ]
+
+
+def best_record(records, task, score):
+    """The record of a task with the best score, or None."""
     sign = 1 if TASKS[task].lower_is_better else -1
-    best = min(found, key=lambda entry: sign * entry["points"][-1][1], default=None)
-    return best and best["learning_rate"]
+    return min(records, key=lambda entry: sign * score(entry), default=None)
 
 
 def faster_with_xla(records, settings, task, contestant):
@@ -138,6 +172,6 @@ def search_runs(task, contestant, xla, given):
     ]
 
 
-def test_runs(task, contestant, rate, xla, given):
-    """The runs that are reported."""
-    return [Run(task, contestant, rate, given.minutes, seed, "test", xla) for seed in given.seeds]
+def test_runs(task, contestant, rates, xla, given, seeds):
+    """The runs that are reported, if their rate is the best one."""
+    return [Run(task, contestant, rate, given.minutes, seed, "test", xla) for rate in rates for seed in seeds]

@@ -62,7 +62,8 @@ class Run:
         learning_rate: The highest rate.
         minutes: Duration of training.
         seed: Of weights, dropout and the order of data.
-        purpose: `"search"` chooses the learning rate by a validation part. `"test"` scores the test part.
+        purpose: `"search"` scores the validation part on the way. `"test"` scores the test part on the way,
+            and the validation part at the end.
         xla: Whether XLA compiles the training step.
     """
 

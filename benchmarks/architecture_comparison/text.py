@@ -10,27 +10,31 @@ from architecture_comparison.settings import CELLS
 def prepare_text(run, settings):
     """A language model of bytes. Recurrent ones carry their states from window to window.
 
-    The score is bits per character. A search scores the second half of the validation text, and a test the
-    first half.
+    The score is bits per character. The first half of the data set's validation text is the test part, and
+    the other half the validation part.
     """
     from textrnn.data.windows import evaluation_windows, windows
     from textrnn.text_generation.evaluation import LanguageModelEvaluator
     from textrnn.training.losses import TokenCrossentropy
 
     train, parts = byte_streams(settings.data, settings.scored)
-    stream, characters = parts[run.purpose]
     shape = settings.batch_size, settings.length
     make = functools.partial(language_model, run.contestant, settings=settings)
     size = size_within(make, settings)
     model = seeded(make, size, run.seed)
     if run.contestant in CELLS:
-        batches, scored = windows(train, *shape), evaluation_windows(stream, *shape)
+        batches, scored_windows = windows(train, *shape), evaluation_windows
     else:
-        batches, scored = random_windows(train, *shape, run.seed), overlapping_windows(stream, *shape)
+        batches, scored_windows = random_windows(train, *shape, run.seed), overlapping_windows
     evaluator = LanguageModelEvaluator(model)
-    evaluator.prepare(scored)
+    scored = {part: scored_windows(stream, *shape) for part, (stream, _) in parts.items()}
+    evaluator.prepare(scored["test"])
+
+    def bits_per_character(part):
+        return evaluator(scored[part], parts[part][1]).bits_per_character
+
     loss = TokenCrossentropy(reduction="mean_with_sample_weight")
-    return Job(model, size, batches, loss, lambda: evaluator(scored, characters).bits_per_character)
+    return Job(model, size, batches, loss, bits_per_character)
 
 
 @functools.cache
@@ -42,7 +46,7 @@ def byte_streams(data, scored):
         scored: Maximum number of bytes to score.
 
     Returns:
-        An int32 array, and a dict from purposes to `(array, number of characters)`. Each array begins with
+        An int32 array, and a dict from parts to `(array, number of characters)`. Each array begins with
         the byte before the first one that is scored.
     """
     import numpy as np
@@ -57,10 +61,10 @@ def byte_streams(data, scored):
         for documents in (texts.train, texts.validation)
     )
     half = len(validation) // 2
-    parts = {"test": validation[: half + 1], "search": validation[half:]}
+    parts = {"test": validation[: half + 1], "validation": validation[half:]}
     return train, {
-        purpose: (stream[: scored + 1], count_characters(stream[1 : scored + 1]))
-        for purpose, stream in parts.items()
+        part: (stream[: scored + 1], count_characters(stream[1 : scored + 1]))
+        for part, stream in parts.items()
     }
 
 

@@ -10,7 +10,7 @@ from architecture_comparison.settings import BLOCKS, CELLS
 def prepare_translation(run, settings):
     """A translator of subwords, with one vocabulary for both languages.
 
-    The score is the BLEU of greedy translations. A search scores validation pairs, and a test the test pairs.
+    The score is the BLEU of greedy translations.
     """
     from textrnn.data.batching import pair_batches
     from textrnn.training.losses import TokenCrossentropy
@@ -23,9 +23,9 @@ def prepare_translation(run, settings):
     model = seeded(make, size, run.seed)
     batches = pair_batches(*sides, settings.batch_size, tokenizer.start_token_id, seed=run.seed)
     decode = decoder(run.contestant, model, settings, tokenizer.start_token_id, tokenizer.end_token_id)
-    sources, references = texts[run.purpose]
 
-    def bleu():
+    def bleu(part):
+        sources, references = texts[part]
         return score_translations(translate(decode, preprocessor, sources, settings), references).bleu
 
     return Job(model, size, batches, TokenCrossentropy(0.1, reduction="mean_with_sample_weight"), bleu)
@@ -33,7 +33,7 @@ def prepare_translation(run, settings):
 
 @functools.cache
 def encoded_pairs(settings):
-    """The preprocessor, token ids of both sides for training, and texts of both sides for each purpose."""
+    """The preprocessor, token ids of both sides for training, and texts of both sides of the scored parts."""
     import textrnn
     from textrnn.data.sources import load_pairs
     from textrnn.tokenizers import train_tokenizer
@@ -43,10 +43,10 @@ def encoded_pairs(settings):
     both = [text for pair in found.train for text in (pair.source, pair.target)]
     tokenizer = train_tokenizer("sentencepiece", both, settings.vocabulary_size)
     preprocessor = textrnn.Seq2SeqLMPreprocessor(tokenizer)
-    parts = {"search": found.validation[: settings.scored], "test": found.test[: settings.scored]}
+    parts = {"validation": found.validation[: settings.scored], "test": found.test[: settings.scored]}
     texts = {
-        purpose: ([pair.source for pair in pairs], [pair.target for pair in pairs])
-        for purpose, pairs in parts.items()
+        part: ([pair.source for pair in pairs], [pair.target for pair in pairs])
+        for part, pairs in parts.items()
     }
     return preprocessor, encode_pairs(preprocessor, found.train, settings.length), texts
 

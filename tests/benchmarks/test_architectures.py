@@ -147,8 +147,8 @@ def test_characters_are_counted_and_parts_are_separate(tmp_path):
     file = tmp_path / "text.txt"
     file.write_text("aé€😀\n" * 200, encoding="utf-8")
     train, parts = text.byte_streams(str(file), 10_000)
-    assert train.dtype == np.int32 and set(parts) == {"test", "search"}
-    (test, characters), (search, _) = parts["test"], parts["search"]
+    assert train.dtype == np.int32 and set(parts) == {"test", "validation"}
+    (test, characters), (search, _) = parts["test"], parts["validation"]
     assert characters == len(bytes(test[1:].tolist()).decode("utf-8", "ignore"))
     assert test[-1] == search[0] and len(test) + len(search) - 1 + len(train) == 200 * 11
 
@@ -245,34 +245,60 @@ def test_a_measurement_has_all_figures(name):
     assert figures["peak_mb"] > figures["memory_mb"] >= 0
 
 
-def fake_training(monkeypatch):
-    """Runs whose score is their learning rate. Returns the list of runs that were done."""
+def fake_training(monkeypatch, best):
+    """Runs whose score is their learning rate, and of whose long runs one rate is the best.
+
+    Returns the list of runs that were done.
+    """
     done = []
 
     def perform(run, settings, scores):
         done.append(run)
-        return runs.record(run, settings, status="ok", points=[[run.minutes, run.learning_rate]])
+        validation = {} if run.purpose == "search" else {"validation": abs(run.learning_rate - best)}
+        points = [[run.minutes, run.learning_rate]]
+        return runs.record(run, settings, status="ok", points=points, **validation)
 
     monkeypatch.setattr(runs, "perform", perform)
     return done
 
 
-def test_the_best_rate_of_the_search_is_used_and_nothing_is_run_twice(monkeypatch, tmp_path, capsys):
-    done = fake_training(monkeypatch)
-    command = ["--tasks", "text", "--contestants", "gru", "lstm", "--learning_rates", "0.3", "0.1", "0.2"]
+def test_the_best_rate_of_long_runs_is_used_and_nothing_is_run_twice(monkeypatch, tmp_path, capsys):
+    done = fake_training(monkeypatch, best=0.1)
+    command = [
+        "--tasks",
+        "text",
+        "--contestants",
+        "gru",
+        "lstm",
+        "--learning_rates",
+        "0.3",
+        "0.4",
+        "0.2",
+        "0.1",
+    ]
     command += ["--seeds", "0", "1", "--quick", "--output", str(tmp_path)]
     architectures.main(command)
     for name in ("gru", "lstm"):
         ours = [run for run in done if run.contestant == name]
-        assert [run.learning_rate for run in ours if run.purpose == "search"] == [0.3, 0.1, 0.2]
-        tested = [run for run in ours if run.purpose == "test"]
-        assert [(run.learning_rate, run.seed, run.minutes) for run in tested] == [
-            (0.1, 0, 8.0),
-            (0.1, 1, 8.0),
-        ]
-    assert len(done) == len((tmp_path / "architectures.jsonl").read_text().splitlines()) == 10
+        assert [run.learning_rate for run in ours if run.purpose == "search"] == [0.3, 0.4, 0.2, 0.1]
+        tested = [(run.learning_rate, run.seed, run.minutes) for run in ours if run.purpose == "test"]
+        assert tested == [(0.1, 0, 6.0), (0.1, 1, 6.0)]
+    records = [json.loads(line) for line in (tmp_path / "architectures.jsonl").read_text().splitlines()]
+    assert len(done) == len(records) == 12
     architectures.main([*command, "--seeds", "0", "1", "2"])
-    assert len(done) == 12 and {run.seed for run in done[10:]} == {2}
+    assert len(done) == 14 and {run.seed for run in done[12:]} == {2}
+
+
+def test_the_next_lower_rate_is_tried_in_long_runs_too(monkeypatch, tmp_path, capsys):
+    done = fake_training(monkeypatch, best=0.6)
+    command = ["--tasks", "classification", "--contestants", "gru", "--learning_rates", "0.9", "0.3", "0.6"]
+    architectures.main([*command, "--seeds", "5", "6", "--quick", "--output", str(tmp_path)])
+    # The highest accuracy of the search is that of 0.9, and so is the validation score of the long runs.
+    tested = [(run.learning_rate, run.seed) for run in done if run.purpose == "test"]
+    assert tested == [(0.9, 5), (0.6, 5), (0.9, 6)]
+    records = [json.loads(line) for line in (tmp_path / "architectures.jsonl").read_text().splitlines()]
+    [(name, shown)] = results.curves(records, QUICK["classification"], "classification").items()
+    assert name == "gru" and [(e["learning_rate"], e["seed"]) for e in shown] == [(0.9, 5), (0.9, 6)]
 
 
 def test_a_failed_run_is_tried_again_and_others_go_on(monkeypatch):
@@ -296,8 +322,8 @@ def test_a_diverged_rate_is_not_chosen():
         runs.record(run, settings, status=status, points=[[1.0, score]])
         for run, (status, score) in zip(wanted, outcomes, strict=True)
     ]
-    assert runs.best_rate(records, settings, "classification", "gru", False, given) == 0.2
-    assert runs.best_rate(records, settings, "classification", "lstm", False, given) is None
+    assert runs.candidate_rates(records, settings, "classification", "gru", False, given) == [0.2, 0.1]
+    assert runs.candidate_rates(records, settings, "classification", "lstm", False, given) == []
 
 
 # === Tables and the picture ===
@@ -311,7 +337,8 @@ def some_records():
         run = Run(task, name, 0.01, 2.0, seed, "test")
         points = [[1.0, 2 * last], [2.0, last]]
         speed = {"rows_per_second": 1500.0, "weights": 1234}
-        yield runs.run_key(run, SETTINGS[task]) | {"status": "ok", "points": points} | speed | facts
+        ended = {"status": "ok", "points": points, "validation": last}
+        yield runs.run_key(run, SETTINGS[task]) | ended | speed | facts
     for rate in (0.01, 0.02):
         run = Run("text", "gru", rate, 1.0, 0, "search")
         yield runs.run_key(run, SETTINGS["text"]) | {"status": "ok", "points": [[1.0, 100 * rate]]} | facts
