@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from textrnn.errors import expect
 from textrnn.types import (
@@ -128,8 +128,13 @@ class DataOptions(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(OptionGroup):
-    """Model: a preset, or the tokenizer, cell, sizes and regularization of a new model."""
+    """Model: a preset, or the tokenizer, cell, sizes and regularization of a new model.
 
+    Attributes:
+        preset_task: Name of the class that a preset has to be of; None for several.
+    """
+
+    preset_task: ClassVar[str | None] = None
     from_preset: Path | None = option(
         None,
         "Continue with a trained model, saved_models/NAME; keeps its tokenizer, cell and sizes",
@@ -166,7 +171,7 @@ class ModelOptions(OptionGroup):
 
         if self.from_preset:
             find_cell(self.cell)
-            find_preset(self.from_preset)
+            find_preset(self.from_preset, self.preset_task)
             return
         layer = textrnn.Recurrent(
             textrnn.GatedCell(4, self.cell),

@@ -115,6 +115,10 @@ def test_an_output_is_checked_before_the_model_is_loaded(tmp_path, capsys):
     [
         (["--text", "a", "--file", "b.txt"], "--text and --file: give one of them"),
         (["--file", "nowhere.csv"], "there is no such file"),
+        (["--text", ""], "--text '': give the text to classify"),
+        (["--text", "a", "--text", " \n"], "--text ' \\n': give the text to classify"),
+        (["--file", "EMPTY"], "empty.txt has no texts"),
+        (["--file", "EMPTY", "--text_column", "1"], "empty.txt"),
         (["--text", "a", "--no_header"], "--no_header applies to tables: give one with --file"),
         (
             ["--file", "TABLE", "--text_column", "review"],
@@ -126,6 +130,17 @@ def test_an_output_is_checked_before_the_model_is_loaded(tmp_path, capsys):
 )
 def test_invalid_options_are_reported(model, options, message, tmp_path, capsys):
     (tmp_path / "a.csv").write_text("id,text\n1,a\n")
-    options = [tmp_path / "a.csv" if option == "TABLE" else option for option in options]
+    (tmp_path / "empty.txt").write_text("")
+    files = {"TABLE": tmp_path / "a.csv", "EMPTY": tmp_path / "empty.txt"}
+    options = [files.get(option, option) for option in options]
     status, _, error = textrnn_command(capsys, "classify", model, *options)
     assert status == 2 and message in error
+
+
+@pytest.mark.parametrize("text", ["", " \t"])
+def test_an_empty_text_is_not_explained(text, capsys):
+    assert textrnn_command(capsys, "explain", "nowhere", text) == (
+        2,
+        "",
+        f"error: text {text!r}: give the text to explain\n",
+    )

@@ -158,7 +158,7 @@ def test_a_translator_is_no_language_model(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "message"),
     [
-        ("klingon", "no preset at klingon: .*, or the starter model english"),
+        ("klingon", "klingon does not exist: .*, or a starter model: english$"),
         ("sentiment", "sentiment is a preset of a TextClassifier: expected a preset of a CausalLM"),
         (3, "preset is 3: expected "),
     ],

@@ -173,7 +173,7 @@ def test_prompts_of_a_file_may_have_another_encoding(model, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["generate", "/no/such/model"], "/no/such/model does not exist"),
-        (["generate", "."], "no preset at ."),
+        (["generate", "."], "no model at .: give the folder of a model"),
         (["generate", "MODEL", "--top_p", "3"], "--top_p 3: expected a number above 0 and at most 1"),
         (["generate", "MODEL", "--temperature", "-1"], "--temperature -1: expected a number of at least 0"),
         (["generate", "MODEL", "--samples", "0"], "--samples 0: expected an integer of at least 1"),

@@ -113,7 +113,21 @@ def test_garbage_is_not_sought_among_the_objects_of_imported_modules(base, capsy
     [
         (["--rest_api_prt", "1"], "--rest_api_prt: there is no such option; did you mean --rest_api_port?"),
         (["--grpc_max_threads", "1"], "--grpc_max_threads: there is no such option"),
-        (["nowhere"], "nowhere: expected a folder of models such as saved_models, that of one model"),
+        (
+            ["nowhere"],
+            "that of one model, or a starter model: english, french, german, sentiment, spanish\n",
+        ),
+        (["served/hal"], "served/hal does not exist: did you mean served/half?"),
+        (["serve"], "serve does not exist: did you mean served?"),
+        (
+            ["served/half/preset"],
+            "is a preset: serve served/half, or write its SavedModel with `textrnn export served/half/pr",
+        ),
+        (
+            ["trained/preset"],
+            "is a preset: write its SavedModel with `textrnn export trained/preset`, and serve",
+        ),
+        (["trained"], "trained has a preset but no SavedModel: write its SavedModel with `textrnn export tr"),
         (["."], "no model under .: train one, or name one of `textrnn models`"),
         (["--port", "0", "--rest_api_port", "0"], "--port 0, --rest_api_port 0: give one of them"),
         (["--port", "9", "--rest_api_port", "9"], "--port 9, --rest_api_port 9: give two different ports"),
@@ -127,6 +141,10 @@ def test_garbage_is_not_sought_among_the_objects_of_imported_modules(base, capsy
 )
 def test_bad_options_are_named(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "served/half/1").mkdir(parents=True)
+    for model in ("served/half", "trained"):
+        (tmp_path / model / "preset").mkdir(parents=True)
+        (tmp_path / model / "preset" / "task.json").write_text("{}")
     status, _, error = textrnn_command(capsys, "serve", *arguments)
     assert status == 2
     assert message in error

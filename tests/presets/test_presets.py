@@ -41,3 +41,35 @@ def test_a_preset_of_another_library_is_refused(tmp_path):
     (tmp_path / "task.json").write_text(json.dumps(task))
     with pytest.raises(textrnn.InputError, match=r"GPT2CausalLM: expected one of textrnn>CausalLM, "):
         load_preset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ("small", "saved_models/small"),
+        ("Small/", "saved_models/small"),
+        ("saved_models/smal", "saved_models/small"),
+        ("models/og", "models/ogg"),
+        ("englis", "english"),
+        ("notez", None),
+        ("closet", None),
+        ("models/small", "saved_models/small"),
+        ("/nowhere/small", "saved_models/small"),
+    ],
+)
+def test_a_missing_model_names_the_one_that_may_be_meant(given, near, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for preset in ("saved_models/small/preset", "models/ogg"):
+        (tmp_path / preset).mkdir(parents=True)
+        (tmp_path / preset / "task.json").write_text("{}")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(textrnn.InputError) as refused:
+        find_preset(given)
+    given = given.rstrip("/")
+    assert str(refused.value) == f"{given} does not exist: " + (
+        f"did you mean {near}?"
+        if near
+        else "give the folder of a model, such as saved_models/NAME, or a starter model: "
+        "english, french, german, sentiment, spanish"
+    )

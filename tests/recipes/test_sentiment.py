@@ -203,7 +203,7 @@ def test_the_preset_of_another_task_is_refused(tmp_path, capsys):
         (["--pooling", "sum"], "--pooling sum: expected max, mean, last, attention or concat"),
         (["--ngrams", "-1"], "--ngrams -1: expected an integer of at least 0"),
         (["--held_out", "0.7"], "--held_out 0.7: expected a number above 0 and below 0.5"),
-        (["--from_preset", "/nowhere"], "no preset at /nowhere"),
+        (["--from_preset", "/nowhere"], "/nowhere does not exist"),
         (["--from_preset", "a", "--from_scratch"], "--from_preset, --from_scratch: give one of them"),
         (["--from_scratch", "--unlabelled", "DATA"], "--unlabelled: texts without labels are for a language"),
         (["--class_weights", "some"], "--class_weights some: expected balanced or none"),

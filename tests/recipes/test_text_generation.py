@@ -263,7 +263,11 @@ def test_a_preset_needs_the_module_of_a_cell_class_but_not_of_a_spec(
         (TEXT.encode() * 40, {"tokenizer": "sentencepiece", "vocabulary_size": 9000}, "at most [0-9]+"),
         (TEXT.encode() * 40, {"held_out": 1.5}, "--held_out 1.5: expected a number above 0 and below 1"),
         (TEXT.encode() * 40, {"batch_size": 5000}, "batch_size"),
-        (TEXT.encode() * 40, {"from_preset": "nowhere"}, "no preset at nowhere"),
+        (
+            TEXT.encode() * 40,
+            {"from_preset": "nowhere"},
+            "/NAME, or a starter model: english, french, german, spanish\n",
+        ),
         (TEXT.encode() * 40, {"temperature": -2}, "--temperature -2: expected a number of at least 0"),
         (TEXT.encode() * 40, {"dropout": 1.5}, "--dropout 1.5: expected a number of at least 0 and below 1"),
         (TEXT.encode() * 40, {"weight_drop": 1}, "--weight_drop 1: expected a number"),

@@ -193,7 +193,7 @@ def bad_inputs(folder):
         (["--held_out", "0.7"], "--held_out 0.7: expected a number above 0 and below 0.5"),
         (["--cell", "lstn"], "lstn"),
         (["--data", folder / "pairs.tsv", "--max_tokens", "2", "--tokenizer", "word"], "--max_tokens"),
-        (["--from_preset", folder / "nowhere"], "no preset at"),
+        (["--from_preset", folder / "nowhere"], "nowhere does not exist"),
     ]
 
 

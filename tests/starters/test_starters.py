@@ -42,8 +42,11 @@ def test_from_preset_takes_the_name(package):
 
 
 def test_an_unknown_name_lists_the_known_ones(package):
-    with pytest.raises(textrnn.InputError, match=r"no preset at klingon: .*, or the starter model tiny"):
+    expected = "klingon does not exist: give the folder of a model, such as saved_models/NAME"
+    with pytest.raises(textrnn.InputError, match=f"{expected}, or a starter model: tiny$"):
         load_preset("klingon")
+    with pytest.raises(textrnn.InputError, match=f"{expected}$"):
+        load_preset("klingon", textrnn.TextClassifier)
 
 
 def test_commands_take_the_name(package, capsys, tmp_path):
@@ -69,8 +72,11 @@ def test_commands_take_the_name(package, capsys, tmp_path):
     ("arguments", "message"),
     [
         (["models", "klingon"], "there is no starter model 'klingon': choose one of tiny"),
-        (["generate", "klingon"], "klingon does not exist: .*, or the starter model tiny"),
-        (["export", "klingon"], "no preset at klingon: .*, or the starter model tiny"),
+        (["generate", "klingon"], "klingon does not exist: .*, or a starter model: tiny"),
+        (["export", "klingon"], "klingon does not exist: .*, or a starter model: tiny"),
+        (["generate", "tinny"], "tinny does not exist: did you mean tiny\\?"),
+        (["classify", "tinny", "--text", "a"], "tinny does not exist: give .* saved_models/NAME$"),
+        (["serve", "tinny"], "tinny does not exist: did you mean tiny\\?"),
         (["classify", "tiny", "--text", "a"], "tiny does not classify text: its signatures are "),
     ],
 )

@@ -37,16 +37,21 @@ def classify(
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
     expect(text is None or file is None, "--text and --file: give one of them")
+    for one in text or ():
+        expect(one.strip(), f"--text {one!r}: give the text to classify")
     from textrnn.serving.texts import answered, check_answers, check_output, given_texts
 
     check_output(output, file, text_column, no_header)
     given = given_texts(text, file, text_column=text_column, no_header=no_header, encoding=encoding)
+    expect(given.number != 0, f"{file} has no texts")
     names = ["predicted_label", "probability"]
     if given.table and output:
         check_answers(output, given.table, names)
     from textrnn.presets.functions import load_functions
 
-    functions = load_functions(model, "serving_default", "scores", "does not classify text", cell)
+    functions = load_functions(
+        model, "TextClassifier", "serving_default", "scores", "does not classify text", cell
+    )
 
     from textrnn.serving.classify import classified
 
@@ -85,11 +90,14 @@ def explain(
         png: Also write the explanation to this PNG file
         cell: MODULE:ATTRIBUTE of your own cell class, if the preset has one
     """
+    expect(text.strip(), f"text {text!r}: give the text to explain")
     expect_output(html, "--html")
     expect_output(png, "--png")
     from textrnn.presets.functions import load_functions
 
-    functions = load_functions(model, "explain", "weights", "does not explain its labels", cell)
+    functions = load_functions(
+        model, "TextClassifier", "explain", "weights", "does not explain its labels", cell
+    )
     from textrnn.classification.explanation import explainer, to_html, to_terminal
 
     [explanation] = explainer(functions)([cleaned(text, "the text")])

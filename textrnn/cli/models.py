@@ -1,11 +1,10 @@
 """The commands `textrnn models` and `textrnn export`, for presets and the starter models."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from textrnn.errors import expect
-from textrnn.starters import FOLDER, card, starter_names
+from textrnn.starters import FOLDER, card, starter_names, starter_task
 from textrnn.startup import load_tensorflow, native_messages_hidden
 from textrnn.types import ModelName
 
@@ -71,7 +70,6 @@ def _known():
 
 def _row(name):
     folder = FOLDER / name
-    task = json.loads((folder / "task.json").read_text("utf-8"))["registered_name"].partition(">")[2]
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     summary = next(line for line in card(name).splitlines() if line and not line.startswith("#"))
-    return name, task, f"{size / 1e6:.1f} MB", summary
+    return name, starter_task(name), f"{size / 1e6:.1f} MB", summary

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from textrnn.cli.parser import Parser, add_option
-from textrnn.errors import expect
+from textrnn.errors import InputError, expect
 from textrnn.types import NonNegativeNumber, Port, PositiveInt, PositiveNumber
 
 FLAGS: dict[str, tuple[Any, Any, str]] = {
@@ -151,14 +151,28 @@ def settings_of(given: dict[str, Any]):
 def _base(name: str) -> Path:
     """A folder, or that of the SavedModel of a starter model."""
     from textrnn.cli.starter_exports import exported
-    from textrnn.starters import starter_names, starter_path
+    from textrnn.presets.loading import preset_at
+    from textrnn.presets.missing import missing_model
+    from textrnn.server.server import models_under
+    from textrnn.starters import starter_path
 
-    preset = starter_path(name)
-    if preset is None:
-        names = "".join(f", or {starter}" for starter in starter_names())
-        expect(
-            Path(name).is_dir(),
-            f"{name}: expected a folder of models such as saved_models, that of one model{names}",
-        )
-        return Path(name)
-    return exported(name, preset)
+    folder, starter = Path(name), starter_path(name)
+    if starter is not None:
+        return exported(name, starter)
+    if not folder.is_dir():
+        expected = "a folder of models such as saved_models, that of one model"
+        raise missing_model(folder, models_under, expected=expected)
+    if (preset := preset_at(folder)) and not models_under(folder):
+        raise InputError(_of_preset(folder, preset))
+    return folder
+
+
+def _of_preset(folder: Path, preset: Path) -> str:
+    """What to do where a folder has a preset, but no SavedModel."""
+    from textrnn.server.config_files import version_folders
+
+    what = "is a preset" if preset == folder else "has a preset but no SavedModel"
+    write = f"write its SavedModel with `textrnn export {folder}`"
+    if preset == folder and version_folders(folder.parent):
+        return f"{folder} {what}: serve {folder.parent}, or {write}"
+    return f"{folder} {what}: {write}, and serve saved_models"

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
-from textrnn.errors import InputError, expect
-from textrnn.starters import starter_names, starter_path
+from textrnn.errors import expect
+from textrnn.presets import loading
+from textrnn.presets.missing import missing_model
+from textrnn.serving import saved_model
 from textrnn.startup import load_tensorflow, native_messages_hidden
 
 
-def load_functions(model, signature, output, failing, cell=None):
+def load_functions(model, task, signature, output, failing, cell=None):
     """Load the signatures of a SavedModel or of a preset as functions with keyword arguments.
 
     Args:
         model: The folder of a model, of one of its versions, or of a preset.
+        task: Name of the class of a task with this signature, for the error.
         signature: Name of a signature that the model must have.
         output: Name of an output that this signature must have.
         failing: What a model without it does not do, for the error: `"does not generate text"`.
@@ -23,27 +26,25 @@ def load_functions(model, signature, output, failing, cell=None):
     Raises:
         InputError: If there is no model, or it lacks the signature.
     """
-    load_tensorflow()
     path = Path(model)
+    if not _find(path):
+        raise missing_model(path, _find, task)
+    load_tensorflow()
     with native_messages_hidden():
-        from textrnn.serving.saved_model import find_saved_model, load_signatures
-
         if cell is not None:
             from textrnn.cells import find_cell
 
             find_cell(cell)
-        if find_saved_model(path) is not None:
-            functions = load_signatures(path)
-        elif path.exists() or starter_path(path):
-            from textrnn.presets.loading import load_preset
+        if saved_model.find_saved_model(path):
+            functions = saved_model.load_signatures(path)
+        else:
             from textrnn.tasks.registry import python_functions
 
-            functions = python_functions(load_preset(path))
-        else:
-            names = "".join(f", or the starter model {name}" for name in starter_names())
-            raise InputError(
-                f"{path} does not exist: give the folder of a model, such as saved_models/NAME{names}"
-            )
+            functions = python_functions(loading.load_preset(path))
     found = output in getattr(functions.get(signature), "structured_outputs", {})
     expect(found, f"{path} {failing}: its signatures are {', '.join(sorted(functions))}")
     return functions
+
+
+def _find(path):
+    return saved_model.find_saved_model(path) or loading.preset_at(path)

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from textrnn.errors import InputError
-from textrnn.starters import starter_names, starter_path
+from textrnn.presets.missing import missing_model
+from textrnn.starters import starter_path
 from textrnn.tasks.registry import task_kinds
 
 
@@ -22,10 +23,11 @@ def load_preset(path, task=None, **options):
     Raises:
         InputError: If there is no preset at `path`, or one of another class.
     """
+    found = find_preset(path, task and task.__name__)
     loaded = preset_task(path)
     if task is not None and not issubclass(loaded, task):
         raise InputError(f"{path} is a preset of a {loaded.__name__}: expected a preset of a {task.__name__}")
-    return loaded.from_preset(str(find_preset(path)), **options)
+    return loaded.from_preset(str(found), **options)
 
 
 def preset_task(path):
@@ -37,8 +39,12 @@ def preset_task(path):
     return kinds[name].load_task()
 
 
-def find_preset(path):
+def find_preset(path, task=None):
     """Return the preset at `path`, in the model's folder `path`, or of the starter model `path`.
+
+    Args:
+        path: A str or path.
+        task: Name of the class that it has to be of, for the error alone; None for any.
 
     Returns:
         A `pathlib.Path`.
@@ -46,13 +52,15 @@ def find_preset(path):
     Raises:
         InputError: If there is none.
     """
+    found = preset_at(path)
+    if found is None:
+        raise missing_model(path, preset_at, task, "preset")
+    return found
+
+
+def preset_at(path):
+    """Return what `find_preset` returns, or None if there is none."""
     if starter := starter_path(path):
         return starter
-    for folder in (Path(path), Path(path) / "preset"):
-        if (folder / "task.json").is_file():
-            return folder
-    names = "".join(f", or the starter model {name}" for name in starter_names())
-    raise InputError(
-        f"no preset at {path}: expected a preset, the folder of a trained model such as saved_models/NAME"
-        f"{names}"
-    )
+    folders = (Path(path), Path(path) / "preset")
+    return next((folder for folder in folders if (folder / "task.json").is_file()), None)

@@ -3,6 +3,7 @@
 Each is a folder here: a preset with its weights in half precision, and `README.md`, its model card.
 """
 
+import json
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -12,9 +13,33 @@ CARD = "README.md"
 """The file name of a model card."""
 
 
-def starter_names() -> list[str]:
-    """Return the names of the starter models, sorted."""
-    return sorted(path.parent.name for path in FOLDER.glob("*/task.json"))
+def starter_names(task: str | None = None) -> list[str]:
+    """Return the names of the starter models, sorted.
+
+    Args:
+        task: Name of the class of their task; None for all of them.
+
+    Example:
+
+    >>> from textrnn.starters import starter_names
+    >>> starter_names("CausalLM")
+    ['english', 'french', 'german', 'spanish']
+    """
+    names = sorted(path.parent.name for path in FOLDER.glob("*/task.json"))
+    return [name for name in names if task in (None, starter_task(name))]
+
+
+def starter_task(name: str) -> str:
+    """Return the name of the class of a starter model's task.
+
+    Example:
+
+    >>> from textrnn.starters import starter_task
+    >>> starter_task("sentiment")
+    'TextClassifier'
+    """
+    task = json.loads((FOLDER / name / "task.json").read_text("utf-8"))
+    return task["registered_name"].partition(">")[2]
 
 
 def starter_path(name) -> Path | None:

@@ -53,8 +53,8 @@ def generate(
     prompts = [cleaned(text, "--prompt") for text in prompt or ()]
     if file is not None:
         prompts += [line for line in read_lines(file, encoding) if line]
-    function = load_functions(model, "generate", "text", "does not generate text", cell)["generate"]
-    sample = make_sampler(function)
+    functions = load_functions(model, "CausalLM", "generate", "text", "does not generate text", cell)
+    sample = make_sampler(functions["generate"])
     settings = Settings(
         samples,
         max_new_tokens,

@@ -7,7 +7,7 @@ Unlike in `textrnn.options`, None stands for a default that depends on the text.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from textrnn.errors import expect, warn
 from textrnn.options import (
@@ -52,6 +52,7 @@ class TextOptions(DataOptions):
 class LanguageModelOptions(ModelOptions):
     """Model: a trained one, or the parts of a new one, and how it samples."""
 
+    preset_task: ClassVar = "CausalLM"
     from_preset: Path | None = option(
         None,
         "Continue with a trained model, saved_models/NAME or a starter model (`textrnn models` lists them); "

@@ -67,7 +67,9 @@ def translate(
         check_answers(output, given.table, _names(n_best))
     from textrnn.presets.functions import load_functions
 
-    search = load_functions(model, "translate", "attention", "does not translate", cell)["translate"]
+    search = load_functions(model, "Seq2SeqLM", "translate", "attention", "does not translate", cell)[
+        "translate"
+    ]
     if interactive:
         print("Type a text, Enter for its translation, Ctrl-D to end.", file=sys.stderr)
 

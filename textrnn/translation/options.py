@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from textrnn.errors import expect
 from textrnn.options import DataOptions, ModelOptions, OutputOptions, TrainingOptions, option
@@ -50,6 +50,7 @@ class PairOptions(DataOptions):
 class TranslatorOptions(ModelOptions):
     """Model: what a translator starts from, or the parts of a new one, and its search."""
 
+    preset_task: ClassVar = "Seq2SeqLM"
     encoder_from: Path | None = option(None, "Start the encoder from this language model")
     decoder_from: Path | None = option(None, "Start the decoder from this language model")
     shared_vocabulary: bool = option(True, "One vocabulary for both languages")
