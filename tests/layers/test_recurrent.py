@@ -72,6 +72,27 @@ def test_a_mask_attached_by_keras_is_used():
     )
 
 
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_a_mask_attached_by_keras_is_used_with_initial_states_too(symbolic):
+    x, mask = sequences() * MASKS["right"][..., None], MASKS["right"]
+    cell = GatedCell(UNITS, "gru")
+    layer, states = Recurrent(cell, return_sequences=True), random_states(cell)
+
+    def run(x, states):
+        return layer(keras.layers.Masking()(x), initial_state=states)
+
+    if symbolic:
+        inputs = keras.Input((None, FEATURES)), [keras.Input((UNITS,))]
+        found = keras.Model(inputs, run(*inputs))([x, states])
+    else:
+        found = run(x, states)
+    assert_close(found, layer(x, initial_state=states, mask=mask), 0)
+    given = np.ones_like(mask)  # comes first
+    assert_close(
+        layer(keras.layers.Masking()(x), initial_state=states, mask=given), layer(x, initial_state=states), 0
+    )
+
+
 @pytest.mark.parametrize("return_sequences", [False, True])
 def test_bidirectional_equals_bidirectional_lstm_of_keras(return_sequences):
     ours = keras.layers.Bidirectional(Recurrent(GatedCell(UNITS, "lstm"), return_sequences=return_sequences))

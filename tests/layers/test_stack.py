@@ -102,15 +102,20 @@ def test_initial_states_are_those_of_the_cells():
 
 
 @tensorflow_only
-def test_a_functional_model_with_states_saves_and_loads(tmp_path):
+@pytest.mark.parametrize("attached", [False, True])
+def test_a_functional_model_with_states_saves_and_loads(tmp_path, attached):
     stack = make_stack(sizes=(5, 3, 2))
     assert stack.state_size == [[5, 5], [3], [2, 2]]
     x, states = make_batch(stack)
     x[:, 4:] = 0
     inputs = keras.Input((None, FEATURES))
     initial = [[keras.Input((size,)) for size in sizes] for sizes in stack.state_size]
-    mask = keras.layers.Masking().compute_mask(inputs)
-    outputs, last = stack(inputs, initial_states=initial, mask=mask)
+    if attached:
+        outputs, last = stack(keras.layers.Masking()(inputs), initial_states=initial)
+    else:
+        outputs, last = stack(
+            inputs, initial_states=initial, mask=keras.layers.Masking().compute_mask(inputs)
+        )
     assert outputs.shape == (None, None, 2)
     assert [[s.shape for s in layer] for layer in last] == [[(None, 5)] * 2, [(None, 3)], [(None, 2)] * 2]
     model = keras.Model([inputs, *keras.tree.flatten(initial)], [outputs, *keras.tree.flatten(last)])
@@ -118,6 +123,9 @@ def test_a_functional_model_with_states_saves_and_loads(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     arguments = [x, *keras.tree.flatten(states)]
     assert_close(loaded(arguments), model(arguments), 0)
+    mask = np.arange(TIME) < np.full((BATCH, 1), 4)
+    expected = stack(x, initial_states=states, mask=mask)
+    assert_close(model(arguments), keras.tree.flatten(expected), 1e-6)
 
 
 def test_a_mask_that_keras_attached_reaches_every_layer_and_what_follows():
@@ -129,6 +137,19 @@ def test_a_mask_that_keras_attached_reaches_every_layer_and_what_follows():
     assert_close([outputs, states], list(stack(x, mask=mask)), 0)
     np.testing.assert_array_equal(ops.convert_to_numpy(mask_of(outputs)), mask)
     assert all(mask_of(state) is None for state in keras.tree.flatten(states))
+
+
+def test_a_mask_that_keras_attached_is_used_with_initial_states_too():
+    stack = make_stack()
+    x, states = make_batch(stack)
+    x[:, 4:] = 0
+    masked, mask = keras.layers.Masking()(x), np.arange(TIME) < np.full((BATCH, 1), 4)
+    found = stack(masked, initial_states=states)
+    assert_close(list(found), list(stack(x, initial_states=states, mask=mask)), 0)
+    np.testing.assert_array_equal(ops.convert_to_numpy(mask_of(found[0])), mask)
+    given = mask[:, ::-1]  # comes first
+    found = stack(masked, initial_states=states, mask=given)
+    assert_close(list(found), list(stack(x, initial_states=states, mask=given)), 0)
 
 
 def test_config_restores_every_option():

@@ -62,7 +62,8 @@ class Recurrent(keras.layers.RNN):
     Call arguments:
         sequences: `(batch, time, features)`.
         initial_state: A list of tensors `(batch, n)`, one for each n of the cell's `state_size`.
-        mask: `(batch, time)`, True where a step is valid.
+        mask: `(batch, time)`, True where a step is valid. The default is the mask that an earlier layer gave
+            `sequences`.
         training: Whether to apply dropout, weight drop and zoneout.
 
     Returns:
@@ -164,8 +165,12 @@ class Recurrent(keras.layers.RNN):
         """Whether options change a step in a way that no kernel has."""
         return bool(self.unroll or self.recurrent_dropout or self._zoneout_rates)
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        """Run the cell over the sequences. The class docstring has the shapes."""
+    def call(self, sequences, initial_state=None, mask=None, training=False, sequences_mask=None):
+        """Run the cell over the sequences. The class docstring has the shapes.
+
+        With an `initial_state`, Keras passes the mask of `sequences` as `sequences_mask`.
+        """
+        mask = sequences_mask if mask is None else mask
         if sequences.shape[1] != 0:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         # One masked step is like no step, and RNN.call wants a step.

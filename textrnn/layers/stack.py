@@ -144,8 +144,8 @@ class RecurrentStack(_Stack):
     Call arguments:
         sequences: `(batch, time, features)`.
         initial_states: States that an earlier call returned. The default is `get_initial_states`.
-        mask: `(batch, time)`, True where a step is valid. Keras passes on the mask of `sequences` only if
-            there are no `initial_states`; with them, pass the mask too.
+        mask: `(batch, time)`, True where a step is valid. The default is the mask that an earlier layer gave
+            `sequences`.
         training: Whether to apply dropout, weight drop and zoneout.
 
     Returns:
@@ -183,8 +183,12 @@ class RecurrentStack(_Stack):
         """The shapes of the results of `call`."""
         return super().compute_output_shape(sequences_shape)
 
-    def call(self, sequences, initial_states=None, mask=None, training=False):
-        """Run the layers. The class docstring has the shapes."""
+    def call(self, sequences, initial_states=None, mask=None, training=False, sequences_mask=None):
+        """Run the layers. The class docstring has the shapes.
+
+        With `initial_states`, Keras passes the mask of `sequences` as `sequences_mask`.
+        """
+        mask = sequences_mask if mask is None else mask
         if initial_states is None:
             initial_states = self.get_initial_states(ops.shape(sequences)[0])
         options = {"mask": mask, "training": training}
