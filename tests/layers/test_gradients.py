@@ -5,7 +5,14 @@ import functools
 import keras
 import numpy as np
 import pytest
-from builders.layers import every_cell_and_strategy, make_batch, make_layer, seeded, weighted_sum
+from builders.layers import (
+    every_cell_and_strategy,
+    make_batch,
+    make_layer,
+    seeded,
+    tensorflow_only,
+    weighted_sum,
+)
 from keras import ops
 from references.gated_cells import REFERENCES
 from references.gradients import TENSORFLOW, assert_close, finite_differences, float64, value_and_gradients
@@ -56,3 +63,29 @@ def test_gradients_equal_finite_differences_of_the_numpy_reference(name, strateg
         actual = [by_input["sequences"], *by_input["initial_state"], *by_weight]
         assert {a.dtype for a in actual} == {np.dtype("float64")}
         assert_close(actual, expected_gradients(name), tolerance())
+
+
+@tensorflow_only
+@pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [("lstm", "loop"), ("lstm", "recompute"), ("rg_lru", "recompute"), ("rg_lru", "scan")],
+)
+def test_jacobians_equal_those_of_keras(name, strategy, in_graph):
+    import tensorflow as tf
+
+    layer = make_layer(name, strategy)
+    x = tf.constant(make_batch(name)[0])
+
+    def jacobian(layer, **options):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            outputs = layer(x)[0]
+        return tape.batch_jacobian(outputs[:, -1], x, **options)
+
+    keras_layer = keras.layers.RNN(layer.cell, return_sequences=True, return_state=True)
+    expected = jacobian(keras_layer)
+    run = tf.function(jacobian) if in_graph else jacobian
+    assert_close(run(layer, experimental_use_pfor=False), expected)
+    if strategy == "scan":
+        assert_close(run(layer), expected)

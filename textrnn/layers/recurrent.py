@@ -26,6 +26,8 @@ class Recurrent(keras.layers.RNN):
     All options work as in `keras.layers.RNN`, also inside `keras.layers.Bidirectional`. A masked step keeps
     the states and repeats the previous output, which is zero before the first valid step. With
     `zero_output_for_mask` its output is zero. Cells that do not subclass `textrnn.Cell` run in Keras's loop.
+    `tf.GradientTape.batch_jacobian` needs a persistent tape and `experimental_use_pfor=False` with the
+    strategy `"recompute"`, and in a `tf.function` also with `"loop"`.
 
     Args:
         cell: A `Cell`, or any Keras cell.
