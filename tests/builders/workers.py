@@ -71,9 +71,7 @@ def results(task, rank=0):
     keras.utils.set_random_seed(rank)  # the chief's weights are everyone's
     model, scores = TASKS[task]()
     seeds = [v.numpy() for v in model.variables if v.name == "seed_generator_state"]
-    carried = {id(variable) for variable, _ in model.row_variables}
-    weights = [variable.numpy() for variable in model.weights if id(variable) not in carried]
-    named = {"scores": [np.array(scores)], "weight": weights, "seed": seeds}
+    named = {"scores": [np.array(scores)], "weight": model.get_weights(), "seed": seeds}
     return {f"{name} {i}": array for name, arrays in named.items() for i, array in enumerate(arrays)}
 
 
