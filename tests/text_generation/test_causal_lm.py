@@ -107,6 +107,11 @@ def test_stop_texts_end_a_continuation_but_not_a_prompt(several):
         lm.generate("a", max_length=9, stop="")
 
 
+def test_no_prompts_give_no_texts_without_a_preprocessor_too():
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(9, units=4))
+    assert lm.generate([], stop_token_ids=None) == []
+
+
 def test_evaluation_is_exact_and_keeps_the_states_of_training():
     lm = make_lm()
     tokens = token_batch(1, 100)[0]

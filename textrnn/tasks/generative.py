@@ -105,7 +105,8 @@ class GenerativeTask(RecurrentTask):
         KerasHub's preprocessing takes no bytes, and its loops need a row.
         """
         if self.preprocessor is None:  # the inputs are token ids
-            return super().generate(inputs, *arguments, **options)
+            none = isinstance(inputs, list | tuple) and not inputs
+            return [] if none else super().generate(inputs, *arguments, **options)
         import tensorflow as tf
 
         complete = super().generate
