@@ -1,9 +1,11 @@
 """The client of asynchronous programs."""
 
+import asyncio
 from asyncio import sleep
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from textrnn.client.methods import ClientMethods
@@ -38,6 +40,24 @@ class AsyncClient(ClientMethods):
 
         return AsyncGrpcTransport(self.address, self.headers)
 
+    @cached_property
+    def _grpc_loaded(self) -> asyncio.Future:
+        """The import of gRPC and TensorFlow, in a thread, so that the event loop goes on."""
+        return asyncio.ensure_future(asyncio.to_thread(import_module, "textrnn.client.grpc_transports"))
+
+    async def _load(self, seconds):
+        if self.address.target is None or "transport" in vars(self):
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._grpc_loaded)  # other requests wait for it too
+        except TimeoutError:
+            raise ServerError(
+                f"{self.address.url} was not asked: loading TensorFlow, which gRPC needs, took longer than "
+                f"{seconds:.3g} s. Give a larger timeout, or an address of REST",
+                "DEADLINE_EXCEEDED",
+            ) from None
+
     async def _ask(self, model, question):
         name = self._name(model)
         return [] if question.is_empty else question.answer(await self._predict(name, question.call))
@@ -47,6 +67,7 @@ class AsyncClient(ClientMethods):
 
     async def _retried(self, request):
         attempts = Attempts(self.retries, self.timeout)
+        await self._load(attempts.remaining())
         while True:
             try:
                 return await request(attempts.remaining())

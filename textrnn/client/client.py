@@ -44,19 +44,20 @@ class Client(ClientMethods):
         return [] if question.is_empty else question.answer(self._predict(name, question.call))
 
     def _predict(self, model, call):
-        return self._retried(lambda seconds: self.transport.predict(model, call, seconds))
+        return self._retried(lambda transport, seconds: transport.predict(model, call, seconds))
 
     def _retried(self, request):
+        transport = self.transport  # it may load TensorFlow, which the time limit does not count
         attempts = Attempts(self.retries, self.timeout)
         while True:
             try:
-                return request(attempts.remaining())
+                return request(transport, attempts.remaining())
             except ServerError as error:
                 sleep(attempts.pause(error))
 
     def _pieces(self, model: str, prompt: Prompt) -> Iterator[str]:
         try:
-            events = self._retried(lambda seconds: self.transport.stream(model, prompt.body(), seconds))
+            events = self._retried(lambda transport, seconds: transport.stream(model, prompt.body(), seconds))
         except ServerError as error:
             if error.code != "UNIMPLEMENTED":
                 raise

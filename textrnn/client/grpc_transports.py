@@ -185,8 +185,10 @@ def outputs_of(response: predict_pb2.PredictResponse) -> dict[str, Any]:
 
 def error_of(url: str, error: grpc.RpcError) -> ServerError:
     """The error of an answer."""
-    code = error.code().name  # type: ignore[attr-defined]
-    return ServerError(f"{url}: {error.details()} ({code})", code)  # type: ignore[attr-defined]
+    code, message = error.code().name, error.details()  # type: ignore[attr-defined]
+    if code == "RESOURCE_EXHAUSTED" and "message larger than max" in message:
+        code = "INVALID_ARGUMENT"  # as over REST; sent again, the request would be as large
+    return ServerError(f"{url}: {message} ({code})", code)
 
 
 def _channel(module, address):

@@ -16,6 +16,8 @@ HTTP_STATUSES = {
     "DEADLINE_EXCEEDED": 504,
 }
 """HTTP status of each code of gRPC; 500 for all others."""
+HTTP_ONLY = {408: "DEADLINE_EXCEEDED", 413: "INVALID_ARGUMENT"}
+"""Codes of statuses that stand for none: the request arrives too slowly, or is too large."""
 
 
 def code_of(status: int) -> str:
@@ -24,7 +26,8 @@ def code_of(status: int) -> str:
     Example:
 
     >>> from textrnn.serving.codes import code_of
-    >>> code_of(400), code_of(404), code_of(418)
-    ('INVALID_ARGUMENT', 'NOT_FOUND', 'UNKNOWN')
+    >>> code_of(400), code_of(404), code_of(413), code_of(418)
+    ('INVALID_ARGUMENT', 'NOT_FOUND', 'INVALID_ARGUMENT', 'UNKNOWN')
     """
-    return next((code for code, of_code in HTTP_STATUSES.items() if of_code == status), "UNKNOWN")
+    codes = (code for code, of_code in HTTP_STATUSES.items() if of_code == status)
+    return next(codes, HTTP_ONLY.get(status, "UNKNOWN"))
