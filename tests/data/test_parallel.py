@@ -83,7 +83,7 @@ def test_invalid_utf8_is_refused_with_its_line(tmp_path):
     with pytest.raises(InputError, match="byte 0xe9 at offset 19 in line 2"):
         read_pairs(path)
     with pytest.raises(InputError, match="in line 2"):
-        read_aligned(path, path)
+        read_aligned(path, write(tmp_path / "a.fr", "un\ndeux\n"))
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):
@@ -103,6 +103,17 @@ def test_pairs_with_an_empty_side_are_skipped_with_a_warning(tmp_path):
     assert warnings == [f"skipped 6 pairs with an empty side: {path}, lines 2, 3, 5, 6, 8 and 1 more"]
 
 
+@pytest.mark.parametrize("missing", ["N/A", "NaN", "null", " n.a. ", "NA"])
+def test_missing_values_in_columns_are_skipped_with_their_spelling(missing, tmp_path):
+    path = write(tmp_path / "a.csv", f"source,target\nGo.,Va !\nRun!,{missing}\n{missing},Non\nna,None\n")
+    pairs, warnings = read_pairs(path)
+    assert sides(pairs) == [("Go.", "Va !"), ("na", "None")]
+    assert warnings == [f"skipped 2 pairs with a side that is {missing.strip()!r}: {path}, lines 3, 4"]
+    write(path, f"source,target\nGo.,Va !\nRun!,{missing}\n,\n")
+    [warning] = read_pairs(path).warnings
+    assert warning.startswith(f"skipped 2 pairs with a side that is empty or {missing.strip()!r}:")
+
+
 def test_the_warning_about_aligned_files_names_both(tmp_path):
     source, target = write(tmp_path / "a.en", "one\ntwo\n"), write(tmp_path / "a.fr", "\ndeux\n")
     pairs, warnings = read_aligned(source, target)
@@ -114,7 +125,24 @@ def test_pairs_with_identical_sides_are_kept_with_a_warning(tmp_path):
     path = write(tmp_path / "a.tsv", table([("Go.", "Va !"), ("Taxi!", "Taxi!"), ("Paris", "Paris ")]))
     pairs, warnings = read_pairs(path)
     assert len(pairs) == 3
-    assert warnings == [f"2 pairs with identical sides: {path}, lines 2, 3"]
+    assert warnings == [f"2 pairs with identical sides: {path}, lines 2, 3; is one language given twice?"]
+    write(path, table([("Go.", "Va !"), ("Taxi!", "Taxi!")]))
+    assert read_pairs(path).warnings == [f"1 pair with identical sides: {path}, line 2"]
+
+
+def test_one_language_given_twice_is_refused(tmp_path):
+    path = write(tmp_path / "a.csv", "English,French\nGo.,Va !\nRun!,Cours !\n")
+    for column in ("english", "1"):
+        message = f"a.csv: 'English' and '{column}' are the same column: give one with"
+        with pytest.raises(InputError, match=message):
+            read_pairs(path, "English", column)
+    one, other = (write(tmp_path / name, "Go.\nRun!\n") for name in ("a.en", "b.en"))
+    (tmp_path / "link.en").symlink_to(one)
+    for same in (one, tmp_path / "link.en"):
+        with pytest.raises(InputError, match=r"a\.en and .*\.en are the same file: give"):
+            read_aligned(one, same)
+    with pytest.raises(InputError, match=r"b\.en: all 2 pairs are identical: is one language given twice\?"):
+        read_aligned(one, other)
 
 
 def test_texts_much_longer_than_the_rest_give_a_warning(tmp_path):
@@ -275,7 +303,9 @@ def test_pairs_in_other_encodings_are_read(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_bytes("It’s\tC’est\n".encode("cp1252"))
     assert sides(read_pairs(path, encoding="cp1252").pairs) == [("It’s", "C’est")]
-    assert sides(read_aligned(path, path, "cp1252").pairs) == [("It’s\tC’est", "It’s\tC’est")]
+    targets = tmp_path / "a.fr"
+    targets.write_bytes("C’est\n".encode("cp1252"))
+    assert sides(read_aligned(path, targets, "cp1252").pairs) == [("It’s\tC’est", "C’est")]
     path.write_bytes("It’s\tC’est\n".encode("utf-16"))
     assert sides(read_pairs(path).pairs) == [("It’s", "C’est")]
 

@@ -2,10 +2,11 @@
 
 import collections
 import functools
+import operator
 import re
 import statistics
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +16,9 @@ from textrnn.data.labelled import Example, repeated_examples
 from textrnn.data.records import count, listed, partition, shortened
 from textrnn.data.table_formats import tab_separated
 from textrnn.data.table_values import is_missing
-from textrnn.data.tables import Table, has_names, header_note, is_table, read_table
+from textrnn.data.tables import Table, has_names, header_note, is_table, missing_words, read_table
 from textrnn.data.text_files import plain_name, read_text
-from textrnn.errors import InputError
+from textrnn.errors import InputError, expect
 
 LONG_TEXT_CHARACTERS = 1000
 """No sentence is longer than this."""
@@ -56,7 +57,8 @@ def read_pairs(
       `source` and `target`, the ones given, or the only two.
 
     Files may be compressed. Whitespace around a text is removed. Pairs with an empty side are skipped, with a
-    warning. Identical sides, very long texts and texts in an unusual script are kept, with a warning.
+    warning; in columns, `NaN`, `N/A` and the like are empty (`textrnn.data.table_values.is_missing`).
+    Identical sides, very long texts and texts in an unusual script are kept, with a warning.
 
     Args:
         path: The table.
@@ -69,7 +71,8 @@ def read_pairs(
 
     Raises:
         InputError: If the path does not exist or is a folder, if a line has no tab, if a column is missing or
-            not text, if the file is in another encoding, or if there are no pairs.
+            not text, if both sides are one column or identical in all pairs, if the file is in another
+            encoding, or if there are no pairs.
 
     Example:
 
@@ -101,7 +104,7 @@ def read_pairs(
     warnings = table.warnings
     if not any(has_names(table.columns or (), [column]) for column in columns):
         warnings = warnings + header_note(table, path, "pair")
-    return _checked(_columns(table, columns), (str(path), str(path)), warnings, table.place)
+    return _checked(_columns(table, columns), (str(path), str(path)), warnings, table.place, is_missing)
 
 
 def parse_pairs(text: str, name: str) -> ParallelTexts:
@@ -142,8 +145,9 @@ def read_aligned(source_path, target_path, encoding: str | None = None) -> Paral
         A `ParallelTexts`. The `origin` of a pair is the file and line of its source.
 
     Raises:
-        InputError: If a path does not exist or is a folder, if the numbers of lines differ, if a file is in
-            another encoding, or if there are no pairs.
+        InputError: If a path does not exist or is a folder, if both are one file, if the numbers of lines
+            differ, if all pairs have identical sides, if a file is in another encoding, or if there are no
+            pairs.
 
     Example:
 
@@ -158,6 +162,11 @@ def read_aligned(source_path, target_path, encoding: str | None = None) -> Paral
     paths = source_path, target_path
     for path in paths:
         _refuse_folder(path)
+    expect(
+        Path(source_path).resolve() != Path(target_path).resolve(),
+        f"{source_path} and {target_path} are the same file: give one file with the sources and one with the "
+        "targets",
+    )
     sides = [[line.strip() for line in _lines_of(read_text(path, encoding))] for path in paths]
     if len(sides[0]) != len(sides[1]):
         raise InputError(
@@ -299,6 +308,11 @@ def _columns(table: Table, columns: tuple[str, str]) -> dict[int, tuple[str, str
             f"--source_column and --target_column, by name or number{advice}"
         )
     places = [table.position(column) for column in columns]
+    expect(
+        places[0] != places[1],
+        f"{table.name}: {columns[0]!r} and {columns[1]!r} are the same column: give one with the sources and "
+        "one with the targets",
+    )
     found = {}
     for number, values in table.rows:
         sides = [values[place] for place in places]
@@ -319,6 +333,7 @@ def _checked(
     files: tuple[str, str],
     warnings: Sequence[str] = (),
     place: str = "line",
+    is_empty: Callable[[str], bool] = operator.not_,
 ) -> ParallelTexts:
     """Return the pairs of all rows, with warnings.
 
@@ -327,8 +342,9 @@ def _checked(
         files: Names of the files of the sources and of the targets.
         warnings: Warnings about the files.
         place: What the numbers count, `"line"` or `"row"`.
+        is_empty: Whether a side is missing.
     """
-    complete = {number: row for number, row in rows.items() if all(row)}
+    complete = {number: row for number, row in rows.items() if not any(map(is_empty, row))}
     both = " and ".join(dict.fromkeys(files))
     if not complete:
         raise InputError(f"{both}: no {place} has both a source and a target: give at least one pair")
@@ -337,9 +353,15 @@ def _checked(
     places = functools.partial(_places, place=place)
     found = list(warnings)
     if empty:
-        found.append(f"skipped {count(len(empty), 'pair')} with an empty side: {both}, {places(empty)}")
+        words = missing_words(side for number in empty for side in rows[number] if is_empty(side))
+        reason = "an empty side" if words == "empty" else f"a side that is {words}"
+        found.append(f"skipped {count(len(empty), 'pair')} with {reason}: {both}, {places(empty)}")
     if same:
-        found.append(f"{count(len(same), 'pair')} with identical sides: {both}, {places(same)}")
+        twice = "is one language given twice?"
+        everything = len(same) == len(complete) > 1
+        expect(not everything, f"{both}: all {len(same):,} pairs are identical: {twice}")
+        question = f"; {twice}" if len(same) > len(complete) / 2 else ""
+        found.append(f"{count(len(same), 'pair')} with identical sides: {both}, {places(same)}{question}")
     for side, (noun, file) in enumerate(zip(("source", "target"), files, strict=True)):
         texts = {number: row[side] for number, row in complete.items()}
         found += [

@@ -245,7 +245,19 @@ def left_out(rows: Sequence[tuple[str, Any]], what: str) -> list[str]:
     """
     if not rows:
         return []
-    spellings = {value.strip() if isinstance(value, str) else "" for _, value in rows}
-    words = ["empty"] * ("" in spellings) + sorted(repr(value) for value in spellings if value)
     origins = listed([origin for origin, _ in rows])
-    return [f"left out {count(len(rows), 'row')} whose {what} is {' or '.join(words)}: {origins}"]
+    words = missing_words(value for _, value in rows)
+    return [f"left out {count(len(rows), 'row')} whose {what} is {words}: {origins}"]
+
+
+def missing_words(values: Iterable[Any]) -> str:
+    """Return how missing values are spelled, for a message.
+
+    Example:
+
+    >>> from textrnn.data.tables import missing_words
+    >>> missing_words(["N/A ", None, "", "n.a."])
+    "empty or 'N/A' or 'n.a.'"
+    """
+    spellings = {value.strip() if isinstance(value, str) else "" for value in values}
+    return " or ".join(["empty"] * ("" in spellings) + sorted(repr(value) for value in spellings if value))
