@@ -1,6 +1,7 @@
 """Requests that are sent again, and those that are not, against a server that pretends."""
 
 import asyncio
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,15 @@ from server.conftest import settings
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 import textrnn
+from textrnn.client.calls import RANGES
 from textrnn.client.retries import LONGEST_PAUSE, RETRIED, Attempts
+from textrnn.decoding.beam_search import MAX_BEAMS
 from textrnn.errors import ServerError
 from textrnn.server.config_files import ModelConfig
 from textrnn.server.server import Server
 from textrnn.serving.stream_messages import METHOD, SERVICE, from_bytes, to_bytes
+from textrnn.text_generation import signatures as text_generation
+from textrnn.translation import signatures as translation
 
 URL = "http://server:8501"
 BUSY = (429, {"Retry-After": "3"}, {"error": "12 requests are running"})
@@ -280,7 +285,14 @@ def test_pauses_keep_the_time_limit_and_that_of_the_server(retries, seconds, cod
         (lambda: textrnn.Client(URL, "m").generate("a", top_p=float("nan")), "top_p is nan"),
         (lambda: textrnn.Client(URL, "m").generate("a", top_p="1"), "top_p is '1': expected a number"),
         (lambda: textrnn.Client(URL, "m").stream(["a"]), "expected a string"),
-        (lambda: textrnn.Client(URL, "m").stream("a", max_new_tokens=5000), "at most 4096"),
+        (lambda: textrnn.Client(URL, "m").stream("a", max_new_tokens=5000), "from 0 to 4096"),
+        (lambda: textrnn.Client(URL, "m").stream("a", max_new_tokens=-1), "from 0 to 4096"),
+        (lambda: textrnn.Client(URL, "m").stream("a", max_new_tokens=None), "max_new_tokens is None"),
+        (lambda: textrnn.Client(URL, "m").generate("a", max_new_tokens=4097), "from 0 to 4096, or None"),
+        (lambda: textrnn.Client(URL, "m").generate(["a"], max_new_tokens=[-1]), "max_new_tokens is -1"),
+        (lambda: textrnn.Client(URL, "m").translate("a", max_new_tokens=1025), "from 0 to 1024"),
+        (lambda: textrnn.Client(URL, "m").translate("a", num_beams=0), "num_beams is 0: .* from 1 to 32"),
+        (lambda: textrnn.Client(URL, "m").translate("a", num_beams=33, details=True), "num_beams is 33"),
         (lambda: textrnn.Client(URL, "m").stream("a", stop=[""]), "strings that are not empty"),
         (lambda: textrnn.Client(URL, "m").translate("a", num_beams=True), "num_beams is True"),
     ],
@@ -288,3 +300,32 @@ def test_pauses_keep_the_time_limit_and_that_of_the_server(retries, seconds, cod
 def test_bad_arguments(make, message):
     with pytest.raises(textrnn.InputError, match=message):
         make()
+
+
+def test_ranges_of_parameters_are_those_of_the_signatures():
+    assert RANGES == {
+        "generate": {"max_new_tokens": (0, text_generation.MAX_NEW_TOKENS)},
+        "translate": {"max_new_tokens": (0, translation.MAX_NEW_TOKENS), "num_beams": (1, MAX_BEAMS)},
+    }
+
+
+def test_a_model_is_checked_once_within_the_time_of_the_call(make_client, pauses):
+    answers = [
+        BUSY,
+        (200, {}, {"outputs": {"text": [[""]]}}),
+        BUSY,
+        *[(200, {}, {"outputs": ["Ein Hund"]})] * 2,
+    ]
+    signatures = []
+
+    def answer(request):
+        signatures.append(json.loads(request.content)["signature_name"])
+        status, headers, body = answers.pop(0)
+        return httpx.Response(status, headers=headers, json=body)
+
+    client = make_client(URL, "en_de", answer=answer, retries=2)
+    assert [client.translate("A dog") for _ in range(2)] == ["Ein Hund"] * 2
+    assert signatures == ["translate"] * 2 + ["serving_default"] * 3
+    answers.extend([BUSY, (200, {}, {"outputs": {"text": [[""]]}}), BUSY])
+    with pytest.raises(ServerError, match="12 requests are running"):
+        make_client(URL, "en_de", answer=answer, retries=1).translate("A dog")

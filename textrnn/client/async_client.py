@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any
 
+from textrnn.client.calls import missing_signature_named
 from textrnn.client.methods import ClientMethods
 from textrnn.client.prompt import Prompt, next_step
 from textrnn.client.retries import Attempts
@@ -60,14 +61,24 @@ class AsyncClient(ClientMethods):
 
     async def _ask(self, model, question):
         name = self._name(model)
-        return [] if question.is_empty else question.answer(await self._predict(name, question.call))
+        if question.is_empty:
+            return []
+        attempts = await self._attempts()
+        if question.check is not None and name not in self._checked:
+            await self._predict(name, question.check, attempts)
+            self._checked.add(name)
+        return question.answer(await self._predict(name, question.call, attempts))
 
-    async def _predict(self, model, call):
-        return await self._retried(lambda seconds: self.transport.predict(model, call, seconds))
-
-    async def _retried(self, request):
+    async def _attempts(self):
         attempts = Attempts(self.retries, self.timeout)
         await self._load(attempts.remaining())
+        return attempts
+
+    async def _predict(self, model, call, attempts):
+        with missing_signature_named(model, call):
+            return await self._retried(lambda seconds: self.transport.predict(model, call, seconds), attempts)
+
+    async def _retried(self, request, attempts):
         while True:
             try:
                 return await request(attempts.remaining())
@@ -75,8 +86,11 @@ class AsyncClient(ClientMethods):
                 await sleep(attempts.pause(error))
 
     async def _pieces(self, model: str, prompt: Prompt) -> AsyncIterator[str]:
+        attempts = await self._attempts()
         try:
-            events = await self._retried(lambda seconds: self.transport.stream(model, prompt.body(), seconds))
+            events = await self._retried(
+                lambda seconds: self.transport.stream(model, prompt.body(), seconds), attempts
+            )
         except ServerError as error:
             if error.code != "UNIMPLEMENTED":
                 raise
@@ -95,7 +109,7 @@ class AsyncClient(ClientMethods):
             if isinstance(step, str):
                 yield step
             else:
-                found = await self._predict(model, step)
+                found = await self._predict(model, step, await self._attempts())
 
     async def close(self) -> None:
         """Close the connections."""

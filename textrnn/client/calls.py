@@ -1,14 +1,16 @@
 """Calls of signatures: pure functions from texts and options to inputs, and from outputs to answers."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from textrnn.client.answers import Candidate, Classification, Explanation, Translation
-from textrnn.errors import InputError, expect
+from textrnn.errors import InputError, ServerError, expect
 from textrnn.unicode import well_formed
 
 TYPES: dict[str, Any] = {
@@ -21,6 +23,12 @@ TYPES: dict[str, Any] = {
     "length_penalty": np.float32,
 }
 """Parameters of signatures. A negative value stands for the model's own."""
+TOKENS = (0, 4096)
+RANGES: dict[str, dict[str, tuple[int, int]]] = {
+    "generate": {"max_new_tokens": TOKENS},
+    "translate": {"max_new_tokens": (0, 1024), "num_beams": (1, 32)},
+}
+"""Smallest and largest values of parameters by signature. A signature itself clips others silently."""
 
 
 class Call(NamedTuple):
@@ -45,11 +53,13 @@ class Question:
         call: The `Call`.
         read: A function from the outputs, by name and as nested lists, to the answers of the rows.
         single: Whether there is one text, rather than a list.
+        check: A call that only models of this task answer, where others answer `call` as well; or None.
     """
 
     call: Call
     read: Callable[[dict[str, list]], list]
     single: bool
+    check: Call | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -125,17 +135,47 @@ def translate(text: str | Sequence[str], details: bool, **options) -> Question:
             "translate", text, options, lambda found: [_translation(row) for row in _rows(found)], names
         )
     if all(value is None for value in options.values()):  # attention is large, so it is not asked for
-        return _question("serving_default", text, {}, lambda found: found["text"], ("text",))
+        question = _question("serving_default", text, {}, lambda found: found["text"], ("text",))
+        return replace(question, check=_cheapest_translation())
     return _question("translate", text, options, lambda found: [row[0] for row in found["text"]], ("text",))
 
 
-def column(name: str, value, rows: int) -> np.ndarray:
+def _cheapest_translation() -> Call:
+    options = {"num_beams": 1, "length_penalty": None, "max_new_tokens": 0}
+    return _question("translate", "", options, list, ("text",)).call
+
+
+@contextmanager
+def missing_signature_named(model: str, call: Call):
+    """Context manager that raises an `InputError` where a server says that a model has no such signature.
+
+    Example:
+
+    >>> from textrnn.client.calls import explain, missing_signature_named
+    >>> with missing_signature_named("novel", explain("A joy.").call):
+    ...     raise textrnn.ServerError('Serving signature name: "explain" not found in signature def')
+    Traceback (most recent call last):
+    ...
+    textrnn.errors.InputError: the model novel has no signature explain: ask a model of another task
+    """
+    try:
+        yield
+    except ServerError as error:
+        if not re.search(rf'signature (name:|key) "{call.signature}" not found', str(error)):  # REST, gRPC
+            raise
+        raise InputError(
+            f"the model {model} has no signature {call.signature}: ask a model of another task"
+        ) from None
+
+
+def column(name: str, value, rows: int, within: tuple[int, int] | None = None) -> np.ndarray:
     """A parameter of a signature as an array `(rows,)`.
 
     Args:
         name: One of `TYPES`.
         value: A number for all rows, a list with one for each, or None for the model's own.
         rows: How many there are.
+        within: The smallest and the largest value of an integer.
 
     Raises:
         InputError: If it is none of these.
@@ -151,7 +191,7 @@ def column(name: str, value, rows: int) -> np.ndarray:
         values is None or len(values) == rows,
         f"{name} has {len(values or ())} values for {rows} texts: give one for each, or one for all",
     )
-    return np.array([_number(name, one) for one in values or [value] * rows], TYPES[name])
+    return np.array([_number(name, one, within) for one in values or [value] * rows], TYPES[name])
 
 
 def plain(value):
@@ -171,12 +211,13 @@ def _question(signature, text, options, read, outputs):
     texts = [text] if isinstance(text, str) else text
     if not isinstance(texts, Sequence) or not all(isinstance(one, str) for one in texts):
         raise InputError(f"text is {text!r:.80}: expected a string, or a list of strings")
-    parameters = {name: column(name, value, len(texts)) for name, value in options.items()}
+    ranges = RANGES.get(signature, {})
+    parameters = {name: column(name, value, len(texts), ranges.get(name)) for name, value in options.items()}
     inputs = {"text": [well_formed(one) for one in texts], **parameters}
     return Question(Call(signature, inputs, outputs), read, isinstance(text, str))
 
 
-def _number(name, value):
+def _number(name, value, within):
     if value is None:
         return -1
     if TYPES[name] is np.float32:
@@ -184,8 +225,9 @@ def _number(name, value):
         what = "a number"
     else:
         most = np.iinfo(TYPES[name]).max
-        fits = isinstance(value, (int, np.integer)) and bool(-most <= value <= most)
-        what = f"an integer of at most {most}"
+        low, high = within or (-most, most)
+        fits = isinstance(value, (int, np.integer)) and bool(low <= value <= high)
+        what = f"an integer from {low} to {high}" if within else f"an integer of at most {most}"
     expect(fits and not isinstance(value, bool), f"{name} is {value!r:.80}: expected {what}, or None")
     return value
 

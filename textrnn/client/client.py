@@ -6,6 +6,7 @@ from functools import cached_property
 from time import sleep
 from typing import Any
 
+from textrnn.client.calls import missing_signature_named
 from textrnn.client.methods import ClientMethods
 from textrnn.client.prompt import Prompt, next_step
 from textrnn.client.retries import Attempts
@@ -41,23 +42,35 @@ class Client(ClientMethods):
 
     def _ask(self, model, question):
         name = self._name(model)
-        return [] if question.is_empty else question.answer(self._predict(name, question.call))
+        if question.is_empty:
+            return []
+        attempts = self._attempts()
+        if question.check is not None and name not in self._checked:
+            self._predict(name, question.check, attempts)
+            self._checked.add(name)
+        return question.answer(self._predict(name, question.call, attempts))
 
-    def _predict(self, model, call):
-        return self._retried(lambda transport, seconds: transport.predict(model, call, seconds))
+    def _attempts(self):
+        _ = self.transport  # it may load TensorFlow, which the time limit does not count
+        return Attempts(self.retries, self.timeout)
 
-    def _retried(self, request):
-        transport = self.transport  # it may load TensorFlow, which the time limit does not count
-        attempts = Attempts(self.retries, self.timeout)
+    def _predict(self, model, call, attempts):
+        with missing_signature_named(model, call):
+            return self._retried(lambda seconds: self.transport.predict(model, call, seconds), attempts)
+
+    def _retried(self, request, attempts):
         while True:
             try:
-                return request(transport, attempts.remaining())
+                return request(attempts.remaining())
             except ServerError as error:
                 sleep(attempts.pause(error))
 
     def _pieces(self, model: str, prompt: Prompt) -> Iterator[str]:
+        attempts = self._attempts()
         try:
-            events = self._retried(lambda transport, seconds: transport.stream(model, prompt.body(), seconds))
+            events = self._retried(
+                lambda seconds: self.transport.stream(model, prompt.body(), seconds), attempts
+            )
         except ServerError as error:
             if error.code != "UNIMPLEMENTED":
                 raise
@@ -75,7 +88,7 @@ class Client(ClientMethods):
             if isinstance(step, str):
                 yield step
             else:
-                found = self._predict(model, step)
+                found = self._predict(model, step, self._attempts())
 
     def close(self) -> None:
         """Close the connections."""

@@ -49,6 +49,7 @@ class ClientMethods(ABC):
         expect(retries >= 0, f"retries is {retries}: expected a number of at least 0")
         self.model, self.timeout, self.retries = model, timeout, retries
         self.headers = dict(headers or {})
+        self._checked: set[str] = set()  # models that are known to be of the task they are asked for
 
     def generate(
         self,
@@ -66,7 +67,7 @@ class ClientMethods(ABC):
         Args:
             text: A prompt, or a list of prompts.
             model: A model that generates text.
-            max_new_tokens: Maximum number of new tokens.
+            max_new_tokens: Maximum number of new tokens, from 0 to 4096.
             temperature: 0 for the most probable token, 1 for the model's probabilities.
             top_k: Number of most probable tokens to choose from.
             top_p: Smallest sum of probabilities of the most probable tokens to choose from.
@@ -76,7 +77,7 @@ class ClientMethods(ABC):
             The prompt with its continuation, a str, or a list of them.
 
         Raises:
-            InputError: If an argument is not as it should be.
+            InputError: If an argument is not as it should be, or the model is one of another task.
             ServerError: If the server refuses the request, fails, or cannot be reached.
 
         Example:
@@ -199,9 +200,9 @@ class ClientMethods(ABC):
         Args:
             text: A text, or a list of texts.
             model: A translator.
-            num_beams: Beams of the search, and number of candidates.
+            num_beams: Beams of the search, and number of candidates, from 1 to 32.
             length_penalty: Exponent of the length by which scores are divided.
-            max_new_tokens: Maximum number of tokens of a translation.
+            max_new_tokens: Maximum number of tokens of the translation of a sentence, from 0 to 1024.
             details: Whether to return all candidates, their scores and the attention.
 
         Returns:

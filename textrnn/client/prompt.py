@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from textrnn.client.calls import Call, column, plain
+from textrnn.client.calls import TOKENS, Call, column, plain
 from textrnn.errors import expect
 from textrnn.serving.running_text import RunningText, padded
 from textrnn.unicode import well_formed
 
-MAX_NEW_TOKENS = 4096
-"""Maximum number of new tokens of a text, as in the signature `generate`."""
 TOKENS_PER_CALL = 8
 """Tokens of a call of `advance`, after a first call for one."""
 
@@ -42,11 +40,8 @@ class Prompt:
             all(isinstance(one, str) and one for one in self.stop),
             f"stop is {self.stop!r:.80}: expected strings that are not empty",
         )
-        [most] = column("max_new_tokens", self.max_new_tokens, 1)
-        expect(
-            0 <= most <= MAX_NEW_TOKENS,
-            f"max_new_tokens is {self.max_new_tokens}: expected at least 0 and at most {MAX_NEW_TOKENS}",
-        )
+        expect(self.max_new_tokens is not None, "max_new_tokens is None: expected an integer")
+        column("max_new_tokens", self.max_new_tokens, 1, TOKENS)
         for name, value in self.options.items():
             column(name, value, 1)
 
