@@ -103,6 +103,8 @@ def test_stop_texts_end_a_continuation_but_not_a_prompt(several):
     assert lm.generate(prompts[0], max_length=60, stop=stop) == cut[0]
     batches = tf.data.Dataset.from_tensor_slices(prompts).batch(3)
     assert lm.generate(batches, max_length=60, stop=stop) == cut
+    shuffled = tf.data.Dataset.from_tensor_slices(prompts).shuffle(3, seed=1).batch(1)
+    assert sorted(lm.generate(shuffled, max_length=60, stop=stop)) == sorted(cut)
     with pytest.raises(textrnn.InputError, match="a stop text is empty"):
         lm.generate("a", max_length=9, stop="")
 

@@ -116,10 +116,7 @@ class GenerativeTask(RecurrentTask):
             empty = any(0 in each.shape for each in tf.nest.flatten(strings))
             return [] if empty else complete(strings, *arguments, **options)
 
-        if not isinstance(inputs, tf.data.Dataset):
-            return texts_of(inputs)
-        made = [texts_of(batch) for batch in inputs.as_numpy_iterator()]
-        return [text for texts in made for text in ([texts] if isinstance(texts, str) else texts)]
+        return of_batches(texts_of, inputs) if isinstance(inputs, tf.data.Dataset) else texts_of(inputs)
 
     def generate_step(self, inputs, stop_token_ids=None):
         """Complete a batch of prompts up to the length that they are padded to; `generate` calls this.
@@ -162,6 +159,21 @@ class GenerativeTask(RecurrentTask):
         config = super().get_config()
         config["sampler"] = keras.saving.serialize_keras_object(self.default_sampler)
         return config
+
+
+def of_batches(generate, dataset):
+    """Return the texts that `generate` makes of the batches of a data set, which is read once.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from textrnn.tasks.generative import of_batches
+    >>> dataset = tf.data.Dataset.from_tensor_slices(["a", "b", "c"]).batch(2)
+    >>> of_batches(lambda batch: [text.decode() + "!" for text in batch], dataset)
+    ['a!', 'b!', 'c!']
+    """
+    made = [generate(batch) for batch in dataset.as_numpy_iterator()]
+    return [text for texts in made for text in ([texts] if isinstance(texts, str) else texts)]
 
 
 def _string_tensors(inputs):

@@ -13,7 +13,7 @@ from textrnn.decoding.sampling import row_seeds
 from textrnn.errors import expect
 from textrnn.tasks.backbone import layer_groups
 from textrnn.tasks.embedding import output_vectors
-from textrnn.tasks.generative import GenerativeTask
+from textrnn.tasks.generative import GenerativeTask, of_batches
 from textrnn.text_generation.backbone import RecurrentBackbone
 from textrnn.text_generation.carried_states import CarriedStates
 from textrnn.text_generation.preprocessor import CausalLMPreprocessor
@@ -302,8 +302,13 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         >>> lm.generate("one line", max_length=20, stop="\n").count("\n")
         0
         """
-        texts = super().generate(inputs, max_length, stop_token_ids, strip_prompt)
+        import tensorflow as tf
+
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        if stops and isinstance(inputs, tf.data.Dataset):  # another reading of it may have another order
+            arguments = max_length, stop_token_ids, strip_prompt, stops
+            return of_batches(lambda batch: self.generate(batch, *arguments), inputs)
+        texts = super().generate(inputs, max_length, stop_token_ids, strip_prompt)
         if not stops or not texts:
             return texts
         expect(
@@ -319,13 +324,9 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         """The numbers of characters of prompts as the tokenizer reads them."""
         import tensorflow as tf
 
-        batches = prompts if isinstance(prompts, tf.data.Dataset) else [prompts]
         tokenizer = self.preprocessor.tokenizer
-        return [
-            len(text.decode("utf-8", "replace"))
-            for batch in batches
-            for text in tokenizer.detokenize(tokenizer(tf.reshape(string_tensor(batch), [-1]))).numpy()
-        ]
+        read = tokenizer.detokenize(tokenizer(tf.reshape(string_tensor(prompts), [-1])))
+        return [len(text.decode("utf-8", "replace")) for text in read.numpy()]
 
     def decoder(self, inputs, many_tokens=True):
         """The parts of the model that decoding calls, with the neural cache if the model has one.
