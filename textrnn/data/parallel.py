@@ -1,4 +1,4 @@
-"""Parallel text: tables and aligned files to pairs, with checks and splits by source."""
+"""Parallel text: tables, TMX and aligned files to pairs, with checks and splits by source."""
 
 import collections
 import functools
@@ -18,6 +18,7 @@ from textrnn.data.table_formats import tab_separated
 from textrnn.data.table_values import is_missing
 from textrnn.data.tables import Table, has_names, header_note, is_table, missing_words, read_table
 from textrnn.data.text_files import plain_name, read_text
+from textrnn.data.translation_memory import chosen_languages, is_memory, read_memory
 from textrnn.errors import InputError, expect
 
 LONG_TEXT_CHARACTERS = 1000
@@ -55,6 +56,8 @@ def read_pairs(
       `textrnn.data.table_formats.tab_separated`.
     - `.csv`, JSON lines, Excel and Parquet files, as in `textrnn.data.tables.read_table`: the columns
       `source` and `target`, the ones given, or the only two.
+    - `.tmx` and `.xml`: a translation memory, in which the columns are languages; see
+      `textrnn.data.translation_memory`.
 
     Files may be compressed. Whitespace around a text is removed. Pairs with an empty side are skipped, with a
     warning; in columns, `NaN`, `N/A` and the like are empty (`textrnn.data.table_values.is_missing`).
@@ -63,7 +66,7 @@ def read_pairs(
     Args:
         path: The table.
         source_column, target_column: Columns of the sources and of the targets: names, or numbers from 1.
-        encoding: Encoding of the file. Default: that of the byte order mark, or UTF-8.
+        encoding: Encoding of the file. Default: that of the byte order mark or XML declaration, or UTF-8.
         no_header: Whether the first row is a pair, whatever it says.
 
     Returns:
@@ -88,6 +91,10 @@ def read_pairs(
     """
     path = Path(path)
     _refuse_folder(path)
+    if is_memory(path):
+        table = read_memory(path, encoding)
+        languages = chosen_languages(table, source_column, target_column)
+        return _checked(_columns(table, languages), (str(path), str(path)), (), table.place, is_missing)
     columns = source_column or "source", target_column or "target"
     given = [column for column in (source_column, target_column) if column]
     if not is_table(path) or plain_name(path).lower().endswith((".tsv", ".tab")):
@@ -341,7 +348,7 @@ def _checked(
         rows: Source and target of each row, by its number.
         files: Names of the files of the sources and of the targets.
         warnings: Warnings about the files.
-        place: What the numbers count, `"line"` or `"row"`.
+        place: What the numbers count, such as `"line"` or `"row"`.
         is_empty: Whether a side is missing.
     """
     complete = {number: row for number, row in rows.items() if not any(map(is_empty, row))}

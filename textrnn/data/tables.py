@@ -29,7 +29,7 @@ class Table:
         columns: The names of the columns, or None if the table has no header.
         rows: The rows, all of the same length, each with the number of its last line or of its row.
         warnings: Warnings about the table for the user.
-        place: What the numbers count, `"line"` or `"row"`.
+        place: What the numbers count: `"line"`, `"row"`, or `"unit"` of a translation memory.
         dialect: How its file is written, if that is CSV or TSV.
     """
 

@@ -26,7 +26,7 @@ class PairOptions(DataOptions):
     """Data: texts with their translations, the arguments of `textrnn.data.sources.load_pairs`."""
 
     data: Path | None = option(
-        None, "Your pairs: a file with a source, a tab and a target per line, or another table"
+        None, "Your pairs: a file with a source, a tab and a target per line, another table, or TMX"
     )
     source: Path | None = option(None, "File with one source per line, instead of --data")
     target: Path | None = option(None, "File with the translation of each line of --source")
