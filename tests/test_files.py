@@ -4,17 +4,23 @@ import contextlib
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from references.command import recipe_command, textrnn_command
 
 from textrnn import files
 from textrnn.cli import process
+from textrnn.cli.recipes import run_recipe
 from textrnn.errors import InputError
+from textrnn.options import OutputOptions, TrainingOptions
+from textrnn.types import ModelName
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 FULL = "writing failed: No space left on device. Free some space, and try again"
@@ -117,6 +123,36 @@ def test_a_command_reports_errors_of_the_disk_only(capsys):
         process.run(lambda: 1 / 0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SomeOptions(OutputOptions, TrainingOptions):
+    """Options of a recipe without data."""
+
+    name: ModelName = "some"
+
+
+@pytest.mark.parametrize(
+    ("kept", "flags", "advice"),
+    [
+        (True, (), ". The same command resumes from the last checkpoint"),
+        (True, ("--fresh=true",), ". The same command, without --fresh, resumes from the last checkpoint"),
+        (False, (), ""),
+    ],
+    ids=["checkpoint", "fresh", "no checkpoint"],
+)
+def test_a_disk_that_is_full_after_training_leads_to_the_checkpoint(kept, flags, advice, tmp_path, capsys):
+    def recipe(options):
+        if kept:
+            (options.folder / "checkpoint").mkdir()
+            (options.folder / "checkpoint" / "checkpoint-3.index").touch()
+        raise OSError(errno.ENOSPC, "", "report.md")
+
+    with pytest.raises(SystemExit) as stop:
+        run_recipe(recipe, SomeOptions, "A recipe.", arguments=["--output", str(tmp_path), *flags])
+    assert stop.value.code == 2
+    expected = "error: report.md: No space left on device. Free some space, and try again"
+    assert capsys.readouterr().err == f"{expected}{advice}\n"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_standard_output_is_one_line_on_stderr():
     command = [sys.executable, "-m", "textrnn", "cells"]
@@ -129,6 +165,14 @@ def test_a_full_standard_output_is_one_line_on_stderr():
 def test_a_model_without_enough_space_is_refused_before_training(tmp_path):
     with pytest.raises(InputError, match=r"the disk has [\d,]+ MB left, and the model takes [\d,]+ MB"):
         files.expect_space(tmp_path / "not" / "yet", 10**18)
+
+
+def test_little_space_is_told_with_decimals(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1_700_000))
+    with pytest.raises(
+        InputError, match=r"has 1\.70 MB left, and the model takes 2\.10 MB\. Free some space"
+    ):
+        files.expect_space(tmp_path, 2_100_000)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_a_model_is_loaded(tmp_path, capsys):

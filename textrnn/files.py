@@ -209,9 +209,13 @@ def expect_space(folder, size):
     free = shutil.disk_usage(existing).free
     expect(
         free >= size,
-        f"{folder}: the disk has {free / 1e6:,.0f} MB left, and the model takes "
-        f"{size / 1e6:,.0f} MB. Free some space, or give another --output",
+        f"{folder}: the disk has {_megabytes(free)} left, and the model takes {_megabytes(size)}. Free some "
+        "space, or give another --output",
     )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.{2 if size < 1e7 else 0}f} MB"
 
 
 def expect_output(path, flag):

@@ -174,7 +174,7 @@ def test_if_no_checkpoint_can_be_read_nothing_is_lost_silently(tmp_path):
 
 
 def test_another_run_is_refused_and_told_what_differs(killed):
-    with pytest.raises(InputError, match=r"epochs was 3 and is 4\. .*--fresh"):
+    with pytest.raises(InputError, match=r"epochs was 3 and is 4\. .* another --name .*--fresh"):
         run(killed, epochs=4)
     assert training.Checkpoint(killed / "checkpoint", run={"epochs": 3}).found
     assert not training.Checkpoint(killed / "checkpoint", run={"epochs": 4}, fresh=True).found

@@ -38,11 +38,14 @@ def checkpoint_of(
         for name, value in vars(options).items()
         if name not in _NO_EFFECT and (name in _STARTS or not isinstance(value, Path))
     }
+    # Their defaults depend on the data.
+    by_data = {f"--{field.name}" for field in fields(options) if field.default is None}
     return training.Checkpoint(
         options.folder / name,  # type: ignore[attr-defined]
         options.checkpoint_minutes,
         run | {"data": [fingerprint, *_tokenizers(options)]},
         fresh=options.fresh,
+        by_data=by_data - {f"--{name}" for name in _STARTS},
     )
 
 

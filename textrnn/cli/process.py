@@ -2,12 +2,13 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 from textrnn.errors import InputError, WorkerLost
 from textrnn.files import disk_problem
 
 
-def run(function, place=None):
+def run(function, place=None, advice: Callable[[], str] = str):
     """Call a function, and turn an `InputError` or an error of the disk into one line on stderr and status 2.
 
     A `WorkerLost` prints one line too, with status 75: try again. Ctrl-C exits with status 130, a closed pipe
@@ -16,6 +17,7 @@ def run(function, place=None):
     Args:
         function: A callable without arguments.
         place: Where it writes, for errors that do not say which file they are about.
+        advice: Returns a sentence to append to an error of the disk, or nothing.
     """
     try:
         function()
@@ -36,7 +38,7 @@ def run(function, place=None):
         problem = disk_problem(error, place)
         if problem is None:
             raise
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {problem}{advice()}", file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:

@@ -54,7 +54,16 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
                 with freed_memory_kept():
                     main(options)
 
-    run(start, given["output"] / given["name"])
+    folder = given["output"] / given["name"]
+    run(start, folder, lambda: _how_to_resume(folder, given["fresh"]))
+
+
+def _how_to_resume(folder, fresh):
+    """What to do after an error of the disk: a sentence if a checkpoint is left, otherwise nothing."""
+    if not any(folder.glob("checkpoint*/checkpoint-*.index")):
+        return ""
+    without = ", without --fresh," if fresh else ""
+    return f". The same command{without} resumes from the last checkpoint"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Checkpoint(keras.callbacks.Callback):
         minutes: Minutes between checkpoints within an epoch, a number above 0.
         run: Whatever identifies the run, name -> JSON value: its options, and as `"data"` a hash of its data.
         fresh: Whether to discard an earlier checkpoint.
+        by_data: Names in `run` whose values may follow from the data. Where the data differ, the error does
+            not list them.
 
     Attributes:
         found: Whether there was a checkpoint, from which `training.fit` resumes.
@@ -89,7 +91,14 @@ class Checkpoint(keras.callbacks.Callback):
 
     ask_every = 16
 
-    def __init__(self, folder, minutes=5.0, run: Mapping[str, Any] | None = None, fresh=False):
+    def __init__(
+        self,
+        folder,
+        minutes=5.0,
+        run: Mapping[str, Any] | None = None,
+        fresh=False,
+        by_data: Collection[str] = (),
+    ):
         super().__init__()
         expect(
             keras.backend.backend() == "tensorflow",
@@ -113,7 +122,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"the checkpoint in {self.folder} is of another version of textrnn: resume with that one, "
                 "or give --fresh (fresh=True) to start over",
             )
-            self._check_run(self._found[1]["run"])
+            self._check_run(self._found[1]["run"], by_data)
 
     @property
     def found(self) -> bool:
@@ -363,8 +372,10 @@ class Checkpoint(keras.callbacks.Callback):
         )
         return None
 
-    def _check_run(self, saved):
+    def _check_run(self, saved, by_data):
         names = [name for name in {**saved, **self.run} if saved.get(name) != self.run.get(name)]
+        if "data" in names:
+            names = [name for name in names if name not in by_data]
         differences = [
             "the data have changed"
             if name == "data"
@@ -374,7 +385,8 @@ class Checkpoint(keras.callbacks.Callback):
         expect(
             not names,
             f"{self.folder} has an unfinished run that is not this one: {'; '.join(differences)}. Give the "
-            "same data and options to resume it, or --fresh (fresh=True) to start over",
+            "same data and options to resume it, another --name (another folder) to keep it, or --fresh "
+            "(fresh=True) to start over",
         )
 
 
