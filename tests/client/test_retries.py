@@ -237,6 +237,15 @@ def test_a_stream_is_opened_again(make_client, pauses):
     assert len(pauses) == 1
 
 
+@pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}/v1", f"{URL}/v1/"])
+def test_the_address_may_be_that_of_openais_form(make_client, url):
+    def answer(request):
+        assert str(request.url) == f"{URL}/v1/models/m:predict"
+        return httpx.Response(200, json=DONE[2])
+
+    assert make_client(url, "m", answer=answer).generate("a") == "a b"
+
+
 def test_headers_are_sent(make_client):
     def answer(request):
         assert request.headers["authorization"] == "Bearer x"

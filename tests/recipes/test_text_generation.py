@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -337,6 +338,32 @@ def test_ctrl_c_keeps_the_best_weights_and_says_where(tmp_path):
     assert "Interrupted" in error
     assert os.path.join("out", "long", "preset") in out
     assert (tmp_path / "out" / "long" / "1" / "saved_model.pb").is_file()
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_stops_at_once_and_the_same_command_resumes(tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT * 400)
+    command = (RECIPES / "text_generation.py", *flags(data="text.txt", name="long", epochs=1000))
+    process = start_recipe(tmp_path, *command)
+    for awaited in ("sample after epoch 1", "Interrupted"):
+        for line in process.stderr:
+            if awaited in line:
+                break
+        time.sleep(0.3)  # the callbacks of TensorFlow's destructors have ended, in which Python ignores it
+        process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=280)
+    assert (process.returncode, error.splitlines()[-1]) == (
+        130,
+        "interrupted. The same command resumes from the last checkpoint",
+    )
+    assert not (tmp_path / "out" / "long" / "1").exists()
+    process = start_recipe(tmp_path, *command)
+    for line in process.stderr:
+        if "Resuming from epoch" in line:
+            break
+    process.terminate()
+    process.communicate(timeout=280)
+    assert process.returncode == 143
 
 
 def test_every_recipe_is_tested():

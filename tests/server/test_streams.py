@@ -293,11 +293,12 @@ def test_a_client_that_leaves_frees_its_place(server):
         ),
         ("/v1/completions", {"model": "novel", "prompt": "a", "echo": 1}, 400, "echo is 1: expected true"),
         ("/v1/completions", {"model": "novel", "prompt": "a", "logit_bias": {"5": 1}}, 400, "logit_bias is"),
+        ("/v1/chat/completions", {"model": "novel", "messages": []}, 404, "use /v1/completions"),
     ],
 )
 def test_bad_requests(server, path, body, status, message):
     found, answer = Rest(server.rest_port, "/v1/models/novel")(path, body)
-    text = answer["error"]["message"] if path == "/v1/completions" else answer["error"]
+    text = answer["error"]["message"] if path.endswith("/completions") else answer["error"]
     assert (found, message in text) == (status, True), answer
 
 

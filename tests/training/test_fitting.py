@@ -32,7 +32,9 @@ def test_ctrl_c_ends_training_with_the_best_weights(capsys):
     assert (result.stopped, result.best_epoch) == ("interrupted", 1)
     assert result.history["val_loss"] == [1.0, 2.0]
     assert weight(model) == script.weights[0]
-    assert "Interrupted" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "Interrupted. The model has the weights of epoch 1" in error
+    assert "a second Ctrl-C stops at once" in error
 
 
 def test_ctrl_c_before_any_evaluation_keeps_what_was_learned():

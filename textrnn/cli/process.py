@@ -17,7 +17,7 @@ def run(function, place=None, advice: Callable[[], str] = str):
     Args:
         function: A callable without arguments.
         place: Where it writes, for errors that do not say which file they are about.
-        advice: Returns a sentence to append to an error of the disk, or nothing.
+        advice: Returns a sentence to append to an error of the disk and to that of Ctrl-C, or nothing.
     """
     try:
         function()
@@ -29,7 +29,7 @@ def run(function, place=None, advice: Callable[[], str] = str):
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(75) from None  # EX_TEMPFAIL
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        print(f"\ninterrupted{advice()}", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         _discard_output()

@@ -59,7 +59,7 @@ def run_recipe(main, options_class, description, prog=None, arguments=None):
 
 
 def _how_to_resume(folder, fresh):
-    """What to do after an error of the disk: a sentence if a checkpoint is left, otherwise nothing."""
+    """What to do after Ctrl-C or an error of the disk: a sentence if a checkpoint is left, else nothing."""
     if not any(folder.glob("checkpoint*/checkpoint-*.index")):
         return ""
     without = ", without --fresh," if fresh else ""

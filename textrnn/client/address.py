@@ -15,7 +15,7 @@ class Address(NamedTuple):
     """The address of a server.
 
     Attributes:
-        url: As it was given, for messages and for REST.
+        url: As it was given, for messages and for REST; without a `/v1` at its end.
         target: Host and port, for gRPC; None for REST.
         secure: Whether the connection is encrypted.
     """
@@ -36,6 +36,8 @@ def parse_url(url: str) -> Address:
     >>> from textrnn.client.address import parse_url
     >>> parse_url("grpc://localhost").target, parse_url("http://server:8501/").target
     ('localhost:8500', None)
+    >>> parse_url("http://server:8501/v1").url
+    'http://server:8501'
     """
     try:
         parts = urlsplit(url)
@@ -46,7 +48,8 @@ def parse_url(url: str) -> Address:
         raise _not_a_url(url)
     secure = parts.scheme in ("https", "grpcs")
     if parts.scheme in ("http", "https"):
-        return Address(url.rstrip("/"), None, secure)
+        base = url.rstrip("/").removesuffix("/v1")  # which is the address for clients of OpenAI
+        return Address(base.rstrip("/"), None, secure)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Address(url, f"{host}:{port or GRPC_PORT}", secure)
 

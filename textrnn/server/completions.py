@@ -23,6 +23,7 @@ from textrnn.server.streams import Piece, Prompt, Streams
 
 STREAM = re.compile(rf"/v1/models/(?P<name>[^/:]+){VERSION}:stream", re.I)
 COMPLETIONS = re.compile("/v1/completions")
+CHAT = re.compile("/v1/chat/completions")
 UNSUPPORTED: dict[str, Any] = {
     "logprobs": None, "frequency_penalty": 0, "presence_penalty": 0, "suffix": None, "logit_bias": {},
 }  # fmt: skip
@@ -93,10 +94,14 @@ def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
             return _events(shape.chunks(pieces, usage), prompts)
         return await _unless_left(request.receive, shape.whole(pieces))
 
+    async def chat(request):
+        return _openai_error(RequestError("NOT_FOUND", "there is no chat: use /v1/completions"))
+
     async def models(request):
         return Response(list_json(streams.models), media_type="application/json")
 
-    return [Pattern(STREAM, stream), Pattern(COMPLETIONS, completions), Route("/v1/models", models)]
+    patterns = [Pattern(STREAM, stream), Pattern(COMPLETIONS, completions), Pattern(CHAT, chat)]
+    return [*patterns, Route("/v1/models", models)]
 
 
 def _settings_of_texts(body: dict[str, Any]) -> list[dict[str, Any]]:

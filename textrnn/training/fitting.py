@@ -153,7 +153,10 @@ def fit(
             raise
         stopped = "interrupted"
         progress.close()
-        print_message(f"Interrupted. The model has the weights {best.restore()}.")
+        print_message(
+            f"Interrupted. The model has the weights {best.restore()}. What follows training, such as a "
+            "report and an export, is still done: a second Ctrl-C stops at once."
+        )
     finally:
         progress.close()
     resumed = checkpoint.resumed if checkpoint else 0
