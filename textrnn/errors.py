@@ -1,5 +1,6 @@
 """Errors and warnings about what a user gives (files, flags and prompts), other workers and servers."""
 
+import difflib
 import numbers
 import sys
 
@@ -62,6 +63,25 @@ def expect(condition, message):
     """
     if not condition:
         raise InputError(message)
+
+
+def unknown_argument(what, name, known):
+    """Return the error about an argument that does not exist, with the one that may be meant, or all.
+
+    Args:
+        what: What takes the arguments.
+        name: The argument that was given.
+        known: The names of those that there are.
+
+    Example:
+
+    >>> from textrnn.errors import unknown_argument
+    >>> print(unknown_argument("Gate", "read", ["reads", "activation"]))
+    Gate has no argument 'read': did you mean 'reads'?
+    """
+    near = difflib.get_close_matches(str(name), known, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"use any of {', '.join(known)}"
+    return InputError(f"{what} has no argument {name!r}: {advice}")
 
 
 def is_integer(value):

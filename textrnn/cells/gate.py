@@ -1,13 +1,12 @@
 """Learned gates as data: what a gate reads, its activation, and ties between gates."""
 
-import difflib
 import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import NamedTuple, TypeVar
 
-from textrnn.errors import InputError
+from textrnn.errors import InputError, unknown_argument
 
 ROLES = ("input", "forget", "reset", "candidate", "output")
 """The roles of gates, in the order of their blocks in a cell's weights (Keras's order for LSTM and GRU)."""
@@ -163,9 +162,7 @@ def check_names(cls: type, names: Iterable[str], what: str) -> None:
     known = [entry.name for entry in fields(cls)]  # type: ignore[arg-type]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            advice = f"did you mean {near[0]!r}?" if near else f"use any of {', '.join(known)}"
-            raise InputError(f"{what} has no argument {name!r}: {advice}")
+            raise unknown_argument(what, name, known)
 
 
 def refusing_unknown_names(cls: type[_Declared]) -> type[_Declared]:

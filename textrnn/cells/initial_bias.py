@@ -1,13 +1,12 @@
 """Biases at the start of training: open forget gates, and chrono initialization."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from textrnn.cells.base import Tensor
 from textrnn.cells.gate import parse_tie
 from textrnn.cells.spec import GateSpec
-from textrnn.errors import InputError
+from textrnn.errors import InputError, is_integer
 
 
 def opened(spec: GateSpec, bias: Tensor, unit_forget_bias: bool, chrono: int | None) -> Tensor:
@@ -57,7 +56,7 @@ def check_chrono(chrono: int | None, spec: GateSpec, use_bias: bool) -> int | No
     """
     if chrono is None:
         return None
-    if not isinstance(chrono, (int, np.integer)) or isinstance(chrono, bool) or chrono < 3:
+    if not is_integer(chrono) or chrono < 3:
         raise InputError(
             f"chrono is {chrono!r}: give the number of steps that the longest dependencies span, at least 3"
         )

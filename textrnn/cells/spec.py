@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from numbers import Real
 from typing import Any
 
 from textrnn.cells.gate import (
@@ -18,7 +17,7 @@ from textrnn.cells.gate import (
     parse_tie,
     refusing_unknown_names,
 )
-from textrnn.errors import InputError
+from textrnn.errors import InputError, is_number
 
 __all__ = ["Gate", "GateSpec"]
 
@@ -192,7 +191,7 @@ def _normalized(role, part):
         raise InputError(f"candidate is {part!r}: the candidate is always learned, so give a Gate")
     if isinstance(part, str):
         return str(parse_tie(part))
-    if isinstance(part, Real) and not isinstance(part, bool) and math.isfinite(part):
+    if is_number(part) and math.isfinite(part):
         return float(part)
     raise InputError(f"{role} is {part!r}: give a Gate, a number, or a tie such as '1 - input'")
 

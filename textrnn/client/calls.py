@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from textrnn.client.answers import Candidate, Classification, Explanation, Translation
-from textrnn.errors import InputError, ServerError, expect
+from textrnn.errors import InputError, ServerError, expect, is_integer, is_number
 from textrnn.unicode import well_formed
 
 TYPES: dict[str, Any] = {
@@ -221,14 +221,14 @@ def _number(name, value, within):
     if value is None:
         return -1
     if TYPES[name] is np.float32:
-        fits = isinstance(value, (int, float, np.number)) and bool(math.isfinite(value))
+        fits = is_number(value) and math.isfinite(value)
         what = "a number"
     else:
         most = np.iinfo(TYPES[name]).max
         low, high = within or (-most, most)
-        fits = isinstance(value, (int, np.integer)) and bool(low <= value <= high)
+        fits = is_integer(value) and low <= value <= high
         what = f"an integer from {low} to {high}" if within else f"an integer of at most {most}"
-    expect(fits and not isinstance(value, bool), f"{name} is {value!r:.80}: expected {what}, or None")
+    expect(fits, f"{name} is {value!r:.80}: expected {what}, or None")
     return value
 
 

@@ -6,6 +6,8 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
+from textrnn.errors import is_integer, is_number
+
 MISSING = frozenset(["", "nan", "n/a", "n.a.", "#n/a", "<na>", "null"])
 """Spellings of a missing value in any case. `None` is not one of them: it may be the name of a class."""
 
@@ -42,9 +44,9 @@ def spelled(value: Any) -> str:
     """
     if isinstance(value, str):
         return value
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+    if is_integer(value):
         return str(int(value))
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+    if is_number(value) and math.isfinite(value):
         number = float(value)
         return str(int(number)) if number.is_integer() else repr(number)
     if isinstance(value, (datetime.date, datetime.time, datetime.timedelta)):

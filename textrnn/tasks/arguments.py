@@ -1,10 +1,9 @@
 """Arguments of constructors: unknown ones are refused, known ones are saved."""
 
-import difflib
 import inspect
 from typing import Any
 
-from textrnn.errors import InputError
+from textrnn.errors import unknown_argument
 
 _KERAS = {"inputs", "outputs", "config_file", "_allow_python_workflow"}
 """Arguments that Keras and KerasHub pass to each other and that no signature shows."""
@@ -55,7 +54,4 @@ def stored_arguments(cls, instance) -> dict[str, Any]:
 def _unknown(cls, name):
     bases = [base for base in cls.__mro__ if base.__module__.split(".")[0] not in ("keras", "builtins")]
     names = [argument for base in bases for argument in arguments(base)]
-    names = list(dict.fromkeys([*names, "name", "trainable", "dtype"]))
-    near = difflib.get_close_matches(name, names, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else f"its arguments are {', '.join(names)}"
-    return InputError(f"{cls.__name__} has no argument {name!r}: {advice}")
+    return unknown_argument(cls.__name__, name, list(dict.fromkeys([*names, "name", "trainable", "dtype"])))

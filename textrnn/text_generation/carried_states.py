@@ -50,7 +50,7 @@ class CarriedStates(keras.layers.Layer):
 
     @property
     def weights(self):
-        """None."""
+        """An empty list: the model has none more by carrying states."""
         return []
 
     def save_own_variables(self, store):

@@ -1,7 +1,5 @@
 """The language model as a KerasHub task."""
 
-import numbers
-
 import keras
 import keras_hub
 from keras import ops
@@ -10,7 +8,7 @@ from textrnn.decoding.decoder import Decoder
 from textrnn.decoding.neural_cache import NeuralCache
 from textrnn.decoding.row_sampler import RowSampler
 from textrnn.decoding.sampling import row_seeds
-from textrnn.errors import expect
+from textrnn.errors import expect, is_integer
 from textrnn.tasks.backbone import layer_groups
 from textrnn.tasks.embedding import output_vectors
 from textrnn.tasks.generative import GenerativeTask, of_batches
@@ -116,9 +114,8 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         options = dict(zip(("optimizer", "loss"), args, strict=False)) | kwargs
         of_logits = ("loss", "metrics", "weighted_metrics")
         given = [name for name in of_logits if options.get(name) not in (None, [], "auto")]
-        whole = isinstance(sampled_softmax, numbers.Integral) and not isinstance(sampled_softmax, bool)
         expect(
-            whole and sampled_softmax >= 0,
+            is_integer(sampled_softmax) and sampled_softmax >= 0,
             f"sampled_softmax is {sampled_softmax!r}: give a number of tokens, or 0 for all",
         )
         expect(
@@ -268,8 +265,9 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         if carried is None or carried.batch_size != rows:
             expect(not training, f"windows of {rows} rows: call carry_states({rows}) before training on them")
             carried = None
-        states = self.backbone.get_initial_states(ops.shape(inputs["restart"])[0])
-        if carried is not None:
+        if carried is None:
+            states = self.backbone.get_initial_states(ops.shape(inputs["restart"])[0])
+        else:
             states = carried.read(inputs["restart"])
         hidden, states = self.backbone.run(inputs["token_ids"], states, training=bool(training))
         if carried is not None:
