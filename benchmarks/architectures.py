@@ -6,6 +6,7 @@ r"""Compare recurrent layers with a causal convolution and a small transformer o
     python benchmarks/architectures.py --tasks classification --minutes 2 --search_minutes 0.5 \
         --seeds 0 1 2 --core 1                                                     # about an hour
     python benchmarks/architectures.py --plot docs/architectures.png               # seconds
+    KERAS_BACKEND=jax python benchmarks/architectures.py --tasks scaling --tokens 65536     # on a GPU
 
 Run the first one on an idle machine and before the others: XLA compiles the steps of the text task where the
 measurements found that to be faster. Each command has one thread.
@@ -35,10 +36,11 @@ Tasks:
 - scaling: the time and the memory of a training step of the language model on `--tokens` tokens, in rows
   of each of `--lengths`; and the time of a generated token at the end of a text of that length, for one row.
   Each is measured in a process of its own, with XLA and without. The tables have the faster of both times,
-  and the memory without XLA. The table of positions grows with the length.
+  and the memory without XLA. The table of positions grows with the length. On the JAX backend all are
+  measured in one process, and memory is that of activations and gradients.
 
-Each run is a line of `architectures.jsonl`. A run that has a line is not run again, unless it failed.
-`--plot` draws these lines and prints their tables, and trains nothing.
+Each run is a line of `architectures.jsonl`, or on JAX of `architectures_jax.jsonl`. A run that has a line is
+not run again, unless it failed. `--plot` draws these lines and prints their tables, and trains nothing.
 """
 
 import argparse
@@ -105,9 +107,17 @@ def train(task, given, settings, records, keep):
 
 def measure(given, settings, records, keep):
     """Do the missing measurements."""
-    for length, contestant, xla in itertools.product(given.lengths, given.contestants, (False, True)):
-        work = contestant, length, settings, given.tokens, xla
-        if not runs.is_done(runs.scaling_key(*work), records):
+    works = [
+        (contestant, length, settings, given.tokens, xla)
+        for length, contestant in itertools.product(given.lengths, given.contestants)
+        for xla in ([None] if harness.backend() == "jax" else [False, True])
+    ]
+    missing = [work for work in works if not runs.is_done(runs.scaling_key(*work), records)]
+    if harness.backend() == "jax":
+        for entry in runs.measure_on_jax(missing, given.rounds):
+            keep(entry)
+    else:
+        for work in missing:
             keep(runs.measure(*work, given.rounds, __file__))
 
 
@@ -117,21 +127,25 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     if not (given.tasks or given.plot or given.worker):
         parser.error("give --tasks, or --plot")
+    on_jax = harness.backend() == "jax"
+    if on_jax and {*given.tasks} - {runs.SCALING}:
+        parser.error("on JAX there is --tasks scaling alone, since the tasks of textrnn need TensorFlow")
 
     # TensorFlow reads these when it starts.
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     if given.core is not None:
         os.sched_setaffinity(0, {given.core})
-    from textrnn.startup import load_tensorflow
+    if not on_jax:
+        from textrnn.startup import load_tensorflow
 
-    load_tensorflow()
+        load_tensorflow()
     if given.worker:
         work = json.loads(given.worker)
         print(json.dumps(scaling.measure(**work | {"settings": Settings(**work["settings"])})))
         return
     settings = QUICK if given.quick else SETTINGS
     given.output.mkdir(parents=True, exist_ok=True)
-    file = given.output / "architectures.jsonl"
+    file = given.output / ("architectures_jax.jsonl" if on_jax else "architectures.jsonl")
     records = harness.read_records(file)
 
     def keep(entry):

@@ -1,6 +1,7 @@
 """The models of the contestants, with the size that the budget allows."""
 
 import functools
+import math
 
 from architecture_comparison.settings import BLOCKS, CELLS
 from cell_comparison.settings import largest_units
@@ -23,16 +24,21 @@ def language_model(name, size, settings):
     from textrnn.tasks.embedding import embed, token_embedding
 
     if name in CELLS:
-        return textrnn.CausalLM(
-            textrnn.RecurrentBackbone(
-                settings.vocabulary_size, name, size, CELLS[name], settings.width, dropout=settings.dropout
-            )
-        )
+        return textrnn.CausalLM(recurrent_backbone(name, size, settings))
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     embedding = token_embedding(settings.vocabulary_size, settings.width, name="token_embedding")
     x = keras.layers.Dropout(settings.dropout)(embed(embedding, token_ids))
     x = residual_blocks(name, x, size, settings)
     return keras.Model({"token_ids": token_ids}, embedding(x, reverse=True))
+
+
+def recurrent_backbone(name, size, settings):
+    """The network of a language model with a cell: all of it but the projection to logits."""
+    import textrnn
+
+    return textrnn.RecurrentBackbone(
+        settings.vocabulary_size, name, size, CELLS[name], settings.width, dropout=settings.dropout
+    )
 
 
 def classifier(name, size, settings, classes):
@@ -120,7 +126,7 @@ def transformer(x, size, settings, mask):
 
 def body_weights(model, settings):
     """The number of weights besides the token vectors."""
-    weights = sum(variable.shape.num_elements() for variable in model.trainable_variables)
+    weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return weights - settings.vocabulary_size * settings.width
 
 

@@ -23,7 +23,8 @@ def tables(records, settings):
     parts = [make(records, settings[task], task) for task in TASKS for make in (scores_table, search_table)]
     parts += [scaling_table(records, settings["text"], figure) for figure in FIGURES]
     entries = [entry for task in settings.values() for entry in selected(records, task)]
-    facts = {name: ", ".join(sorted({entry[name] for entry in entries})) for name in ("cpu", "commit")}
+    names = [name for name in ("cpu", "device", "commit") if name in entries[0]] if entries else []
+    facts = {name: ", ".join(sorted({entry[name] for entry in entries})) for name in names}
     return "\n".join([*filter(None, parts), harness.listed(facts), ""]) if entries else "no runs\n"
 
 

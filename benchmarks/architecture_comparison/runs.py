@@ -3,10 +3,12 @@
 import dataclasses
 import functools
 import math
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import harness
-from architecture_comparison import scaling
+from architecture_comparison import scaling, scaling_on_jax
 from architecture_comparison.networks import body_weights
 from architecture_comparison.settings import Run
 from architecture_comparison.tasks import TASKS
@@ -72,8 +74,28 @@ def measure(contestant, length, settings, tokens, xla, rounds, script):
     return key | {"status": "ok", "rounds": rounds} | figures | facts()
 
 
+def measure_on_jax(works, rounds):
+    """Measure contestants at lengths on JAX, in this process. All compile at the same time.
+
+    Args:
+        works: The arguments of `scaling_key` of each.
+        rounds: Number of measurements.
+
+    Yields:
+        Their records.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        started = [scaling_on_jax.Measurement(*work[:4], pool) for work in works]
+        for work, measurement in zip(works, started, strict=True):
+            try:
+                outcome = {"status": "ok", "rounds": rounds} | measurement.figures(rounds)
+            except Exception as error:  # such as too little memory
+                outcome = {"status": "failed", "reason": harness.reason(error)}
+            yield scaling_key(*work) | outcome | facts()
+
+
 def scaling_key(contestant, length, settings, tokens, xla):
-    """What tells a measurement from others."""
+    """What tells a measurement from others. On JAX, which has no other way, `xla` is None."""
     return {
         "task": SCALING,
         "contestant": contestant,
@@ -97,8 +119,11 @@ def run_key(run, settings):
 def facts():
     """What figures depend on."""
     environment = harness.environment(0, 1)
-    names = ("date", "cpu", "tensorflow", "keras", "keras-hub", "load_average_before")
-    return {"commit": harness.commit(without=RESULTS), **{name: environment[name] for name in names}}
+    names = ("date", "cpu", "tensorflow", "jax", "device", "keras", "keras-hub", "load_average_before")
+    return {
+        "commit": harness.commit(without=RESULTS),
+        **{name: environment[name] for name in names if name in environment},
+    }
 
 
 def is_done(key, records):

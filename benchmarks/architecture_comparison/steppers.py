@@ -9,7 +9,7 @@ def stepper(name, model, length):
 
     Args:
         name: A contestant.
-        model: Its `language_model`.
+        model: Its `language_model`, or the `recurrent_backbone` of a cell.
         length: The maximum number of tokens, for the keys and values of the transformer.
 
     Returns:
@@ -18,19 +18,19 @@ def stepper(name, model, length):
         vocabulary_size)` and the new states.
     """
     if name in CELLS:
-        return recurrent_stepper(model)
+        return recurrent_stepper(getattr(model, "backbone", model))
     return {"convolution": convolution_stepper, "transformer": transformer_stepper}[name](model, length)
 
 
-def recurrent_stepper(model):
+def recurrent_stepper(backbone):
     """The states of the cells."""
-    step_backbone = model.backbone.stepper()
+    step_backbone = backbone.stepper()
 
     def step(token_ids, states, index):
         hidden, states = step_backbone(token_ids, states)
-        return model.backbone.token_embedding(hidden, reverse=True), states
+        return backbone.token_embedding(hidden, reverse=True), states
 
-    return model.backbone.get_initial_states(1), step
+    return backbone.get_initial_states(1), step
 
 
 def convolution_stepper(model, length):

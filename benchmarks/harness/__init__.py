@@ -8,7 +8,7 @@ over the rounds with the range, and the ratio of the medians with the range of t
 
 from harness.command import add_sizes, add_tasks, changed, make_parser, positive, run_benchmark
 from harness.contestants import OURS, Contestant, Contestants, available, load_backend, torch_device
-from harness.environment import CHECKOUT, commit, environment
+from harness.environment import CHECKOUT, backend, commit, environment
 from harness.log import log
 from harness.pictures import style
 from harness.records import append, read_records, reason
@@ -33,6 +33,7 @@ __all__ = [
     "add_tasks",
     "append",
     "available",
+    "backend",
     "changed",
     "commit",
     "environment",

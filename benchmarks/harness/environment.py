@@ -34,6 +34,11 @@ def commit(folder=CHECKOUT, without=None):
     return found + ("-dirty" if changed else "")
 
 
+def backend():
+    """The name of Keras's backend, without loading it."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
 def environment(seed, rounds, peers=()):
     """What the figures depend on, as a dict: versions, processor, threads, load, seed and rounds.
 
@@ -42,17 +47,17 @@ def environment(seed, rounds, peers=()):
         rounds: The number of rounds.
         peers: Packages to list besides those that textrnn uses.
     """
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     packages = ("textrnn", "keras", "keras-hub", "tensorflow", "numpy", *peers)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "python": platform.python_version(),
-        "backend": backend,
+        "backend": backend(),
         **{package: _version(package) for package in packages},
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
         "cpus": os.cpu_count(),
-        **(_tensorflow_devices() if backend == "tensorflow" else {}),
+        **(_tensorflow_devices() if backend() == "tensorflow" else {}),
+        **(_jax_device() if backend() == "jax" else {}),
         **(_torch_threads() if "torch" in peers and available("torch") else {}),
         "load_average_before": load_average(),
         "seed": seed,
@@ -79,6 +84,12 @@ def _tensorflow_devices():
         "inter_op_threads": threading.get_inter_op_parallelism_threads() or os.cpu_count(),
         "gpus": len(tf.config.list_physical_devices("GPU")),
     }
+
+
+def _jax_device():
+    import jax
+
+    return {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
 
 
 def _torch_threads():

@@ -4,7 +4,11 @@ import dataclasses
 import functools
 import itertools
 import json
+import os
+import subprocess
+import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,6 +247,22 @@ def test_a_measurement_has_all_figures(name):
     assert figures["rows"] == 2 and figures["weights"] > 0
     assert figures["step_ms"] > 0 and figures["token_ms"] > 0
     assert figures["peak_mb"] > figures["memory_mb"] >= 0
+
+
+@pytest.mark.slow
+def test_measurements_on_jax_have_a_file_of_their_own(tmp_path):
+    script = Path(architectures.__file__)
+    options = "--quick --tasks scaling --contestants gru convolution --lengths 16 --tokens 32 --rounds 2"
+    subprocess.run(
+        [sys.executable, script, *options.split(), "--output", tmp_path],
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        check=True,
+    )
+    records = [json.loads(line) for line in (tmp_path / "architectures_jax.jsonl").read_text().splitlines()]
+    assert [entry["contestant"] for entry in records] == ["gru", "convolution"]
+    for entry in records:
+        assert entry["status"] == "ok" and entry["rows"] == 2 and entry["device"] == "cpu"
+        assert entry["step_ms"] > 0 and entry["token_ms"] > 0 and entry["weights"] > 0
 
 
 def fake_training(monkeypatch, best):
