@@ -1,8 +1,12 @@
 """The estimator inside scikit-learn's tools."""
 
 import json
+import os
 import pickle
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -37,6 +41,17 @@ def fitted():
 @pytest.mark.slow
 def test_cross_validation():
     assert cross_val_score(small(), TEXTS, LABELS, cv=2).tolist() == [1.0, 1.0]
+
+
+def test_unpickling_prints_no_messages_of_libraries():
+    code = "import pickle, sys; print(pickle.loads(bytes.fromhex(sys.argv[1])))"
+    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code, pickle.dumps(RecurrentTextClassifier("gru")).hex()],
+        check=True, capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("RecurrentTextClassifier(cell='gru')\n", "")
 
 
 @pytest.mark.slow
@@ -163,9 +178,10 @@ def test_an_estimator_that_is_not_fitted_does_not_predict():
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["a", 7], "expected texts, got 7: give a sequence of str"),
-        (["a", b"b"], "got b'b': decode bytes first"),
-        (pd.Series(["a", None]), "expected texts, got nan"),
+        (["a", 7], "expected texts, got 7 at position 1: give a sequence of str"),
+        (["a", b"b"], "got b'b' at position 1: decode bytes first"),
+        (pd.Series(["a", None], index=[7, 3]), "got nan at position 1: leave out missing texts"),
+        (pd.Series([None, "a", None, pd.NA], dtype="string"), "got <NA> at position 0 and 2 more: leave out"),
         ("ab", "got the str 'ab': put texts in a list"),
         (None, "expected a sequence of texts, got the NoneType 'None'"),
         (5, "got the int '5': put texts in a list"),
@@ -189,10 +205,11 @@ NAN = float("nan")
         ([1, 1, 1], "all 3 texts have the same label"),
         ([0, 1], "inconsistent numbers of samples"),
         ([0.5, 1.25, 1.0], "Unknown label type"),
-        ([0.0, 1.0, NAN], "y has the label nan: give every text"),
+        ([0.0, 1.0, NAN], "y has the label nan at position 2: leave out texts without a label"),
         (["a", "b", NAN], "y has the label nan"),
-        (["a", "b", None], "y has the label None"),
-        (pd.Series([1, 0, None], dtype="Int64"), "y has the label <NA>"),
+        (["a", None, None], "y has the label None at position 1 and 1 more: leave out"),
+        (pd.Series([1, 0, None], dtype="Int64"), "y has the label <NA> at position 2: leave out"),
+        (["a", "b", b"c"], "y has the label b'c' at position 2: give a str"),
         (["a", 1, "b"], "y has both str and numbers"),
         ([[0, 1], [1, 0], [1, 1]], "1d array"),
         (None, "y is None"),

@@ -15,8 +15,11 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-import textrnn
-from textrnn import training
+from textrnn.startup import native_messages_hidden
+
+with native_messages_hidden():  # in a worker of joblib, this module is the first to load TensorFlow
+    import textrnn
+    from textrnn import training
 from textrnn.classification import evaluation
 from textrnn.classification.calibration import calibrate
 from textrnn.classification.defaults import Defaults, defaults_for
@@ -280,11 +283,24 @@ def _check_texts(X):
             "column of it, such as X['text'] or X[:, 0]"
         )
     texts = list(X)
-    for text in texts:
-        if not isinstance(text, str):
-            advice = "decode bytes first" if isinstance(text, bytes) else "give a sequence of str"
-            raise InputError(f"expected texts, got {text!r}: {advice}")
+    if others := [row for row, text in enumerate(texts) if not isinstance(text, str)]:
+        first = texts[others[0]]
+        advice = "give a sequence of str"
+        if isinstance(first, bytes):
+            advice = "decode bytes first"
+        elif _is_missing(first):
+            advice = "leave out missing texts, or fill them with ''"
+        raise InputError(f"expected texts, got {first!r}{_places(others)}: {advice}")
     return texts
+
+
+def _is_missing(value):
+    return str(value) in ("None", "nan", "NaN", "NaT", "<NA>")  # as NumPy and pandas print them
+
+
+def _places(rows):
+    """Say where values are, for a message."""
+    return f" at position {rows[0]:,}" + (f" and {len(rows) - 1:,} more" if len(rows) > 1 else "")
 
 
 def _check_labels(y):
@@ -292,9 +308,10 @@ def _check_labels(y):
     expect(y is not None, "y is None: give a label for each text")
     # As objects, since NumPy makes str of a list of str and NaN.
     labels = list(np.asarray(y, dtype=object).flat)
-    missing = [label for label in labels if not _is_label(label)]
-    if missing:
-        raise InputError(f"y has the label {missing[0]!r}: give every text a str, an int or a bool")
+    if others := [row for row, label in enumerate(labels) if not _is_label(label)]:
+        label = labels[others[0]]
+        advice = "leave out texts without a label" if _is_missing(label) else "give a str, an int or a bool"
+        raise InputError(f"y has the label {label!r}{_places(others)}: {advice}")
     kinds = {isinstance(label, str) for label in labels}
     expect(len(kinds) < 2, "y has both str and numbers: give labels of one kind")
     check_classification_targets(y)
