@@ -41,7 +41,7 @@ def main(options: Options):
     from textrnn.classification.fitting import fit_linear_part
     from textrnn.classification.new_classifier import new_classifier
     from textrnn.cli.checkpoints import checkpoint_of
-    from textrnn.data import batching, labelled, records, sources
+    from textrnn.data import batching, labelled_splits, records, sources
     from textrnn.export import publish
     from textrnn.reporting.report import save_report
     from textrnn.tasks.execution import execution_of
@@ -64,7 +64,7 @@ def main(options: Options):
     checkpoint_of_adapting = checkpoint_of(options, data, "checkpoint_of_adapting")
 
     # === Model ===
-    labels = labelled.check_classes(examples.train, min_examples=1)
+    labels = labelled_splits.check_classes(examples.train, min_examples=1)
     if start is None:
         classifier = new_classifier(train, labels, **options.classifier_arguments(), dtype=options.precision)
     elif start is textrnn.CausalLM:

@@ -20,6 +20,7 @@ from sklearn.utils import estimator_checks, get_tags
 
 import textrnn.estimator
 from textrnn import InputError, RecurrentTextClassifier
+from textrnn.classification.estimator import _validation_rows
 
 TEXTS = ["dull", "a joy", "so dull", "what joy", "joy", "Dull and long"] * 6
 LABELS = np.array(["bad", "good", "bad", "good", "good", "bad"] * 6)
@@ -89,6 +90,14 @@ def test_fitting_leaves_global_random_generators_alone():
 def test_sample_weights_count():
     ignored = np.where(LABELS == "good", 0.0, 1.0)
     assert set(small().fit(TEXTS, LABELS, ignored).predict(TEXTS)) == {"bad"}
+
+
+def test_copies_of_a_text_are_learned_or_validated():
+    texts, targets = [f"text {row // 4}" for row in range(80)], np.arange(80) // 4 % 2
+    weights = np.where(np.arange(80) < 40, 0.0, 1.0)
+    chosen = _validation_rows(texts, targets, weights, 0.3, seed=1)
+    assert chosen.sum() == 8 and not chosen[:40].any()
+    assert {texts[row] for row in np.flatnonzero(chosen)}.isdisjoint(np.array(texts)[~chosen])
 
 
 # === Labels ===

@@ -4,7 +4,7 @@ from references.png import size
 
 from textrnn.classification.explanation import Explanation
 from textrnn.classification.plots import classification, explanations, frequent_errors
-from textrnn.data.labelled import FEW_TEST_TEXTS
+from textrnn.data.labelled_splits import FEW_TEST_TEXTS
 
 
 @pytest.mark.parametrize(("classes", "texts"), [(2, 300), (2, 3), (5, 40), (5, 100), (60, 200)])

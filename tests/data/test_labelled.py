@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from textrnn.data.labelled import Example, check_classes, read_labelled, repeated_examples
+from textrnn.data.labelled import Example, read_labelled
+from textrnn.data.labelled_splits import check_classes
 from textrnn.data.sources import load_labelled_texts
 from textrnn.errors import InputError
 
@@ -138,40 +139,6 @@ def test_a_folder_without_subfolders_is_refused(tmp_path):
     (tmp_path / "1.txt").write_text("a text", "utf-8")
     with pytest.raises(InputError, match="one for each class"):
         read_labelled(tmp_path)
-
-
-def test_two_classes_with_two_examples_each_are_required():
-    good, bad = Example("a.csv, line 2", "Good", "good"), Example("a.csv, line 3", "Bad", "bad")
-    assert check_classes([good, bad, good, bad]) == ["bad", "good"]
-    with pytest.raises(InputError, match=r"only one class, 'good' \(2 texts\)"):
-        check_classes([good, good])
-    with pytest.raises(InputError, match=r"'bad' has 1 text \(a\.csv, line 3\), .* at least 2 texts"):
-        check_classes([good, good, bad])
-
-
-def test_every_class_needs_a_text_for_each_split(tmp_path):
-    path = write(tmp_path / "a.csv", "text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(5)))
-    with pytest.raises(
-        InputError, match=r"'1' has 2 texts .* the splits need at least 3 texts of each class"
-    ):
-        load_labelled_texts(path)
-    splits = load_labelled_texts(path, test_data=path)
-    assert {e.label for e in splits.train} == {e.label for e in splits.validation} == {"0", "1"}
-    three = write(tmp_path / "b.csv", "text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(6)))
-    splits = load_labelled_texts(three, held_out=0.4)
-    parts = (splits.train, splits.validation, splits.test)
-    assert [sorted(e.label for e in part) for part in parts] == [["0", "1"]] * 3
-
-
-def test_test_texts_in_the_training_data_give_a_warning():
-    train = [Example(f"train.csv, line {i}", f"text {i}", "a") for i in range(9)]
-    test = [Example(f"test.csv, line {i}", f" text  {i}\n", "b") for i in range(3, 11)]
-    [warning] = repeated_examples(train, test)
-    assert warning.startswith(
-        "6 of 8 test texts are also in the training data: test.csv, line 3 (= train.csv"
-    )
-    assert warning.endswith("and 1 more")
-    assert repeated_examples(train, [Example("", "text 99", "a")]) == []
 
 
 def test_equal_numbers_are_one_label_and_words_of_missing_values_are_none(tmp_path):

@@ -1,6 +1,6 @@
 """The starter corpora of text generation and of sentiment analysis; `test_phrases` has the third."""
 
-from textrnn.data.labelled import repeated_examples
+from textrnn.data.labelled_splits import repeated_examples
 from textrnn.data.starter import starter_reviews, starter_text
 
 

@@ -31,6 +31,7 @@ from textrnn.classification.from_language_model import (
 )
 from textrnn.classification.new_classifier import new_classifier
 from textrnn.data.batching import text_batches
+from textrnn.data.labelled_splits import held_out_rows
 from textrnn.errors import InputError, expect
 from textrnn.presets import load_preset
 from textrnn.private import check_sample_weight
@@ -153,7 +154,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(texts, targets)
         weights = check_sample_weight(sample_weight, texts)
         seed = _draw_seed(self.seed)
-        validation = _stratified_rows(targets, weights, self.validation_fraction, seed)
+        validation = _validation_rows(texts, targets, weights, self.validation_fraction, seed)
         with _keras_seed(seed):
             self._fit(texts, targets.astype("int32"), weights.astype("float32"), validation, seed)
         return self
@@ -330,17 +331,14 @@ def _draw_seed(seed):
     return int(generator.randint(np.iinfo(np.int32).max))
 
 
-def _stratified_rows(targets, weights, fraction, seed):
+def _validation_rows(texts, targets, weights, fraction, seed):
     """Draw a fraction of each class, at least one text and never all; a bool mask `(texts,)`.
 
     Texts of weight 0 are not drawn, since they tell nothing about the loss.
     """
-    generator = np.random.default_rng(seed)
-    mask = np.zeros(len(targets), bool)
-    for target in np.unique(targets):
-        rows = generator.permutation(np.flatnonzero((targets == target) & (weights > 0)))
-        mask[rows[: min(max(1, round(fraction * len(rows))), max(len(rows) - 1, 0))]] = True
-    return mask
+    rows = np.flatnonzero(weights > 0)
+    chosen = held_out_rows(targets[rows].tolist(), [texts[row] for row in rows], fraction, seed)
+    return np.isin(np.arange(len(texts)), rows[sorted(chosen)])
 
 
 @contextmanager

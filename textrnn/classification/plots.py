@@ -6,7 +6,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 
 from textrnn.classification.explanation import in_groups
-from textrnn.data.labelled import FEW_TEST_TEXTS
+from textrnn.data.labelled_splits import FEW_TEST_TEXTS
 from textrnn.reporting.figures import BLUE, GREY, VERMILION, font_families, make_figure, save_figure
 
 PANEL = 4.2

@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from textrnn.data.documents import Document, read_documents
 from textrnn.data.download import fetch
-from textrnn.data.labelled import Example, split_examples
+from textrnn.data.labelled import Example
+from textrnn.data.labelled_splits import split_examples
 from textrnn.data.parallel import Pair, parse_pairs, read_aligned
 from textrnn.data.public_sets import PUBLIC_SETS, Content, Format, PublicSet, RemoteFile
 from textrnn.data.text_files import DAMAGED
@@ -148,7 +149,11 @@ def _load(name: str, content: Content) -> Dataset:
     _check_size(public_set, splits, paths)
     _check_labels(public_set, splits, paths)
     if public_set.test_fraction:
-        splits["train"], splits["test"] = split_examples(splits["train"], public_set.test_fraction)
+        splits["train"], splits["test"] = split_examples(
+            splits["train"],
+            public_set.test_fraction,
+            together=False,  # the test set of published results
+        )
     return Dataset(
         name=name,
         train=splits["train"],

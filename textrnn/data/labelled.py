@@ -1,24 +1,16 @@
-"""Labelled text: tables and folders to examples, with checks and stratified splits."""
+"""Labelled text: tables and folders to examples."""
 
 import collections
-import math
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from textrnn.data.documents import read_files, refuse_folder_options
-from textrnn.data.records import count, listed, partition, shortened
+from textrnn.data.records import count, listed, shortened
 from textrnn.data.splitting import Unit, split_at
-from textrnn.data.table_values import in_order, is_missing, spelled
+from textrnn.data.table_values import is_missing, spelled
 from textrnn.data.tables import has_names, header_note, is_table, left_out, read_table
 from textrnn.data.text_files import files_in, plain_name
 from textrnn.errors import InputError, expect
-
-FEW_TEST_TEXTS = 100
-"""Number of test texts below which scores say little: the standard error of an accuracy is up to 5 points."""
 
 
 class Example(NamedTuple):
@@ -102,162 +94,6 @@ def read_labelled(
             "; ".join([f"{path} has no labelled texts: give texts of at least two classes", *warnings])
         )
     return LabelledTexts(examples, warnings + _similar_labels(examples))
-
-
-def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[str]:
-    """Check that there are two classes with enough examples each.
-
-    Args:
-        examples: The labelled texts.
-        min_examples: Minimum number of examples per class, one for each split. Default: one to train on and
-            one to test on.
-
-    Returns:
-        The classes, sorted; numerically if all are numbers.
-
-    Raises:
-        InputError: If there is only one class, or if a class has fewer examples.
-
-    Example:
-
-    >>> from textrnn.data.labelled import Example, check_classes
-    >>> check_classes([Example("a.csv, line 2", "Dull", "bad")])
-    Traceback (most recent call last):
-    ...
-    textrnn.errors.InputError: there is only one class, 'bad' (1 text): give texts of a second class
-    """
-    origins_by_label = collections.defaultdict(list)
-    whole_files = set()
-    for example in examples:
-        origins_by_label[example.label].append(example.origin)
-        if "\n" in example.text.strip() and not re.search(r", (line|row) \d+$", example.origin):
-            whole_files.add(example.label)
-    if len(origins_by_label) == 1:
-        [(label, origins)] = origins_by_label.items()
-        raise InputError(
-            f"there is only one class, {label!r} ({count(len(origins), 'text')}): give texts of a second "
-            "class"
-        )
-    for label, origins in sorted(origins_by_label.items()):
-        if len(origins) < min_examples:
-            hint = "If each line is a text, give --document line" if label in whole_files else ""
-            raise InputError(
-                f"the class {label!r} has {count(len(origins), 'text')} ({listed(origins)}), but the splits "
-                f"need at least {min_examples} texts of each class. "
-                + (hint or "Give more, or remove the class")
-            )
-    return in_order(origins_by_label)
-
-
-def check_known(train: Sequence[Example], test: Sequence[Example]) -> None:
-    """Check that every label of the test set is in the training set.
-
-    Args:
-        train: Training examples.
-        test: Test examples.
-
-    Raises:
-        InputError: Naming the first label that is not, and its origin.
-
-    Example:
-
-    >>> from textrnn.data.labelled import Example, check_known
-    >>> check_known([Example("a.csv, line 2", "Dull", "bad")], [Example("b.csv, line 2", "Fine", "good")])
-    Traceback (most recent call last):
-    ...
-    textrnn.errors.InputError: b.csv, line 2: the label 'good' is not in the training data, which has 'bad'
-    """
-    known = in_order({example.label for example in train})
-    for example in test:
-        if example.label not in known:
-            raise InputError(
-                f"{example.origin}: the label {example.label!r} is not in the training data, which has "
-                + ", ".join(map(repr, known))
-            )
-
-
-def split_examples(
-    examples: Sequence[Example], held_out: float, seed: int = 0
-) -> tuple[list[Example], list[Example]]:
-    """Split examples at random, stratified by class, with every class on both sides.
-
-    (scikit-learn's stratified splits may leave a rare class out of one side.)
-
-    Args:
-        examples: At least two examples per class.
-        held_out: Fraction to hold out.
-        seed: Seed of the split.
-
-    Returns:
-        The training examples and the held-out examples, both in their original order.
-
-    Example:
-
-    >>> from textrnn.data.labelled import Example, split_examples
-    >>> examples = [Example(f"a.csv, line {i}", f"text {i}", "good" if i % 4 else "bad") for i in range(40)]
-    >>> [sum(e.label == "bad" for e in part) for part in split_examples(examples, 0.2)]
-    [8, 2]
-    """
-    random = np.random.default_rng(seed)
-    rows_by_label = collections.defaultdict(list)
-    for row, example in enumerate(examples):
-        rows_by_label[example.label].append(row)
-    chosen: set[int] = set()
-    for _, rows in sorted(rows_by_label.items()):
-        size = min(max(1, round(held_out * len(rows))), len(rows) - 1)
-        chosen.update(random.permutation(rows)[:size].tolist())
-    return partition(examples, chosen)
-
-
-def repeated_examples(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
-    """Return a warning if test texts are also in the training data. Whitespace is ignored.
-
-    Args:
-        train: Training examples.
-        test: Test examples.
-
-    Returns:
-        A list of one warning, or an empty list.
-
-    Example:
-
-    >>> from textrnn.data.labelled import Example, repeated_examples
-    >>> train, test = [Example("a.csv, line 2", "Dull", "bad")], [Example("b.csv, line 9", "Dull ", "bad")]
-    >>> repeated_examples(train, test)
-    ['1 of 1 test texts is also in the training data: b.csv, line 9 (= a.csv, line 2)']
-    """
-    known = {" ".join(example.text.split()): example.origin for example in train}
-    both = [(e.origin, known[text]) for e in test if (text := " ".join(e.text.split())) in known]
-    if not both:
-        return []
-    origins = listed([f"{origin} (= {other})" for origin, other in both])
-    verb = "is" if len(both) == 1 else "are"
-    return [f"{len(both):,} of {len(test):,} test texts {verb} also in the training data: {origins}"]
-
-
-def few_test_texts(number: int) -> list[str]:
-    """Return a warning if there are fewer than `FEW_TEST_TEXTS`, otherwise nothing.
-
-    Args:
-        number: Number of test texts. The standard error of their accuracy is at most 0.5 / sqrt(number).
-
-    Example:
-
-    >>> from textrnn.data.labelled import few_test_texts
-    >>> few_test_texts(6)[0]
-    '6 test texts say little: the standard error of their accuracy is up to 20 percentage points. ...'
-    >>> few_test_texts(100)
-    []
-    """
-    if number >= FEW_TEST_TEXTS:
-        return []
-    error = 50 / math.sqrt(max(number, 1))
-    say, their = ("says", "its") if number == 1 else ("say", "their")
-    warning = (
-        f"{count(number, 'test text')} {say} little: the standard error of {their} accuracy is up to "
-        f"{error:.0f} percentage points. Give more texts, with --data or --test_data"
-    )
-    return [warning]
 
 
 def _similar_labels(examples):

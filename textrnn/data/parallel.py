@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textrnn.data.labelled import Example, repeated_examples
+from textrnn.data.labelled import Example
+from textrnn.data.labelled_splits import repeated_examples
 from textrnn.data.records import count, listed, partition, shortened
 from textrnn.data.table_formats import tab_separated
 from textrnn.data.table_values import is_missing

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from textrnn.data import datasets, labelled, parallel, starter
+from textrnn.data import datasets, labelled, labelled_splits, parallel, starter
 from textrnn.data.documents import Document, find_documents
 from textrnn.data.labelled import Example
 from textrnn.data.mixtures import Mixture, Part
@@ -204,14 +204,14 @@ def load_labelled_texts(
     else:
         name, description = _starter("short reviews written for this project", "your own texts")
         train, test = starter.starter_reviews()
-    labelled.check_classes(train, min_examples=2 if test else 3)  # one for each split
+    labelled_splits.check_classes(train, min_examples=2 if test else 3)  # one for each split
     if test:
-        labelled.check_known(train, test)
+        labelled_splits.check_known(train, test)
     else:
-        train, test = labelled.split_examples(train, held_out, seed)
-    train, validation = labelled.split_examples(train, held_out, seed)
-    warnings = warnings + labelled.repeated_examples([*train, *validation], test)
-    warnings = warnings + labelled.few_test_texts(len(test))
+        train, test = labelled_splits.split_examples(train, held_out, seed)
+    train, validation = labelled_splits.split_examples(train, held_out, seed)
+    warnings = warnings + labelled_splits.repeated_examples([*train, *validation], test)
+    warnings = warnings + labelled_splits.few_test_texts(len(test))
     return Splits(train, validation, test, name, description, warnings)
 
 
