@@ -119,6 +119,15 @@ def test_a_running_batch_keeps_others_waiting_for_a_moment_alone(make):
     assert servable.sizes == [1, 1]
 
 
+def test_long_batches_of_a_signature_leave_threads_to_others(make):
+    batcher, servable, quick = make(max_batch_size=1), Doubling(), Doubling()
+    servable.go.clear()
+    slow = submit_all(batcher, servable, [1] * 2 * batcher.parameters.num_batch_threads)
+    assert submit_all(batcher, quick, [1])[0].result(30)["y"].tolist() == [0]
+    servable.go.set()
+    assert all(future.result(30) for future in slow)
+
+
 def test_a_request_whose_client_has_left_is_not_run(make):
     batcher, servable = make(max_batch_size=8, num_batch_threads=1), Doubling()
     servable.go.clear()

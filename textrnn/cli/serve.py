@@ -143,6 +143,8 @@ def settings_of(given: dict[str, Any]):
             "rows": given["max_rows"],
             "requests": given["max_requests"],
             "seconds": given["rest_api_timeout_in_ms"] / 1000,
+            # With batches, only long texts run outside of them. They take much memory.
+            "threads": 2 if batching else Batching().num_batch_threads,
         },
         stop_seconds=given["stop_seconds"],
     )

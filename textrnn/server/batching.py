@@ -52,8 +52,9 @@ class Batcher:
 
     A thread that is free takes as many waiting requests for the same signature as fit. With a timeout, it
     waits so long for a batch to become full. While a batch of a signature runs, the next one grows for up to
-    `OVERLAP_SECONDS`, since a call takes almost as long for few rows as for many. Requests are split between
-    batches only as a whole.
+    `OVERLAP_SECONDS`, since a call takes almost as long for few rows as for many. A signature takes at most a
+    quarter of the threads, or two: while long texts are generated, the others go on. Requests are split
+    between batches only as a whole.
 
     Args:
         parameters: A `Batching`.
@@ -62,12 +63,14 @@ class Batcher:
 
     def __init__(self, parameters: Batching, observe: Callable[[str, int], None] = lambda name, rows: None):
         self.parameters, self._observe = parameters, observe
+        threads = parameters.num_batch_threads
+        self._most_running = max(threads // 4, min(threads, 2))
         self._queues: dict[tuple, _Queue] = {}  # those with waiting requests, or whose batches are running
         self._changed = threading.Condition()
         self._stopped = False
         self._threads = [
             threading.Thread(target=self._work, name=f"batches-{number}", daemon=True)
-            for number in range(parameters.num_batch_threads)
+            for number in range(threads)
         ]
         for thread in self._threads:
             thread.start()
@@ -134,8 +137,8 @@ class Batcher:
                 now = time.monotonic()
                 ready, wait = None, None
                 for key, queue in self._queues.items():
-                    if not queue.tasks:
-                        continue
+                    if not queue.tasks or queue.running >= self._most_running:
+                        continue  # the thread that ends one of its batches looks again
                     oldest = queue.tasks[0].arrived
                     due = oldest + self.parameters.batch_timeout_micros / 1e6
                     if queue.running:

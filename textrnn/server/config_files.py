@@ -6,8 +6,9 @@ them and refuses what stock TF Serving would refuse.
 """
 
 import functools
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from textrnn.errors import InputError
@@ -88,14 +89,14 @@ class Batching:
         max_batch_size: Most rows of a batch.
         batch_timeout_micros: How long a batch that is not full waits for more rows.
         max_enqueued_batches: Full batches that may wait; more requests are refused.
-        num_batch_threads: Batches that run at the same time.
+        num_batch_threads: Batches that run at the same time; by default, four times as many as processors.
         allowed_batch_sizes: Sizes to which batches are padded; empty for any.
     """
 
     max_batch_size: int = 1000
     batch_timeout_micros: int = 0
     max_enqueued_batches: int = 1000
-    num_batch_threads: int = 2
+    num_batch_threads: int = field(default_factory=lambda: 4 * max(2, len(os.sched_getaffinity(0))))
     allowed_batch_sizes: tuple[int, ...] = ()
 
     def __post_init__(self):
