@@ -47,6 +47,13 @@ def answer(port, model):
         return json.load(found)
 
 
+def endless(port, model):
+    """Count until the time is over."""
+    body = json.dumps({"signature_name": "loop", "instances": [2**31 - 1]}).encode()
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/{model}:predict", body, timeout=60)
+
+
 @pytest.mark.parametrize(
     ("arguments", "model"),
     [
@@ -60,6 +67,7 @@ def test_it_serves_until_it_is_terminated(base, arguments, model, tmp_path):
     given = [argument.replace("BASE", str(base)) for argument in arguments]
     port = free_port()
     command = [sys.executable, "-m", "textrnn", "serve", "--rest_api_port", str(port), "--port", "0", *given]
+    command += ["--rest_api_timeout_in_ms=5000"]
     log = tmp_path / "log.txt"
     (tmp_path / "saved_models").symlink_to(base)
     with log.open("w") as stderr:
@@ -68,7 +76,12 @@ def test_it_serves_until_it_is_terminated(base, arguments, model, tmp_path):
         end = time.monotonic() + 120
         while "REST http" not in log.read_text() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
+        calls = [threading.Thread(target=endless, args=(port, model), daemon=True) for _ in range(2)]
+        for call in calls:
+            call.start()
+            time.sleep(0.5)  # so that they are two batches
         assert answer(port, model) == {"predictions": [3.0]}
+        assert all(call.is_alive() for call in calls)  # they have kept nobody waiting
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     finally:

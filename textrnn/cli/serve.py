@@ -94,7 +94,13 @@ def settings_of(given: dict[str, Any]):
     Raises:
         InputError: If options exclude each other, or if there is no model to serve.
     """
-    from textrnn.server.config_files import Batching, ModelConfig, read_batching, read_metrics_path
+    from textrnn.server.config_files import (
+        PARALLEL_CALLS,
+        Batching,
+        ModelConfig,
+        read_batching,
+        read_metrics_path,
+    )
     from textrnn.server.metrics import PATH
     from textrnn.server.server import Settings, models_of_file, models_under
 
@@ -144,7 +150,7 @@ def settings_of(given: dict[str, Any]):
             "requests": given["max_requests"],
             "seconds": given["rest_api_timeout_in_ms"] / 1000,
             # With batches, only long texts run outside of them. They take much memory.
-            "threads": 2 if batching else Batching().num_batch_threads,
+            "threads": 2 if batching else PARALLEL_CALLS,
         },
         stop_seconds=given["stop_seconds"],
     )

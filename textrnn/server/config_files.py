@@ -8,7 +8,7 @@ them and refuses what stock TF Serving would refuse.
 import functools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from textrnn.errors import InputError
@@ -17,6 +17,9 @@ BATCHING_FIELDS = {
     "max_batch_size": 1, "batch_timeout_micros": 2, "max_enqueued_batches": 3, "num_batch_threads": 4,
 }  # fmt: skip
 """Numbers of the fields of `BatchingParameters` that are wrapped integers."""
+
+PARALLEL_CALLS = 4 * max(2, len(os.sched_getaffinity(0)))
+"""Calls of models that run at the same time. One that generates long texts keeps its thread for seconds."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Batching:
     max_batch_size: int = 1000
     batch_timeout_micros: int = 0
     max_enqueued_batches: int = 1000
-    num_batch_threads: int = field(default_factory=lambda: 4 * max(2, len(os.sched_getaffinity(0))))
+    num_batch_threads: int = PARALLEL_CALLS
     allowed_batch_sizes: tuple[int, ...] = ()
 
     def __post_init__(self):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.private import session_callable
+from textrnn.server.config_files import PARALLEL_CALLS
 from textrnn.server.errors import RequestError, invalid, of_tensorflow
 from textrnn.server.examples import as_input, serialized
 from textrnn.server.json_tensors import Spec
@@ -64,7 +65,9 @@ class Servable:
         self._unloaded = False
         self.name, self.version, self.path = name, version, Path(path)
         graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph)
+        # The loops of two long texts would keep the two threads that TensorFlow has on two processors.
+        threads = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=PARALLEL_CALLS)
+        self._session = tf.compat.v1.Session(graph=graph, config=threads)
         with native_messages_hidden(), graph.as_default():
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
         self.signature_defs = {key: value for key, value in loaded.signature_def.items() if key != INIT}
