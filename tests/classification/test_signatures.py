@@ -92,7 +92,7 @@ def test_classify_parses_examples(served):
     assert (answer["classes"].numpy() == default["labels"].numpy()).all()
 
 
-def test_an_example_without_text_does_not_fail_the_other_rows(served):
+def test_an_example_without_text_and_one_that_is_none_do_not_fail_the_other_rows(served):
     def example(**values):
         feature = {
             name: tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
@@ -102,10 +102,10 @@ def test_an_example_without_text_does_not_fail_the_other_rows(served):
 
     examples = [
         example(text=[b"A good Day"]), example(), example(other=[b"x"]), example(text=[]),
-        example(text=[b"so", b"bad"]),
+        example(text=[b"so", b"bad"]), b"A good Day",
     ]  # fmt: skip
     answer = served["classify"](inputs=tf.constant(examples))
-    expected = served["serving_default"](text=tf.constant(["A good Day", "", "", "", "so bad"]))
+    expected = served["serving_default"](text=tf.constant(["A good Day", "", "", "", "so bad", ""]))
     np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-6)
 
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from textrnn.classification.attribution import as_written, attributions_of, words_of
+from textrnn.classification.examples import texts_of_examples
 from textrnn.tasks.preprocessor import padded
 from textrnn.tasks.tracing import shared_graph
 
@@ -21,13 +22,12 @@ def classification_signatures(classifier):
     | `explain` | `text` | `label`, `total`, `words` and `weights`, both `[None, words]` |
 
     `scores` are probabilities in the order of `labels`. `classify` serves TF Serving's classification API,
-    with the text in the feature `text` of an example. Several values of it are joined by spaces, and without
-    any the text is empty. In `explain`, the weight of a word is what it added to the log-odds of the label;
-    the weights sum to `total`, the difference to the log-odds of zero vectors. Words are spelled as in the
-    text; in scripts without spaces they are tokens. Shorter rows are padded with empty words. With attention
-    pooling, `explain` also returns `attention`, `[None, words]`, the share of the attention of each word. The
-    network reads the first `sequence_length` tokens of a text, in groups of texts of similar length; the
-    linear part reads all of it.
+    with the text in the feature `text` of an example; see `texts_of_examples`. In `explain`, the weight of a
+    word is what it added to the log-odds of the label; the weights sum to `total`, the difference to the
+    log-odds of zero vectors. Words are spelled as in the text; in scripts without spaces they are tokens.
+    Shorter rows are padded with empty words. With attention pooling, `explain` also returns `attention`,
+    `[None, words]`, the share of the attention of each word. The network reads the first `sequence_length`
+    tokens of a text, in groups of texts of similar length; the linear part reads all of it.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.
@@ -78,9 +78,7 @@ def classification_signatures(classifier):
         }
 
     def classify(inputs):
-        # Any number of values, since an example that is refused would be an error for all rows.
-        features = tf.io.parse_example(inputs, {"text": tf.io.RaggedFeature(tf.string)})
-        answer = serving_default(tf.strings.reduce_join(features["text"], axis=1, separator=" "))
+        answer = serving_default(texts_of_examples(inputs))
         return {"classes": answer["labels"], "scores": answer["scores"]}
 
     def explain(text):
