@@ -39,6 +39,7 @@ def main(options: Options):
     from textrnn import files, presets, training
     from textrnn.classification import baseline, calibration, evaluation, from_language_model, report
     from textrnn.classification.fitting import fit_linear_part
+    from textrnn.classification.learned_texts import are_learned, load_learned, save_learned, warn_if_learned
     from textrnn.classification.new_classifier import new_classifier
     from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, labelled_splits, records, sources
@@ -57,6 +58,8 @@ def main(options: Options):
     splits = (examples.train, examples.validation, examples.test)
     train, validation, test = ([e.text for e in split] for split in splits)
     preset, start = from_language_model.find_start(train, options.from_preset, options.from_scratch)
+    learned = load_learned(preset)
+    warn_if_learned(learned, validation, test, preset)
     options = options.starting_from(preset, start is textrnn.CausalLM, len(train))
     unlabelled = from_language_model.unlabelled_texts(options.unlabelled, options.encoding, options.include)
     data = records.fingerprint([examples.fingerprint, records.fingerprint(unlabelled)])
@@ -136,11 +139,12 @@ def main(options: Options):
     linear_logits = fit_linear_part(
         classifier, (train, targets), (validation, validation_targets),
         options.sample_weight(all_targets), options.ngrams, options.ngram_buckets, options.seed,
+        learned=are_learned(validation, learned),
     )  # fmt: skip
     calibrated = calibration.calibrate(
         classifier, validation, validation_targets, linear_logits=linear_logits
     )
-    presets.save_preset(classifier, folder)
+    save_learned(presets.save_preset(classifier, folder), all_texts, learned)
 
     # === Evaluation and report ===
     probabilities = evaluation.predict_probabilities(classifier, test)

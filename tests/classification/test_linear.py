@@ -223,6 +223,9 @@ def test_an_earlier_part_is_kept_only_if_it_predicts_the_validation_texts_better
     classifier.linear = fit.linear  # of all texts
     assert fit_linear_part(classifier, few, validation) is None
     assert classifier.linear is fit.linear
+    learned = [True] * 10  # and so say nothing about it
+    assert fit_linear_part(classifier, few, validation, learned=learned) is not None
+    assert classifier.linear is not fit.linear
     classifier.linear = fit_linear(TEXTS, 1 - TARGETS, 2).linear
     assert fit_linear_part(classifier, (TEXTS[:50], TARGETS[:50]), validation).shape == (10, 2)
     np.testing.assert_allclose(logits(classifier.linear, TEXTS), logits(fit.linear, TEXTS))

@@ -13,6 +13,7 @@ from builders.language_models import make_lm
 from builders.translators import make_translator, word_tokenizers
 from references.command import recipe_command, recipe_in, start_recipe, textrnn_command
 
+from textrnn.classification.learned_texts import FILE
 from textrnn.presets import load_preset, save_preset
 from textrnn.serving.saved_model import load_signatures
 
@@ -167,6 +168,20 @@ def test_training_continues_from_a_classifier_on_other_texts(
     if learnt:  # by the network, whatever its weight is after so few texts
         logits = after(after.preprocessor(list(WORDS.values())))
         assert [labels[i] for i in np.argmax(logits, axis=-1)] == list(WORDS)
+
+
+@pytest.mark.slow
+def test_texts_that_a_classifier_has_learned_from_are_no_test_of_it(trained, tmp_path, capsys):
+    status, _, error = recipe_command(
+        capsys, RECIPE, "--data", trained[0].parent / "reviews.tsv", *COLUMNS, "--from_preset", trained[0],
+        "--name", "again", "--output", tmp_path, "--epochs", "1", "--seed", "5",
+    )  # fmt: skip
+    assert status == 0, error
+    assert re.search(
+        r"warning: \S+tiny has learned from \d+ of \d+ validation texts and \d+ of \d+ test", error
+    )
+    before, after = (np.load(folder / "preset" / FILE) for folder in (trained[0], tmp_path / "again"))
+    assert set(before) < set(after)
 
 
 def test_it_starts_from_a_language_model(tmp_path, capsys):

@@ -81,7 +81,9 @@ def fit_linear(texts, targets, classes, sample_weight=None, folds=None, words=2,
     return LinearFit(linear, (model.scale * model.held_out).astype("float32"), model.penalty)
 
 
-def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, max_features=2**18, seed=0):
+def fit_linear_part(
+    classifier, train, validation, sample_weight=None, words=2, max_features=2**18, seed=0, learned=None
+):
     """Give a classifier a linear part, fitted to training and validation texts.
 
     A linear part that it has, from earlier texts, is kept if it predicts the validation texts better.
@@ -92,6 +94,8 @@ def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, 
         sample_weight: Weights of the training texts and then of the validation texts, or None.
         words: As for `fit_linear`; with 0, the classifier stays as it is.
         max_features, seed: See `fit_linear`.
+        learned: Bools `(validation texts,)`, those that an earlier linear part was fitted to, so
+            that they do not say how well it predicts. None if there are none.
 
     Returns:
         Logits of the validation texts by classifiers that were fitted without them, for `calibrate`. None if
@@ -125,7 +129,8 @@ def fit_linear_part(classifier, train, validation, sample_weight=None, words=2, 
     held_out, weights = fit.held_out[split:], None if sample_weight is None else sample_weight[split:]
     if classifier.linear is not None:
         earlier_logits = predict_linear_logits(classifier, validation[0])
-        if _predicts_better(earlier_logits, held_out, targets[split:], weights):
+        unseen = held_out if learned is None else np.where(np.asarray(learned)[:, None], np.nan, held_out)
+        if _predicts_better(earlier_logits, unseen, targets[split:], weights):
             return None
     classifier.linear = fit.linear
     return held_out
