@@ -63,6 +63,23 @@ def test_attributions_sum_to_the_difference_of_the_log_odds(pooling, cell, ngram
     assert attributions.numpy().argmax(axis=1).tolist() == [1, 0]  # tokens 3 and 4
 
 
+def test_few_tokens_are_computed_at_a_time(monkeypatch):
+    classifier = decisive()
+    token_ids = tf.constant([[5, 3, 6, 7], [4, 8, 0, 0], [3, 3, 0, 0], [7, 6, 5, 4], [8, 0, 0, 0]])
+    given = token_ids, token_ids > 0, tf.constant([1, 0, 0, 1, 0])
+    expected, read, sizes = attributions_of(classifier, *given), classifier.backbone.read, []
+    monkeypatch.setattr("textrnn.classification.attribution.TOKENS", 8)
+    monkeypatch.setattr(
+        classifier.backbone,
+        "read",
+        lambda x, *a, **k: sizes.append(x.shape[0] * x.shape[1]) or read(x, *a, **k),
+    )
+    found = attributions_of(classifier, *given)
+    assert max(sizes) <= 2 * 8  # at the end, each text and zeros in its place
+    for part, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(part, other, atol=1e-5)
+
+
 def test_the_difference_is_between_the_text_and_zero_vectors():
     classifier = decisive(classes=3)
     token_ids, mask = tf.constant([[5, 3, 6]]), tf.ones([1, 3], tf.bool)

@@ -20,6 +20,10 @@ ROWS = 32
 """Number of rows that are computed at a time, several points of each text: a loop over time takes about as
 long for a few rows as for one."""
 
+TOKENS = 2**14
+"""Maximum number of tokens that are computed at a time, padding included: the states of all are kept for the
+gradient, about 100 KB for each."""
+
 
 def log_odds(logits, target):
     """Return the log-odds of a class against all others.
@@ -87,6 +91,29 @@ def attributions_of(classifier, token_ids, padding_mask, target, linear_logits=N
     >>> bool(abs(tf.reduce_sum(found.of_tokens) - difference) < 0.05 * abs(difference))
     True
     """
+    rows = tf.maximum(TOKENS // tf.maximum(tf.shape(token_ids)[1], 1), 1)
+    given = [token_ids, padding_mask, target] + ([] if linear_logits is None else [linear_logits])
+
+    def group(start, *found):
+        part = (whole[start : start + rows] for whole in given)
+        new = _attributions_of_group(classifier, steps, tf.minimum(rows, ROWS), *part)
+        return start + rows, *(tf.concat(parts, axis=0) for parts in zip(found, new, strict=True))
+
+    classes = len(classifier.labels)
+    none = tf.zeros([0, tf.shape(token_ids)[1]]), tf.zeros([0, classes]), tf.zeros([0])
+    shapes = tf.TensorShape([None, None]), tf.TensorShape([None, classes]), tf.TensorShape([None])
+    _, *found = tf.while_loop(
+        lambda start, *_: start < tf.shape(token_ids)[0],
+        group,
+        (tf.constant(0), *none),
+        (tf.TensorShape([]), *shapes),
+        parallel_iterations=1,  # keeps one group at a time in memory
+    )
+    return Attributions(*found)
+
+
+def _attributions_of_group(classifier, steps, rows, token_ids, padding_mask, target, linear_logits=None):
+    """The `Attributions` of a few texts, with so many rows at a time, or one for each text."""
     vectors = classifier.backbone.token_embedding(token_ids)
     vectors = tf.where(padding_mask[..., tf.newaxis], vectors, tf.zeros_like(vectors))
     # The integration variables: the token vectors, the logits that n-grams of tokens add, and those that the
@@ -109,7 +136,7 @@ def attributions_of(classifier, token_ids, padding_mask, target, linear_logits=N
             logits = classifier.combine(logits, linear + classifier.linear.bias)
         return log_odds(logits / classifier.temperature, tf.tile(target, [count]))
 
-    together = tf.clip_by_value(ROWS // tf.maximum(texts, 1), 1, steps)
+    together = tf.clip_by_value(rows // tf.maximum(texts, 1), 1, steps)
 
     def step(index, *totals):
         # The midpoint rule over the cube root of the position: the log-odds change most near the start, where
