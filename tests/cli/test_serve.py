@@ -88,7 +88,7 @@ def test_it_serves_until_it_is_terminated(base, arguments, model, tmp_path):
         process.kill()
         process.wait()
     loading, first, *others = log.read_text().splitlines()
-    assert loading == f"loading {model}"
+    assert loading == f"loading version 1 of {model}"
     assert re.fullmatch(rf"serving version 1 of {model}: loaded in .* s", first)
     assert others == [
         f"serving {model} on REST http://127.0.0.1:{port}",

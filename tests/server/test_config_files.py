@@ -74,6 +74,14 @@ def test_batching_parameters(tmp_path):
         read_batching(tmp_path / "nothing")
 
 
+def test_requests_that_tf_serving_would_split_run_by_themselves(tmp_path):
+    text = """max_batch_size { value: 128 } max_execution_batch_size { value: 32 }
+    allowed_batch_sizes: 8 allowed_batch_sizes: 32 enable_large_batch_splitting { value: true }"""
+    assert read_batching(write(tmp_path, text)).max_batch_size == 32
+    with pytest.raises(InputError, match="the last one is max_batch_size, 128"):
+        read_batching(write(tmp_path, text.replace("true", "false")))
+
+
 def test_monitoring(tmp_path):
     assert (
         read_metrics_path(write(tmp_path, "prometheus_config { enable: true path: '/metrics' }"))

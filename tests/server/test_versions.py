@@ -5,6 +5,7 @@ import errno
 import shutil
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from server.conftest import Rest, settings
 from textrnn.errors import InputError
 from textrnn.server.config_files import ModelConfig, version_folders
 from textrnn.server.errors import RequestError
+from textrnn.server.models import Models
 from textrnn.server.servable import Servable
 from textrnn.server.server import Server
 
@@ -110,6 +112,39 @@ def test_the_policy_says_which_versions_are_served(base, saved):
         answers = [rest(f"/labels/{label}:predict", {"instances": [2]})[1] for label in ("old", "new")]
         assert answers == [{"predictions": [3.0]}, {"predictions": [4.0]}]
         assert [v["version"] for v in rest("")[1]["model_version_status"]] == ["7", "1"]
+
+
+def test_what_cannot_be_served_is_logged_once(base, tmp_path):
+    (tmp_path / "empty").mkdir()
+    configs = [
+        ModelConfig("m", base, versions=(1, 4), labels={"new": 4, "old": 1}),
+        ModelConfig("empty", tmp_path / "empty"),
+        ModelConfig("novle", tmp_path / "novle"),
+    ]
+    reads, logged = [], []
+    models = Models(lambda: reads.append(1) or configs, 0, log=logged.append)
+    models.start()
+    assert models.loaded == ["m"] and len(reads) == 1
+    assert logged[0] == "loading version 1 of m" and logged[1].startswith("serving version 1 of m")
+    assert logged[2:] == [
+        f"m: there is no version 4 in {base}",
+        "m: the label new is for version 4, which is not served",
+        f"empty: {tmp_path / 'empty'} has no version, a folder with a number for a name",
+        f"novle: there is no folder {tmp_path / 'novle'}",
+    ]
+    models.refresh()
+    assert len(logged) == 6
+    models.stop()
+
+
+def test_the_configuration_is_read_once_at_the_start(base):
+    reads = []
+    given = replace(
+        settings(ModelConfig("m", base), poll_seconds=0),
+        sources=lambda: reads.append(1) or [ModelConfig("m", base)],
+    )
+    with Server(given) as server:
+        assert server.models.loaded == ["m"] and len(reads) == 1
 
 
 def test_a_loop_without_end_is_cancelled(base):

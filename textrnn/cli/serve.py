@@ -64,7 +64,7 @@ def serve(**given):
             where = [f"gRPC {address(settings.host, server.grpc_port)}"] if server.grpc_port else []
             if server.rest_port:
                 where.append(f"REST http://{address(settings.host, server.rest_port)}")
-            log(f"serving {', '.join(server.models.names) or 'no model yet'} on {' and '.join(where)}")
+            log(f"serving {', '.join(server.models.loaded) or 'no model yet'} on {' and '.join(where)}")
             ended.wait()
             log("stopping: requests in flight are finished")
     finally:

@@ -54,6 +54,33 @@ class ModelConfig:
             return set(found) & set(self.versions)
         return set(sorted(found, reverse=True)[: self.latest])
 
+    def faults(self, found) -> list[str]:
+        """What is wrong with the versions that there are, each a line of text.
+
+        Example:
+
+        >>> from pathlib import Path
+        >>> from textrnn.server.config_files import ModelConfig
+        >>> ModelConfig("m", Path("m"), versions=(2,), labels={"stable": 1}).faults([1])
+        ['m: there is no version 2 in m', 'm: the label stable is for version 1, which is not served']
+        """
+        wanted = self.wanted(found)
+        if found:
+            faults = [
+                f"{self.name}: there is no version {number} in {self.path}"
+                for number in self.versions
+                if number not in found
+            ]
+        elif self.path.is_dir():
+            faults = [f"{self.name}: {self.path} has no version, a folder with a number for a name"]
+        else:
+            faults = [f"{self.name}: there is no folder {self.path}"]
+        return faults + [
+            f"{self.name}: the label {label} is for version {number}, which is not served"
+            for label, number in (self.labels or {}).items()
+            if number not in wanted
+        ]
+
 
 def version_folders(path) -> dict[int, Path]:
     """The folders of the versions of a model: those with a number for a name.
@@ -174,6 +201,9 @@ def read_batching(path) -> Batching:
     """
     message = _parsed(path, _messages()["BatchingParameters"]())
     given = {name: getattr(message, name).value for name in BATCHING_FIELDS if message.HasField(name)}
+    if message.enable_large_batch_splitting.value and message.HasField("max_execution_batch_size"):
+        # TF Serving splits larger requests. Here they run by themselves, since nothing else fits beside them.
+        given["max_batch_size"] = message.max_execution_batch_size.value
     low = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batches": 1, "num_batch_threads": 1}
     for name, value in given.items():
         if value < low[name]:
@@ -227,6 +257,8 @@ def _messages():
     add(batching, "thread_pool_name", 5, field.TYPE_MESSAGE, ".google.protobuf.StringValue")
     add(batching, "allowed_batch_sizes", 6, field.TYPE_INT64, repeated=True)
     add(batching, "pad_variable_length_inputs", 7, field.TYPE_BOOL)
+    add(batching, "enable_large_batch_splitting", 8, field.TYPE_MESSAGE, ".google.protobuf.BoolValue")
+    add(batching, "max_execution_batch_size", 9, field.TYPE_MESSAGE, ".google.protobuf.Int64Value")
     prometheus = file.message_type.add(name="PrometheusConfig")
     add(prometheus, "enable", 1, field.TYPE_BOOL)
     add(prometheus, "path", 2, field.TYPE_STRING)

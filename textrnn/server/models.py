@@ -33,10 +33,17 @@ class Version:
 
 @dataclass
 class Model:
-    """A model that is served."""
+    """A model that is served.
+
+    Attributes:
+        config: Its `ModelConfig`.
+        versions: Its versions by number.
+        faults: What the last look has found wrong, each a line of text.
+    """
 
     config: ModelConfig
     versions: dict[int, Version] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
 
 
 class Models:
@@ -123,6 +130,11 @@ class Models:
         if gone or loaded & wanted:
             for number in sorted(loaded - wanted):
                 self._unload(model, number)
+        faults = [] if gone else model.config.faults(found)
+        for fault in faults:
+            if fault not in model.faults:
+                self._log(fault)
+        model.faults = faults
 
     def _load(self, model, number, path):
         name = model.config.name
@@ -130,6 +142,7 @@ class Models:
         with self._lock:
             model.versions[number] = version
         start = time.perf_counter()
+        self._log(f"loading version {number} of {name}")
         try:
             with native_messages_hidden():  # SentencePiece prints a line for every model
                 servable = Servable(name, number, path, self._timeout)
@@ -233,6 +246,16 @@ class Models:
         """The names of all models, sorted."""
         with self._lock:
             return sorted(self._models)
+
+    @property
+    def loaded(self) -> list[str]:
+        """The names of the models that have a loaded version, sorted."""
+        with self._lock:
+            return sorted(
+                name
+                for name, model in self._models.items()
+                if any(version.servable for version in model.versions.values())
+            )
 
 
 def _stamp(path) -> tuple:

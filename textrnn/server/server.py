@@ -139,8 +139,6 @@ class Server:
         Raises:
             InputError: If a port is in use by now.
         """
-        if names := sorted(config.name for config in self.settings.sources()):
-            log(f"loading {', '.join(names)}")
         self.models.start()
         if GRPC in self._sockets:
             self._start_grpc(self._sockets[GRPC])
