@@ -92,6 +92,15 @@ def test_sample_weights_count():
     assert set(small().fit(TEXTS, LABELS, ignored).predict(TEXTS)) == {"bad"}
 
 
+def test_weights_of_classes_are_those_of_their_texts():
+    labels = np.where(np.arange(36) % 6 == 0, "rare", "usual")
+    by_class = small(epochs=1, class_weight="balanced").fit(TEXTS, labels)
+    by_text = small(epochs=1).fit(TEXTS, labels, np.where(labels == "rare", 3.0, 0.6))
+    np.testing.assert_allclose(by_class.predict_proba(TEXTS), by_text.predict_proba(TEXTS), rtol=1e-4)
+    ignored = small(class_weight={"good": 0}).fit(TEXTS, LABELS)
+    assert set(ignored.predict(TEXTS)) == {"bad"}
+
+
 def test_copies_of_a_text_are_learned_or_validated():
     texts, targets = [f"text {row // 4}" for row in range(80)], np.arange(80) // 4 % 2
     weights = np.where(np.arange(80) < 40, 0.0, 1.0)
@@ -260,6 +269,8 @@ def test_what_is_no_weight_is_refused(weights, message):
         ("ngram_buckets", 0, "ngram_buckets is 0"),
         ("validation_fraction", 1.5, "validation_fraction is 1.5: expected a number above 0 and below 1"),
         ("cell", "lstmm", "did you mean lstm"),
+        ("class_weight", "balance", "class_weight"),
+        ("class_weight", {7: 2.0}, "not in class_weight"),
     ],
 )
 def test_every_argument_is_checked(name, value, expected):

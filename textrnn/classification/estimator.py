@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -76,6 +77,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         preset: The name or the folder of a language model to start from, such as `"english"`; `cell`,
             `units`, `num_layers`, `embedding_dim`, `pooling`, `tokenizer`, `vocabulary_size` and `lowercase`
             then have no effect. None for random weights.
+        class_weight: `"balanced"`, a dict from labels to weights, or None for equal ones, as for classifiers
+            of scikit-learn. Multiplied with the `sample_weight` of `fit`.
 
     Attributes:
         classes_: The labels, sorted, `(classes,)`.
@@ -110,6 +113,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         ngram_buckets: PositiveInt = 2**18,
         validation_fraction: SplitFraction = 0.1,
         preset: str | None = None,
+        class_weight=None,
     ):
         self.cell = cell
         self.units = units
@@ -129,6 +133,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         self.ngram_buckets = ngram_buckets
         self.validation_fraction = validation_fraction
         self.preset = preset
+        self.class_weight = class_weight
 
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier.
@@ -145,7 +150,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             InputError: If an argument of the constructor is invalid, if `X` holds anything but str or blank
                 texts alone, or if there are fewer than two classes.
             ValueError: If lengths differ, if `y` holds no class labels, or if a weight is negative or not
-                finite.
+                finite, or if `class_weight` does not fit the labels.
         """
         _check_arguments(self)
         texts = _check_texts(X)
@@ -153,6 +158,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, targets = _check_labels(y)
         check_consistent_length(texts, targets)
         weights = check_sample_weight(sample_weight, texts)
+        weights = weights * compute_sample_weight(self.class_weight, self.classes_[targets])
         seed = _draw_seed(self.seed)
         validation = _validation_rows(texts, targets, weights, self.validation_fraction, seed)
         with _keras_seed(seed):
