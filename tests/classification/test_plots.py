@@ -3,7 +3,7 @@ import pytest
 from references.png import size
 
 from textrnn.classification.explanation import Explanation
-from textrnn.classification.plots import classification, explanations, frequent_errors
+from textrnn.classification.plots import classification, explanations, frequent_errors, short_names
 from textrnn.data.labelled_splits import FEW_TEST_TEXTS
 
 
@@ -73,6 +73,23 @@ def test_errors_of_many_classes_are_listed_by_frequency():
     assert frequent_errors(targets, predicted) == [(0, 1, 2), (1, 2, 1), (2, 0, 1), (0, 2, 1)]
     assert frequent_errors(targets, predicted, shown=2) == [(0, 1, 2), (1, 2, 1)]
     assert frequent_errors([3, 4], [3, 4]) == []
+
+
+def test_few_errors_of_many_classes_leave_no_empty_space(tmp_path):
+    heights = []
+    for wrong in (0, 2, 12, 40):
+        targets = np.arange(40)
+        probabilities = np.eye(40)[np.where(targets < wrong, (targets + 1) % 40, targets)]
+        classification(targets, probabilities, [f"topic {i}" for i in range(40)], tmp_path / "classes.png")
+        heights.append(size(tmp_path / "classes.png")[1])
+    assert heights[0] == heights[1] < heights[2] < 0.65 * heights[3]
+
+
+def test_short_names_of_classes_differ():
+    assert short_names(["good", "a" * 24, "b" * 25]) == ["good", "a" * 24, "b" * 23 + "…"]
+    assert short_names(["x" * 30 + "1", "x" * 30 + "2"]) == ["x" * 11 + "…" + "x" * 10 + end for end in "12"]
+    middle = ["x" * 30 + end + "x" * 20 for end in "12"]
+    assert short_names(middle) == middle
 
 
 def test_the_errors_of_150_classes_fit_on_a_page(tmp_path):

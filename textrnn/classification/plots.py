@@ -12,8 +12,9 @@ from textrnn.reporting.figures import BLUE, GREY, VERMILION, font_families, make
 PANEL = 4.2
 """Width and height of a panel, in inches."""
 
-MATRIX_CLASSES, SHOWN_ERRORS = 30, 25
-"""Largest number of classes in a confusion matrix, and of errors that are shown for more classes."""
+MATRIX_CLASSES, SHOWN_ERRORS, LEAST_ERRORS = 30, 25, 8
+"""Largest number of classes in a confusion matrix, and of errors that are shown for more classes. Fewer than
+the last number have the height of so many."""
 
 
 def classification(targets, probabilities, labels, path, *, title=None):
@@ -47,12 +48,14 @@ def classification(targets, probabilities, labels, path, *, title=None):
     targets, probabilities = np.asarray(targets), np.asarray(probabilities)
     has_reliability = len(targets) >= FEW_TEST_TEXTS
     has_curves = has_reliability and len(labels) == 2 and len(set(targets.tolist())) == 2
-    names = [_plain(label) for label in labels]
+    predicted = probabilities.argmax(axis=1)
+    names = short_names(labels)
     many = len(labels) > MATRIX_CLASSES
+    errors = frequent_errors(targets.tolist(), predicted.tolist())
     vertical = len(labels) > 4 or max(map(len, names)) > 12
     room = 0.09 * max(map(len, names))  # for the names of the classes
     if many:
-        width, height = PANEL + 2 * room, 0.22 * SHOWN_ERRORS + 1
+        width, height = PANEL + 2 * room, 0.22 * max(len(errors), LEAST_ERRORS) + 1
     else:
         side = max(PANEL, 0.45 * len(labels) + 1)
         width, height = side + room, side + room * vertical
@@ -68,9 +71,8 @@ def classification(targets, probabilities, labels, path, *, title=None):
     )
     if title:
         figure.suptitle(title)
-    predicted = probabilities.argmax(axis=1)
     if many:
-        _frequent_errors(axes["classes"], targets, predicted, names)
+        _frequent_errors(axes["classes"], errors, targets, predicted, names)
     else:
         _confusion_matrix(axes["classes"], targets, predicted, names, vertical)
     if has_reliability:
@@ -125,17 +127,16 @@ def frequent_errors(targets, predicted, shown=SHOWN_ERRORS):
     return [(*pair, errors[pair]) for pair in order[:shown]]
 
 
-def _frequent_errors(axis, targets, predicted, names):
+def _frequent_errors(axis, errors, targets, predicted, names):
     from matplotlib.ticker import MaxNLocator
 
     texts, wrong = targets.tolist(), int((targets != predicted).sum())
-    errors = frequent_errors(texts, predicted.tolist())
     counts = [count for *_, count in errors]
     bars = axis.barh(range(len(errors)), counts, color=VERMILION)
     shares = [f"{count:,} of {texts.count(true):,}" for true, _, count in errors]
     axis.bar_label(bars, shares, padding=3, fontsize=8)
     axis.set_yticks(range(len(errors)), [f"{names[i]} → {names[j]}" for i, j, _ in errors], fontsize=8)
-    axis.set_ylim(SHOWN_ERRORS - 0.5, -0.5)
+    axis.set_ylim(max(len(errors), LEAST_ERRORS) - 0.5, -0.5)
     axis.margins(x=0.2)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)
@@ -187,9 +188,32 @@ def _precision_recall_curve(axis, targets, scores, name):
     axis.legend(frameon=False, loc="lower left")
 
 
-def _plain(label):
-    """Return a label as a tick label: shortened, with dollar signs escaped."""
-    return (label if len(label) <= 24 else label[:23] + "…").replace("$", r"\$")
+def short_names(labels, size=24):
+    r"""Shorten labels to tick labels that differ, and escape their dollar signs.
+
+    Args:
+        labels: The names of the classes.
+        size: Maximum number of characters, which is exceeded only where short names would be the same.
+
+    Example:
+
+    >>> from textrnn.classification.plots import short_names
+    >>> short_names(["goods > computers > laptop bags", "goods > computers > laptop fans", "$"])
+    ['goods > com…laptop bags', 'goods > com…laptop fans', '\\$']
+    """
+
+    def shortened(start, end):
+        return [
+            label if len(label) <= size else label[:start] + "…" + label[len(label) - end :]
+            for label in labels
+        ]
+
+    names = shortened(size - 1, 0)
+    if len(set(names)) < len(labels):
+        names = shortened(size // 2 - 1, size // 2 - 1)
+    if len(set(names)) < len(labels):
+        names = labels
+    return [name.replace("$", r"\$") for name in names]
 
 
 def explanations(explained, path, *, title=None, width=8.0, max_words=150):
