@@ -342,8 +342,43 @@ def test_bad_requests_over_grpc(stream, body, code, message):
     assert (error.value.code().name, message in error.value.details()) == (code, True), error.value.details()
 
 
+def test_streams_are_counted_as_other_requests_are(server, stream):
+    def counts():
+        lines = server.service.metrics.text().decode().splitlines()
+        return {
+            key: float(value)
+            for key, _, value in (line.rpartition(" ") for line in lines)
+            if "request_count{" in key or "request_latency_count{" in key
+        }
+
+    before, short = counts(), {"max_new_tokens": 2}
+    streamed(server, "the", **short)
+    [*stream({"model": "novel", "text": "the"} | short)]
+    completion = {"model": "novel", "prompt": "the", "max_tokens": 2, "n": 2}
+    [*events(server, "/v1/completions", completion | {"stream": True})]
+    assert Rest(server.rest_port)("/v1/completions", completion)[0] == 200
+    assert Rest(server.rest_port)("/v1/models/novel:stream", {"text": 1})[0] == 400
+    long = {"text": "the", "max_new_tokens": 4096, "temperature": 1}
+    for pieces in (events(server, "/v1/models/novel:stream", long), stream({"model": "novel"} | long)):
+        next(pieces)
+        pieces.close() if hasattr(pieces, "close") else pieces.cancel()
+    cancelled = ':tensorflow:serving:request_count{model_name="novel",status="CANCELLED"}'
+    end = time.monotonic() + 30
+    while counts().get(cancelled, 0) < before.get(cancelled, 0) + 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    gains = {key: value - before.get(key, 0) for key, value in counts().items()}
+    status = ':tensorflow:serving:request_count{{model_name="novel",status="{}"}}'.format
+    latency = (
+        ':tensorflow:serving:request_latency_count{{API="{}",entrypoint="{}",model_name="novel"}}'.format
+    )
+    assert {key: gain for key, gain in gains.items() if gain} == {
+        status("OK"): 4, status("INVALID_ARGUMENT"): 1, status("CANCELLED"): 2,
+        latency("stream", "REST"): 1, latency("Stream", "GRPC"): 1, latency("completions", "REST"): 2,
+    }  # fmt: skip
+
+
 def test_streams_over_grpc_are_limited_since_each_keeps_a_thread():
-    service, context = StreamService(Streams(Broken(), Metrics()), 0), mock.Mock()
+    service, context = StreamService(mock.MagicMock(), Streams(Broken(), Metrics()), 0), mock.Mock()
     context.abort.side_effect = RuntimeError
     with pytest.raises(RuntimeError):
         next(service.stream(b"{}", context))

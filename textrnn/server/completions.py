@@ -18,7 +18,8 @@ from textrnn.server import json_tensors
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
 from textrnn.server.metadata import list_json
 from textrnn.server.prompts import event_of, number, prompt_settings, stream_settings
-from textrnn.server.rest import VERSION, error_response, read_object, spec_of
+from textrnn.server.rest import VERSION, ClientLeft, error_response, read_object, spec_of
+from textrnn.server.service import ModelSpec, Service
 from textrnn.server.streams import Piece, Prompt, Streams
 
 STREAM = re.compile(rf"/v1/models/(?P<name>[^/:]+){VERSION}:stream", re.I)
@@ -56,43 +57,56 @@ class Pattern(BaseRoute):
         await response(scope, receive, send)
 
 
-def make_routes(streams: Streams, body_bytes: int) -> list[BaseRoute]:
+def make_routes(service: Service, streams: Streams) -> list[BaseRoute]:
     """The routes of both forms, and of `GET /v1/models`.
 
     Args:
+        service: The `Service`, which has the limits and counts requests.
         streams: The `Streams`.
-        body_bytes: Maximum size of a request.
     """
+    body_bytes = service.limits.body_bytes
 
     async def stream(request):
         try:
-            body = await read_object(request.receive, body_bytes)
-            spec = spec_of(STREAM.fullmatch(request.url.path))
-            [prompt], pieces = _prompts([stream_settings(body)])
-            streams.submit(prompt, spec.name, spec.version, spec.label)
+            with contextlib.ExitStack() as opened:
+                spec = spec_of(STREAM.fullmatch(request.url.path))
+                opened.enter_context(service.timed(spec, "stream", "REST"))
+                body = await read_object(request.receive, body_bytes)
+                [prompt], pieces = _prompts([stream_settings(body)])
+                streams.submit(prompt, spec.name, spec.version, spec.label)
+                counting = opened.pop_all()
         except RequestError as error:
             return error_response(error)
-        return _events(_plain(pieces), [prompt])
+        return _events(_plain(pieces), [prompt], counting, lambda error: {"error": str(error)})
 
     async def completions(request):
         try:
-            body = await read_object(request.receive, body_bytes)
-            for key, neutral in UNSUPPORTED.items():
-                if body.get(key, neutral) not in (neutral, None):
-                    raise invalid(f"{key} is {json_tensors.shown(body[key])}: it is not supported")
-            if not isinstance(body.get("model"), str):
-                raise invalid("'model' key must be a string: the name of a model")
-            as_events, echo = (_flag(body, key) for key in ("stream", "echo"))
-            prompts, pieces = _prompts(_settings_of_texts(body))
-            version = _submit_all(streams, prompts, body["model"])
+            with contextlib.ExitStack() as opened:
+                body = await read_object(request.receive, body_bytes)
+                model = body.get("model")
+                spec = ModelSpec(model if isinstance(model, str) else "")
+                opened.enter_context(service.timed(spec, "completions", "REST"))
+                as_events, shape, pieces = begin(body)
+                if not as_events:
+                    return await _unless_left(request.receive, shape.whole(pieces))
+                counting = opened.pop_all()
         except RequestError as error:
             return _openai_error(error)
-        shape = _Completion(body["model"], version, prompts, echo)
-        if as_events:
-            options = body.get("stream_options")
-            usage = isinstance(options, dict) and options.get("include_usage") is True
-            return _events(shape.chunks(pieces, usage), prompts)
-        return await _unless_left(request.receive, shape.whole(pieces))
+        options = body.get("stream_options")
+        usage = isinstance(options, dict) and options.get("include_usage") is True
+        return _events(shape.chunks(pieces, usage), shape.prompts, counting, _openai_body)
+
+    def begin(body):
+        """Begin with the texts of a request for completions."""
+        for key, neutral in UNSUPPORTED.items():
+            if body.get(key, neutral) not in (neutral, None):
+                raise invalid(f"{key} is {json_tensors.shown(body[key])}: it is not supported")
+        if not isinstance(body.get("model"), str):
+            raise invalid("'model' key must be a string: the name of a model")
+        as_events, echo = (_flag(body, key) for key in ("stream", "echo"))
+        prompts, pieces = _prompts(_settings_of_texts(body))
+        version = _submit_all(streams, prompts, body["model"])
+        return as_events, _Completion(body["model"], version, prompts, echo), pieces
 
     async def chat(request):
         return _openai_error(RequestError("NOT_FOUND", "there is no chat: use /v1/completions"))
@@ -169,7 +183,7 @@ async def _unless_left(receive: Receive, answer: Coroutine[Any, Any, Response]) 
     """Wait for an answer.
 
     Raises:
-        ClientDisconnect: If the client leaves before; then nobody computes it any more.
+        ClientLeft: If the client leaves before; then nobody computes it any more.
     """
 
     async def left():
@@ -181,17 +195,26 @@ async def _unless_left(receive: Receive, answer: Coroutine[Any, Any, Response]) 
     leaving.cancel()
     if not answering.done():
         answering.cancel()
-        raise ClientDisconnect
+        raise ClientLeft
     return answering.result()
 
 
-def _events(events: AsyncIterator[str], prompts: list[Prompt]) -> StreamingResponse:
-    """A response of server-sent events. A client that leaves frees its place."""
+def _events(
+    events: AsyncIterator[str],
+    prompts: Sequence[Prompt],
+    counting: contextlib.ExitStack,
+    body_of: Callable[[RequestError], dict],
+) -> StreamingResponse:
+    """A response of server-sent events, which may end in an error. A client that leaves frees its place."""
 
     async def lines():
         try:
-            async for event in events:
-                yield f"data: {event}\n\n".encode("utf-8", "replace")
+            with counting:
+                async for event in events:
+                    yield f"data: {event}\n\n".encode("utf-8", "replace")
+        except RequestError as error:
+            event = json.dumps(body_of(error), ensure_ascii=False)
+            yield f"data: {event}\n\n".encode("utf-8", "replace")
         finally:
             _cancel(prompts)
 
@@ -203,8 +226,7 @@ async def _plain(pieces) -> AsyncIterator[str]:
     while True:
         _, piece = await pieces.get()
         if piece.error is not None:
-            yield json.dumps({"error": str(piece.error)}, ensure_ascii=False)
-            return
+            raise piece.error
         yield json.dumps(event_of(piece), ensure_ascii=False)
         if piece.reason:
             return
@@ -244,8 +266,7 @@ class _Completion:
         while running:
             index, piece = await pieces.get()
             if piece.error is not None:
-                yield json.dumps(_openai_body(piece.error), ensure_ascii=False)
-                return
+                raise piece.error
             yield chunk(index, piece.text, piece.reason)
             if piece.reason:
                 tokens, running = tokens + piece.tokens, running - 1
@@ -262,7 +283,7 @@ class _Completion:
             while None in reasons:
                 index, piece = await pieces.get()
                 if piece.error is not None:
-                    return _openai_error(piece.error)
+                    raise piece.error
                 texts[index] += piece.text
                 if piece.reason:
                     reasons[index] = piece.reason

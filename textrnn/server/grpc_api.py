@@ -198,7 +198,7 @@ def make_grpc_server(
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(service), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(service), server)
-    server.add_generic_rpc_handlers([StreamService(streams, most_streams).handler()])
+    server.add_generic_rpc_handlers([StreamService(service, streams, most_streams).handler()])
     return server, server.add_insecure_port(address)
 
 

@@ -7,6 +7,7 @@ clients, over REST and gRPC, run in the same batches.
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ import grpc
 from textrnn.server.errors import RequestError, invalid
 from textrnn.server.json_tensors import parse_object
 from textrnn.server.prompts import event_of, stream_settings
+from textrnn.server.service import ModelSpec, Service
 from textrnn.server.streams import Prompt, Streams
 from textrnn.serving.stream_messages import METHOD, SERVICE, to_bytes
 
@@ -22,12 +24,13 @@ class StreamService:
     """The service.
 
     Args:
+        service: The `Service`, which counts requests.
         streams: The `Streams`.
         most: How many streams there may be at a time, since each keeps a thread; more are refused.
     """
 
-    def __init__(self, streams: Streams, most: int):
-        self.streams, self.most = streams, most
+    def __init__(self, service: Service, streams: Streams, most: int):
+        self.service, self.streams, self.most = service, streams, most
         self._places = threading.Semaphore(most)
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -37,15 +40,24 @@ class StreamService:
 
     def stream(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Generate a text, and yield its pieces."""
+        try:
+            body = parse_object(request)
+            model = body.get("model")
+            spec = ModelSpec(model if isinstance(model, str) else "")
+            with self.service.timed(spec, METHOD, "GRPC"), self._place():
+                yield from self._pieces(body, context)
+        except RequestError as error:
+            context.abort(getattr(grpc.StatusCode, error.code, grpc.StatusCode.UNKNOWN), str(error))
+
+    @contextmanager
+    def _place(self):
         if not self._places.acquire(blocking=False):
-            context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
+            raise RequestError(
+                "RESOURCE_EXHAUSTED",
                 f"{self.most} streams are running, and no more are taken: try again later",
             )
         try:
-            yield from self._pieces(parse_object(request), context)
-        except RequestError as error:
-            context.abort(getattr(grpc.StatusCode, error.code, grpc.StatusCode.UNKNOWN), str(error))
+            yield
         finally:
             self._places.release()
 
@@ -67,6 +79,7 @@ class StreamService:
             yield to_bytes(event_of(piece))
             if piece.reason:
                 return
+        raise RequestError("CANCELLED", "the client has left")
 
 
 def _deliver(pieces):

@@ -188,14 +188,14 @@ async def read_object(receive: Receive, most: int) -> dict:
 
     Raises:
         RequestError: If it is larger, or no JSON object.
-        ClientDisconnect: If the client has left, or has taken too long.
+        ClientLeft: If the client has left, or has taken too long.
     """
     parts: list[bytes] = []
     size, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect
+            raise ClientLeft
         parts.append(message.get("body", b""))
         size, more = size + len(parts[-1]), message.get("more_body", False)
         if size > most:
@@ -204,6 +204,12 @@ async def read_object(receive: Receive, most: int) -> dict:
     if len(body) > 2**16:  # other requests do not wait for it
         return await asyncio.to_thread(json_tensors.parse_object, body)
     return json_tensors.parse_object(body)
+
+
+class ClientLeft(ClientDisconnect):
+    """There is nobody to answer any more."""
+
+    code = "CANCELLED"
 
 
 class BodyTooLarge(RequestError):

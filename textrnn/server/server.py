@@ -172,7 +172,7 @@ class Server:
         except OSError:  # a server that was started meanwhile
             raise in_use(REST, settings.host, port) from None
         self.rest_port = port
-        routes = [*make_routes(self.streams, self.service.limits.body_bytes), *page_routes()]
+        routes = [*make_routes(self.service, self.streams), *page_routes()]
         app = make_app(self.service, settings.metrics_path, routes)
         config = uvicorn.Config(
             app, http=Connection, ws="none", interface="asgi3", log_config=None, log_level="error",

@@ -191,7 +191,7 @@ class Service:
 
 
 class Timer:
-    """Counts a request, with the code of the `RequestError` that ends it."""
+    """Counts a request, with the code of the error that ends it; one whose client leaves as `CANCELLED`."""
 
     def __init__(self, metrics, model, api, entrypoint):
         self._metrics, self._labels = metrics, (model, api, entrypoint)
@@ -201,7 +201,10 @@ class Timer:
         return self
 
     def __exit__(self, kind, error, traceback):
-        status = "OK" if error is None else getattr(error, "code", "INTERNAL")
+        unforeseen = (
+            "INTERNAL" if isinstance(error, Exception) else "CANCELLED"
+        )  # or a task or generator ends
+        status = "OK" if error is None else getattr(error, "code", unforeseen)
         self._metrics.answered(*self._labels, status, 1e6 * (time.perf_counter() - self._start))
 
 
