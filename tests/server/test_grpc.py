@@ -4,6 +4,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from server.conftest import settings
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -14,6 +15,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
     regression_pb2,
 )
+
+from textrnn.server.config_files import ModelConfig
+from textrnn.server.server import Server
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +173,19 @@ def test_the_deadline_of_a_client_holds(stub):
     code, _ = code_and_text(stub.Predict, predict("loop", n=[1_500_000]), timeout=0.5)
     assert code == grpc.StatusCode.DEADLINE_EXCEEDED
     assert stub.Predict(predict(x=FLOATS), timeout=60).outputs
+
+
+def test_the_health_check_of_the_server_and_of_models(server, channel):
+    # The messages as bytes: a string in field 1, and the status 1, SERVING, or 2, NOT_SERVING.
+    check = channel.unary_unary("/grpc.health.v1.Health/Check")
+    assert check(b"", timeout=60) == check(b"\n\x0dhalf_plus_two", timeout=60) == b"\x08\x01"
+    assert code_and_text(check, b"\n\x05novle") == (grpc.StatusCode.NOT_FOUND, "there is no model novle")
+
+
+def test_a_model_without_a_version_is_not_healthy(tmp_path):
+    with (
+        Server(settings(ModelConfig("m", tmp_path))) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
+    ):
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert check(b"", timeout=60) == check(b"\n\x01m", timeout=60) == b"\x08\x02"

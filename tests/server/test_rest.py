@@ -139,3 +139,11 @@ def test_a_signature_of_another_api_is_refused(rest):
     assert (
         "Expected classification signature method_name to be tensorflow/serving/classify" in answer["error"]
     )
+
+
+def test_inputs_with_different_numbers_of_rows_are_refused(rest):
+    body = {"signature_name": "two", "inputs": {"x": [1, 2], "text": ["a"]}}
+    assert rest(":predict", body) == (
+        400,
+        {"error": "the inputs have different numbers of rows: text 1, x 2"},
+    )

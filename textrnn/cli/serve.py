@@ -1,4 +1,4 @@
-"""The command `textrnn serve`: an embedded server with the flags and the API of TF Serving."""
+"""The command `textrnn serve`: an embedded server with the API and the main flags of TF Serving."""
 
 import gc
 import signal
@@ -77,7 +77,7 @@ def make_serve_parser() -> Parser:
     parser = Parser(
         prog="textrnn serve",
         usage="%(prog)s [MODEL ...] [OPTION ...]",
-        description="Serve models over REST and gRPC with the flags and the API of tensorflow_model_server.",
+        description="Serve models over REST and gRPC with the API and main flags of tensorflow_model_server.",
     )
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", type=str,

@@ -1,4 +1,4 @@
-"""TF Serving's gRPC API: `PredictionService` and `ModelService`. Beside them, streams of texts."""
+"""TF Serving's gRPC API: `PredictionService` and `ModelService`. Beside them, streams of texts and health."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
 
 from textrnn.server import examples
 from textrnn.server.errors import RequestError, invalid
+from textrnn.server.grpc_health import HealthService
 from textrnn.server.grpc_streams import StreamService
 from textrnn.server.metadata import metadata_message, status_message
 from textrnn.server.service import ModelSpec, Service
@@ -198,7 +199,8 @@ def make_grpc_server(
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(service), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(service), server)
-    server.add_generic_rpc_handlers([StreamService(service, streams, most_streams).handler()])
+    others = StreamService(service, streams, most_streams), HealthService(service.models)
+    server.add_generic_rpc_handlers([other.handler() for other in others])
     return server, server.add_insecure_port(address)
 
 

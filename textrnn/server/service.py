@@ -158,6 +158,10 @@ class Service:
         return Answer(servable.version, wanted, future)
 
     def _start(self, servable: Servable, signature_name, inputs, wanted) -> Future:
+        rows = {name: len(array) for name, array in inputs.items() if array.ndim}
+        if self.batcher and len({*rows.values()}) > 1:
+            listed = ", ".join(f"{name} {count}" for name, count in sorted(rows.items()))
+            raise invalid(f"the inputs have different numbers of rows: {listed}")
         fits = self.batcher and 0 < _rows(inputs) <= self.batcher.parameters.max_batch_size
         if self.batcher and fits and max(map(_longest, inputs.values()), default=0) <= BATCHED_BYTES:
             return self.batcher.submit(servable, signature_name, inputs)
