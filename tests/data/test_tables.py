@@ -227,6 +227,16 @@ def test_errors_name_the_line(name, text, message, tmp_path):
         read_table(tmp_path / name)
 
 
+def test_json_by_columns_is_refused_with_what_to_write_instead(tmp_path):
+    pandas, path = pytest.importorskip("pandas"), tmp_path / "a.json"
+    frame = pandas.DataFrame({"text": ["so", "dull"], "label": ["a", "b"]})
+    frame.to_json(path)
+    with pytest.raises(InputError, match=r"a\.json: expected one JSON object per row, .*orient='records'"):
+        read_table(path)
+    frame.to_json(path, orient="records")
+    assert read_table(path).rows == [(1, ["so", "a"]), (2, ["dull", "b"])]
+
+
 @given(st.integers() | st.floats(allow_infinity=False) | st.booleans() | st.text())
 def test_numbers_that_are_equal_are_spelled_alike(value):
     if isinstance(value, float) and math.isnan(value):

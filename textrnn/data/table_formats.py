@@ -149,7 +149,7 @@ def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
 
     Raises:
         InputError: If a line is no JSON object, has a key twice, or has a number or lists that Python cannot
-            hold.
+            hold, or if the file is one object of columns.
 
     Example:
 
@@ -174,6 +174,11 @@ def json_lines(text: str, name: str) -> tuple[list[str], Numbered, list[str]]:
             repaired += [number] if whole != value else []
             value = whole  # noqa: PLW2901
         objects.append((number, value))
+    if len(objects) == 1 and objects[0][1] and all(isinstance(item, dict) for item in objects[0][1].values()):
+        raise InputError(
+            f"{name}: expected one JSON object per row, found an object of columns: write the rows, as "
+            "to_json(..., orient='records') of pandas does"
+        )
     keys = list(dict.fromkeys(key for _, value in objects for key in value))
     warnings = []
     if repaired:
