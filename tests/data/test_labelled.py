@@ -121,6 +121,7 @@ def test_similar_labels_are_kept_with_a_warning(tmp_path):
         ("a.txt", "Good\ta\nBad\tb\tc\n", "line 2: found 3 fields, expected 2"),
         ("a.txt", "1\tGood\ta\n", "no 'text' and no 'label' among its 3 columns, which have no names"),
         ("a.csv", "a,Good\nb,Bad\n", "there is no 'text' and no 'label' .* or give --no_header"),
+        ("a.jsonl", '{"body": "a", "label": "b"}', "no 'text' among .* --label_column, by name or number$"),
     ],
 )
 def test_errors_name_the_line(name, content, message, tmp_path):

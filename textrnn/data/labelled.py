@@ -8,7 +8,7 @@ from textrnn.data.documents import read_files, refuse_folder_options
 from textrnn.data.records import count, listed, shortened
 from textrnn.data.splitting import Unit, split_at
 from textrnn.data.table_values import is_missing, spelled
-from textrnn.data.tables import has_names, header_note, is_table, left_out, read_table
+from textrnn.data.tables import has_names, header_note, is_table, left_out, no_header_advice, read_table
 from textrnn.data.text_files import files_in, plain_name
 from textrnn.errors import InputError, expect
 
@@ -194,17 +194,16 @@ def _read_table(path, text_column, label_column, encoding, no_header) -> Labelle
     else:
         places = _positions(table, columns)
         if not any(has_names(table.columns or (), [column]) for column in columns):
-            warnings += header_note(table, path, "text")
+            warnings += header_note(table, "text")
     return _examples(table, places, columns, warnings)
 
 
 def _positions(table, columns) -> list[int]:
     missing = [repr(column) for column in columns if not table.has(column)]
     if missing and table.rows:
-        advice = ", or give --no_header if the first row is a text" if table.columns else ""
         raise InputError(
             f"{table.name}: there is no {' and no '.join(missing)}{table.among()}. Choose columns with "
-            f"--text_column and --label_column, by name or number{advice}"
+            f"--text_column and --label_column, by name or number{no_header_advice(table, 'text')}"
         )
     return [table.position(column) for column in columns] if table.rows else [0, 0]
 

@@ -17,7 +17,15 @@ from textrnn.data.labelled_splits import repeated_examples
 from textrnn.data.records import count, listed, partition, shortened
 from textrnn.data.table_formats import tab_separated
 from textrnn.data.table_values import is_missing
-from textrnn.data.tables import Table, has_names, header_note, is_table, missing_words, read_table
+from textrnn.data.tables import (
+    Table,
+    has_names,
+    header_note,
+    is_table,
+    missing_words,
+    no_header_advice,
+    read_table,
+)
 from textrnn.data.text_files import plain_name, read_text
 from textrnn.data.translation_memory import chosen_languages, is_memory, read_memory
 from textrnn.errors import InputError, expect
@@ -111,7 +119,7 @@ def read_pairs(
         columns = "1", "2"
     warnings = table.warnings
     if not any(has_names(table.columns or (), [column]) for column in columns):
-        warnings = warnings + header_note(table, path, "pair")
+        warnings = warnings + header_note(table, "pair")
     return _checked(_columns(table, columns), (str(path), str(path)), warnings, table.place, is_missing)
 
 
@@ -310,10 +318,9 @@ def _columns(table: Table, columns: tuple[str, str]) -> dict[int, tuple[str, str
     """Return the sources and targets of a table by the number of the row; missing ones are empty."""
     missing = [repr(column) for column in columns if not table.has(column)]
     if missing:
-        advice = ", or give --no_header if the first row is a pair" if table.columns else ""
         raise InputError(
             f"{table.name}: there is no {' and no '.join(missing)}{table.among()}. Choose columns with "
-            f"--source_column and --target_column, by name or number{advice}"
+            f"--source_column and --target_column, by name or number{no_header_advice(table, 'pair')}"
         )
     places = [table.position(column) for column in columns]
     expect(

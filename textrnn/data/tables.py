@@ -203,26 +203,48 @@ def has_names(row: Sequence[Any], columns: Iterable[str]) -> bool:
     return set(_comparable([*columns])) <= set(_comparable(row))
 
 
-def header_note(table: Table, path: Path, noun: str) -> list[str]:
+def no_header_advice(table: Table, noun: str) -> str:
+    """Return the end of an error about a missing column, or nothing where formats have names.
+
+    Args:
+        table: The table.
+        noun: What the first row may be instead, such as `"pair"`.
+
+    Example:
+
+    >>> from textrnn.data.tables import Table, no_header_advice
+    >>> no_header_advice(Table("a.csv", ["Go.", "Va !"], []), "pair")
+    ', or give --no_header if the first row is a pair'
+    >>> no_header_advice(Table("a.jsonl", ["en", "fr"], []), "pair")
+    ''
+    """
+    return f", or give --no_header if the first row is a {noun}" if _header_is_a_row(table) else ""
+
+
+def header_note(table: Table, noun: str) -> list[str]:
     """Return a warning that the first row of a table was read as names, or nothing where formats have names.
 
     Args:
         table: The table.
-        path: Its file.
         noun: What the row may be instead, such as `"pair"`.
 
     Example:
 
-    >>> from pathlib import Path
     >>> from textrnn.data.tables import Table, header_note
-    >>> header_note(Table("a.csv", ["Go.", "Va !"], []), Path("a.csv"), "pair")
+    >>> header_note(Table("a.csv", ["Go.", "Va !"], []), "pair")
     ["a.csv: the first row was read as names of columns, 'Go.', 'Va !'. If it is a pair, give --no_header"]
     """
-    if table.columns is None or plain_name(path).lower().endswith((*JSON, *PARQUET)):
+    if not _header_is_a_row(table):
         return []
-    names = shortened(", ".join(map(repr, table.columns)))
+    names = shortened(", ".join(map(repr, table.columns or ())))
     warning = f"{table.name}: the first row was read as names of columns, {names}"
     return [f"{warning}. If it is a {noun}, give --no_header"]
+
+
+def _header_is_a_row(table: Table) -> bool:
+    """Return whether the names of columns come from the first row, unlike those of JSON and Parquet files."""
+    name = plain_name(Path(table.name)).lower()
+    return table.columns is not None and not name.endswith((*JSON, *PARQUET))
 
 
 def _comparable(names: Sequence[Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from textrnn.data.records import count, listed
 from textrnn.data.table_values import is_missing, spelled
 from textrnn.data.table_writing import WRITERS, expect_writable
-from textrnn.data.tables import Table, has_names, is_table, read_table
+from textrnn.data.tables import Table, has_names, is_table, no_header_advice, read_table
 from textrnn.data.text_files import lines_of, plain_name, read_lines
 from textrnn.errors import InputError, expect, warn
 from textrnn.files import expect_output
@@ -230,7 +230,7 @@ def _column(table: Table, text_column: str | None, names: Sequence[str]) -> Iter
     if column is None or not table.has(column):
         raise InputError(
             f"{table.name}: there is no {column or names[0]!r}{table.among()}. Choose the column of the "
-            "texts with --text_column, by name or number" + (", or give --no_header" if table.columns else "")
+            f"texts with --text_column, by name or number{no_header_advice(table, 'text')}"
         )
     place = table.position(column)
     if missing := [table.origin(number) for number, values in table.rows if is_missing(values[place])]:
