@@ -293,6 +293,33 @@ def test_a_row_is_the_same_alone_and_in_any_batch(cell):
     assert all(text.startswith(prompt) for text, prompt in zip(together, PROMPTS, strict=True))
 
 
+@pytest.mark.parametrize("traced", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("cell", ["lstm", "qrnn", "rg_lru"])
+def test_long_prompts_are_read_in_parts(monkeypatch, cell, traced):
+    lm, run, sizes = make_lm(cell), textrnn.RecurrentBackbone.run, []
+    token_ids = token_batch(batch_size=3, length=17)
+    mask = np.arange(17) < np.array([[17], [4], [9]])
+    hidden, _, states = lm._decoder({"token_ids": token_ids, "padding_mask": mask}).read(token_ids, mask)
+
+    def noted(self, token_ids, *args, **kwargs):
+        found = run(self, token_ids, *args, **kwargs)
+        sizes.append(tf.shape(token_ids)[1])
+        return found
+
+    def read(token_ids, mask):
+        return lm._decoder({"token_ids": token_ids, "padding_mask": mask}).read(token_ids, mask)
+
+    monkeypatch.setattr("textrnn.decoding.loop.TOKENS", 15)  # five of each row
+    monkeypatch.setattr(textrnn.RecurrentBackbone, "run", noted)
+    found, _, after = (tf.function(read, autograph=False) if traced else read)(
+        tf.constant(token_ids), tf.constant(mask)
+    )
+    assert len(sizes) == 1 if traced else [int(size) for size in sizes] == [5, 5, 5, 2]
+    np.testing.assert_allclose(np.asarray(found)[mask], np.asarray(hidden)[mask], atol=1e-5)
+    for one, expected in zip(keras.tree.flatten(after), keras.tree.flatten(states), strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-5)
+
+
 def test_seeds_are_derived_from_prompts_unless_one_is_given():
     lm = make_lm()
     lm.compile(run_eagerly=True)  # tracing takes longer than so few steps

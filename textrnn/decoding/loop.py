@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+TOKENS = 2**14
+"""Tokens of prompts that are read at a time, padding included."""
+
 
 def generate(step, choose, logits, states, *, max_new_tokens, limit, stop_token_ids=()):
     """Generate tokens; the cost of a token does not grow with the length of the text.
@@ -71,6 +74,49 @@ def without_padding(token_ids, padding_mask):
         return token_ids, padding_mask
     longest = ops.maximum(ops.max(ops.sum(ops.cast(padding_mask, "int32"), axis=1)), 1)
     return token_ids[:, :longest], padding_mask[:, :longest]
+
+
+def read_in_parts(run, token_ids, states, padding_mask, dtype):
+    """Read prompts part by part, so that memory is needed for the hidden vectors of all their tokens alone.
+
+    On JAX, where shapes are static, they are read at once.
+
+    Args:
+        run: `run(token_ids, states, padding_mask) -> hidden, states`, the model on `(batch, time)`.
+        token_ids: Integers, `(batch, time)`, padded on the right.
+        states: The states before them, a nested structure of tensors.
+        padding_mask: Booleans, `(batch, time)`.
+        dtype: The type of hidden vectors.
+
+    Returns:
+        `hidden`, `(batch, time, features)`, of which those of padding have no meaning, and the states.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return run(token_ids, states, padding_mask)
+    import tensorflow as tf
+
+    size, features = tf.maximum(TOKENS // tf.maximum(tf.shape(token_ids)[0], 1), 1), []
+
+    def part(start, parts, *states_before):
+        here = slice(start, start + size)
+        hidden, after = run(
+            token_ids[:, here], keras.tree.pack_sequence_as(states, states_before), padding_mask[:, here]
+        )
+        features.append(hidden.shape[-1])
+        after = keras.tree.flatten(after)
+        for new, old in zip(after, states_before, strict=True):
+            new.set_shape(old.shape)
+        return start + size, parts.write(start // size, tf.transpose(hidden, [1, 0, 2])), *after
+
+    parts = tf.TensorArray(dtype, 0, dynamic_size=True, infer_shape=False, element_shape=[None, None, None])
+    _, parts, *after = tf.while_loop(
+        lambda start, *_: (start < tf.shape(token_ids)[1]) | (start == 0),
+        part,
+        (tf.constant(0), parts, *keras.tree.flatten(states)),
+        parallel_iterations=1,
+    )
+    hidden = tf.ensure_shape(tf.transpose(parts.concat(), [1, 0, 2]), [None, None, features[0]])
+    return hidden, keras.tree.pack_sequence_as(states, after)
 
 
 def appended(token_ids, padding_mask, new, new_lengths):

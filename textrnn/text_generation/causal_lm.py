@@ -5,6 +5,7 @@ import keras_hub
 from keras import ops
 
 from textrnn.decoding.decoder import Decoder
+from textrnn.decoding.loop import read_in_parts
 from textrnn.decoding.neural_cache import NeuralCache
 from textrnn.decoding.row_sampler import RowSampler
 from textrnn.decoding.sampling import row_seeds
@@ -345,7 +346,9 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
 
         def read(token_ids, padding_mask):
             states = self.backbone.get_initial_states(ops.shape(token_ids)[0])
-            hidden, states = self.backbone.run(token_ids, states, padding_mask=padding_mask)
+            hidden, states = read_in_parts(
+                self.backbone.run, token_ids, states, padding_mask, self.backbone.compute_dtype
+            )
             return hidden, None, states
 
         def step(token_ids, states):
