@@ -12,9 +12,10 @@ Run the first one on an idle machine and before the others: XLA compiles the ste
 measurements found that to be faster. Each command has one thread.
 
 Contestants are `lstm`, `gru` and `min_gru` of textrnn, residual dilated convolutions (`keras.layers.Conv1D`)
-and a pre-norm transformer with learned positions (KerasHub's `TransformerDecoder`, or `TransformerEncoder` to
-classify). All read token vectors of the same width. The other weights are as many as the budget allows:
-units, filters or the inner width are searched for. `architecture_comparison/settings.py` has the sizes.
+and a pre-norm transformer with sinusoidal positions (KerasHub's `TransformerDecoder`, or
+`TransformerEncoder` to classify). All read token vectors of the same width. The other weights are as many as
+the budget allows: units, filters or the inner width are searched for. `architecture_comparison/settings.py`
+has the sizes.
 
 All train with Adam, the gradients clipped to a global norm of 1, for the same processor minutes, which other
 work on the machine does not change. Compiling and scoring do not count. The learning rate warms up and falls
@@ -36,8 +37,8 @@ Tasks:
 - scaling: the time and the memory of a training step of the language model on `--tokens` tokens, in rows
   of each of `--lengths`; and the time of a generated token at the end of a text of that length, for one row.
   Each is measured in a process of its own, with XLA and without. The tables have the faster of both times,
-  and the memory without XLA. The table of positions grows with the length. On the JAX backend all are
-  measured in one process, and memory is that of activations and gradients.
+  and the memory without XLA. On the JAX backend all are measured in one process, and memory is that of
+  activations and gradients.
 
 Each run is a line of `architectures.jsonl`, or on JAX of `architectures_jax.jsonl`. A run that has a line is
 not run again, unless it failed. `--plot` draws these lines and prints their tables, and trains nothing.

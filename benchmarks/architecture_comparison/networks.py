@@ -106,11 +106,11 @@ def convolutions(x, size, settings, mask):
 
 
 def transformer(x, size, settings, mask):
-    """Learned positions and pre-norm transformer layers of KerasHub."""
+    """Sinusoidal positions and pre-norm transformer layers of KerasHub."""
     from keras_hub import layers
 
-    arguments = {"dropout": settings.dropout, "activation": "gelu", "normalize_first": True}
-    x = x + layers.PositionEmbedding(settings.length, name="position")(x)
+    arguments = transformer_arguments(settings)
+    x = x + layers.SinePositionEncoding(name="position")(x)
     for i in range(BLOCKS["transformer"]):
         if mask is None:
             x = layers.TransformerDecoder(size, settings.heads, name=f"block_{i}", **arguments)(x)
@@ -119,6 +119,23 @@ def transformer(x, size, settings, mask):
                 x, padding_mask=mask
             )
     return x
+
+
+def transformer_arguments(settings):
+    """The arguments of all transformer layers.
+
+    With Keras's default initializer, queries, keys and values have a quarter of the usual scale, since it
+    takes the axis of features for a part of a kernel's window.
+    """
+    import keras
+
+    initializer = keras.initializers.RandomNormal(stddev=settings.width**-0.5)
+    return {
+        "dropout": settings.dropout,
+        "activation": "gelu",
+        "normalize_first": True,
+        "kernel_initializer": initializer,
+    }
 
 
 # === Sizes ===

@@ -71,7 +71,7 @@ def transformer_stepper(model, length):
             kept.append(cache)
         return last_logits(model, x), kept
 
-    heads, width = blocks[0].num_heads, position.position_embeddings.shape[-1]
+    heads, width = blocks[0].num_heads, model.get_layer("token_embedding").output_dim
     return [ops.zeros((1, 2, length, heads, width // heads)) for _ in blocks], step
 
 

@@ -3,7 +3,7 @@
 import functools
 
 from architecture_comparison.jobs import Job, seeded
-from architecture_comparison.networks import size_within
+from architecture_comparison.networks import size_within, transformer_arguments
 from architecture_comparison.settings import BLOCKS, CELLS
 
 
@@ -73,18 +73,18 @@ def translator(name, size, settings):
 
 
 def transformer_translator(size, settings):
-    """Pre-norm encoder and decoder layers of KerasHub with learned positions and one embedding."""
+    """Pre-norm encoder and decoder layers of KerasHub with sinusoidal positions and one embedding."""
     import keras
     import keras_hub
 
     from textrnn.tasks.embedding import embed, token_embedding, token_inputs
 
     source, target = token_inputs("encoder_"), token_inputs("decoder_")
-    arguments = {"dropout": settings.dropout, "activation": "gelu", "normalize_first": True}
+    arguments = transformer_arguments(settings)
     embedding = token_embedding(settings.vocabulary_size, settings.width, name="token_embedding")
 
     def vectors(token_ids, side):
-        position = keras_hub.layers.PositionEmbedding(settings.length, name=f"{side}_position")
+        position = keras_hub.layers.SinePositionEncoding(name=f"{side}_position")
         x = embed(embedding, token_ids)
         return keras.layers.Dropout(settings.dropout)(x + position(x))
 
