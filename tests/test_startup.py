@@ -64,7 +64,8 @@ def test_logging_that_is_configured_later_leaves_stderr_open():
 
 
 REUSE = """
-import resource, sys
+import os, resource, sys
+os.environ["NUMPY_MADVISE_HUGEPAGE"] = "0"  # how many huge pages are free depends on other programs
 import numpy as np
 from textrnn.startup import freed_memory_kept
 
