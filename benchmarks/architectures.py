@@ -108,13 +108,11 @@ def train(task, given, settings, records, keep):
 
 def measure(given, settings, records, keep):
     """Do the missing measurements."""
-    works = [
-        (contestant, length, settings, given.tokens, xla)
-        for length, contestant in itertools.product(given.lengths, given.contestants)
-        for xla in ([None] if harness.backend() == "jax" else [False, True])
-    ]
+    on_jax = harness.backend() == "jax"
+    ways = itertools.product(given.lengths, given.contestants, [None] if on_jax else [False, True])
+    works = [(contestant, length, settings, given.tokens, xla) for length, contestant, xla in ways]
     missing = [work for work in works if not runs.is_done(runs.scaling_key(*work), records)]
-    if harness.backend() == "jax":
+    if on_jax:
         for entry in runs.measure_on_jax(missing, given.rounds):
             keep(entry)
     else:

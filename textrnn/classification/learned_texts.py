@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from textrnn.data.records import count
+from textrnn.data.records import collapsed, count
 from textrnn.errors import warn
 from textrnn.files import replacing
 from textrnn.presets import find_preset
@@ -87,7 +87,7 @@ def warn_if_learned(learned, validation, test, preset):
 
 def _hashes(texts):
     digests = (
-        hashlib.blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        hashlib.blake2b(collapsed(text).encode("utf-8", "surrogatepass"), digest_size=8).digest()
         for text in texts
     )
     return np.frombuffer(b"".join(digests), "<u8").astype("uint64")

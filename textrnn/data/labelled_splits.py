@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from textrnn.data.labelled import Example
-from textrnn.data.records import count, listed, partition
+from textrnn.data.records import collapsed, count, listed, partition
 from textrnn.data.table_values import in_order
 from textrnn.errors import InputError
 
@@ -144,7 +144,7 @@ def held_out_rows(labels: Sequence[Any], texts: Sequence[Any], held_out: float, 
     """
     random = np.random.default_rng(seed)
     rows_by_label, rows_by_text = collections.defaultdict(list), collections.defaultdict(list)
-    keys = [" ".join(text.split()) if isinstance(text, str) else text for text in texts]
+    keys = [collapsed(text) if isinstance(text, str) else text for text in texts]
     for row, (label, key) in enumerate(zip(labels, keys, strict=True)):
         rows_by_label[label].append(row)
         rows_by_text[key].append(row)
@@ -194,8 +194,8 @@ def repeated_examples(train: Sequence[Example], test: Sequence[Example]) -> list
     >>> repeated_examples(train, test)
     ['1 of 1 test texts is also in the training data: b.csv, line 9 (= a.csv, line 2)']
     """
-    known = {" ".join(example.text.split()): example.origin for example in train}
-    both = [(e.origin, known[text]) for e in test if (text := " ".join(e.text.split())) in known]
+    known = {collapsed(example.text): example.origin for example in train}
+    both = [(e.origin, known[text]) for e in test if (text := collapsed(e.text)) in known]
     if not both:
         return []
     origins = listed([f"{origin} (= {other})" for origin, other in both])

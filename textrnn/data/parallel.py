@@ -14,7 +14,7 @@ import numpy as np
 
 from textrnn.data.labelled import Example
 from textrnn.data.labelled_splits import repeated_examples
-from textrnn.data.records import count, listed, partition, shortened
+from textrnn.data.records import collapsed, count, listed, partition, shortened
 from textrnn.data.table_formats import tab_separated
 from textrnn.data.table_values import is_missing
 from textrnn.data.tables import (
@@ -247,7 +247,7 @@ def split_pairs(
         raise InputError(f"max_held_out is {max_held_out}: give at least 1")
     rows_by_source: dict[str, list[int]] = collections.defaultdict(list)
     for row, pair in enumerate(pairs):
-        rows_by_source[" ".join(pair.source.split())].append(row)
+        rows_by_source[collapsed(pair.source)].append(row)
     if len(rows_by_source) < 2:
         raise InputError(
             f"{len(pairs)} pairs with {len(rows_by_source)} different sources cannot be split: give at least "

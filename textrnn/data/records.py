@@ -44,6 +44,18 @@ def shortened(text: str, size: int = 80) -> str:
     return text if len(text) <= size else text[:size] + "..."
 
 
+def collapsed(text: str) -> str:
+    """Return a text with one space for each run of whitespace, to compare texts.
+
+    Example:
+
+    >>> from textrnn.data.records import collapsed
+    >>> collapsed(" So   dull ")
+    'So dull'
+    """
+    return " ".join(text.split())
+
+
 def partition(items: Sequence[Item], held_out: Collection[int]) -> tuple[list[Item], list[Item]]:
     """Split items into those to train on and those held out, both in their original order.
 

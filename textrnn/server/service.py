@@ -205,9 +205,8 @@ class Timer:
         return self
 
     def __exit__(self, kind, error, traceback):
-        unforeseen = (
-            "INTERNAL" if isinstance(error, Exception) else "CANCELLED"
-        )  # or a task or generator ends
+        # What ends a task or a generator whose client has left is no `Exception`.
+        unforeseen = "INTERNAL" if isinstance(error, Exception) else "CANCELLED"
         status = "OK" if error is None else getattr(error, "code", unforeseen)
         self._metrics.answered(*self._labels, status, 1e6 * (time.perf_counter() - self._start))
 
