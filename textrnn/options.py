@@ -146,6 +146,7 @@ class ModelOptions(OptionGroup):
     cell: str = option("lstm", "Recurrent cell: a name from `textrnn cells`, or MODULE:ATTRIBUTE")
     units: PositiveInt = option(256, "Units of a recurrent layer")
     layers: PositiveInt = option(1, "Number of recurrent layers")
+    residual: bool = option(False, "Add the inputs of each layer but the first to its outputs")
     embedding_dim: PositiveInt | None = option(None, "Size of a token vector (default: as units)")
     dropout: Fraction = option(0.2, "Dropout on the inputs and outputs of layers")
     recurrent_dropout: Fraction = option(0.0, "Dropout on the recurrent state")
@@ -188,6 +189,7 @@ class ModelOptions(OptionGroup):
             "units": self.units,
             "num_layers": self.layers,
             "embedding_dim": self.embedding_dim,
+            "residual": self.residual,
             **self.regularization(),
         }
 

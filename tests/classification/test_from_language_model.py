@@ -26,8 +26,9 @@ ENGLISH = [f"The night was clear and cold, and {n} boats lay in the harbour." fo
 GREEK = ["Η γάτα κάθεται στο χαλί, και ο σκύλος κοιμάται δίπλα της όλη τη νύχτα."] * 20
 
 
-def test_the_encoder_gives_the_outputs_of_the_language_model():
-    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(20, units=[6, 6], num_layers=2))
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_encoder_gives_the_outputs_of_the_language_model(residual):
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(20, units=[6, 6], num_layers=2, residual=residual))
     tokens = np.random.default_rng(0).integers(2, 20, (2, 5))
     inputs = {"token_ids": tokens, "padding_mask": np.ones((2, 5), bool)}
     np.testing.assert_allclose(encoder_from(lm)(inputs), lm.backbone(inputs), atol=1e-6)

@@ -160,6 +160,51 @@ def test_config_restores_every_option():
     assert copy.state_size == stack.state_size
 
 
+@pytest.mark.parametrize("stack", [RecurrentStack, BidirectionalStack])
+def test_a_residual_stack_adds_the_inputs_of_each_layer_but_the_lowest(stack):
+    layers = stack([GatedCell(4, "gru") for _ in range(3)], residual=True)
+    x = np.random.default_rng(5).normal(size=(2, 5, 3)).astype("float32")
+    mask = np.array([[True, True, True, False, False], [True] * 5])
+    outputs, states = layers(x, mask=mask)
+    lowest, *above = layers.recurrent_layers
+    expected, *_ = lowest(x, mask=mask)
+    for layer, found in zip(above, states[1:], strict=True):
+        added, *last = layer(expected, mask=mask)
+        expected = expected + added
+        assert_close(found, last)
+    assert_close(outputs, expected)
+    assert stack.from_config(layers.get_config()).residual
+
+
+def test_a_residual_stack_steps_and_looks_up_as_it_runs():
+    stack = RecurrentStack([GatedCell(4, name) for name in ("lstm", "gru", "min_gru")], residual=True)
+    vectors = np.random.default_rng(6).normal(size=(7, 3)).astype("float32")
+    rows = np.array([[0, 3, 6, 3], [1, 1, 5, 2]])
+    outputs, last = stack(vectors[rows])
+    last = [list(states) for states in last]
+    assert_close(stack.look_up(rows, vectors, stack.get_initial_states(2)), (outputs, last))
+    for stepper, inputs in ((stack.stepper(), vectors[rows]), (stack.stepper(vectors), rows)):
+        states = stack.get_initial_states(2)
+        for t in range(4):
+            output, states = stepper(inputs[:, t], states)
+            assert_close(output, outputs[:, t])
+        assert_close(states, last)
+
+
+def test_dropout_between_layers_spares_residual_connections():
+    stack = RecurrentStack([GatedCell(4, "gru"), GatedCell(4, "gru")], dropout=0.5, residual=True, seed=0)
+    x = np.random.default_rng(7).normal(size=(2, 5, 3)).astype("float32")
+    stack(x)
+    above = stack.recurrent_layers[1]
+    above.cell.set_weights([np.zeros_like(weight) for weight in above.cell.get_weights()])
+    assert_close(stack(x, training=True)[0], stack.recurrent_layers[0](x)[0])  # the layer above gives 0
+
+
+def test_a_residual_stack_of_different_widths_is_refused():
+    with pytest.raises(InputError, match=r"residual with layers of \[4, 5\] units: .*give layers"):
+        RecurrentStack([GatedCell(4, "gru"), GatedCell(5, "gru")], residual=True)
+
+
 def test_a_stack_without_cells_is_refused():
     with pytest.raises(InputError, match="cells is empty: give at least one cell"):
         RecurrentStack([])

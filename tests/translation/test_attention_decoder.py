@@ -53,6 +53,24 @@ def test_step_by_step_is_the_whole_sequence(cell, score, input_feeding):
         np.testing.assert_allclose(ops.convert_to_numpy(a), ops.convert_to_numpy(b), atol=1e-5)
 
 
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_a_residual_decoder_steps_as_it_runs(input_feeding):
+    memory, encoder_states = encoded("gru")
+    cells = [textrnn.GatedCell(6, "gru") for _ in range(2)]
+    decoder = AttentionDecoder(cells, 5, input_feeding=input_feeding, residual=True)
+    outputs, *_ = decoder(TARGET, memory, encoder_states=encoder_states, memory_mask=MASK)
+    states = decoder.get_initial_states(2, encoder_states)
+    step = decoder.stepper(memory, MASK)
+    for t in range(4):
+        output, _, states = step(TARGET[:, t], states)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(output), ops.convert_to_numpy(outputs)[:, t], atol=1e-5
+        )
+    decoder.stack.residual = False
+    plain, *_ = decoder(TARGET, memory, encoder_states=encoder_states, memory_mask=MASK)
+    assert np.abs(ops.convert_to_numpy(plain - outputs)).max() > 0.01
+
+
 @tensorflow_only
 def test_xla_compiles_input_feeding_for_sequences_of_unknown_size():
     import tensorflow as tf

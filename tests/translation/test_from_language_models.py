@@ -19,6 +19,7 @@ def make_lm(vocabulary_size, **arguments):
         ({"units": 6}, {"units": 6}),
         ({"units": 5, "embedding_dim": 4}, {"units": 6, "embedding_dim": 4}),
         ({"units": 5, "embedding_dim": 3}, {"units": 6, "embedding_dim": 4}),
+        ({"units": 5, "num_layers": 2}, {"units": 6, "num_layers": 2, "residual": True}),
     ],
 )
 def test_the_decoder_begins_as_the_target_model_and_the_encoder_reads_as_the_source_model(

@@ -30,6 +30,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
         segments: int. Parts of a sequence that training computes twice, to use less memory; see
             `textrnn.Recurrent`.
+        residual: bool. As for `textrnn.RecurrentBackbone`.
         dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
             own.
         **kwargs: `name` and `trainable`.
@@ -65,6 +66,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         bidirectional=True,
         strategy="auto",
         segments=1,
+        residual=False,
         dtype=None,
         **kwargs,
     ):
@@ -95,6 +97,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
             zoneout,
             strategy,
             segments,
+            residual=residual,
             dtype=dtype,
             name="stack",
         )
@@ -119,6 +122,7 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         self.bidirectional = bidirectional
         self.strategy = strategy
         self.segments = segments
+        self.residual = residual
 
     def read(self, vectors, padding_mask, training=None):
         """Run the recurrent layers on token vectors; attributions take gradients here.

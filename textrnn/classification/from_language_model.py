@@ -177,7 +177,7 @@ def encoder_from(lm, **regularization):
     config = backbone.get_config()
     names = (
         *("vocabulary_size", "cell", "units", "num_layers", "embedding_dim", "strategy", "dropout"),
-        *("recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout"),
+        *("recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "residual"),
     )
     if not isinstance(config["units"], int):
         raise InputError(

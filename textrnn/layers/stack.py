@@ -25,6 +25,7 @@ class _Stack(keras.layers.Layer, abc.ABC):
         strategy="auto",
         segments=1,
         seed=None,
+        residual=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -36,6 +37,13 @@ class _Stack(keras.layers.Layer, abc.ABC):
                 "cells has the same cell twice, so that layers would share weights: make a cell for each "
                 'layer, such as [textrnn.GatedCell(8, "lstm") for _ in range(2)]'
             )
+        widths = [cell.output_size for cell in cells]
+        if residual and len(set(widths)) > 1:
+            raise InputError(
+                f"residual with layers of {widths} units: inputs are added to outputs, so give layers of the "
+                "same width"
+            )
+        self.residual = residual
         self.dropout = check_rate("dropout", dropout)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
         self.weight_drop = check_rate("weight_drop", weight_drop)
@@ -87,6 +95,10 @@ class _Stack(keras.layers.Layer, abc.ABC):
             layer.built = True
             shape, *_ = layer.compute_output_shape(shape)
 
+    def connect(self, inputs, outputs):
+        """The outputs of a layer that is not the lowest, with its inputs added if the stack is residual."""
+        return ops.add(inputs, outputs) if self.residual else outputs
+
     def compute_mask(self, sequences, previous_mask=None):
         """The mask of the inputs for the outputs, and None for the states."""
         return [previous_mask, keras.tree.map_structure(lambda _: None, self.state_size)]
@@ -109,6 +121,7 @@ class _Stack(keras.layers.Layer, abc.ABC):
             "strategy": self.strategy,
             "segments": self.segments,
             "seed": self.seed,
+            "residual": self.residual,
         }
 
     @classmethod
@@ -139,6 +152,8 @@ class RecurrentStack(_Stack):
         recurrent_dropout, weight_drop, zoneout: As for `Recurrent`, in each layer.
         strategy, segments: As for `Recurrent`, in each layer.
         seed: An int that seeds all masks. Each layer draws its own.
+        residual: Whether to add the inputs of each layer but the lowest, before dropout, to its outputs
+            (Wu et al. 2016, arXiv 1609.08144, section 3.1).
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -153,7 +168,8 @@ class RecurrentStack(_Stack):
         list of its last states, each `(batch, n)`.
 
     Raises:
-        InputError: If there are no cells, a cell occurs twice, or `Recurrent` raises it.
+        InputError: If there are no cells, a cell occurs twice, layers of a residual stack differ in width, or
+            `Recurrent` raises it.
 
     Example:
 
@@ -215,7 +231,8 @@ class RecurrentStack(_Stack):
         sequences, *last = lowest
         states = [last]
         for layer, initial_state in zip(self.recurrent_layers[1:], initial_states[1:], strict=True):
-            sequences, *last = layer(sequences, initial_state=list(initial_state), **options)
+            outputs, *last = layer(sequences, initial_state=list(initial_state), **options)
+            sequences = self.connect(sequences, outputs)
             states.append(last)
         return sequences, states
 
@@ -239,12 +256,14 @@ class RecurrentStack(_Stack):
                 `Recurrent.look_up`.
         """
         lowest, *others = self.recurrent_layers
-        steppers = [lowest.stepper(vectors), *(layer.stepper() for layer in others)]
+        step_lowest, *step_others = [lowest.stepper(vectors), *(layer.stepper() for layer in others)]
 
         def step(inputs, states):
-            new_states = []
-            for step_layer, state in zip(steppers, states, strict=True):
-                inputs, new = step_layer(inputs, state)
+            inputs, new = step_lowest(inputs, states[0])
+            new_states = [new]
+            for step_layer, state in zip(step_others, states[1:], strict=True):
+                outputs, new = step_layer(inputs, state)
+                inputs = self.connect(inputs, outputs)
                 new_states.append(new)
             return inputs, new_states
 
@@ -263,7 +282,8 @@ class BidirectionalStack(_Stack):
 
     Args:
         cells: A list of cells, the lowest first. Each direction of a layer gets its own copy of the cell.
-        dropout, recurrent_dropout, weight_drop, zoneout, strategy, segments, seed: As for `RecurrentStack`.
+        dropout, recurrent_dropout, weight_drop, zoneout, strategy, segments, seed, residual: As for
+            `RecurrentStack`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -277,7 +297,7 @@ class BidirectionalStack(_Stack):
         first, each `(batch, n)`.
 
     Raises:
-        InputError: If there are no cells, a cell occurs twice, or `Recurrent` raises it.
+        InputError: As `RecurrentStack` does.
 
     Example:
 
@@ -299,7 +319,8 @@ class BidirectionalStack(_Stack):
     def call(self, sequences, mask=None, training=False):
         """Run the layers. The class docstring has the shapes."""
         states = []
-        for layer in self.recurrent_layers:
-            sequences, *last = layer(sequences, mask=mask, training=training)
+        for index, layer in enumerate(self.recurrent_layers):
+            outputs, *last = layer(sequences, mask=mask, training=training)
+            sequences = self.connect(sequences, outputs) if index else outputs
             states.append(last)
         return sequences, states

@@ -60,6 +60,8 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
         segments: int. Parts of a sequence that training computes twice, to use less memory; see
             `textrnn.Recurrent`.
+        residual: bool. Whether to add the inputs of each recurrent layer but the first to its outputs; see
+            `textrnn.RecurrentStack`.
         dtype: dtype or dtype policy of the computation and the weights. A `cell` that is a layer keeps its
             own.
         **kwargs: `name` and `trainable`.
@@ -98,6 +100,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         segments=1,
         input_dropout=None,
         output_dropout=None,
+        residual=False,
         dtype=None,
         **kwargs,
     ):
@@ -125,6 +128,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
             zoneout=zoneout,
             strategy=strategy,
             segments=segments,
+            residual=residual,
             dtype=dtype,
             name="stack",
         )
@@ -167,6 +171,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         self.embedding_dropout = embedding_dropout
         self.strategy = strategy
         self.segments = segments
+        self.residual = residual
         self.activation_regularization = activation_regularization
         self.temporal_activation_regularization = temporal_activation_regularization
 

@@ -81,6 +81,11 @@ class LanguageModelOptions(ModelOptions):
     def __post_init__(self):
         super().__post_init__()
         expect(self.from_preset or not self.extend_vocabulary, "--extend_vocabulary: give --from_preset")
+        expect(
+            not self.residual or self.last_units in (None, self.units),
+            f"--residual with --units {self.units} and --last_units {self.last_units}: inputs are added to "
+            "outputs, so give layers of the same width",
+        )
 
     def backbone_arguments(self) -> dict[str, Any]:
         """The arguments of `textrnn.RecurrentBackbone`."""

@@ -31,6 +31,7 @@ class AttentionDecoder(keras.layers.Layer):
         dropout: float. Dropout rate between layers, one mask per sequence.
         recurrent_dropout, weight_drop, zoneout: See `RecurrentStack`; not with `input_feeding`.
         strategy: See `RecurrentStack`. With `input_feeding` the decoder runs in a plain loop.
+        residual: See `RecurrentStack`.
         **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
@@ -73,6 +74,7 @@ class AttentionDecoder(keras.layers.Layer):
         weight_drop=0.0,
         zoneout=0.0,
         strategy="auto",
+        residual=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -85,8 +87,9 @@ class AttentionDecoder(keras.layers.Layer):
         self.output_dim = output_dim
         self.input_feeding = input_feeding
         self.stack = RecurrentStack(
-            cells, dropout=dropout, **noise, strategy=strategy, dtype=self.dtype_policy, name="stack"
-        )
+            cells, dropout=dropout, **noise, strategy=strategy, residual=residual, dtype=self.dtype_policy,
+            name="stack",
+        )  # fmt: skip
         if input_feeding:  # of these layers only the steps run, in a loop of their own
             for layer in self.stack.recurrent_layers:
                 layer.strategy = "loop"
@@ -197,9 +200,9 @@ class AttentionDecoder(keras.layers.Layer):
             *states, [fed] = keras.tree.pack_sequence_as(initial_states, carry)
             x, new_states = ops.concatenate([inputs[0], fed], axis=-1), []
             for index, (step, state) in enumerate(zip(steppers, states, strict=True)):
-                if index and noise[index - 1] is not None:
-                    x = x * noise[index - 1]
-                x, new = step(x, state)
+                read = x if not index or noise[index - 1] is None else x * noise[index - 1]
+                outputs, new = step(read, state)
+                x = self.stack.connect(x, outputs) if index else outputs
                 new_states.append(new)
             context, weights = self.attention(
                 ops.expand_dims(x, 1), values, memory_mask=memory_mask, keys=keys
@@ -277,7 +280,10 @@ class AttentionDecoder(keras.layers.Layer):
             "input_feeding": self.input_feeding,
             **{
                 name: stack[name]
-                for name in ("cells", "dropout", "recurrent_dropout", "weight_drop", "zoneout", "strategy")
+                for name in (
+                    *("cells", "dropout", "recurrent_dropout", "weight_drop", "zoneout", "strategy"),
+                    "residual",
+                )
             },
         }
 

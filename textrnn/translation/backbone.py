@@ -43,6 +43,7 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         recurrent_dropout, weight_drop, zoneout: As for `textrnn.RecurrentBackbone`, on both sides.
         embedding_dropout: float. Fraction of word types whose vector is zeroed, one mask per batch and side.
         strategy: str. How the recurrent layers run; see `textrnn.Recurrent`.
+        residual: bool. As for `textrnn.RecurrentBackbone`, on both sides.
         dtype: dtype or dtype policy of the computation and the weights.
         **kwargs: `name` and `trainable`.
 
@@ -83,6 +84,7 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         embedding_dropout=0.0,
         strategy="auto",
         source_embedding_dim=None,
+        residual=False,
         dtype=None,
         **kwargs,
     ):
@@ -98,7 +100,7 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         )
         options = {
             "recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop, "zoneout": zoneout,
-            "strategy": strategy,
+            "strategy": strategy, "residual": residual,
         }  # fmt: skip
 
         # === Layers ===
@@ -161,6 +163,7 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         self.embedding_dropout = embedding_dropout
         self.strategy = strategy
         self.source_embedding_dim = source_embedding_dim
+        self.residual = residual
 
     def _read_target(self, token_ids, training=None):
         x = embed(self.target_embedding, token_ids)

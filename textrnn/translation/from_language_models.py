@@ -90,6 +90,8 @@ def backbone_from(source_lm=None, target_lm=None, vocabulary_sizes=(None, None),
             names = ("decoder_cell", "decoder_units") if side else ("cell", "units")
             arguments |= dict(zip(names, (config["cell"], config["units"]), strict=True))
             arguments["num_layers"] = config["num_layers"]
+            if side:
+                arguments["residual"] = config["residual"]
             shared = not side and target_lm is None and sizes[1] is None
             name = "embedding_dim" if side or shared else "source_embedding_dim"
             arguments[name] = config["embedding_dim"]
