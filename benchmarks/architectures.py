@@ -11,11 +11,11 @@ r"""Compare recurrent layers with a causal convolution and a small transformer o
 Run the first one on an idle machine and before the others: XLA compiles the steps of the text task where the
 measurements found that to be faster. Each command has one thread.
 
-Contestants are `lstm`, `gru` and `min_gru` of textrnn, residual dilated convolutions (`keras.layers.Conv1D`)
-and a pre-norm transformer with sinusoidal positions (KerasHub's `TransformerDecoder`, or
-`TransformerEncoder` to classify). All read token vectors of the same width. The other weights are as many as
-the budget allows: units, filters or the inner width are searched for. `architecture_comparison/settings.py`
-has the sizes.
+Contestants are `lstm`, `gru` and `min_gru` of textrnn, the last one also with residual connections between
+its three layers; residual dilated convolutions (`keras.layers.Conv1D`); and a pre-norm transformer with
+sinusoidal positions (KerasHub's `TransformerDecoder`, or `TransformerEncoder` to classify). All read token
+vectors of the same width. The other weights are as many as the budget allows: units, filters or the inner
+width are searched for. `architecture_comparison/settings.py` has the sizes.
 
 All train with Adam, the gradients clipped to a global norm of 1, for the same processor minutes, which other
 work on the machine does not change. Compiling and scoring do not count. The learning rate warms up and falls
@@ -31,7 +31,7 @@ Tasks:
   to window, in training and scoring. The others train on windows at random places, and are scored on windows
   that overlap by half, so that each token has at least half a window of context.
 - classification: subwords to a class; all contestants see both sides of a token. Score: accuracy.
-- translation: subwords with one vocabulary, 4 contestants, no convolution. The recurrent ones are
+- translation: subwords with one vocabulary, without the convolutions. The recurrent ones are
   `textrnn.Seq2SeqLM` with attention, and the transformer has an encoder and a decoder. Score: BLEU of greedy
   translations.
 - scaling: the time and the memory of a training step of the language model on `--tokens` tokens, in rows

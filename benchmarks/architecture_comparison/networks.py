@@ -37,7 +37,11 @@ def recurrent_backbone(name, size, settings):
     import textrnn
 
     return textrnn.RecurrentBackbone(
-        settings.vocabulary_size, name, size, CELLS[name], settings.width, dropout=settings.dropout
+        settings.vocabulary_size,
+        units=size,
+        embedding_dim=settings.width,
+        dropout=settings.dropout,
+        **CELLS[name],
     )
 
 
@@ -55,7 +59,11 @@ def classifier(name, size, settings, classes):
     mask = inputs["padding_mask"]
     if name in CELLS:
         encoder = RecurrentEncoder(
-            settings.vocabulary_size, name, size, CELLS[name], settings.width, settings.dropout
+            settings.vocabulary_size,
+            units=size,
+            embedding_dim=settings.width,
+            dropout=settings.dropout,
+            **CELLS[name],
         )
         x = encoder(inputs)
     else:

@@ -7,9 +7,11 @@ from architecture_comparison.runs import SCALING, best_record, selected
 from architecture_comparison.settings import CONTESTANTS
 from architecture_comparison.tasks import TASKS
 
-COLORS = dict(zip(CONTESTANTS, ("#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7"), strict=True))
+COLORS = dict(
+    zip(CONTESTANTS, ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7"), strict=True)
+)
 """Of Okabe and Ito's palette."""
-MARKERS = dict(zip(CONTESTANTS, "os^Dv", strict=True))
+MARKERS = dict(zip(CONTESTANTS, "os^<Dv", strict=True))
 FIGURES = {
     "step_ms": "training step, ms",
     "memory_mb": "memory of training without XLA, MB",

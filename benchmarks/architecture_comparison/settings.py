@@ -2,8 +2,13 @@
 
 import dataclasses
 
-CELLS = {"lstm": 1, "gru": 1, "min_gru": 3}
-"""Recurrent contestants, cells of textrnn, and their numbers of layers."""
+CELLS = {
+    "lstm": {"cell": "lstm"},
+    "gru": {"cell": "gru"},
+    "min_gru": {"cell": "min_gru", "num_layers": 3},
+    "min_gru_residual": {"cell": "min_gru", "num_layers": 3, "residual": True},
+}
+"""Recurrent contestants: a cell of textrnn, and how its layers are stacked, arguments of a backbone."""
 
 BLOCKS = {"convolution": 6, "transformer": 2}
 """The other contestants, and their numbers of residual blocks."""

@@ -63,11 +63,10 @@ def translator(name, size, settings):
     return textrnn.Seq2SeqLM(
         textrnn.RecurrentSeq2Seq(
             settings.vocabulary_size,
-            cell=name,
             units=size,
-            num_layers=CELLS[name],
             embedding_dim=settings.width,
             dropout=settings.dropout,
+            **CELLS[name],
         )
     )
 
