@@ -1,11 +1,15 @@
-"""Chunks of long texts, and invalid UTF-8."""
+"""Chunks of long texts, invalid UTF-8, and lower case."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textrnn.tokenizers import ByteTokenizer, encode_documents, train_tokenizer, valid_utf8
+from textrnn.tokenizers import ByteTokenizer, encode_documents, lowercased, train_tokenizer, valid_utf8
 from textrnn.tokenizers.text import chunks, document_chunks, evenly_sampled, string_tensor
 
 SAMPLES = ["\0", "a\0b", "\ufffd", "\ufeffa", "\U0010ffff", "\ue000", "日本語", "e\u0301"]
@@ -77,3 +81,25 @@ def test_tokenizers_are_trained_on_texts_with_half_surrogate_pairs(kind):
     assert [ids.tolist() for ids in encode_documents(trained[0], texts)] == [
         trained[1].tokenize(text).numpy().tolist() for text in (texts[0], "cut \ufffd")
     ]
+
+
+CAPITALS = ["I LIKED IT, İSTANBUL", "ΟΔΟΣ, Σ", "GRÜẞE", "I\u0300 J\u0301 Į\u0303 ÌÍĨ", "Ｆｕｌｌ ＷＩＤＴＨ", "ҐРАТИ", ""]
+
+
+def test_lower_case_is_that_of_python():
+    assert [text.decode() for text in lowercased(CAPITALS).numpy()] == [text.lower() for text in CAPITALS]
+
+
+@pytest.mark.parametrize("language", ["tr_TR.UTF-8", "lt_LT.UTF-8"])
+def test_lower_case_does_not_depend_on_the_language_of_the_machine(language):
+    code = (
+        "import sys; from textrnn.tokenizers import lowercased; "
+        "sys.stdout.buffer.write(b'|'.join(lowercased(sys.argv[1:]).numpy()))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", code, *CAPITALS],
+        env={**os.environ, "LC_ALL": language},
+        capture_output=True,
+        check=True,
+    )
+    assert run.stdout.decode() == "|".join(CAPITALS).lower()

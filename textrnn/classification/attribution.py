@@ -11,7 +11,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from textrnn.classification.unspaced import UNSPACED
-from textrnn.tokenizers import valid_utf8
+from textrnn.tokenizers import lowercased, valid_utf8
 
 STEPS = 64
 """Number of points on the line."""
@@ -284,7 +284,7 @@ def as_written(texts, words, tokenizer, lowercase=False):
 
     lengths = tf.strings.length(words.values, "UTF8_CHAR")
     read = tf.strings.substr(whole, tf.zeros_like(lengths), lengths, "UTF8_CHAR")
-    same = words.values == (tf.strings.lower(read, "utf-8") if lowercase else read)
+    same = words.values == (lowercased(read) if lowercase else read)
     # All unknown words are `<unk>`, so the other words must show that the positions match.
     unknown = found & tokenizer.tokens_are_words & (words.values == "<unk>")
     strange = tf.cast(~(same | unknown), tf.int32)

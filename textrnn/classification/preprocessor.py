@@ -5,7 +5,7 @@ import keras_hub
 
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.tasks.preprocessor import RecurrentPreprocessor, encoded, padded
-from textrnn.tokenizers.text import string_tensor
+from textrnn.tokenizers.text import lowercased, string_tensor
 
 
 @keras.saving.register_keras_serializable(package="textrnn")
@@ -68,7 +68,7 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
         import tensorflow as tf
 
         if self.lowercase:
-            texts = tf.strings.lower(texts, encoding="utf-8")
+            texts = lowercased(texts)
         return tf.cast(self.tokenizer.tokenize(texts), tf.int32)
 
     def encode(self, texts):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from textrnn.classification.unspaced import UNSPACED
-from textrnn.tokenizers import valid_utf8
+from textrnn.tokenizers import lowercased, valid_utf8
 
 HASHES = 2**30
 """Number of hash values of each kind (Weinberger et al. 2009, arXiv 0902.2206): of 500,000 n-grams of a kind,
@@ -78,7 +78,7 @@ def _compiled(words, characters):
 
 
 def _text_ngrams(texts, words, characters):
-    texts = tf.strings.lower(valid_utf8(texts), encoding="utf-8")
+    texts = lowercased(valid_utf8(texts))
     found = tf.strings.split(tf.strings.regex_replace(texts, _SPACE, " "))
     # Words repeat: what depends on the word alone is computed once for each.
     distinct, which = tf.unique(found.values, out_idx=tf.int64)
@@ -101,7 +101,7 @@ def characters_of(texts):
     >>> characters_of(tf.constant([" so  dull"])).numpy().tolist()
     [6]
     """
-    texts = tf.strings.regex_replace(tf.strings.lower(valid_utf8(texts), encoding="utf-8"), _SPACE, "")
+    texts = tf.strings.regex_replace(lowercased(valid_utf8(texts)), _SPACE, "")
     return tf.strings.length(texts, "UTF8_CHAR")
 
 

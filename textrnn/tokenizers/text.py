@@ -1,4 +1,4 @@
-"""Text before tokenization: documents, chunks of long texts, invalid UTF-8."""
+"""Text before tokenization: documents, chunks of long texts, invalid UTF-8, lower case."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -160,3 +160,30 @@ def valid_utf8(strings) -> tf.Tensor:
     'caf\ufffd'
     """
     return tf.strings.unicode_transcode(strings, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD)
+
+
+_LOCAL = {"I": "i", "İ": "i\u0307", "J": "j", "Į": "į", "Ì": "ì", "Í": "í", "Ĩ": "ĩ"}
+"""Capitals of which Turkish, Azerbaijani and Lithuanian have other lowercase letters than Unicode's default."""
+
+
+def lowercased(strings) -> tf.Tensor:
+    """Lowercase strings inside the graph, as `str.lower` does.
+
+    `tf.strings.lower` alone follows the language of the machine, so that a server in Turkey would read "I" as
+    "ı" where the model has learned "i".
+
+    Args:
+        strings: Valid UTF-8, of any shape.
+
+    Returns:
+        A string tensor of the same shape.
+
+    Example:
+
+    >>> from textrnn.tokenizers.text import lowercased
+    >>> lowercased(["ISTANBUL", "ΟΔΟΣ"]).numpy().astype("S").tolist() == [b"istanbul", "οδος".encode()]
+    True
+    """
+    for capital, small in _LOCAL.items():
+        strings = tf.strings.regex_replace(strings, capital, small)
+    return tf.strings.lower(strings, encoding="utf-8")
