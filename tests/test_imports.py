@@ -14,7 +14,7 @@ import textrnn
 PACKAGE = Path(textrnn.__file__).parent
 ORDER = [
     {"errors"},
-    {"cluster", "files", "private", "sentences", "starters", "startup", "types", "unicode"},
+    {"cluster", "files", "private", "sentences", "starters", "startup", "types", "unicode", "unspaced"},
     {"cells"},
     {"layers"},
     {"decoding"},

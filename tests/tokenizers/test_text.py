@@ -83,7 +83,15 @@ def test_tokenizers_are_trained_on_texts_with_half_surrogate_pairs(kind):
     ]
 
 
-CAPITALS = ["I LIKED IT, İSTANBUL", "ΟΔΟΣ, Σ", "GRÜẞE", "I\u0300 J\u0301 Į\u0303 ÌÍĨ", "Ｆｕｌｌ ＷＩＤＴＨ", "ҐРАТИ", ""]
+CAPITALS = [
+    "I LIKED IT, İSTANBUL",
+    "ΟΔΟΣ, Σ",
+    "GRÜẞE",
+    "I\u0300 J\u0301 Į\u0303 ÌÍĨ",
+    "Ｆｕｌｌ ＷＩＤＴＨ",
+    "ҐРАТИ",
+    "",
+]
 
 
 def test_lower_case_is_that_of_python():

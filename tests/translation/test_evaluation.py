@@ -21,19 +21,27 @@ def test_translations_are_scored_as_sacrebleu_scores_them():
     assert of_sentences[1] == 100
 
 
-def test_texts_without_spaces_are_scored_by_character():
+@pytest.mark.parametrize(
+    ("references", "made", "tokenizer"),
+    [
+        (
+            ["我喜欢猫。", "他有 3 只 iPhone 手机。"],
+            ["我喜欢狗。", "他有 3 只手机。"],
+            "zh",
+        ),  # short sentences, too
+        (["私は猫が好きです。", "京都大学"], ["私は犬が好きです。", "京都"], "char"),
+        (["ฉันชอบแมว"], ["ฉันชอบสุนัข"], "char"),
+        (["나는 고양이를 좋아해요."], ["나는 개를 좋아해요."], "13a"),
+    ],
+)
+def test_texts_without_spaces_are_scored_by_character(references, made, tokenizer):
     import sacrebleu
 
-    references = [
-        "一个男人在街上骑着一辆红色的自行车，旁边有一只狗。",
-        "两个女孩在公园里的草地上一边吃苹果一边看书。",
-    ]
-    made = ["一个男人在街上骑着一辆自行车，旁边有一只狗。", "两个女孩在草地上吃苹果。"]
     score = score_translations(made, references)
-    expected = sacrebleu.corpus_bleu(made, [references], tokenize="char").score
+    expected = sacrebleu.corpus_bleu(made, [references], tokenize=tokenizer).score
     np.testing.assert_allclose(score.bleu, expected)
-    assert score.bleu > 20
-    assert "tok:char" in score.bleu_signature
+    assert tokenizer == "13a" or score.bleu > 20
+    assert f"tok:{tokenizer}" in score.bleu_signature
 
 
 def test_translations_and_references_must_be_of_equal_number():

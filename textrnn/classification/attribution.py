@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from textrnn.classification.unspaced import UNSPACED
 from textrnn.tokenizers import lowercased, valid_utf8
+from textrnn.unspaced import UNSPACED
 
 STEPS = 64
 """Number of points on the line."""

@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from textrnn.classification.evaluation import score_predictions
 from textrnn.classification.logistic import fit_logistic
-from textrnn.classification.unspaced import mostly_unspaced
+from textrnn.unspaced import mostly_unspaced
 
 
 class CharacterTfidf(TransformerMixin, BaseEstimator):

@@ -3,8 +3,8 @@
 import html
 from typing import NamedTuple
 
-from textrnn.classification.unspaced import separators
 from textrnn.unicode import well_formed
+from textrnn.unspaced import separators
 
 FOR, AGAINST = (0, 114, 178), (213, 94, 0)  # blue and vermilion of Okabe and Ito's palette
 

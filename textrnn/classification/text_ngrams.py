@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from textrnn.classification.unspaced import UNSPACED
 from textrnn.tokenizers import lowercased, valid_utf8
+from textrnn.unspaced import UNSPACED
 
 HASHES = 2**30
 """Number of hash values of each kind (Weinberger et al. 2009, arXiv 0902.2206): of 500,000 n-grams of a kind,

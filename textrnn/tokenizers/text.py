@@ -163,7 +163,7 @@ def valid_utf8(strings) -> tf.Tensor:
 
 
 _LOCAL = {"I": "i", "İ": "i\u0307", "J": "j", "Į": "į", "Ì": "ì", "Í": "í", "Ĩ": "ĩ"}
-"""Capitals of which Turkish, Azerbaijani and Lithuanian have other lowercase letters than Unicode's default."""
+"""Capitals that Turkish, Azerbaijani or Lithuanian lower in another way than Unicode does by default."""
 
 
 def lowercased(strings) -> tf.Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from textrnn.errors import InputError
+from textrnn.unspaced import mostly_chinese, mostly_unspaced
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class TranslationScore:
 def score_translations(translations, references):
     """Scores translations with sacrebleu.
 
-    BLEU is computed on words (`tok:13a` in the signature), or on characters (`tok:char`) for references in a
-    script without spaces.
+    BLEU is computed on words (`tok:13a` in the signature). For references without spaces between words, it is
+    computed on characters: Chinese ones, words of other scripts and punctuation (`tok:zh`) if they are
+    Chinese, and otherwise single characters (`tok:char`), as for Japanese and Thai.
 
     Args:
         translations: A list of str.
@@ -65,10 +67,7 @@ def score_translations(translations, references):
             f"{len(translations)} translations and {len(references)} references: "
             "expected one reference per translation, at least one"
         )
-    # Words this long on average mean a script without spaces.
-    words = sum(len(reference.split()) for reference in references)
-    spaced = sum(map(len, references)) < 20 * words
-    bleu, chrf = BLEU(tokenize="13a" if spaced else "char"), CHRF()
+    bleu, chrf = BLEU(tokenize=bleu_tokenizer(references)), CHRF()
     score = bleu.corpus_score(translations, [references])
     return TranslationScore(
         bleu=score.score,
@@ -79,6 +78,23 @@ def score_translations(translations, references):
         bleu_signature=bleu.get_signature().format(),
         chrf_signature=chrf.get_signature().format(),
     )
+
+
+def bleu_tokenizer(references):
+    """Return sacrebleu's name of how BLEU splits texts into words, chosen by the references.
+
+    Args:
+        references: A list of str.
+
+    Example:
+
+    >>> from textrnn.translation.evaluation import bleu_tokenizer
+    >>> [bleu_tokenizer([text]) for text in ("Ein Hund läuft.", "狗在跑。", "犬が走る。", "สุนัขวิ่ง")]
+    ['13a', 'zh', 'char', 'char']
+    """
+    if not mostly_unspaced(references):
+        return "13a"
+    return "zh" if mostly_chinese(references) else "char"
 
 
 def sentence_chrf(translations, references):

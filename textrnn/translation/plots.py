@@ -53,13 +53,14 @@ def _plain(token):
     return (token if len(token) <= 12 else token[:11] + "…").replace("$", r"\$")
 
 
-def quality_by_length(lengths, quality, path, *, bins=6):
+def quality_by_length(lengths, quality, path, *, unit="words", bins=6):
     """Draw a box plot of the quality of translations by the length of the source.
 
     Args:
-        lengths: Number of words of each source, ints `(texts,)`.
+        lengths: Number of words, or of another unit, of each source, ints `(texts,)`.
         quality: ChrF of each translation, 0 to 100, `(texts,)`.
         path: The PNG file to write.
+        unit: What the lengths count.
         bins: Number of boxes, with about the same number of texts each.
 
     Example:
@@ -92,6 +93,6 @@ def quality_by_length(lengths, quality, path, *, bins=6):
         meanprops={"marker": "D", "markersize": 5, "markerfacecolor": VERMILION, "markeredgecolor": "white"},
     )  # fmt: skip
     axis.legend([drawn["medians"][0], drawn["means"][0]], ["median", "mean"], frameon=False, loc="lower left")
-    axis.set(xlabel="words in the source", ylabel="sentence chrF", ylim=(0, 102))
+    axis.set(xlabel=f"{unit} in the source", ylabel="sentence chrF", ylim=(0, 102))
     axis.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path)

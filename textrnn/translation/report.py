@@ -8,6 +8,7 @@ from textrnn.tasks.execution import execution_of
 from textrnn.tasks.registry import python_functions
 from textrnn.translation import evaluation, plots
 from textrnn.translation.translations import translate
+from textrnn.unspaced import lengths_of
 
 
 def describe_training(lm):
@@ -115,7 +116,8 @@ def save_test_report(folder, pairs, found, most=12):
     (folder / "translations.tsv").write_text(header + "".join(lines), encoding="utf-8")
     worst = [lines[row] for row in chrf.argsort(kind="stable")[:50]]
     (folder / "worst.tsv").write_text(header + "".join(worst), encoding="utf-8")
-    plots.quality_by_length([len(pair.source.split()) for pair in pairs], chrf, folder / "length.png")
+    unit, lengths = lengths_of([pair.source for pair in pairs])
+    plots.quality_by_length(lengths, chrf, folder / "length.png", unit=unit)
     # Sentences of about 12 tokens: shorter ones show little, longer ones are illegible.
     rows = sorted(range(len(pairs)), key=lambda row: abs(len(found.source_tokens[row]) - 12))[:most]
     plots.attention_maps(
@@ -129,14 +131,17 @@ class ForTensorBoard:
 
     Args:
         lm: The `textrnn.Seq2SeqLM` in training.
-        pairs: Pairs that it does not train on; those of about 12 words are translated.
+        pairs: Pairs that it does not train on; those of about 12 words, or characters without spaces, are
+            translated.
         count: The number of sentences.
     """
 
     def __init__(self, lm, pairs, count=3):
         self.functions = python_functions(lm)
         self._latest: tuple = (None, None)  # an epoch, and its translations
-        self.pairs = sorted(pairs, key=lambda pair: abs(len(pair.source.split()) - 12))[:count]
+        _, lengths = lengths_of([pair.source for pair in pairs])
+        rows = sorted(range(len(pairs)), key=lambda row: abs(lengths[row] - 12))
+        self.pairs = [pairs[row] for row in rows[:count]]
 
     def _translated(self, epoch):
         if self._latest[0] != epoch:
