@@ -74,3 +74,24 @@ def test_a_space_outside_the_vocabulary_is_kept():
     assert "▁" not in tokenizer.get_vocabulary()
     assert tokenizer.detokenize(tokenizer("a b ▁")).numpy().decode() == "a b ▁"
     assert isinstance(tokenizer, SentencePieceTokenizer)
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+@settings(max_examples=40, deadline=None)
+@given(text=st.one_of(st.text(), st.sampled_from(AWKWARD), st.text("▁\x10 01é\n\ta")))
+def test_the_first_tokens_spell_the_text_up_to_the_end_of_their_spans(trained, kind, text):
+    tokenizer = trained[kind]
+    ids = tokenizer.tokenize(text).numpy()
+    spans = tokenizer.spans(text).tolist()
+    assert len(spans) == len(ids)
+    starts, ends = [start for start, _ in spans] + [len(text)], [0, *(end for _, end in spans)]
+    for index, (end, start) in enumerate(zip(ends, starts, strict=True)):
+        if end == start:  # no character is cut in two
+            assert tokenizer.detokenize(ids[:index]).numpy().decode() == text[:end]
+        else:
+            assert start == end - 1
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_the_bytes_of_a_character_have_its_span(trained, kind):
+    assert trained[kind].spans("a\U0010ffffb").tolist() == [[0, 1], *[[1, 2]] * 4, [2, 3]]

@@ -64,3 +64,12 @@ def test_token_counts_are_those_of_the_literature(name, train_tokens, validation
     [validation] = encode_documents(tokenizer, dataset.validation)
     assert len(validation) == validation_tokens
     assert validation.min() >= 2
+
+
+def test_the_span_of_a_word_is_its_place_in_the_text():
+    tokenizer = WordTokenizer.train(["the cat"])
+    text = " the\u00a0dog \n\n\tcat\x1e \x1e"
+    found = [text[start:end] for start, end in tokenizer.spans(text)]
+    assert found == ["the\u00a0dog", "\n", "\n", "cat\x1e", "\x1e"]
+    assert len(found) == len(tokenizer.tokenize(text))
+    assert tokenizer.spans("").shape == (0, 2)

@@ -15,6 +15,7 @@ from textrnn.tasks.embedding import output_vectors
 from textrnn.tasks.generative import GenerativeTask, of_batches
 from textrnn.text_generation.backbone import RecurrentBackbone
 from textrnn.text_generation.carried_states import CarriedStates
+from textrnn.text_generation.log_probs import log_probs
 from textrnn.text_generation.preprocessor import CausalLMPreprocessor
 from textrnn.text_generation.prompts import cut_at
 from textrnn.tokenizers.text import string_tensor
@@ -274,6 +275,46 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         if carried is not None:
             carried.write(states)
         return hidden if sampled else self.backbone.token_embedding(hidden, reverse=True)
+
+    # === Probabilities ===
+
+    def log_probs(self, texts, prompts=None, end=True, batch_size=32):
+        """Return the log-probability of each token of texts, for perplexity and surprisal.
+
+        Each text begins as a prompt does, from the initial states and the start token. The probabilities are
+        those of evaluation: of all tokens of the vocabulary, at temperature 1, without the neural cache.
+        A text does not depend on the others.
+
+        Args:
+            texts: A str or a list of str.
+            prompts: A str or a list of str, which the texts continue and which are not scored themselves.
+                They are tokenized apart from the texts, as for `generate`.
+            end: bool. Whether to score the end token, too.
+            batch_size: int. Number of texts that are read together.
+
+        Returns:
+            A `textrnn.text_generation.log_probs.LogProbs`, or a list of them.
+
+        Raises:
+            InputError: If the model has no preprocessor, if there are not as many prompts as texts, or if
+                nothing precedes the first token of a text.
+
+        Example: an untrained model with zero weights gives each of 258 tokens the same probability.
+
+        >>> from textrnn.tokenizers import ByteTokenizer
+        >>> backbone = textrnn.RecurrentBackbone(vocabulary_size=258, units=8)
+        >>> for weight in backbone.trainable_variables:
+        ...     _ = weight.assign(0 * weight)
+        >>> lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(ByteTokenizer()))
+        >>> found = lm.log_probs("so it is")
+        >>> round(float(np.exp(-found.log_probs.mean())), 3)  # perplexity
+        258.0
+        >>> [(word, round(log_prob, 3)) for word, log_prob in found.words()]
+        [('so', -11.106), ('it', -16.659), ('is', -16.659)]
+        """
+        if isinstance(texts, str):
+            return log_probs(self, [texts], None if prompts is None else [prompts], end, batch_size)[0]
+        return log_probs(self, list(texts), prompts, end, batch_size)
 
     # === Generation ===
 

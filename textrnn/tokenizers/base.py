@@ -18,7 +18,7 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
     A tokenizer can be created from its config before it has a vocabulary. `load_assets` then loads the
     vocabulary, as KerasHub presets and `.keras` files do.
 
-    Subclasses pass their tokens to `_set_tokens` and implement two methods:
+    Subclasses pass their tokens to `_set_tokens` and implement two methods, and `_byte_counts` or `spans`:
 
     - `_encode(strings)`: strings of shape `(batch,)` to int32 ids, a `tf.RaggedTensor` `(batch, (tokens))`;
     - `_decode(ids)`: such ids, without padding and end tokens, to strings of shape `(batch,)`.
@@ -107,6 +107,35 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         known = (rows > self.end_token_id) & (rows < self.vocabulary_size())
         strings = self._decode(tf.ragged.boolean_mask(rows, known))
         return strings if ids.shape.rank == 2 else strings[0]
+
+    def spans(self, text, token_ids=None):
+        """Return which characters of a text each token stands for.
+
+        Args:
+            text: A str.
+            token_ids: The tokens of the text, integers `(tokens,)`; by default those of `tokenize`.
+
+        Returns:
+            An int array `(tokens, 2)`: `text[start:end]` are the characters of a token. Tokens that are parts
+            of a character, such as bytes, all have the span of that character.
+
+        Example:
+
+        >>> from textrnn.tokenizers import ByteTokenizer
+        >>> ByteTokenizer().spans("né").tolist()
+        [[0, 1], [1, 2], [1, 2]]
+        """
+        ids = (self.tokenize(text) if token_ids is None else token_ids).__array__()
+        bytes_of_tokens, bytes_of_characters = self._byte_counts(ids, text)
+        ends = np.cumsum(bytes_of_tokens)
+        character_ends = np.cumsum(bytes_of_characters)
+        first = np.searchsorted(character_ends, ends - bytes_of_tokens, side="right")
+        last = np.searchsorted(character_ends, ends, side="left")
+        return np.stack([first, last + 1], axis=1)
+
+    def _byte_counts(self, ids, text):
+        """The bytes of each token and of each character, as the tokenizer spells them; for `spans`."""
+        raise NotImplementedError
 
     byte_token_ids: tuple[int, ...] = ()
     """The tokens that spell what is not in the vocabulary."""

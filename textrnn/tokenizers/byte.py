@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from textrnn.errors import InputError
@@ -57,3 +58,6 @@ class ByteTokenizer(Tokenizer):
     def _decode(self, ids):
         strings = tf.constant([b"", b"", *(bytes([byte]) for byte in range(256))])
         return tf.strings.reduce_join(tf.gather(strings, ids), axis=-1)
+
+    def _byte_counts(self, ids, text):
+        return np.ones(len(ids), int), np.array([len(c.encode()) for c in text], int)

@@ -124,6 +124,16 @@ class SentencePieceTokenizer(Tokenizer):
             strings = tf.strings.regex_replace(strings, escaped, plain)
         return strings
 
+    def _byte_counts(self, ids, text):
+        # A space is the three bytes of its sign, and so it is where the vocabulary lacks it.
+        escapes = dict(ESCAPES) | {" ": SPACE}
+        characters = [len(escapes.get(c, c).encode()) for c in text]
+        is_byte = np.isin(ids, self.byte_token_ids)
+        pieces = [
+            1 if byte else len(self.id_to_token(id).encode()) for id, byte in zip(ids, is_byte, strict=True)
+        ]
+        return np.array(pieces, int), np.array(characters, int)
+
     def relative_surprisal(self, strings):
         """Return how improbable the tokens of texts are: unknown words fall apart, and characters are bytes.
 

@@ -1,6 +1,7 @@
 """A tokenizer with one token per word, over a closed vocabulary."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,9 @@ SPECIAL_TOKENS = ("<pad>", "</s>", "<unk>")
 
 NEWLINE_WORD = "\x1e"
 """Stands for a newline while texts are split at whitespace: the control character "record separator"."""
+
+WORDS = re.compile(r"\n|[^ \t-\r]+")
+"""Newlines, and what is between ASCII whitespace: the tokens of a text."""
 
 MAX_TRAINING_CHARACTERS = 100_000_000
 """Longer training texts are sampled, since the number of different words grows with the text."""
@@ -113,6 +117,11 @@ class WordTokenizer(Tokenizer):
     def _decode(self, ids):
         joined = tf.strings.reduce_join(tf.gather(self._strings, ids), axis=-1, separator=" ")
         return tf.strings.regex_replace(joined, " ?\n ?", "\n")
+
+    def spans(self, text, token_ids=None):
+        """Return which characters of a text each word stands for; see `Tokenizer.spans`."""
+        found = [match.span() for match in WORDS.finditer(text)]
+        return np.array(found, int).reshape(-1, 2)
 
     def is_unfamiliar(self, strings):
         """Tell which texts have more unknown words than known ones, booleans `(batch,)`."""
