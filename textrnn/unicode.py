@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import chain
 
@@ -238,6 +239,22 @@ def cleaned(text: str, name: str) -> str:
     if valid != text:
         warn(f"{name} is not valid Unicode: invalid bytes were replaced by \ufffd")
     return valid
+
+
+def is_right_to_left(text: str) -> bool:
+    """Return whether a text is written from right to left, as its first letter decides.
+
+    Args:
+        text: Any str.
+
+    Example:
+
+    >>> from textrnn.unicode import is_right_to_left
+    >>> is_right_to_left("1. שלום, Python"), is_right_to_left("Python: שלום"), is_right_to_left("")
+    (True, False, False)
+    """
+    directions = map(unicodedata.bidirectional, text)
+    return next((found for found in directions if found in ("L", "R", "AL")), "L") != "L"
 
 
 def _decoded(blocks, name, encoding):

@@ -55,6 +55,12 @@ def test_the_page_colours_words_and_shows_attention():
     assert "box-shadow:0 5.0px" in page and "box-shadow:0 1.7px" in page and "attention 75 %" in page
 
 
+def test_a_text_has_its_own_direction_on_the_page():
+    page = to_html([Explanation(["כל", "כך"], [1.0, 2.0], "negative", 0.93)])
+    assert re.search(r'<p dir="auto"><span [^>]*>כל</span> <span [^>]*>כך</span></p>', page)
+    assert '<p class="verdict" dir="auto"><b>negative, 93 %</b></p>' in page
+
+
 @pytest.mark.parametrize("colours", [False, True])
 def test_the_terminal_shows_attention_if_there_is_any(colours):
     assert "attention" not in to_terminal(PLAIN, colours)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from references.png import size
 
+from textrnn.classification import plots
 from textrnn.classification.explanation import Explanation
 from textrnn.classification.plots import classification, explanations, frequent_errors, short_names
 from textrnn.data.labelled_splits import FEW_TEST_TEXTS
@@ -100,3 +101,21 @@ def test_the_errors_of_150_classes_fit_on_a_page(tmp_path):
         classification(targets, right, labels, tmp_path / "classes.png")
         width, height = size(tmp_path / "classes.png")
         assert width < 1800 and height < 900
+
+
+@pytest.mark.parametrize("words", [["so", "very", "dull"], ["כל", "כך", "משעמם"], ["ممل", "جدا", "OK"]])
+def test_words_are_drawn_in_the_direction_of_their_text(words, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+    explanations([Explanation(words, [1.0, 0.5, 2.0], "bad", 0.9)], tmp_path / "why.png")
+    [axes] = figures[0].axes
+    places = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    first, second, third = (places[word] for word in words)
+    widths = sorted(patch.get_window_extent().x0 for patch in axes.patches[-3:])
+    if words[0] == "so":
+        assert first.x1 < second.x0 and second.x1 < third.x0
+        assert first.x0 < 60 and widths[0] < first.x0
+    else:
+        assert third.x1 < second.x0 and second.x1 < first.x0
+        assert first.x1 > 900 and widths[0] < third.x0 < widths[1]
+    assert places["contradicts the label"].x0 < 60  # the legend stays on the left

@@ -146,7 +146,9 @@ def to_html(explanations, title="Explanations of predictions"):
     for heading, group in groups:
         body += [f"<h2>{html.escape(heading)}</h2>"] if heading else []
         for explanation in group:
-            body.append(f"<p><b>{html.escape(explanation.verdict)}</b><br>\n{_marked_words(explanation)}</p>")
+            verdict = html.escape(explanation.verdict)
+            body.append(f'<p class="verdict" dir="auto"><b>{verdict}</b></p>')
+            body.append(f'<p dir="auto">{_marked_words(explanation)}</p>')
     attended = any(explanation.attention for _, group in groups for explanation in group)
     return _PAGE.format(
         title=html.escape(title), attention=_ATTENTION if attended else "", body="\n".join(body)
@@ -226,7 +228,8 @@ _PAGE = """<!DOCTYPE html>
 <style>
 body {{ font: 16px/2 system-ui, sans-serif; max-width: 46em; margin: 2em auto; padding: 0 1em; }}
 span {{ padding: 1px 2px; }}
-p {{ margin: 0.8em 0; }}
+p {{ margin: 0 0 0.8em; }}
+.verdict {{ margin-bottom: 0; }}
 .legend {{ color: #444; line-height: 1.6; }}
 </style></head><body>
 <h1>{title}</h1>

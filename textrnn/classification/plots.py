@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from textrnn.classification.explanation import in_groups
 from textrnn.data.labelled_splits import FEW_TEST_TEXTS
 from textrnn.reporting.figures import BLUE, GREY, VERMILION, font_families, make_figure, save_figure
+from textrnn.unicode import is_right_to_left
 
 PANEL = 4.2
 """Width and height of a panel, in inches."""
@@ -220,7 +221,8 @@ def explanations(explained, path, *, title=None, width=8.0, max_words=150):
     """Draw texts whose words are coloured by their attributions, as `explanation.to_html` does.
 
     Blue words support the predicted label, orange words contradict it. With attention pooling, the bar below
-    a word shows its share of the attention. Characters that no installed font has are drawn as boxes.
+    a word shows its share of the attention. Words of a text that is written from right to left are in that
+    order. Characters that no installed font has are drawn as boxes, with a warning.
 
     Args:
         explained: `Explanation`s, or pairs of a heading and a list of them.
@@ -251,6 +253,7 @@ def explanations(explained, path, *, title=None, width=8.0, max_words=150):
             page.line(heading, size=13, weight="bold", above=14)
         for one in group:
             page.line(one.verdict, weight="bold", above=8)
+            page.right_to_left = is_right_to_left(one.text or "".join(one.words))
             most = max(one.attention or [], default=0) or 1
             shares = [share / most for share in one.attention] if one.attention else [0.0] * len(one.words)
             for word, depth, share in list(zip(one.words, one.depths, shares, strict=True))[:max_words]:
@@ -259,6 +262,7 @@ def explanations(explained, path, *, title=None, width=8.0, max_words=150):
             if not one.words or left_out > 0:
                 page.word(f"… and {left_out:,} more words" if one.words else "(no words)", color=GREY)
             page.end_line()
+            page.right_to_left = False
     page.save(path)
 
 
@@ -266,6 +270,8 @@ class _Page:
     """Lay out words in lines on a figure as high as they need; lengths are in points."""
 
     margin, size, space, line_height = 18.0, 11.0, 4.5, 21.0
+    right_to_left = False
+    """Whether words are added from right to left. Their places are counted from that side then."""
 
     def __init__(self, width, families):
         self.families = families
@@ -335,9 +341,11 @@ class _Page:
     def _text(self, text, size=size, **style):
         # parse_math=False: a dollar sign does not start a formula.
         style = {"family": self.families, "size": size, "va": "baseline", "parse_math": False, **style}
-        self.axes.text(self.x, self.y + size, text, **style)
+        x = self.right + self.margin - self.x if self.right_to_left else self.x
+        self.axes.text(x, self.y + size, text, ha="right" if self.right_to_left else "left", **style)
 
     def _box(self, x, below, width, height, color, alpha=1.0, snap=True):
+        x = self.right + self.margin - x - width if self.right_to_left else x
         self.axes.add_patch(
             Rectangle(
                 (x, self.y + below), width, height, facecolor=color, alpha=alpha, linewidth=0, snap=snap
