@@ -1,5 +1,8 @@
 """The serving functions of a language model answer as `generate` does, in Python and exported."""
 
+import re
+
+import numpy as np
 import pytest
 import tensorflow as tf
 from builders.eagerly import functions_run_eagerly
@@ -9,6 +12,7 @@ from builders.language_models import make_lm
 import textrnn
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tasks.registry import python_functions
+from textrnn.text_generation import signatures
 from textrnn.text_generation.signatures import MAX_NEW_TOKENS, text_completer, text_signatures
 
 PROMPTS = ["the cat", "", "the dog ate the cat's hat, and"]
@@ -164,7 +168,8 @@ def test_a_client_can_stream_with_start_step_and_detokenize(lm, served):
         pieces.append(int(token[0]))
         carried = served["step"](token_ids=token, **carried)
     shown = served["detokenize"](token_ids=tf.constant([[*pieces, 0]]))
-    assert strings(shown["text"]) == strings(answer["completion"])
+    # A client may leave out a character that the limit cuts, as `generate` does.
+    assert re.sub("\ufffd{1,3}$", "", strings(shown["text"])[0]) == strings(answer["completion"])[0]
     assert {f"states_{i}" for i in range(4)} < set(carried)
     assert carried["logits"].dtype == tf.float32
     assert carried["logits"].shape == (1, lm.backbone.vocabulary_size)
@@ -193,3 +198,34 @@ def test_answers_are_valid_utf8():
     function, _ = text_signatures(lm)["generate"]
     answer = function(*request(["é"] * 8, max_new_tokens=40, seed=list(range(8))).values())
     assert all(text.startswith("é") for text in strings(answer["text"]))
+
+
+def test_a_character_that_the_limit_cuts_is_left_out(monkeypatch):
+    written = "né漢😀"
+    budgets = range(len(written.encode()) + 1)
+
+    def complete(sampler, decoder, token_ids, padding_mask, max_new_tokens, **options):
+        """Write the bytes of a text after each prompt, as many as it may have."""
+        places = (
+            tf.range(tf.shape(token_ids)[1])[None]
+            - tf.reduce_sum(tf.cast(padding_mask, tf.int32), 1)[:, None]
+        )
+        new = tf.gather(tf.constant([*written.encode()]) + 2, tf.clip_by_value(places, 0, budgets[-1] - 1))
+        return tf.where(padding_mask, token_ids, new), padding_mask | (places < max_new_tokens[:, None])
+
+    monkeypatch.setattr(signatures, "complete", complete)
+    generate, _ = text_signatures(make_lm("byte"))["generate"]
+    whole = [written.encode()[:budget].decode("utf-8", "ignore") for budget in budgets]
+    answer = generate(*request(["für "] * len(budgets), max_new_tokens=[*budgets]).values())
+    assert strings(answer["completion"]) == whole
+    assert strings(answer["text"]) == ["für " + text for text in whole]
+    answer = generate(*request([b"f\xc3", "\ufffd"], max_new_tokens=[0, 2]).values())  # a prompt is kept
+    assert strings(answer["text"]) == ["f\ufffd", "\ufffdn"]
+
+
+def test_python_leaves_out_a_character_that_the_limit_cuts():
+    preprocessor = make_lm("byte").preprocessor
+    for budget, whole in enumerate(["", "n", "n", "né", "né", "né", "né漢"]):
+        rows = preprocessor.generate_preprocess(["né漢"], sequence_length=20)
+        mask = rows["padding_mask"].numpy() & (np.arange(20) < 1 + budget)  # the start token is first
+        assert preprocessor.generate_postprocess({**rows, "padding_mask": mask}) == [whole]

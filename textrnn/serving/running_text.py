@@ -58,7 +58,7 @@ class RunningText:
         """
         # An incomplete character is up to three bytes at the end; bytes before them are invalid.
         open_ = min(INCOMPLETE, len(text) - len(text.rstrip(REPLACEMENT)))
-        certain = len(text) - (0 if reason else open_)
+        certain = len(text) - open_  # at the end of the text, it stays incomplete, and is left out
         self._text += text[self._known : certain]
         self._known = max(self._known, certain)
         if not open_:  # a tokenizer of words needs some context, and no more

@@ -7,7 +7,7 @@ from textrnn.decoding import RowSampler, complete, rowwise
 from textrnn.decoding.advance import advance
 from textrnn.decoding.sampling import row_uniforms, sample
 from textrnn.tasks.preprocessor import padded
-from textrnn.tokenizers import valid_utf8
+from textrnn.tokenizers import valid_utf8, without_cut_character
 
 MAX_NEW_TOKENS = 4096
 """Maximum number of new tokens per request, so that a server always answers."""
@@ -28,7 +28,8 @@ def text_signatures(lm, max_new_tokens=100):
 
     `serving_default` uses the default sampler of the model, whose seeds are derived from the prompts. In
     `generate` a negative parameter or NaN stands for the model's own. No row gets more than
-    `MAX_NEW_TOKENS`. Ids outside the vocabulary are read as padding and not detokenized.
+    `MAX_NEW_TOKENS`. Ids outside the vocabulary are read as padding and not detokenized. What is left of
+    a character of several tokens, which the limit may cut, is removed.
 
     `start`, `step` and `detokenize` are for clients that stream. They choose each token themselves, carry the
     states, and detokenize all tokens so far, since a character may take several.
@@ -77,6 +78,17 @@ def whole_texts(lm, max_new_tokens):
         new = tf.ragged.boolean_mask(token_ids, inside & ~padding_mask)
         return tokens, new.with_row_splits_dtype(tf.int64)
 
+    def texts_of(tokens, new):
+        """Prompts with their continuations, and these alone, without a character that the limit cuts."""
+        text, completion = (
+            valid_utf8(tokenizer.detokenize(ids)) for ids in (tf.concat([tokens, new], axis=1), new)
+        )
+        whole = without_cut_character(completion)
+        removed = tf.strings.length(completion) - tf.strings.length(whole)
+        removable = tf.strings.length(text) - tf.strings.length(without_cut_character(text))
+        kept = tf.strings.length(text) - tf.minimum(removed, removable)  # the prompt is kept in any case
+        return tf.strings.substr(text, tf.zeros_like(kept), kept), whole
+
     def generate(text, max_new_tokens_, temperature, top_k, top_p, seed):
         tokens, new = completed(
             row_sampler,
@@ -87,15 +99,12 @@ def whole_texts(lm, max_new_tokens):
             top_p=top_p,
             seed=tf.where(seed < 0, -1, low_bits(seed)),
         )
-        return {
-            "text": valid_utf8(tokenizer.detokenize(tf.concat([tokens, new], axis=1))),
-            "completion": valid_utf8(tokenizer.detokenize(new)),
-            "tokens": tf.cast(new.row_lengths(), tf.int32),
-        }
+        text, completion = texts_of(tokens, new)
+        return {"text": text, "completion": completion, "tokens": tf.cast(new.row_lengths(), tf.int32)}
 
     def serving_default(text):
         parts = completed(default_sampler, text, tf.fill(tf.shape(text), max_new_tokens))
-        return {"text": valid_utf8(tokenizer.detokenize(tf.concat(parts, axis=1)))}
+        return {"text": texts_of(*parts)[0]}
 
     budget = tf.TensorSpec([None], tf.int32, name="max_new_tokens")
     return {

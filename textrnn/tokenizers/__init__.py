@@ -18,7 +18,7 @@ from textrnn.tokenizers.character import CharacterTokenizer
 from textrnn.tokenizers.encoding import encode_documents
 from textrnn.tokenizers.registry import TOKENIZERS, train_tokenizer
 from textrnn.tokenizers.sentencepiece import SentencePieceTokenizer
-from textrnn.tokenizers.text import lowercased, valid_utf8
+from textrnn.tokenizers.text import lowercased, valid_utf8, without_cut_character
 from textrnn.tokenizers.word import WordTokenizer
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "lowercased",
     "train_tokenizer",
     "valid_utf8",
+    "without_cut_character",
 ]

@@ -162,6 +162,25 @@ def valid_utf8(strings) -> tf.Tensor:
     return tf.strings.unicode_transcode(strings, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD)
 
 
+def without_cut_character(strings) -> tf.Tensor:
+    r"""Remove what is left of a character at the end of generated texts, which a limit of tokens may cut.
+
+    Args:
+        strings: Strings of any shape, as `valid_utf8` returns them: the bytes of a part of a character are
+            up to three U+FFFD.
+
+    Returns:
+        A string tensor of the same shape.
+
+    Example:
+
+    >>> from textrnn.tokenizers.text import valid_utf8, without_cut_character
+    >>> without_cut_character(valid_utf8([b"caf\xc3", b"ok"])).numpy().tolist()
+    [b'caf', b'ok']
+    """
+    return tf.strings.regex_replace(strings, r"\x{FFFD}{1,3}\z", "")
+
+
 _LOCAL = {"I": "i", "İ": "i\u0307", "J": "j", "Į": "į", "Ì": "ì", "Í": "í", "Ĩ": "ĩ"}
 """Capitals that Turkish, Azerbaijani or Lithuanian lower in another way than Unicode does by default."""
 
