@@ -3,7 +3,7 @@
 import codecs
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from textrnn.errors import InputError, warn
@@ -239,6 +239,59 @@ def cleaned(text: str, name: str) -> str:
     if valid != text:
         warn(f"{name} is not valid Unicode: invalid bytes were replaced by \ufffd")
     return valid
+
+
+def composed(text: str) -> str:
+    r"""Return a name in Unicode's composed form (NFC), in which each spelling of a letter is the same.
+
+    Some programs, and file systems of macOS, write "ö" as two characters, "o" and a combining mark.
+
+    Args:
+        text: A label, or the name of a column.
+
+    Example:
+
+    >>> from textrnn.unicode import composed
+    >>> composed("scho\u0308n") == "sch\u00f6n"
+    True
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def other_form_warnings(texts: Iterable[str], noun: str = "text") -> list[str]:
+    r"""Return a warning if some texts are not in Unicode's composed form (NFC), otherwise nothing.
+
+    Args:
+        texts: The texts that a model learns from, which are kept as they are.
+        noun: What they are called.
+
+    Example:
+
+    >>> from textrnn.unicode import other_form_warnings
+    >>> [warning] = other_form_warnings(["scho\u0308n", "sch\u00f6n", "gut"])
+    >>> warning
+    "1 of 3 texts is not in Unicode's composed form (NFC), first 'ö'. A model reads ..."
+    """
+    total, found, first = 0, 0, ""
+    for text in texts:
+        total += 1
+        if not unicodedata.is_normalized("NFC", text):
+            found += 1
+            first = first or _first_difference(text, composed(text))
+    if not found:
+        return []
+    counted = f"{found:,} of {total:,} {noun}{'' if total == 1 else 's'} {'is' if found == 1 else 'are'}"
+    warning = (
+        f"{counted} not in Unicode's composed form (NFC), first {first!r}. A model reads them as other "
+        "letters: normalize all texts, and those that it is asked about"
+    )
+    return [warning]
+
+
+def _first_difference(text: str, other: str) -> str:
+    """Return the character of the other text where the two begin to differ."""
+    place = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), len(other) - 1)
+    return other[place]
 
 
 def is_right_to_left(text: str) -> bool:

@@ -371,3 +371,17 @@ def test_files_with_a_text_per_line_in_folders_of_classes_are_hinted_at(tmp_path
         "each of these files was read as a class: README.md. If one is not a class, select"
     )
     assert read_labelled(tmp_path, document="line", include="*.txt").warnings == []
+
+
+def test_labels_and_columns_in_two_forms_of_unicode_are_the_same(tmp_path):
+    table = tmp_path / "noten.csv"
+    table.write_text("Größe;Präd\na;scho\u0308n\nb;sch\u00f6n\n".replace("ä", "a\u0308"), "utf-8")
+    examples, warnings = read_labelled(table, "größe", "Pr\u00e4d")
+    assert [example.label for example in examples] == ["sch\u00f6n"] * 2
+    assert warnings == []
+    for name in ("scho\u0308n", "u\u0308bel"):  # as on macOS
+        (tmp_path / "folder" / name).mkdir(parents=True)
+        (tmp_path / "folder" / name / "1.txt").write_text("a text", "utf-8")
+    examples, warnings = read_labelled(tmp_path / "folder")
+    assert [example.label for example in examples] == ["sch\u00f6n", "\u00fcbel"]
+    assert warnings == []

@@ -63,3 +63,21 @@ def test_a_small_test_set_of_its_own_gives_a_warning(tmp_path):
     (tmp_path / "b.csv").write_text("text,label\ne,0\n")
     [warning] = load_labelled_texts(tmp_path / "a.csv", test_data=tmp_path / "b.csv").warnings
     assert warning.startswith("1 test text says little: the standard error of its")
+
+
+def test_texts_in_another_form_of_unicode_are_counted(tmp_path):
+    composed, other = "sch\u00f6n", "scho\u0308n"
+    rows = [(f"{word} {i}", "ab"[i % 2]) for i, word in enumerate([composed] * 20 + [other] * 2)]
+    table, pairs, text = (tmp_path / name for name in ("a.csv", "a.tsv", "a.txt"))
+    table.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in rows), "utf-8")
+    pairs.write_text("".join(f"{a}\t{i}\n" for i, (a, _) in enumerate(rows)), "utf-8")
+    text.write_text("\n".join(a for a, _ in rows), "utf-8")
+    ending = "are not in Unicode's composed form (NFC), first 'ö'"
+    for splits, expected in (
+        (load_labelled_texts(table), "2 of 22 texts"),
+        (load_pairs(pairs), "2 of 44 texts"),
+        (load_texts(text), "2 of 22 lines"),
+    ):
+        assert [w for w in splits.warnings if w.startswith(f"{expected} {ending}")]
+    table.write_text(table.read_text("utf-8").replace(other, composed), "utf-8")
+    assert not [w for w in load_labelled_texts(table).warnings if "NFC" in w]

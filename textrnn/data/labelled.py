@@ -11,6 +11,7 @@ from textrnn.data.table_values import is_missing, spelled
 from textrnn.data.tables import has_names, header_note, is_table, left_out, no_header_advice, read_table
 from textrnn.data.text_files import files_in, plain_name
 from textrnn.errors import InputError, expect
+from textrnn.unicode import composed
 
 
 class Example(NamedTuple):
@@ -45,7 +46,8 @@ def read_labelled(
     label. The order is inferred: labels repeat.
 
     Rows without a text or a label are left out with a warning: empty cells, `NaN`, `N/A`, `null`. Whitespace
-    around labels is removed, and numbers that are equal are the same label. Labels that differ only in case,
+    around labels is removed, and numbers that are equal are the same label, as are names that differ only in
+    Unicode's form; see `textrnn.unicode.composed`. Labels that differ only in case,
     in whitespace or in the spelling of a number are kept apart, with a warning.
 
     In a folder, every file below `<class>/` is one text of that class; hidden files are skipped. With
@@ -125,7 +127,7 @@ def _comparable(label: str) -> str | float:
 def _read_folder(folder, encoding, include, document) -> LabelledTexts:
     """Read a folder whose subfolders are classes; its files are too if they hold several texts each."""
     children = sorted(child for child in folder.iterdir() if child.name[0] != ".")
-    folders = [child.name for child in children if child.is_dir()]
+    folders = [composed(child.name) for child in children if child.is_dir()]
     if not folders and document == "file":
         raise InputError(
             f"the folder {folder} has no subfolders: expected one for each class, with one text per file. If "
@@ -139,7 +141,7 @@ def _read_folder(folder, encoding, include, document) -> LabelledTexts:
     examples = []
     for file in documents:
         first, *below = Path(file.origin).relative_to(folder).parts
-        label = first if below else Path(plain_name(file.origin)).stem
+        label = composed(first if below else Path(plain_name(file.origin)).stem)
         examples += [Example(origin, text, label) for origin, text in split_at([file], document)]
     warnings = warnings + _odd_classes(folder, [Path(file.origin) for file in documents], document)
     labels = {example.label for example in examples}
@@ -233,7 +235,7 @@ def _examples(table, places, columns, warnings) -> LabelledTexts:
         if not isinstance(text, str):
             raise InputError(f"{origin}: {columns[0]} is {text!r}, expected a string")
         try:
-            examples.append(Example(origin, text, spelled(label).strip()))
+            examples.append(Example(origin, text, composed(spelled(label).strip())))
         except TypeError:
             raise InputError(f"{origin}: {columns[1]} is {label!r}, expected a string or a number") from None
     return LabelledTexts(

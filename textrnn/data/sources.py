@@ -15,6 +15,7 @@ from textrnn.data.records import fingerprint
 from textrnn.data.splitting import Unit, hold_out, split_at, unit_hint
 from textrnn.data.stored_texts import LongDocument, StoredTexts, is_long, store_texts
 from textrnn.errors import expect, warn
+from textrnn.unicode import other_form_warnings
 
 Item = TypeVar("Item", bound=str | tuple)
 
@@ -105,6 +106,8 @@ def load_texts(
         train, warnings = find_documents(data, encoding, include)
         if document == "file":
             warnings = warnings + unit_hint(train)
+        lines = (line for text in train for line in text.text.split("\n"))
+        warnings = warnings + other_form_warnings(lines, "line")
         train = split_at(train, document)
     elif dataset:
         found = datasets.load_text(dataset)
@@ -204,6 +207,7 @@ def load_labelled_texts(
     else:
         name, description = _starter("short reviews written for this project", "your own texts")
         train, test = starter.starter_reviews()
+    warnings = warnings + other_form_warnings(example.text for example in [*train, *(test or ())])
     labelled_splits.check_classes(train, min_examples=2 if test else 3)  # one for each split
     if test:
         labelled_splits.check_known(train, test)
@@ -274,6 +278,7 @@ def load_pairs(
     else:
         name, description = _starter("dates, times, numbers and prices", "your own pairs")
         train, test = starter.starter_phrases()
+    warnings = warnings + other_form_warnings(side for pair in train for side in (pair.source, pair.target))
     if test is None:
         train, test = parallel.split_pairs(train, held_out, seed, max_held_out)
     if validation is None:

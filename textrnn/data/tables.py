@@ -10,7 +10,7 @@ from textrnn.data.records import count, listed, shortened
 from textrnn.data.table_formats import PLAIN, Dialect, Numbered
 from textrnn.data.text_files import plain_name, read_bytes
 from textrnn.errors import InputError
-from textrnn.unicode import MARKS, decode
+from textrnn.unicode import MARKS, composed, decode
 
 JSON = (".jsonl", ".ndjson", ".json")
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -248,8 +248,8 @@ def _header_is_a_row(table: Table) -> bool:
 
 
 def _comparable(names: Sequence[Any]) -> list[str]:
-    """Return names of columns without differences of case and of whitespace around them."""
-    return [str(name or "").strip().casefold() for name in names]
+    """Return names of columns without differences of case, of Unicode's forms, and of whitespace around."""
+    return [composed(str(name or "").strip()).casefold() for name in names]
 
 
 def left_out(rows: Sequence[tuple[str, Any]], what: str) -> list[str]:
