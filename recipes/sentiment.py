@@ -153,7 +153,7 @@ def main(options: Options):
     for name, part_score in parts.items():
         print(f"{name + ' alone:':31} {part_score}")
     print(f"{'this model:':31} {score}")
-    report.describe_weight(calibrated)
+    report.describe_weight(calibrated, len(validation))
     metrics = report.closing_metrics(classifier, result, score, parts, baseline_score, features)
     save_report(
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed

@@ -69,8 +69,10 @@ def test_a_network_that_helps_is_used_and_one_that_does_not_is_left_out():
     (network, linear), targets = parts(2000, 0)
     of_network, of_linear = fit_pool(network, linear, targets)
     assert of_network > 0.2 and of_linear > 0.2
-    for few in (5, 20):  # texts that vouch for nothing
-        assert fit_pool(network[:few] * 0.1, linear[:few], targets[:few])[0] == 0
+    for few in (5, 20):  # texts that vouch for nothing, not even for a network that knows all
+        certain = 9 * np.eye(3)[targets[:few]]
+        assert fit_pool(certain, 0 * linear[:few], targets[:few]) == (0.0, 1.0)
+    assert fit_pool(9 * np.eye(3)[targets[:30]], 0 * linear[:30], targets[:30])[0] > 0
     useless = np.random.default_rng(99).normal(size=network.shape)
     assert fit_pool(useless, linear, targets) == (0.0, 1.0)
     (network, linear), targets = parts(500, 1, noise=(0.0, 4.0))

@@ -94,7 +94,15 @@ def test_copies_of_a_text_are_not_in_two_splits(tmp_path):
     parts = [{e.text for e in part} for part in (splits.train, splits.validation, splits.test)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 60
     assert not any("also in the training data" in warning for warning in splits.warnings)
-    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [150, 12, 18]
+    sizes = [len(part) for part in (splits.train, splits.validation, splits.test)]
+    assert sizes == [132, 30, 18]
+
+
+@pytest.mark.parametrize(("texts", "validation"), [(60, 16), (200, 30), (1000, 90)])
+def test_few_texts_have_enough_for_validation(texts, validation, tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(texts)))
+    assert len(load_labelled_texts(path).validation) == validation
+    assert len(load_labelled_texts(path, held_out=0.2).test) == texts // 5
 
 
 def test_the_copies_of_the_only_text_of_a_class_are_split():

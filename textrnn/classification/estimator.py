@@ -32,7 +32,7 @@ from textrnn.classification.from_language_model import (
 )
 from textrnn.classification.new_classifier import new_classifier
 from textrnn.data.batching import text_batches
-from textrnn.data.labelled_splits import held_out_rows
+from textrnn.data.labelled_splits import held_out_rows, validation_fraction
 from textrnn.errors import InputError, expect
 from textrnn.presets import load_preset
 from textrnn.private import check_sample_weight
@@ -73,7 +73,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         ngrams: int. Length of the longest n-grams of words of the linear part; 0 for the network alone.
         ngram_buckets: int. Maximum number of n-grams with a weight.
         validation_fraction: float. Fraction of each class set aside to choose the epoch and to calibrate;
-            at least one text of each class that has two or more.
+            at least one text of each class that has two or more. None for a tenth, or 30 of fewer than 300
+            texts, up to 0.3.
         preset: The name or the folder of a language model to start from, such as `"english"`; `cell`,
             `units`, `num_layers`, `embedding_dim`, `pooling`, `tokenizer`, `vocabulary_size` and `lowercase`
             then have no effect. None for random weights.
@@ -111,7 +112,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         seed=0,
         ngrams: NonNegativeInt = 2,
         ngram_buckets: PositiveInt = 2**18,
-        validation_fraction: SplitFraction = 0.1,
+        validation_fraction: SplitFraction | None = None,
         preset: str | None = None,
         class_weight=None,
     ):
@@ -160,7 +161,9 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         weights = check_sample_weight(sample_weight, texts)
         weights = weights * compute_sample_weight(self.class_weight, self.classes_[targets])
         seed = _draw_seed(self.seed)
-        validation = _validation_rows(texts, targets, weights, self.validation_fraction, seed)
+        fraction = self.validation_fraction
+        fraction = validation_fraction(len(texts)) if fraction is None else fraction
+        validation = _validation_rows(texts, targets, weights, fraction, seed)
         with _keras_seed(seed):
             self._fit(texts, targets.astype("int32"), weights.astype("float32"), validation, seed)
         return self

@@ -22,7 +22,9 @@ class LabelledTextOptions(DataOptions):
         None, "Your texts: a table, such as reviews.csv, or a folder with one per class"
     )
     dataset: Literal["sst2", "imdb"] | None = option(None, "Public texts instead of --data")
-    held_out: HeldOutFraction = option(0.1, "Fraction for validation, and for the test if there is none")
+    held_out: HeldOutFraction | None = option(
+        None, "Fraction for validation, and for the test if there is none (default: 0.1, or 30 of few texts)"
+    )
     test_data: Path | None = option(None, "Texts of the test set, as --data (default: from --data)")
     text_column: str = option("text", "Column with the texts: its name, or its number from 1")
     label_column: str = option("label", "Column with the labels")

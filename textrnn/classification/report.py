@@ -4,6 +4,7 @@ import numpy as np
 
 from textrnn.classification import explanation, plots
 from textrnn.classification.calibration import LINEAR
+from textrnn.classification.scales import LEAST_TEXTS
 from textrnn.errors import warn
 from textrnn.tasks.execution import execution_of
 from textrnn.tasks.registry import python_functions
@@ -125,33 +126,42 @@ def describe_training(classifier, origins, tokens):
     print(execution_of(classifier), flush=True)
 
 
-def describe_weight(calibrated):
+def describe_weight(calibrated, texts):
     """Print what weight the network has beside the n-grams; nothing if the model has no n-grams.
 
     Args:
         calibrated: A `textrnn.classification.calibration.Calibration`.
+        texts: Number of validation texts.
 
     Example:
 
     >>> from textrnn.classification.calibration import Calibration
     >>> from textrnn.classification.report import describe_weight
-    >>> describe_weight(Calibration(0.0, {"network": 1.3, "n-grams": 1.0}))
+    >>> describe_weight(Calibration(0.0, {"network": 1.3, "n-grams": 1.0}), 130)
     the network did not clearly help on the validation texts: its weight is 0, and the model is the n-grams
     alone
-    >>> describe_weight(Calibration(0.42, {"network": 1.3, "n-grams": 1.7}))
+    >>> describe_weight(Calibration(0.0, {"network": 1.3, "n-grams": 1.0}), 9)
+    9 validation texts are too few to judge the network by (at least 25): its weight is 0, and the model is
+    the n-grams alone
+    >>> describe_weight(Calibration(0.42, {"network": 1.3, "n-grams": 1.7}), 130)
     the network helped on the validation texts: its logits have a weight of 0.42 beside those of the n-grams
     """
     parts = set(calibrated.temperatures)
     if not parts:
         return
     if not calibrated.network_weight:
-        found = "the network did not clearly help", "its weight is 0, and the model is the n-grams alone"
+        found = "the network did not clearly help on the validation texts"
+        if texts < LEAST_TEXTS:
+            found = f"{texts} validation texts are too few to judge the network by (at least {LEAST_TEXTS})"
+        result = "its weight is 0, and the model is the n-grams alone"
     elif LINEAR not in parts:
-        found = "the n-grams did not help", "their weight is 0, and the model is the network alone"
+        found = "the n-grams did not help on the validation texts"
+        result = "their weight is 0, and the model is the network alone"
     else:
+        found = "the network helped on the validation texts"
         weight = f"{calibrated.network_weight:.2g}"
-        found = "the network helped", f"its logits have a weight of {weight} beside those of the n-grams"
-    print(" on the validation texts: ".join(found), flush=True)
+        result = f"its logits have a weight of {weight} beside those of the n-grams"
+    print(f"{found}: {result}", flush=True)
 
 
 def truncation_warning(origins, tokens, limit):

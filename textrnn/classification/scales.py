@@ -5,6 +5,12 @@ import numpy as np
 SHARES = np.linspace(0, 1, 11)
 """Shares of the network that `fit_pool` chooses from."""
 
+LEAST_TEXTS = 25
+"""Fewer validation texts than these do not tell whether a network helps: its epoch was chosen by them, too.
+
+On ten, a network that was right for 0.695 of 5,000 reviews looked better than n-grams that were for 0.769.
+"""
+
 
 def fit_scales(parts, targets, sample_weight=None):
     """Fit the factors by which to multiply the logits of classifiers before adding them.
@@ -73,8 +79,8 @@ def fit_pool(network, linear, targets, sample_weight=None):
     shares of the network, this is the smallest whose log loss is within one standard error of the lowest,
     where the error is that of the difference (the one-standard-error rule of Breiman et al. 1984), and 0
     unless the lowest is two standard errors below that of the linear classifier alone. For few texts, errors
-    are widened by Student's distribution. So a network that does not clearly help, or that few texts vouch
-    for, gets a share of 0.
+    are widened by Student's distribution, and fewer than `LEAST_TEXTS` vouch for nothing. So a network that
+    does not clearly help gets a share of 0.
 
     Args:
         network, linear: Calibrated logits, each `(texts, classes)`, of texts that were not trained on.
@@ -97,7 +103,7 @@ def fit_pool(network, linear, targets, sample_weight=None):
 
     weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, "float64")
     texts = weights.sum() ** 2 / max((weights**2).sum(), 1e-9)  # the effective number
-    if texts < 2:
+    if texts < LEAST_TEXTS:
         return 0.0, 1.0
     factors, found = [], []
     for share in SHARES:

@@ -16,6 +16,9 @@ from textrnn.errors import InputError
 FEW_TEST_TEXTS = 100
 """Number of test texts below which scores say little: the standard error of an accuracy is up to 5 points."""
 
+VALIDATION_TEXTS = 30
+"""Number of texts that say whether a network helps; see `validation_fraction`."""
+
 
 def check_classes(examples: Sequence[Example], min_examples: int = 2) -> list[str]:
     """Check that there are two classes with enough examples each.
@@ -89,6 +92,26 @@ def check_known(train: Sequence[Example], test: Sequence[Example]) -> None:
                 f"{example.origin}: the label {example.label!r} is not in the training data, which has "
                 + ", ".join(map(repr, known))
             )
+
+
+def validation_fraction(texts: int) -> float:
+    """The fraction of labelled texts that validates: a tenth, or more of few texts.
+
+    Linear classifiers are fitted to the validation texts, too, so only the network misses them.
+
+    Args:
+        texts: Number of texts.
+
+    Returns:
+        The fraction with `VALIDATION_TEXTS` texts, from 0.1 to 0.3.
+
+    Example:
+
+    >>> from textrnn.data.labelled_splits import validation_fraction
+    >>> [validation_fraction(texts) for texts in (40, 200, 5000)]
+    [0.3, 0.15, 0.1]
+    """
+    return min(max(0.1, VALIDATION_TEXTS / max(texts, 1)), 0.3)
 
 
 def split_examples(

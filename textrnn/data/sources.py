@@ -146,7 +146,7 @@ def _same(texts, others):
 def load_labelled_texts(
     data=None,
     dataset=None,
-    held_out=0.1,
+    held_out=None,
     *,
     test_data=None,
     text_column="text",
@@ -163,7 +163,8 @@ def load_labelled_texts(
         data: A table, or a folder with a folder per class: see `textrnn.data.labelled.read_labelled`.
         dataset: A public set instead: a name of `textrnn.data.datasets`. With neither, the starter corpus is
             short reviews.
-        held_out: Fraction for validation, and as much for the test if there is no split for it.
+        held_out: Fraction for validation, and as much for the test if there is no split for it. None for a
+            tenth, and for `textrnn.data.labelled_splits.validation_fraction` of the others for validation.
         test_data: The test split, in the form of `data`.
         text_column, label_column: The columns of a table.
         encoding, include: As for `load_texts`.
@@ -212,7 +213,8 @@ def load_labelled_texts(
     if test:
         labelled_splits.check_known(train, test)
     else:
-        train, test = labelled_splits.split_examples(train, held_out, seed)
+        train, test = labelled_splits.split_examples(train, 0.1 if held_out is None else held_out, seed)
+    held_out = labelled_splits.validation_fraction(len(train)) if held_out is None else held_out
     train, validation = labelled_splits.split_examples(train, held_out, seed)
     warnings = warnings + labelled_splits.repeated_examples([*train, *validation], test)
     warnings = warnings + labelled_splits.few_test_texts(len(test))
