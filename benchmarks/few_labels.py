@@ -6,9 +6,10 @@ r"""Train classifiers on few and many labelled texts, from a language model and 
     python benchmarks/few_labels.py --plot docs/few_labels.png
 
 Each run is one of the sentiment recipe, on so many labelled texts of the training set, drawn at random; 0 is
-all of them, with the first seed alone. The recipe holds out a tenth of them for validation. SST-2 is scored
-on its validation texts, and IMDB on 5,000 fixed texts of its training set, which no run learns from. With
-`--unlabelled` the language model also reads the other texts of the training set.
+all of them, with the first seed alone. The recipe holds out a tenth of them for validation, or 30 of 100.
+SST-2 is scored on its validation texts, and IMDB on 5,000 fixed texts of its training set, which no run
+learns from. With `--unlabelled` the language model also reads the other texts of the training set. One that
+was adapted to them once, `--preset saved_models/imdb_lm --options --adapt_epochs 0`, saves that for each run.
 
 A run with each start gives the accuracy of the model, of its network alone, of its n-grams alone and of the
 TF-IDF baseline. Each run is a line of `few_labels.jsonl`. A run that has a line is not run again. `--plot`
@@ -91,7 +92,6 @@ def draw(rows, path):
     """Plot accuracy against the number of labels: the mean of the seeds, with bars for their range."""
     from textrnn.reporting.figures import make_figure, save_figure
 
-    rows = [row for row in rows if not row["unlabelled"] and not row["options"]]
     datasets = [name for name in TITLES if any(row["dataset"] == name for row in rows)]
     figure = make_figure(3.4 * len(datasets) + 0.6, 3.6)
     panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
