@@ -1,5 +1,7 @@
 """Exit statuses and messages of commands."""
 
+import io
+import sys
 from functools import partial
 
 import pytest
@@ -30,3 +32,10 @@ def test_ctrl_c_says_whether_the_same_command_resumes(file, fresh, message, tmp_
     with pytest.raises(SystemExit) as ended:
         run(interrupt, tmp_path, partial(_how_to_resume, tmp_path, fresh))
     assert (ended.value.code, capsys.readouterr().err) == (130, f"\n{message}\n")
+
+
+def test_characters_that_the_output_lacks_are_escaped(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "latin-1"))
+    run(lambda: print("naïve 你好"))
+    assert written.getvalue().decode("latin-1") == "naïve \\u4f60\\u597d\n"

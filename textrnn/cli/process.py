@@ -9,16 +9,18 @@ from textrnn.files import disk_problem
 
 
 def run(function, place=None, advice: Callable[[], str] = str):
-    """Call a function, and turn an `InputError` or an error of the disk into one line on stderr and status 2.
+    r"""Call a function. An `InputError` or an error of the disk becomes one line on stderr and status 2.
 
     A `WorkerLost` prints one line too, with status 75: try again. Ctrl-C exits with status 130, a closed pipe
-    with 141.
+    with 141. Characters that the encoding of the output lacks are printed as escapes such as `\u4f60`.
 
     Args:
         function: A callable without arguments.
         place: Where it writes, for errors that do not say which file they are about.
         advice: Returns a sentence to append to an error of the disk and to that of Ctrl-C, or nothing.
     """
+    if hasattr(sys.stdout, "reconfigure") and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as that of stderr: no text is worth a traceback
     try:
         function()
         sys.stdout.flush()  # here, where an error is reported
