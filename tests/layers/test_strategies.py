@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from builders.layers import make_batch, make_layer, tensorflow_only, weighted_sum
@@ -14,6 +15,7 @@ from references.gradients import TENSORFLOW, assert_close, interpreted, value_an
 from textrnn.cells import Cell, GatedCell
 from textrnn.errors import InputError
 from textrnn.layers import Recurrent
+from textrnn.layers.backend import current_values
 
 UNITS = 4
 
@@ -263,3 +265,9 @@ def test_two_replicas_of_a_distribution_strategy_train_like_one():
     done = subprocess.run([sys.executable, "-c", REPLICAS], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["2", "1"]
+
+
+def test_other_backends_are_refused_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(InputError, match="backend is torch: set KERAS_BACKEND to tensorflow or jax"):
+        current_values([])

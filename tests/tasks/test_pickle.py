@@ -29,3 +29,11 @@ def test_a_copy_of_an_untrained_task_has_its_sampler():
     lm = make_lm("byte")
     lm.compile(sampler=textrnn.RowSampler(temperature=0.5))
     assert copy.deepcopy(lm).sampler.temperature == 0.5
+
+
+def test_a_model_of_the_config_is_a_new_task():
+    lm = make_lm("byte", temperature=0.5)
+    new = textrnn.CausalLM.from_config(lm.get_config())
+    assert new.sampler.temperature == 0.5
+    assert not {id(weight) for weight in new.weights} & {id(weight) for weight in lm.weights}
+    assert new.generate("to", max_length=5).startswith("to")

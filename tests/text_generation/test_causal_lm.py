@@ -40,6 +40,13 @@ def test_fits_raw_strings():
     assert losses[-1] < losses[0]
 
 
+def test_validates_on_a_list_of_strings():
+    lm = make_lm()
+    texts = ["abc", "bca"]
+    history = lm.fit(["abc"], validation_data=texts, verbose=0).history
+    assert history["val_loss"] == pytest.approx([lm.evaluate(texts, verbose=0)], rel=1e-5)
+
+
 def test_the_loss_counts_tokens_and_not_padding():
     lm = make_lm()
     loss = lm.evaluate(["abc", "a"], verbose=0)

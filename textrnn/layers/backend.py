@@ -23,7 +23,11 @@ def current_values(tensors: Iterable) -> list[Tensor]:
     """Tensors with the current values of tensors or Keras variables.
 
     A later assignment to a variable does not change them, so a gradient sees the values of the forward pass.
+
+    Raises:
+        InputError: If the backend is not supported.
     """
+    _check_backend()
     tensors = [ops.convert_to_tensor(x) for x in tensors]
     if keras.backend.backend() == "jax":
         return tensors
@@ -151,9 +155,7 @@ def fold(
     Raises:
         InputError: If the backend is not supported.
     """
-    backend = keras.backend.backend()
-    if backend not in _FOLDS:
-        raise InputError(f"the Keras backend is {backend}: textrnn supports {' and '.join(_FOLDS)}")
+    backend = _check_backend()
     stored_at: list[int] = []
     # In eager execution two outputs may be the same tensor at one step only, so each is stored.
     eager = _runs_eagerly()
@@ -280,6 +282,14 @@ def _fold_jax(body, carry, inputs, outputs_like, reverse, differentiated):
 
 
 _FOLDS: dict[str, Fold] = {"tensorflow": _fold_tensorflow, "jax": _fold_jax}
+
+
+def _check_backend():
+    """Return the name of the backend, or raise an `InputError` if it is not supported."""
+    backend = keras.backend.backend()
+    if backend not in _FOLDS:
+        raise InputError(f"the Keras backend is {backend}: set KERAS_BACKEND to {' or '.join(_FOLDS)}")
+    return backend
 
 
 def vector_jacobian_product(

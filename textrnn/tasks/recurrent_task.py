@@ -133,6 +133,9 @@ class RecurrentTask(DistributedSteps, KnownArguments):
         """Train on strings or on tokenized batches; see `keras.Model.fit`."""
         # KerasHub passes a dataset to Keras, which warns that it cannot shuffle it.
         kwargs.setdefault("shuffle", False)
+        validation = kwargs.get("validation_data")
+        if validation and isinstance(validation, list) and isinstance(validation[0], str | bytes):
+            kwargs["validation_data"] = (validation,)  # Keras would take its items for x, y and weights
         self._build_optimizer()
         return super().fit(valid_strings(x), *args, **kwargs)
 
