@@ -48,8 +48,12 @@ def answer(task, functions):
 @pytest.mark.parametrize("task", EXPECTED)
 def test_a_preset_of_an_earlier_version_answers_as_it_did(task):
     functions = python_functions(load_preset(WRITTEN / task))
+    expected = EXPECTED[task]
+    if task == "text_generation":  # since then, what a limit of tokens leaves of a character is removed
+        assert expected.endswith("k\ufffd\ufffd")
+        expected = expected.rstrip("\ufffd")
     with functions_run_eagerly():
-        assert EXPECTED[task] == answer(task, functions)
+        assert expected == answer(task, functions)
 
 
 @pytest.mark.parametrize("task", EXPECTED)
