@@ -113,9 +113,8 @@ def test_every_form_of_prompts_gives_the_same_texts(task):
     assert task.generate("a\ud83d", max_length=7) == task.generate("a\ufffd", max_length=7)
     if isinstance(task, textrnn.CausalLM):
         made = [task.generate(prompt, max_length=7, stop="x") for prompt in ("abc", b"abc")]
-        made_of_invalid = task.generate("a\ud83d", max_length=7, stop="x")
-        assert made_of_invalid == task.generate("a\ufffd", max_length=7, stop="x")
-        assert made_of_invalid.startswith("a")
+        for stop in ("x", ()):
+            assert task.generate("a\ud83d", max_length=7, stop=stop).startswith("a\ufffd")
     else:
         made = [
             task.generate({"encoder_text": source, "decoder_text": target}, max_length=7)

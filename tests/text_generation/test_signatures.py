@@ -13,6 +13,7 @@ import textrnn
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tasks.registry import python_functions
 from textrnn.text_generation import signatures
+from textrnn.text_generation.prompts import without_cut_character
 from textrnn.text_generation.signatures import MAX_NEW_TOKENS, text_completer, text_signatures
 
 PROMPTS = ["the cat", "", "the dog ate the cat's hat, and"]
@@ -223,9 +224,13 @@ def test_a_character_that_the_limit_cuts_is_left_out(monkeypatch):
     assert strings(answer["text"]) == ["f\ufffd", "\ufffdn"]
 
 
-def test_python_leaves_out_a_character_that_the_limit_cuts():
-    preprocessor = make_lm("byte").preprocessor
+def test_python_leaves_out_a_character_that_the_limit_cuts(monkeypatch):
+    lm = make_lm("byte")
+    rows = lm.preprocessor.generate_preprocess(["né漢"], sequence_length=20)
     for budget, whole in enumerate(["", "n", "n", "né", "né", "né", "né漢"]):
-        rows = preprocessor.generate_preprocess(["né漢"], sequence_length=20)
         mask = rows["padding_mask"].numpy() & (np.arange(20) < 1 + budget)  # the start token is first
-        assert preprocessor.generate_postprocess({**rows, "padding_mask": mask}) == [whole]
+        made = {**rows, "padding_mask": mask}
+        monkeypatch.setattr(lm, "make_generate_function", lambda made=made: lambda *_, **__: made)
+        assert lm.generate([""], max_length=20) == [whole]
+        assert lm.generate("", max_length=20) == whole
+    assert without_cut_character("f\ufffd\ufffd", start=2) == "f\ufffd"  # a prompt is kept

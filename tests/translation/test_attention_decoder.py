@@ -26,18 +26,7 @@ def encoded(cell, layers=1):
 TARGET = np.random.default_rng(3).normal(size=(2, 4, 3)).astype("float32")
 
 
-@pytest.mark.parametrize("input_feeding", [False, True])
-@pytest.mark.parametrize(
-    ("cell", "score"),
-    [
-        *(("lstm", score) for score in SCORES if TENSORFLOW or score in ("additive", "scaled_general")),
-        *((cell, "scaled_general") for cell in ("gru", "slstm", "qrnn")),
-    ],
-)
-def test_step_by_step_is_the_whole_sequence(cell, score, input_feeding):
-    memory, encoder_states = encoded(cell)
-    cells = [textrnn.GatedCell(6, cell), textrnn.GatedCell(4, "gru")]
-    decoder = AttentionDecoder(cells, 5, score, input_feeding)
+def assert_steps_are_the_sequence(decoder, memory, encoder_states):
     outputs, weights, last = decoder(TARGET, memory, encoder_states=encoder_states, memory_mask=MASK)
     states = decoder.get_initial_states(2, encoder_states)
     step = decoder.stepper(memory, MASK)
@@ -51,6 +40,21 @@ def test_step_by_step_is_the_whole_sequence(cell, score, input_feeding):
         )
     for a, b in zip(keras.tree.flatten(states), keras.tree.flatten(last), strict=True):
         np.testing.assert_allclose(ops.convert_to_numpy(a), ops.convert_to_numpy(b), atol=1e-5)
+    return outputs
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "score"),
+    [
+        *(("lstm", score) for score in SCORES if TENSORFLOW or score in ("additive", "scaled_general")),
+        *((cell, "scaled_general") for cell in ("gru", "slstm", "qrnn")),
+    ],
+)
+def test_step_by_step_is_the_whole_sequence(cell, score, input_feeding):
+    memory, encoder_states = encoded(cell)
+    cells = [textrnn.GatedCell(6, cell), textrnn.GatedCell(4, "gru")]
+    assert_steps_are_the_sequence(AttentionDecoder(cells, 5, score, input_feeding), memory, encoder_states)
 
 
 @pytest.mark.parametrize("input_feeding", [False, True])
@@ -58,14 +62,7 @@ def test_a_residual_decoder_steps_as_it_runs(input_feeding):
     memory, encoder_states = encoded("gru")
     cells = [textrnn.GatedCell(6, "gru") for _ in range(2)]
     decoder = AttentionDecoder(cells, 5, input_feeding=input_feeding, residual=True)
-    outputs, *_ = decoder(TARGET, memory, encoder_states=encoder_states, memory_mask=MASK)
-    states = decoder.get_initial_states(2, encoder_states)
-    step = decoder.stepper(memory, MASK)
-    for t in range(4):
-        output, _, states = step(TARGET[:, t], states)
-        np.testing.assert_allclose(
-            ops.convert_to_numpy(output), ops.convert_to_numpy(outputs)[:, t], atol=1e-5
-        )
+    outputs = assert_steps_are_the_sequence(decoder, memory, encoder_states)
     decoder.stack.residual = False
     plain, *_ = decoder(TARGET, memory, encoder_states=encoder_states, memory_mask=MASK)
     assert np.abs(ops.convert_to_numpy(plain - outputs)).max() > 0.01

@@ -23,7 +23,7 @@ class LabelledTextOptions(DataOptions):
     )
     dataset: Literal["sst2", "imdb"] | None = option(None, "Public texts instead of --data")
     held_out: HeldOutFraction | None = option(
-        None, "Fraction for validation, and for the test if there is none (default: 0.1, or 30 of few texts)"
+        None, "Fraction for validation, and for the test if there is none (default: 0.1, or 30 of 100 to 300)"
     )
     test_data: Path | None = option(None, "Texts of the test set, as --data (default: from --data)")
     text_column: str = option("text", "Column with the texts: its name, or its number from 1")

@@ -71,7 +71,7 @@ def encoded(tokenize, texts):
     return tokens
 
 
-def detokenized(tokenizer, token_ids, padding_mask, may_be_cut=False):
+def detokenized(tokenizer, token_ids, padding_mask):
     """Padded tokens as a list of str, or one row as a str.
 
     Invalid UTF-8, which models of bytes can write, becomes U+FFFD.
@@ -80,15 +80,13 @@ def detokenized(tokenizer, token_ids, padding_mask, may_be_cut=False):
         tokenizer: One of `textrnn.tokenizers`.
         token_ids: Integers, `(batch, time)` or `(time,)`.
         padding_mask: Booleans of the same shape.
-        may_be_cut: Whether to leave out what is left of a character at the end.
     """
     import tensorflow as tf
 
-    from textrnn.tokenizers import valid_utf8, without_cut_character
+    from textrnn.tokenizers import valid_utf8
 
     token_ids, mask = (ops.convert_to_numpy(x) for x in (token_ids, padding_mask))
     rows, inside = np.atleast_2d(token_ids), np.atleast_2d(mask).astype("bool")
-    strings = valid_utf8(tokenizer.detokenize(tf.ragged.boolean_mask(rows, inside)))
-    strings = without_cut_character(strings) if may_be_cut else strings
-    texts = [text.decode("utf-8") for text in strings.numpy()]
+    strings = valid_utf8(tokenizer.detokenize(tf.ragged.boolean_mask(rows, inside))).numpy()
+    texts = [text.decode("utf-8") for text in strings]
     return texts if token_ids.ndim == 2 else texts[0]

@@ -10,6 +10,7 @@ from textrnn.decoding.neural_cache import NeuralCache
 from textrnn.decoding.row_sampler import RowSampler
 from textrnn.decoding.sampling import row_seeds
 from textrnn.errors import expect, is_integer
+from textrnn.serving.running_text import REPLACEMENT
 from textrnn.tasks.backbone import layer_groups
 from textrnn.tasks.embedding import output_vectors
 from textrnn.tasks.generative import GenerativeTask, of_batches
@@ -17,7 +18,7 @@ from textrnn.text_generation.backbone import RecurrentBackbone
 from textrnn.text_generation.carried_states import CarriedStates
 from textrnn.text_generation.log_probs import log_probs
 from textrnn.text_generation.preprocessor import CausalLMPreprocessor
-from textrnn.text_generation.prompts import cut_at
+from textrnn.text_generation.prompts import cut_at, without_cut_character
 from textrnn.tokenizers.text import string_tensor
 from textrnn.training.distribution import workers
 from textrnn.training.sampled_softmax import sampled_crossentropy
@@ -329,7 +330,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
             stop: A text, or several, before which a continuation ends, such as a line break.
 
         Returns:
-            A str, or a list of str.
+            A str, or a list of str. What `max_length` leaves of a character of several tokens is removed.
 
         Raises:
             InputError: If `stop` is given and the model has no preprocessor, or if a stop text is empty.
@@ -345,20 +346,25 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         import tensorflow as tf
 
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        if stops and isinstance(inputs, tf.data.Dataset):  # another reading of it may have another order
+        if self.preprocessor is None:
+            expect(
+                not stops,
+                f"generate got stop={stop!r}, but the model has no preprocessor: pass stop_token_ids instead",
+            )
+            return super().generate(inputs, max_length, stop_token_ids, strip_prompt)
+        if isinstance(inputs, tf.data.Dataset):  # another reading of it may have another order
             arguments = max_length, stop_token_ids, strip_prompt, stops
             return of_batches(lambda batch: self.generate(batch, *arguments), inputs)
-        texts = super().generate(inputs, max_length, stop_token_ids, strip_prompt)
-        if not stops or not texts:
-            return texts
-        expect(
-            self.preprocessor is not None,
-            f"generate got stop={stop!r}, but the model has no preprocessor: pass stop_token_ids instead",
-        )
-        if isinstance(texts, str):
-            return cut_at(texts, stops, 0 if strip_prompt else self._read_back(inputs)[0])
+        found = super().generate(inputs, max_length, stop_token_ids, strip_prompt)
+        texts = [found] if isinstance(found, str) else found
+        if not stops and not any(text.endswith(REPLACEMENT) for text in texts):
+            return found
         starts = [0] * len(texts) if strip_prompt else self._read_back(inputs)
-        return [cut_at(text, stops, start) for text, start in zip(texts, starts, strict=True)]
+        texts = [
+            cut_at(without_cut_character(text, start), stops, start)
+            for text, start in zip(texts, starts, strict=True)
+        ]
+        return texts[0] if isinstance(found, str) else texts
 
     def _read_back(self, prompts):
         """The numbers of characters of prompts as the tokenizer reads them."""

@@ -105,6 +105,6 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
 
         Returns:
             A list of str, or a str for one row. Invalid UTF-8, which a model of bytes can write, becomes
-            U+FFFD. At the end of a text it is removed, since `max_length` may cut a character.
+            U+FFFD.
         """
-        return detokenized(self.tokenizer, x["token_ids"], x["padding_mask"], may_be_cut=True)
+        return detokenized(self.tokenizer, x["token_ids"], x["padding_mask"])

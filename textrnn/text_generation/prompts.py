@@ -1,9 +1,10 @@
-"""Prompts of samples, and stop texts."""
+"""Prompts of samples, and where texts end."""
 
 import re
 from collections.abc import Iterable
 
 from textrnn.errors import InputError
+from textrnn.serving.running_text import INCOMPLETE, REPLACEMENT
 
 _AFTER_CUT = re.compile(r" \S|[,;:.!?…)»”’、，。！？]")
 """How a line begins after a cut, beside lower case; not by the indentation of code."""
@@ -80,3 +81,25 @@ def cut_at(text: str, stops: Iterable[str], start: int = 0) -> str:
         if (found := text.find(stop, start)) >= 0:
             ends.append(found)
     return text[: min(ends)] if ends else text
+
+
+def without_cut_character(text: str, start: int = 0) -> str:
+    r"""Remove what is left of a character at the end of a generated text, which a limit of tokens may cut.
+
+    `textrnn.tokenizers.without_cut_character` does it in a graph.
+
+    Args:
+        text: A prompt and its continuation.
+        start: Where the continuation begins. What stands before is never removed.
+
+    Returns:
+        The text without up to three U+FFFD at the end of the continuation.
+
+    Example:
+
+    >>> from textrnn.text_generation.prompts import without_cut_character
+    >>> without_cut_character(b"caf\xc3".decode(errors="replace"))
+    'caf'
+    """
+    least = max(start, len(text) - INCOMPLETE)
+    return text[:least] + text[least:].rstrip(REPLACEMENT)
