@@ -51,19 +51,18 @@ def in_stateless_scope():
     return in_stateless_scope()
 
 
-def session_callable(session, feeds, fetches, timeout_in_ms):
+def session_callable(session, feeds, fetches, run_options):
     """Make a function of arrays, one for each tensor that is fed, which runs a session and returns a list.
 
     Args:
         session: A `tf.compat.v1.Session`.
         feeds, fetches: Names of tensors, all different.
-        timeout_in_ms: When a call is cancelled; 0 for never.
+        run_options: A `tf.compat.v1.RunOptions`.
     """
     # The public `make_callable` prepares feeds in each call, which takes as long as a small model.
     from tensorflow.core.protobuf import config_pb2
 
-    options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
-    options.run_options.timeout_in_ms = timeout_in_ms
+    options = config_pb2.CallableOptions(feed=feeds, fetch=fetches, run_options=run_options)
     return session._make_callable_from_options(options)
 
 

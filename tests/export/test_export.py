@@ -16,6 +16,7 @@ from textrnn.export import checks, export, publish, write_models_config
 from textrnn.export.module import traced_module
 from textrnn.export.versions import versions
 from textrnn.presets import in_weight_precision
+from textrnn.serving.origin import is_exported
 from textrnn.serving.saved_model import find_saved_model, load_signatures
 from textrnn.tasks.registry import signatures_of
 from textrnn.tokenizers import ByteTokenizer
@@ -51,6 +52,12 @@ def test_versions_are_numbered_and_nothing_unfinished_is_left(lm, folder):
     assert second == folder / "2" and find_saved_model(folder) == second
     assert sorted(child.name for child in folder.iterdir()) == ["1", "2"]
     assert (second / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
+
+
+def test_servers_see_that_the_calls_of_the_model_end(folder):
+    file = folder / "1" / "saved_model.pb"
+    [meta_graph] = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
+    assert is_exported(meta_graph)
 
 
 def test_models_config_lists_every_model(folder):

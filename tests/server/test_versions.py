@@ -4,6 +4,7 @@ import contextlib
 import errno
 import shutil
 import socket
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import tensorflow as tf
 from builders.half_plus_two import save
 from server.conftest import Rest, settings
+from tensorflow.core.protobuf import saved_model_pb2
 
 from textrnn.errors import InputError
 from textrnn.server.config_files import ModelConfig, version_folders
@@ -20,6 +22,7 @@ from textrnn.server.errors import RequestError
 from textrnn.server.models import Models
 from textrnn.server.servable import Servable
 from textrnn.server.server import Server
+from textrnn.serving.origin import mark_as_exported
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +232,22 @@ def test_a_server_listens_on_ipv6(base):
     with Server(settings(ModelConfig("m", base), host="::1")) as server:
         for port in (server.grpc_port, server.rest_port):
             socket.create_connection(("::1", port)).close()
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_calls_of_models_that_textrnn_exported_run_in_the_thread_of_their_request(tmp_path, exported):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        x = tf.compat.v1.placeholder(tf.float32, [None], "x")
+        y = tf.numpy_function(lambda _: np.int64(threading.get_ident()), [x], tf.int64, name="y")
+        z = tf.identity(y, "z")
+        outputs = {"y": y, "z": z, "same": x}
+        tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "1"), {"x": x}, outputs)
+        if exported:
+            file = tmp_path / "1" / "saved_model.pb"
+            saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+            mark_as_exported(saved_model.meta_graphs[0])
+            file.write_bytes(saved_model.SerializeToString())
+        servable = Servable("m", 1, tmp_path / "1", timeout=60)
+        for fetched in (["y"], ["z", "same"]):
+            found = servable.run("serving_default", {"x": np.zeros(1, "float32")}, fetched)
+            assert (found[fetched[0]] == threading.get_ident()) == exported

@@ -17,6 +17,7 @@ from textrnn.export.module import WeightDtype, traced_module
 from textrnn.export.versions import rename_to_next_version
 from textrnn.export.warmup import warmup_requests, write_warmup_requests
 from textrnn.presets.precision import in_weight_precision
+from textrnn.serving.origin import mark_as_exported
 from textrnn.tasks.registry import kind_of, signatures_of
 
 
@@ -65,15 +66,16 @@ def export(task, folder, warmup_prompts=("One.",), dtype: WeightDtype = "float32
 
 
 def _edit_graph(path, methods):
-    """Set the method names that some of TF Serving's APIs look for, and remove what a server has no use for.
+    """Mark the model as exported, set the method names that some of TF Serving's APIs look for, and clean up.
 
-    That is references to gradients, which are not saved, so that TensorFlow would warn when it loads the
-    model; and the devices and workers of this process.
+    What a server has no use for is removed: references to gradients, which are not saved, so that TensorFlow
+    would warn when it loads the model; and the devices and workers of this process.
     """
     anywhere = config_pb2.ConfigProto(allow_soft_placement=True).SerializeToString()
     file = path / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     [meta_graph] = saved_model.meta_graphs
+    mark_as_exported(meta_graph)
     for name, signature in meta_graph.signature_def.items():
         signature.method_name = methods.get(name, signature.method_name)
     graph = meta_graph.graph_def

@@ -15,6 +15,7 @@ from textrnn.server.config_files import PARALLEL_CALLS
 from textrnn.server.errors import RequestError, invalid, of_tensorflow
 from textrnn.server.examples import as_input, serialized
 from textrnn.server.json_tensors import Spec
+from textrnn.serving.origin import is_exported
 from textrnn.startup import native_messages_hidden
 
 INIT = "__saved_model_init_op"
@@ -49,7 +50,8 @@ class Servable:
         name: The name of the model.
         version: The number of the version.
         path: The folder of the SavedModel.
-        timeout: Seconds after which a call is cancelled, such as a loop without end; None for no limit.
+        timeout: Seconds after which a call is cancelled, such as a loop without end; None for no limit. The
+            calls of models that textrnn exported end by themselves.
 
     Attributes:
         signatures: A dict from names to `Signature`.
@@ -61,15 +63,15 @@ class Servable:
     """
 
     def __init__(self, name: str, version: int, path: Path, timeout: float | None = None):
-        self._timeout_in_ms = int(1000 * timeout) if timeout else 0
         self._unloaded = False
         self.name, self.version, self.path = name, version, Path(path)
         graph = tf.Graph()
-        # The loops of two long texts would keep the two threads that TensorFlow has on two processors.
+        # Two long loops would keep the two threads that TensorFlow has on two processors.
         threads = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=PARALLEL_CALLS)
         self._session = tf.compat.v1.Session(graph=graph, config=threads)
         with native_messages_hidden(), graph.as_default():
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
+        self._run_options = _run_options(is_exported(loaded), timeout)
         self.signature_defs = {key: value for key, value in loaded.signature_def.items() if key != INIT}
         self.signatures = {key: _signature(value) for key, value in self.signature_defs.items()}
         self.loaded_at = int(time.time())
@@ -121,10 +123,9 @@ class Servable:
         signature = self.signatures[signature_name]
         feeds, fetches = [*signature.feeds.values()], [signature.fetches[name] for name in names]
         if len({*feeds, *fetches}) == len(feeds) + len(fetches):
-            call = session_callable(self._session, feeds, fetches, self._timeout_in_ms)
+            call = session_callable(self._session, feeds, fetches, self._run_options)
         else:  # an output is an input, or another output
-            options = tf.compat.v1.RunOptions(timeout_in_ms=self._timeout_in_ms)
-            call = partial(self._session.make_callable(fetches, feeds), options=options)
+            call = partial(self._session.make_callable(fetches, feeds), options=self._run_options)
         self._callables[signature_name, names] = call
         return call
 
@@ -181,6 +182,14 @@ class Servable:
             if count == MOST_WARMUP_REQUESTS:
                 break
         return count
+
+
+def _run_options(ends, timeout):
+    """TensorFlow's options of a call, which ends by itself or else is cancelled in time."""
+    if ends:
+        # A call that stays in the thread of its request waits for no other thread. It cannot be cancelled.
+        return tf.compat.v1.RunOptions(inter_op_thread_pool=-1)
+    return tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * (timeout or 0)))
 
 
 def _signature(proto) -> Signature:
