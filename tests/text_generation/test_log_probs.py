@@ -112,3 +112,9 @@ def test_invalid_arguments_are_refused():
     with pytest.raises(textrnn.InputError, match="give prompts"):
         without.log_probs("a")
     assert len(without.log_probs("a", prompts="b").log_probs) == 2
+
+
+def test_the_graph_is_traced_once_for_texts_of_many_lengths(lm, monkeypatch):
+    lm.log_probs(["a", "a b c"]), lm.log_probs("a longer text"), lm.log_probs("a text")
+    monkeypatch.setattr(type(lm.backbone), "run", None)  # what a trace would call
+    assert np.isfinite(lm.log_probs("another one").log_probs).all()

@@ -39,12 +39,13 @@ def shared_graph(function: Callable, specs: list) -> Callable:
     return run
 
 
-def graph_of_model(model, function: Callable) -> Any:
+def graph_of_model(model, function: Callable, reduce_retracing: bool = False) -> Any:
     """Return a function that reads a model as a `tf.function`, the same one as long as its variables are.
 
     Args:
         model: A Keras model or layer, with which the graph is kept. There is one for each model.
         function: A function of tensors that reads the weights of the model.
+        reduce_retracing: As for `tf.function`, for inputs of many shapes.
 
     Example:
 
@@ -60,7 +61,9 @@ def graph_of_model(model, function: Callable) -> Any:
     variables = [id(weight) for weight in model.weights]
     known = getattr(model, "_kept_graph", None)
     if known is None or known.variables != variables:
-        model._kept_graph = known = _Graph(variables, tf.function(function, autograph=False))
+        model._kept_graph = known = _Graph(
+            variables, tf.function(function, autograph=False, reduce_retracing=reduce_retracing)
+        )
     return known.run
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.errors import expect
+from textrnn.tasks.tracing import graph_of_model
 from textrnn.tokenizers import encode_documents
 from textrnn.tokenizers.text import text_of
 
@@ -123,12 +124,8 @@ def _next_log_probs(lm, rows, batch_size):
 
 
 def _reader(lm):
-    """Return a compiled `(tokens, mask, states) -> log_probs, states`.
+    """Return a compiled `(tokens, mask, states) -> log_probs, states`."""
 
-    It is not an attribute of the model, since TensorFlow would then write it into every SavedModel.
-    """
-
-    @tf.function(reduce_retracing=True, autograph=False)
     def read(tokens, mask, states):
         hidden, states = lm.backbone.run(tokens[:, :-1], states, mask)
         # As evaluation has it: of all tokens, also those that generation never chooses.
@@ -136,4 +133,4 @@ def _reader(lm):
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens[:, 1:], logits)
         return -tf.cast(nats, tf.float64), states
 
-    return read
+    return graph_of_model(lm, read, reduce_retracing=True)
