@@ -142,6 +142,8 @@ def pass_over(work, model, batches):
     """The measured function: an epoch of training or inference that returns the number of texts."""
     import tensorflow as tf
 
+    from textrnn.data import batching
+
     def predict():
         for inputs, _ in batches:
             model.predict_on_batch(inputs)
@@ -150,8 +152,7 @@ def pass_over(work, model, batches):
     if work.task == "inference":
         return predict
     spec = tf.nest.map_structure(lambda x: tf.TensorSpec([None] * x.ndim, x.dtype), batches[0])
-    dataset = tf.data.Dataset.from_generator(lambda: batches, output_signature=spec)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2)
+    dataset = batching.generated_dataset(lambda epoch: iter(batches), spec, len(batches))
 
     def fit():
         model.fit(dataset, epochs=1, shuffle=False, verbose=0)
