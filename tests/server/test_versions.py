@@ -249,5 +249,6 @@ def test_calls_of_models_that_textrnn_exported_run_in_the_thread_of_their_reques
             file.write_bytes(saved_model.SerializeToString())
         servable = Servable("m", 1, tmp_path / "1", timeout=60)
         for fetched in (["y"], ["z", "same"]):
-            found = servable.run("serving_default", {"x": np.zeros(1, "float32")}, fetched)
-            assert (found[fetched[0]] == threading.get_ident()) == exported
+            for several in (False, True):
+                found = servable.run("serving_default", {"x": np.zeros(1, "float32")}, fetched, several)
+                assert (found[fetched[0]] == threading.get_ident()) == (exported and not several)

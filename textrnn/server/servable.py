@@ -71,11 +71,11 @@ class Servable:
         self._session = tf.compat.v1.Session(graph=graph, config=threads)
         with native_messages_hidden(), graph.as_default():
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
-        self._run_options = _run_options(is_exported(loaded), timeout)
+        self._ends, self._timeout = is_exported(loaded), timeout
         self.signature_defs = {key: value for key, value in loaded.signature_def.items() if key != INIT}
         self.signatures = {key: _signature(value) for key, value in self.signature_defs.items()}
         self.loaded_at = int(time.time())
-        self._callables: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._callables: dict[tuple[str, tuple[str, ...], bool], Any] = {}
         self._changed = threading.Condition()
         self._requests = 0
 
@@ -91,7 +91,11 @@ class Servable:
             raise invalid(f'Serving signature name: "{name}" not found in signature def') from None
 
     def run(
-        self, signature_name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+        self,
+        signature_name: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str] | None = None,
+        several_threads: bool = False,
     ) -> dict[str, np.ndarray]:
         """Run a signature.
 
@@ -99,6 +103,9 @@ class Servable:
             signature_name: Its name.
             inputs: Arrays by the names of the inputs.
             outputs: Names of the outputs to compute; None for all.
+            several_threads: Whether operations run side by side, in the threads of TensorFlow. That is faster
+                for many rows, unless as many calls run at a time as there are processors. Models that textrnn
+                did not export always run so.
 
         Returns:
             A dict from names to arrays.
@@ -108,8 +115,9 @@ class Servable:
         """
         signature = self.signature(signature_name)
         names = tuple(signature.outputs if outputs is None else outputs)
+        key = signature_name, names, several_threads or not self._ends
         try:
-            call = self._callables.get((signature_name, names)) or self._make_callable(signature_name, names)
+            call = self._callables.get(key) or self._make_callable(*key)
             values = call(*(inputs[name] for name in signature.feeds))
         except (tf.errors.OpError, ValueError, TypeError) as error:
             if self._unloaded:
@@ -119,14 +127,14 @@ class Servable:
             raise self._gone() from None
         return dict(zip(names, values, strict=True))
 
-    def _make_callable(self, signature_name, names):
-        signature = self.signatures[signature_name]
+    def _make_callable(self, signature_name, names, several_threads):
+        signature, options = self.signatures[signature_name], _run_options(several_threads, self._timeout)
         feeds, fetches = [*signature.feeds.values()], [signature.fetches[name] for name in names]
         if len({*feeds, *fetches}) == len(feeds) + len(fetches):
-            call = session_callable(self._session, feeds, fetches, self._run_options)
+            call = session_callable(self._session, feeds, fetches, options)
         else:  # an output is an input, or another output
-            call = partial(self._session.make_callable(fetches, feeds), options=self._run_options)
-        self._callables[signature_name, names] = call
+            call = partial(self._session.make_callable(fetches, feeds), options=options)
+        self._callables[signature_name, names, several_threads] = call
         return call
 
     def _gone(self):
@@ -184,12 +192,11 @@ class Servable:
         return count
 
 
-def _run_options(ends, timeout):
-    """TensorFlow's options of a call, which ends by itself or else is cancelled in time."""
-    if ends:
-        # A call that stays in the thread of its request waits for no other thread. It cannot be cancelled.
-        return tf.compat.v1.RunOptions(inter_op_thread_pool=-1)
-    return tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * (timeout or 0)))
+def _run_options(several_threads, timeout):
+    """TensorFlow's options of a call, which cannot be cancelled in the thread of its request."""
+    if several_threads:
+        return tf.compat.v1.RunOptions(timeout_in_ms=int(1000 * (timeout or 0)))
+    return tf.compat.v1.RunOptions(inter_op_thread_pool=-1)
 
 
 def _signature(proto) -> Signature:

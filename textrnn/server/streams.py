@@ -24,6 +24,8 @@ NEEDED = ("read", "advance", "detokenize")
 
 MANY = 16
 """Texts from which on an iteration has up to four times as many tokens, since sending them takes time."""
+MANY_ROWS = 32
+"""Streams whose steps are computed in several threads."""
 LONG_PROMPT = 2**13
 """Characters of a prompt that is read by itself, or the others would be padded to its length."""
 LOW_BITS = 2**31 - 1
@@ -297,7 +299,8 @@ class _Batch:
         steps = np.array([min(most, row.left) for row in self._rows], np.int32)
         index = np.array([row.count for row in self._rows], np.int32)
         try:
-            found = self.servable.run("advance", self._arrays | {"index": index, "steps": steps})
+            inputs = self._arrays | {"index": index, "steps": steps}
+            found = self.servable.run("advance", inputs, several_threads=len(steps) >= MANY_ROWS)
             for row, tokens, count in zip(self._rows, found["tokens"], found["count"], strict=True):
                 row.text.tokens += tokens[:count].tolist()
             texts = self._texts()
