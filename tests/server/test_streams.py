@@ -191,7 +191,7 @@ def test_a_prompt_that_is_no_unicode_is_echoed_as_far_as_it_can_be(server):
 
 def test_usage_without_the_count_of_an_earlier_export():
     class Old(Broken):
-        def run(self, name, inputs):
+        def run(self, name, inputs, several_threads=False):
             if name == "read":
                 rows = np.zeros(1, np.int32)
                 return {"token_ids": rows, "seed": rows, "carried_0": rows}
@@ -412,7 +412,7 @@ class Broken:
         yield self
         self.release()
 
-    def run(self, name, inputs):
+    def run(self, name, inputs, several_threads=False):
         assert self.holders
         raise LookupError("unforeseen")
 
