@@ -121,10 +121,9 @@ def sentiment_tokens(settings):
     """Token ids and labels of the texts, as two dicts of parts: `"train"`, `"validation"` and `"test"`."""
     from architecture_comparison.classification import labelled_tokens
 
-    tokens, labels = labelled_tokens(
+    return labelled_tokens(
         settings.sentiment_data, settings.sentiment_vocabulary, SENTIMENT_LENGTH, settings.scored
     )
-    return ({**part, "validation": part["search"]} for part in (tokens, labels))
 
 
 def commonest_class(settings):

@@ -108,9 +108,7 @@ def test_the_baseline_of_the_text_counts_pairs_of_characters(tiny):
 # === Runs ===
 
 
-@pytest.mark.parametrize(
-    "task", ["dyck", *(pytest.param(t, marks=pytest.mark.slow) for t in TASKS if t != "dyck")]
-)
+@pytest.mark.parametrize("task", TASKS)
 def test_a_run_gives_the_same_finite_scores_again(tiny, task):
     run = Run(task, "simple", 1e-2, 1, "steps", 3)
     first, again = (runs.perform(run, tiny) for _ in range(2))
@@ -142,7 +140,6 @@ def test_validation_and_test_examples_differ_and_are_the_same_for_all_cells(tiny
     assert not {validation, test} & {*scores("gru", 1)}
 
 
-@pytest.mark.slow
 def test_padding_does_not_change_the_class_of_a_text(tiny):
     model = texts.sentiment_model(Run("sentiment", "gru", 1e-2, 0, "steps", 3), tiny)
     tokens = np.random.default_rng(0).integers(1, 400, size=(2, 10), dtype=np.int32)
