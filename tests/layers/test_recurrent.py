@@ -1,6 +1,7 @@
 """`Recurrent` behaves as `keras.layers.RNN` with every cell and option."""
 
 import itertools
+import re
 
 import keras
 import numpy as np
@@ -311,3 +312,37 @@ def test_known_states_meet_sequences_of_unknown_batch():
     )
     x = sequences()
     assert_close(run(x), layer(x, initial_state=states))
+
+
+def test_a_name_is_no_cell():
+    with pytest.raises(InputError, match=r"cell is the name 'gru': give .*GatedCell\(64, 'gru'\)"):
+        Recurrent("gru")
+
+
+@pytest.mark.parametrize("shape", [(BATCH, TIME - 1), (BATCH, TIME + 1), (BATCH, TIME, 1), (TIME,)], ids=str)
+@pytest.mark.parametrize("cell", ["gru", "min_gru"])
+def test_masks_of_other_shapes_are_refused(cell, shape):
+    layer = Recurrent(GatedCell(UNITS, cell))
+    with pytest.raises(
+        InputError, match=rf"mask has the shape {re.escape(str(shape))}: give \(batch, time\)"
+    ):
+        layer(sequences(), mask=np.ones(shape, bool))
+
+
+@pytest.mark.parametrize("widths", [[UNITS], [UNITS, UNITS, UNITS], [UNITS, UNITS + 1]], ids=str)
+def test_states_that_do_not_fit_the_cell_are_refused(widths):
+    layer = Recurrent(GatedCell(UNITS, "lstm"))
+    states = [np.zeros((BATCH, width), "float32") for width in widths]
+    message = rf"initial_state has states of {re.escape(str(widths))} units: give 2, of \[4, 4\]"
+    with pytest.raises(InputError, match=message):
+        layer(sequences(), initial_state=states)
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_sequences_without_features_are_refused(built):
+    layer = Recurrent(GatedCell(UNITS, "gru"))
+    if built:
+        layer(sequences())
+    with pytest.raises(InputError, match=r"sequences has the shape \(4, 5\): give \(batch, time, features\)"):
+        layer(sequences()[..., 0])
+    assert layer(sequences()).shape == (BATCH, UNITS)

@@ -211,6 +211,17 @@ def test_a_stack_without_cells_is_refused():
 
 
 @pytest.mark.parametrize("stack", [RecurrentStack, BidirectionalStack])
+def test_a_stack_of_something_else_than_a_list_of_cells_is_refused(stack):
+    for cells in (GatedCell(4, "gru"), "gru"):
+        with pytest.raises(InputError, match=r"cells is .*: give a list with a cell for each layer"):
+            stack(cells)
+    with pytest.raises(
+        InputError, match=r"cell is the name 'gru': give a cell, such as .*GatedCell\(64, 'gr"
+    ):
+        stack(["gru", "gru"])
+
+
+@pytest.mark.parametrize("stack", [RecurrentStack, BidirectionalStack])
 def test_a_stack_with_the_same_cell_twice_is_refused(stack):
     cells = [GatedCell(4, "gru"), GatedCell(4, "lstm")]
     assert len(stack(cells).cells) == 2

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from textrnn.cells.base import Cell, Tensor, look_up
-from textrnn.errors import InputError
+from textrnn.errors import InputError, is_integer
 from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
 from textrnn.layers.fused import ARCHITECTURES, fused_architecture, has_kernel, recur_fused
 from textrnn.layers.linear import last_step, recur_linearly
@@ -74,7 +74,8 @@ class Recurrent(keras.layers.RNN):
         output is zero, and the states are the initial ones.
 
     Raises:
-        InputError: If the strategy is unknown, a rate is not in [0, 1), the number of zoneout rates or of
+        InputError: If the cell is a name, the sequences, the mask or the initial states have shapes that do
+            not fit, the strategy is unknown, a rate is not in [0, 1), the number of zoneout rates or of
             segments is wrong, the cell is no `textrnn.Cell` and `recurrent_dropout`, `weight_drop`, `zoneout`
             or `segments` is set, the cell has no recurrent matrices and `recurrent_dropout` or `weight_drop`
             is set, the strategy does not suit the cell or, for `"fused"`, the other options (the last two
@@ -104,6 +105,7 @@ class Recurrent(keras.layers.RNN):
         seed=None,
         **kwargs,
     ):
+        expect_cell(cell)
         if isinstance(cell, keras.layers.Layer):
             kwargs.setdefault("dtype", cell.dtype_policy)
         super().__init__(
@@ -129,6 +131,7 @@ class Recurrent(keras.layers.RNN):
 
     def build(self, sequences_shape, initial_state_shape=None):
         """Build the cell for sequences `(batch, time, features)`."""
+        _expect_sequences(sequences_shape)
         super().build(sequences_shape, initial_state_shape)
         resolve(self.strategy, self._kind)
         if isinstance(self.cell, Cell):
@@ -173,6 +176,9 @@ class Recurrent(keras.layers.RNN):
         With an `initial_state`, Keras passes the mask of `sequences` as `sequences_mask`.
         """
         mask = sequences_mask if mask is None else mask
+        _expect_sequences(sequences.shape)
+        _expect_mask(mask, sequences.shape)
+        self._expect_states(initial_state)
         if sequences.shape[1] != 0:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         # One masked step is like no step, and RNN.call wants a step.
@@ -383,6 +389,18 @@ class Recurrent(keras.layers.RNN):
     def _zoneout_groups(self):
         return self.cell.zoneout_groups if isinstance(self.cell, Cell) else []
 
+    def _expect_states(self, initial_state):
+        """Raise an `InputError` if there are not as many states as the cell has, or of other widths."""
+        sizes = keras.tree.flatten(self.state_size)
+        if initial_state is None or not all(map(is_integer, sizes)):
+            return  # cells of others may have states that are no vectors
+        widths = [state.shape[-1] for state in keras.tree.flatten(initial_state)]
+        if widths != sizes:
+            raise InputError(
+                f"initial_state has states of {widths} units: give {len(sizes)}, of {sizes}, as a list of "
+                "tensors (batch, units)"
+            )
+
     def _check_that_options_suit_a_keras_cell(self):
         for name, unset in {"recurrent_dropout": 0, "weight_drop": 0, "zoneout": 0, "segments": 1}.items():
             if np.any((value := getattr(self, name)) != unset):
@@ -417,6 +435,31 @@ class Recurrent(keras.layers.RNN):
         """`(batch, time, ...)` -> `(time, batch, ...)`, in the order in which the steps run."""
         x = ops.swapaxes(x, 0, 1)
         return ops.flip(x, axis=0) if self.go_backwards else x
+
+
+def expect_cell(cell):
+    """Raise an `InputError` if what should be a cell is the name of one."""
+    if isinstance(cell, str):
+        raise InputError(f"cell is the name {cell!r}: give a cell, such as textrnn.GatedCell(64, {cell!r})")
+
+
+def _expect_sequences(shape):
+    if len(shape) < 3:
+        raise InputError(
+            f"sequences has the shape {tuple(shape)}: give (batch, time, features), for one series of "
+            "numbers series[None, :, None]"
+        )
+
+
+def _expect_mask(mask, sequences_shape):
+    """Raise an `InputError` if a mask is not `(batch, time)`. Loops would not notice steps too many."""
+    if mask is None or (mask := keras.tree.flatten(mask)[0]) is None:
+        return
+    shape, expected = tuple(getattr(mask, "shape", ())), tuple(sequences_shape[:2])
+    if len(shape) != 2 or (None not in (shape[1], expected[1]) and shape[1] != expected[1]):
+        raise InputError(
+            f"mask has the shape {shape}: give (batch, time), here {expected}, True where a step is valid"
+        )
 
 
 def _name_of(cell):

@@ -8,7 +8,7 @@ from keras import ops
 
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate
-from textrnn.layers.recurrent import Recurrent
+from textrnn.layers.recurrent import Recurrent, expect_cell
 from textrnn.layers.zoneout import check_zoneout
 
 
@@ -29,7 +29,11 @@ class _Stack(keras.layers.Layer, abc.ABC):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if isinstance(cells, keras.layers.Layer | str):
+            raise InputError(f"cells is {cells!r}: give a list with a cell for each layer")
         cells = list(cells)
+        for cell in cells:
+            expect_cell(cell)
         if not cells:
             raise InputError("cells is empty: give at least one cell")
         if len({id(cell) for cell in cells}) < len(cells):
@@ -168,8 +172,8 @@ class RecurrentStack(_Stack):
         list of its last states, each `(batch, n)`.
 
     Raises:
-        InputError: If there are no cells, a cell occurs twice, layers of a residual stack differ in width, or
-            `Recurrent` raises it.
+        InputError: If `cells` is no list of cells or empty, a cell occurs twice, layers of a residual stack
+            differ in width, or `Recurrent` raises it.
 
     Example:
 
