@@ -366,6 +366,20 @@ def test_a_second_ctrl_c_stops_at_once_and_the_same_command_resumes(tmp_path):
     assert process.returncode == 143
 
 
+def test_words_that_the_model_does_not_know_are_counted(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("games.txt").write_text("e4 e5 Nf3 Nc6\nd4 d5 c4 e6\n" * 20)
+    options = {"data": "games.txt", "tokenizer": "word", "document": "line", "name": "games"}
+    *_, warnings = run(capsys, **options)
+    assert "<unk>" not in warnings
+    assert textrnn_command(capsys, "generate", "out/games", "--prompt", "e4 e5")[2] == ""
+    *_, warnings = textrnn_command(capsys, "generate", "out/games", "--prompt", "e4 Zz9 h5")
+    assert warnings == "warning: prompt 'e4 Zz9 h5': the model does not know 2 of its words, read as <unk>\n"
+    Path("games.txt").write_text("".join(f"move{number} e5\n" for number in range(60)))
+    *_, warnings = run(capsys, **options)
+    assert re.search(r"warning: \d+% of the validation tokens are <unk>, .*: the scores do not pay", warnings)
+
+
 def test_every_recipe_is_tested():
     tested = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
     assert {path.stem for path in RECIPES.glob("*.py")} == tested

@@ -16,6 +16,7 @@ LINES = {
     "a whole line of prose": ("The cat. The dog sleeps on the mat all day.", "The cat. The dog"),
     "a decimal number": (" costs 3.50 euros and the dog twice as much", "costs 3.50 euros and"),
     "a word": ("isabella", "isab"),
+    "short words": ("e4 e5 Nf3 Nc6", "e4 e5"),
     "an indented line of code": ("    return cat + dog + bird - horse * cow", "    return cat + dog"),
     "a tab": ("\treturn cat + dog + bird - horse * cow", "\treturn cat + dog"),
 }

@@ -23,8 +23,15 @@ def test_a_size_limits_the_vocabulary():
         WordTokenizer.train(["b a a"], 3)
 
 
-def test_special_tokens_in_the_text_are_unknown_words():
-    tokenizer = WordTokenizer.train(["a </s> <pad> <unk> a"])
+def test_special_tokens_in_the_text_are_unknown_words_and_named_in_a_warning(capsys):
+    WordTokenizer.train(["a <unk> b"])
+    assert capsys.readouterr().err == ""
+    tokenizer = WordTokenizer.train(["a </s> <pad> <unk> a </s>"])
+    warnings = capsys.readouterr().err.splitlines()
+    assert [line.split(". ")[0] for line in warnings] == [
+        "warning: words of the text that are <pad>: 1",
+        "warning: words of the text that are </s>: 2",
+    ]
     assert tokenizer.get_vocabulary() == ["<pad>", "</s>", "<unk>", "a"]
     assert tokenizer("<pad> </s> <unk> a b").numpy().tolist() == [2, 2, 2, 3, 2]
 

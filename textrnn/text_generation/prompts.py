@@ -20,7 +20,8 @@ def sample_prompt(documents: Iterable) -> str:
             a split may have cut it. If it is the only one, and begins in mid-sentence, so is that sentence.
 
     Returns:
-        At most four words and at most half of the line, with its own spaces; "" if there is no text.
+        At most four words and at most half of the line, with its own spaces, or half of a line whose first
+        word is longer; "" if there is no text.
 
     Example:
 
@@ -32,6 +33,8 @@ def sample_prompt(documents: Iterable) -> str:
     'Isab'
     >>> sample_prompt([Document("a", " on the mat. The cat sat beside it, and looked at the dog.")])
     'The cat sat beside'
+    >>> sample_prompt([Document("games.txt, line 7", "e4 e5 Nf3 Nc6")])
+    'e4 e5'
     """
     from textrnn.tokenizers.text import beginnings_of  # loads TensorFlow, which the command line does later
 
@@ -41,9 +44,9 @@ def sample_prompt(documents: Iterable) -> str:
     if not lines:
         return ""
     line = lines[1] if len(lines) > 1 else _from_sentence(lines[0])
-    half = line[: -(-len(line) // 2)]
-    words = re.match(r"\s*(?:\S+\s+){0,3}\S+(?!\S)", half)
-    return words[0] if words and words.end() < len(half) else half
+    half = -(-len(line) // 2)
+    ends = [word.end() for word in re.finditer(r"\S+", line) if word.end() <= half]
+    return line[: ends[:4][-1] if ends else half]
 
 
 def _from_sentence(line):

@@ -1,6 +1,12 @@
 """The report of a trained language model."""
 
+import numpy as np
+
+from textrnn.errors import warn
 from textrnn.tasks.execution import execution_of
+
+UNKNOWN_WORDS = 0.1
+"""Share of unknown words above which scores mislead. WikiText-2 and Penn Treebank have half as many."""
 
 
 def describe_training(lm, windows):
@@ -30,6 +36,34 @@ def describe_training(lm, windows):
         f"{lm.count_params():,} weights"
     )
     print(execution_of(lm), flush=True)
+    for warning in unknown_word_warnings(lm.preprocessor.tokenizer, windows.validation_tokens):
+        warn(warning)
+
+
+def unknown_word_warnings(tokenizer, validation_tokens):
+    """Return a warning if a large part of the validation text are words that a tokenizer does not know.
+
+    Args:
+        tokenizer: One of `textrnn.tokenizers`.
+        validation_tokens: The token stream, of which the first million is looked at.
+
+    Example:
+
+    >>> from textrnn.text_generation.report import unknown_word_warnings
+    >>> from textrnn.tokenizers import WordTokenizer
+    >>> tokenizer = WordTokenizer.train(["e4 e5 Nf3 Nc6 Bb5"])
+    >>> unknown_word_warnings(tokenizer, tokenizer("e4 e5 Bb5 Nf6"))[0][:57]
+    '25% of the validation tokens are <unk>, words that are no'
+    """
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    share = 0 if unknown is None else np.mean(np.asarray(validation_tokens[:1_000_000]) == unknown)
+    if share < UNKNOWN_WORDS:
+        return []
+    warning = (
+        f"{share:.0%} of the validation tokens are <unk>, words that are not in the vocabulary: the scores "
+        "do not pay for spelling them, and look too good. Give more text, or another --tokenizer"
+    )
+    return [warning]
 
 
 def closing_metrics(result, score, by_source=None, adapted=None):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from textrnn.errors import warn
 from textrnn.text_generation.prompts import cut_at
 
 
@@ -35,7 +36,8 @@ def make_sampler(function) -> Callable[[str, Settings], list[str]]:
         function: The signature, of a SavedModel or from Python; see `text_signatures`.
 
     Returns:
-        A function whose texts are the prompt with each of its continuations.
+        A function whose texts are the prompt with each of its continuations. It warns of words of the prompt
+        that the model does not know.
     """
     import tensorflow as tf
 
@@ -57,6 +59,9 @@ def make_sampler(function) -> Callable[[str, Settings], list[str]]:
         texts, completions = (
             [text.decode("utf-8") for text in made[name].numpy()] for name in ("text", "completion")
         )
+        echo = texts[0].removesuffix(completions[0])
+        if unknown := echo.count("<unk>") - prompt.count("<unk>"):
+            warn(f"prompt {prompt!r}: the model does not know {unknown} of its words, read as <unk>")
         return [
             cut_at(text, settings.stop, len(text) - len(completion))
             for text, completion in zip(texts, completions, strict=True)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from textrnn.errors import InputError
+from textrnn.errors import InputError, warn
 from textrnn.tokenizers.base import Tokenizer
 from textrnn.tokenizers.text import Document, evenly_sampled
 
@@ -65,7 +65,8 @@ class WordTokenizer(Tokenizer):
     def train(cls, documents: Iterable[Document | str], vocabulary_size: int | None = None):
         """Collect the words, sorted by descending frequency and then alphabetically.
 
-        Texts of more than a hundred million characters are sampled evenly.
+        Texts of more than a hundred million characters are sampled evenly. A warning names words of the text
+        that are special tokens.
 
         Args:
             documents: Training texts.
@@ -88,7 +89,13 @@ class WordTokenizer(Tokenizer):
             # Splitting bytes matches the graph, where only ASCII whitespace separates words.
             counts.update(text.replace("\n", f" {NEWLINE_WORD} ").encode().split())
         for special in SPECIAL_TOKENS:
-            del counts[special.encode()]
+            count = counts.pop(special.encode(), 0)
+            if count and special != "<unk>":
+                warn(
+                    f"words of the text that are {special}: {count:,}. The tokenizer keeps that name for "
+                    "itself, so they are read as <unk>, which is never generated. Rename them, or leave them "
+                    "out: every text ends with an end token anyway"
+                )
         words = [word.decode() for word in sorted(counts, key=lambda word: (-counts[word], word))]
         words = ["\n" if word == NEWLINE_WORD else word for word in words]
         return cls([*SPECIAL_TOKENS, *words][:vocabulary_size])
