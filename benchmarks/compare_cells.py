@@ -48,6 +48,9 @@ Each run is a line of `runs.jsonl` in the `--output` folder, written as soon as 
 line with the same settings are not repeated unless they failed. So a command that was stopped goes on where
 it was, and has lost only the runs that were under way. A diverged run counts as a result. The cells run in
 processes of their own, each on its own core where the system allows that.
+
+Runs for the same time are comparable only on one processor, so others than the first one refuse them. There,
+`--spent steps` does the other runs.
 """
 
 import argparse
@@ -60,6 +63,7 @@ from pathlib import Path
 
 import harness
 from cell_comparison import plan, plot, runs, table, texts
+from cell_comparison.plan import SECONDS
 from cell_comparison.settings import SPEED, SPENT, TEXT, Settings
 from cell_comparison.speed import measure_speed, speed_record
 from cell_comparison.tasks import TASKS
@@ -97,6 +101,8 @@ def make_parser():
 
 def kind_of(default):
     """How an option with a default is parsed."""
+    if default == SPENT:
+        return {"nargs": "+", "choices": SPENT}
     if isinstance(default, tuple):
         return {"nargs": "+", "type": type(default[0]), "metavar": "N"}
     if isinstance(default, int):
@@ -168,11 +174,39 @@ def start(given, settings, log):
     facts = {name: environment[name] for name in FACTS}
     entry = {"task": START, "settings": dataclasses.asdict(settings), "environment": facts}
     entry["settings"] |= {
-        name: [*entry["settings"][name]] for name in ("learning_rates", "seeds")
+        name: [*entry["settings"][name]] for name in ("learning_rates", "seeds", "spent")
     }  # as JSON has it
-    before = [found for found in harness.read_records(log) if found["task"] == START]
+    earlier = harness.read_records(log)
+    expect_processor(facts["cpu"], timed_on(earlier), settings, log)
+    before = [found for found in earlier if found["task"] == START]
     if not before or before[-1] != entry:
         harness.append(log, entry)
+
+
+def timed_on(records):
+    """The processors of the runs for the same time, in the order of the records."""
+    found, processor = {}, None
+    for entry in records:
+        if entry["task"] == START:
+            processor = entry["environment"]["cpu"]
+        elif entry.get("spent") == SECONDS:
+            found[processor] = None
+    return [*found]
+
+
+def expect_processor(this, timed, settings, log):
+    """Check that all runs for the same time are done on one processor.
+
+    Raises:
+        InputError: If there are such runs of another one, and more are to be done.
+    """
+    from textrnn.errors import expect
+
+    expect(
+        SECONDS not in settings.spent or not {*timed} - {this},
+        f"this processor is {this}, and {log} has runs for the same time of {', '.join(timed)}: "
+        "add --spent steps to do the other runs, or give another --output",
+    )
 
 
 def train(names, tasks, settings, jobs, deadline, log):
@@ -212,12 +246,14 @@ def report(names, tasks, settings, given, log):
     done = plan.usable(last)
     speed = speed_record(records, settings, names) or {}
     speeds = speed.get("speeds", {}) if SPEED in given.tasks else {}
-    tables = {spent: table.make_rows(names, tasks, done, speeds, spent, settings) for spent in SPENT}
+    tables = {spent: table.make_rows(names, tasks, done, speeds, spent, settings) for spent in settings.spent}
     found = facts(settings, records, done, speed)
     text = table.markdown(tables, tasks, settings, found, problems(last, speeds))
     (given.output / "compare_cells.md").write_text(text, encoding="utf-8")
     if tasks:
-        plot.draw(tables["seconds"], tasks, settings, given.output / "compare_cells.png")
+        spent, rows = [*tables.items()][-1]
+        after = table.HEADINGS[spent].lower()
+        plot.draw(rows, tasks, settings, after, given.output / "compare_cells.png")
     print(text, end="")
     harness.log(f"{given.output}/: compare_cells.md, compare_cells.png, runs.jsonl")
 
@@ -237,13 +273,14 @@ def facts(settings, records, done, speed):
     starts = [entry["environment"] for entry in records if entry["task"] == START]
     hours = sum(entry.get("total", 0) for entry in done) / 3600
     values = dataclasses.asdict(settings) | {"text_data": settings.text_data or "tiny Shakespeare"}
-    values |= {name: " ".join(map(str, values[name])) for name in ("learning_rates", "seeds")}
+    values |= {name: " ".join(map(str, values[name])) for name in ("learning_rates", "seeds", "spent")}
     return {
         "command": shlex.join(["python", *sys.argv]),
         "commits": ", ".join(commits) or "none",
         "settings": harness.listed(values),
         "runs": f"{len(done)}, {hours:.1f} hours of a processor core",
         "environment": harness.listed(starts[-1]) if starts else "unknown",
+        "processor of the runs for the same time": ", ".join(timed_on(records)) or "none",
         **({"speed environment": harness.listed(speed["environment"])} if speed else {}),
     }
 

@@ -51,10 +51,11 @@ from recurrent_layers import keras_layers, other_libraries, parts  # noqa: F401,
 from recurrent_layers.works import CONTESTANTS, Work
 
 SIZES = ((32, 64, 256), (64, 35, 650), (16, 512, 256))
+SMALL_SIZES = ((32, 64, 64), (32, 64, 128))
 LENGTHS = (64, 256, 1024, 4096)
 WORKS = (
     *(Work("forward", cell, *SIZES[0]) for cell in ("lstm", "gru")),
-    *(Work("training", cell, *size) for cell in ("lstm", "gru") for size in SIZES),
+    *(Work("training", cell, *size) for cell in ("lstm", "gru") for size in SMALL_SIZES + SIZES),
     Work("parts", "lstm", *SIZES[0]),
     Work("classifier", "lstm", 32, 128, 128),
     *(Work("lengths", "lstm", 8, steps, 256) for steps in LENGTHS),

@@ -70,7 +70,8 @@ def runs_left(cell, task, records, settings):
     search = searches(cell, task, settings)
     if not {*missing} & {*search}:
         return len(missing)
-    return len(missing) + max(0, 2 * len(settings.seeds) - 1 - len(done.difference(search)))
+    seeds = len(settings.spent) * len(settings.seeds) - (STEPS in settings.spent)
+    return len(missing) + max(0, seeds - len(done.difference(search)))
 
 
 def known_runs(cell, task, records, settings):
@@ -79,7 +80,7 @@ def known_runs(cell, task, records, settings):
     rate = best_rate(cell, task, records, settings)
     if rate is None or not {run_of(entry) for entry in records}.issuperset(search):
         return search
-    return search + [run for spent in SPENT for run in reported(cell, task, spent, rate, settings)]
+    return search + [run for spent in settings.spent for run in reported(cell, task, spent, rate, settings)]
 
 
 def searches(cell, task, settings):

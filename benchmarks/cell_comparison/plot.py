@@ -13,7 +13,7 @@ KINDS = {"S": "S: sequential", "D": "D: diagonal", "P": "P: parallel"}
 GREY = "#555555"
 
 
-def draw(rows, tasks, settings, path):
+def draw(rows, tasks, settings, after, path):
     """Plot bits per character against training speed, and below it the scores of the other tasks as dots.
 
     Without the text task or its speed, every task gets a column of dots.
@@ -22,6 +22,7 @@ def draw(rows, tasks, settings, path):
         rows: From `make_rows`.
         tasks: The tasks to show, names in `TASKS`.
         settings: The `Settings`, for the baselines.
+        after: The budget of the scores, for the title.
         path: The PNG file to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,7 +37,7 @@ def draw(rows, tasks, settings, path):
     parts = [*figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]]
     panels = [parts[0].subplots()] if scatters else []
     if scatters:
-        draw_scatter(panels[0], rows, baselines["text"])
+        draw_scatter(panels[0], rows, baselines["text"], f"scores after {after}")
     if columns:
         panels += [*parts[-1].subplots(1, len(columns), squeeze=False)[0]]
     for i, (axis, task) in enumerate(zip(panels[scatters:], columns, strict=True)):
@@ -77,8 +78,8 @@ def why_not_shown(row, baseline):
     return ", ".join(dict.fromkeys(result.problems)) or "no speed"
 
 
-def draw_scatter(axis, rows, baseline):
-    """Plot bits per character against training speed."""
+def draw_scatter(axis, rows, baseline, note):
+    """Plot bits per character against training speed, with a note in the title."""
     points, kinds = scatter_points(rows, baseline), {row.cell: row.size.get("kind") for row in rows}
     for cell, speed, bits in points:
         axis.plot([speed], [bits], **point_style(kinds[cell]), zorder=3)
@@ -90,10 +91,10 @@ def draw_scatter(axis, rows, baseline):
     axis.set_xscale("log")
     axis.set_xlim(middle / half**1.2, middle * half**1.2)
     thousands(axis.xaxis)
-    note = textwrap.wrap(f"not shown: {', '.join(missing)}", 90) if missing else []
-    axis.set_xlabel("\n".join(["training speed (tokens per second) →", *note]))
+    missing_note = textwrap.wrap(f"not shown: {', '.join(missing)}", 90) if missing else []
+    axis.set_xlabel("\n".join(["training speed (tokens per second) →", *missing_note]))
     axis.set_ylabel("← bits per character (test)")
-    axis.set_title("text: bits per character against training speed, scores after the same time", fontsize=10)
+    axis.set_title(f"text: bits per character against training speed, {note}", fontsize=10)
     axis.margins(y=0.1)
     harness.style(axis)
 

@@ -22,6 +22,7 @@ class Settings:
 
     learning_rates: tuple[float, ...] = option((1e-3, 3e-3, 1e-2, 3e-2), "learning rates to try")
     seeds: tuple[int, ...] = option((0, 1, 2), "seeds; the first one chooses the learning rate")
+    spent: tuple[str, ...] = option(SPENT, "what all seeds train for: the same steps, the same time, or both")
     budget: int = option(80_000, "maximum weights of the recurrent layer and the map of its output")
     width: int = option(64, "input features of the recurrent layer, width of the embedding")
     batch_size: int = option(32, "rows of a batch")

@@ -208,6 +208,20 @@ def test_the_rate_is_searched_first_then_come_the_same_steps_and_then_the_same_t
     assert {(run.spent, run.amount) for run in seconds} == {("seconds", 0.01)}
 
 
+@pytest.mark.parametrize(
+    ("spent", "expected"), [("steps", [7, 7, 8]), ("seconds", [7, 7, 7, 8])], ids=["steps", "seconds"]
+)
+def test_one_kind_of_budget_alone_is_run_after_the_search_for_the_rate(tiny, spent, expected):
+    settings = dataclasses.replace(tiny, seeds=(7, 8), spent=(spent,))
+    assert plan.runs_left("gru", "copy", [], settings) == len(expected)
+    found = [plan.run_of(entry) for entry in do_all("gru", "copy", settings, lambda run: {})]
+    assert [run.seed for run in found] == expected
+    assert {run.spent for run in found[2:]} == {spent}
+    both = dataclasses.replace(settings, spent=SPENT)
+    rest = do_all("gru", "copy", both, lambda run: {}, [do(run, settings) for run in found])
+    assert len(rest) == 2 + 1 + 2
+
+
 @pytest.mark.parametrize(("task", "best"), [("copy", 0.3), ("adding", 0.1), ("text", 0.1)])
 def test_the_rate_is_chosen_by_validation_and_not_by_test(tiny, task, best):
     settings = dataclasses.replace(tiny, learning_rates=(0.1, 0.2, 0.3))
@@ -456,7 +470,7 @@ def test_any_set_of_results_can_be_drawn(tiny, tmp_path, monkeypatch, shown, spe
     records += do_all("d", "text", tiny, fixed([90.0, 90.0])) if "text" in shown else []
     speeds = {cell: {"training": [100.0], "generation": [5.0]} for cell in "abc"} if speed else {}
     rows = table.make_rows("abcd", shown, records, speeds, "seconds", tiny)
-    plot.draw(rows, shown, tiny, tmp_path / "plot.png")
+    plot.draw(rows, shown, tiny, "the same time", tmp_path / "plot.png")
     assert min(size_of(tmp_path / "plot.png")) > 300
 
 
@@ -528,6 +542,22 @@ def test_the_command_compares_resumes_and_shows_all(tiny, tmp_path):
     reported = run_command(*given, "--report")
     assert "to do" not in reported.stderr
     assert tables(reported.stdout) == tables(again.stdout)
+
+
+def test_runs_for_the_same_time_are_done_on_one_processor(tiny, tmp_path, capsys):
+    log = tmp_path / "runs.jsonl"
+    timed = do(Run("copy", "gru", 0.01, 0, "seconds", 0.01), tiny)
+    for entry in ({"task": "start", "environment": {"cpu": "another one"}, "settings": {}}, timed):
+        harness.append(log, entry)
+    given = arguments(tiny, tmp_path, "--cells", "gru", "--tasks", "copy", "--minutes", "0")
+    with pytest.raises(SystemExit):
+        compare_cells.main(given)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "runs for the same time of another one: add --spent steps" in line
+    compare_cells.main([*given, "--spent", "steps"])
+    printed = capsys.readouterr().out
+    assert "- processor of the runs for the same time: another one" in printed
+    assert "## The same steps" in printed and "## The same time" not in printed
 
 
 def tables(text):

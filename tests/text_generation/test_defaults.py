@@ -44,6 +44,13 @@ def test_the_starter_model_of_the_language_of_a_small_text_is_named():
     )
     [warning] = small_text_warning(1400, documents=[german])
     assert warning.endswith("continue from the starter model of its language: --from_preset german")
+    assert "expect words, but few sentences" in warning
+
+
+def test_symbols_are_not_promised_words():
+    moves = Document("games.txt", "e4 e5 Nf3 Nc6 Bb5 a6 Ba4 Nf6 O-O Be7 Re1 b5 Bb3 d6 c3 O-O\n" * 20)
+    [warning] = small_text_warning(1200, documents=[moves])
+    assert "expect little more than what is frequent in it" in warning and "words" not in warning
 
 
 def test_no_starter_model_is_loaded_for_a_text_that_is_large_enough(monkeypatch):

@@ -4,13 +4,20 @@ import functools
 from collections.abc import Callable
 
 import keras
-import numpy as np
 from keras import ops
 
 from textrnn.cells.base import Cell, Tensor, look_up
-from textrnn.errors import InputError, is_integer
+from textrnn.layers.checks import (
+    expect_cell,
+    expect_fusible,
+    expect_kernels,
+    expect_mask,
+    expect_options_of_keras_cells,
+    expect_sequences,
+    expect_states,
+)
 from textrnn.layers.dropout import check_rate, drop_recurrent, drop_weights, locked_mask
-from textrnn.layers.fused import ARCHITECTURES, fused_architecture, has_kernel, recur_fused
+from textrnn.layers.fused import fused_architecture, has_kernel, recur_fused
 from textrnn.layers.linear import last_step, recur_linearly
 from textrnn.layers.segments import check_segments, run_in_segments
 from textrnn.layers.strategies import recur, resolve
@@ -124,20 +131,20 @@ class Recurrent(keras.layers.RNN):
         self.zoneout = check_zoneout(zoneout)
         self.segments = check_segments(segments)
         if not isinstance(self.cell, Cell):
-            self._check_that_options_suit_a_keras_cell()
+            expect_options_of_keras_cells(self)
         self._zoneout_rates = zoneout_rates(self.zoneout, self._zoneout_groups)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(_seed_of_direction(seed, go_backwards))
 
     def build(self, sequences_shape, initial_state_shape=None):
         """Build the cell for sequences `(batch, time, features)`."""
-        _expect_sequences(sequences_shape)
+        expect_sequences(sequences_shape)
         super().build(sequences_shape, initial_state_shape)
         resolve(self.strategy, self._kind)
         if isinstance(self.cell, Cell):
-            self._check_that_options_suit_the_kernels()
+            expect_kernels(self)
         if self.strategy == "fused":
-            self._check_that_a_kernel_may_exist()
+            expect_fusible(self)
         if keras.backend.backend() == "tensorflow" and self.resolved_strategy == "fused":
             self.supports_jit = False  # as Keras's own LSTM: XLA has no such kernel
 
@@ -176,9 +183,9 @@ class Recurrent(keras.layers.RNN):
         With an `initial_state`, Keras passes the mask of `sequences` as `sequences_mask`.
         """
         mask = sequences_mask if mask is None else mask
-        _expect_sequences(sequences.shape)
-        _expect_mask(mask, sequences.shape)
-        self._expect_states(initial_state)
+        expect_sequences(sequences.shape)
+        expect_mask(mask, sequences.shape)
+        expect_states(initial_state, self.state_size)
         if sequences.shape[1] != 0:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         # One masked step is like no step, and RNN.call wants a step.
@@ -389,82 +396,10 @@ class Recurrent(keras.layers.RNN):
     def _zoneout_groups(self):
         return self.cell.zoneout_groups if isinstance(self.cell, Cell) else []
 
-    def _expect_states(self, initial_state):
-        """Raise an `InputError` if there are not as many states as the cell has, or of other widths."""
-        sizes = keras.tree.flatten(self.state_size)
-        if initial_state is None or not all(map(is_integer, sizes)):
-            return  # cells of others may have states that are no vectors
-        widths = [state.shape[-1] for state in keras.tree.flatten(initial_state)]
-        if widths != sizes:
-            raise InputError(
-                f"initial_state has states of {widths} units: give {len(sizes)}, of {sizes}, as a list of "
-                "tensors (batch, units)"
-            )
-
-    def _check_that_options_suit_a_keras_cell(self):
-        for name, unset in {"recurrent_dropout": 0, "weight_drop": 0, "zoneout": 0, "segments": 1}.items():
-            if np.any((value := getattr(self, name)) != unset):
-                raise InputError(
-                    f"{name} is {value}, but {type(self.cell).__name__} is not a textrnn.Cell: use a cell "
-                    f"that is, or the cell's own {name} if it has one"
-                )
-
-    def _check_that_options_suit_the_kernels(self):
-        for name in ("recurrent_dropout", "weight_drop"):
-            if (value := getattr(self, name)) and not self.cell.recurrent_kernels:
-                raise InputError(
-                    f"{name} is {value}, but {_name_of(self.cell)} has no recurrent matrices: "
-                    "use dropout or zoneout"
-                )
-
-    def _check_that_a_kernel_may_exist(self):
-        if not isinstance(self.cell, Cell) or fused_architecture(self.cell) is None:
-            raise InputError(
-                f"strategy is fused, but {_name_of(self.cell)} has no fused kernel: use auto, or a cell with "
-                f"exactly the equations and biases of {' or '.join(ARCHITECTURES)}"
-            )
-        for name in ("unroll", "recurrent_dropout", "zoneout"):
-            value = getattr(self, name)
-            if np.any(value):
-                raise InputError(
-                    f"strategy is fused, but {name} is {value}, which no fused kernel has: use auto, or "
-                    f"remove {name}"
-                )
-
     def _in_running_order(self, x):
         """`(batch, time, ...)` -> `(time, batch, ...)`, in the order in which the steps run."""
         x = ops.swapaxes(x, 0, 1)
         return ops.flip(x, axis=0) if self.go_backwards else x
-
-
-def expect_cell(cell):
-    """Raise an `InputError` if what should be a cell is the name of one."""
-    if isinstance(cell, str):
-        raise InputError(f"cell is the name {cell!r}: give a cell, such as textrnn.GatedCell(64, {cell!r})")
-
-
-def _expect_sequences(shape):
-    if len(shape) < 3:
-        raise InputError(
-            f"sequences has the shape {tuple(shape)}: give (batch, time, features), for one series of "
-            "numbers series[None, :, None]"
-        )
-
-
-def _expect_mask(mask, sequences_shape):
-    """Raise an `InputError` if a mask is not `(batch, time)`. Loops would not notice steps too many."""
-    if mask is None or (mask := keras.tree.flatten(mask)[0]) is None:
-        return
-    shape, expected = tuple(getattr(mask, "shape", ())), tuple(sequences_shape[:2])
-    if len(shape) != 2 or (None not in (shape[1], expected[1]) and shape[1] != expected[1]):
-        raise InputError(
-            f"mask has the shape {shape}: give (batch, time), here {expected}, True where a step is valid"
-        )
-
-
-def _name_of(cell):
-    """What messages call a cell."""
-    return f"the cell {getattr(getattr(cell, 'spec', None), 'name', type(cell).__name__)}"
 
 
 def _seed_of_direction(seed, go_backwards):

@@ -7,8 +7,9 @@ import keras
 from keras import ops
 
 from textrnn.errors import InputError
+from textrnn.layers.checks import expect_cell
 from textrnn.layers.dropout import check_rate
-from textrnn.layers.recurrent import Recurrent, expect_cell
+from textrnn.layers.recurrent import Recurrent
 from textrnn.layers.zoneout import check_zoneout
 
 

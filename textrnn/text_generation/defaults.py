@@ -101,24 +101,27 @@ def small_text_warning(characters: int, continued: bool = False, documents: Iter
         )
         return [warning]
     if not continued and characters < SMALL_TEXT:
-        warning = (
-            f"{found}too few for a model that starts from random weights: expect words, but few sentences. "
-            f"Give more text, or continue from {_trained_model(documents)}"
-        )
-        return [warning]
+        advice = _instead_of_random_weights(documents)
+        return [f"{found}too few for a model that starts from random weights: {advice}"]
     return []
 
 
-def _trained_model(documents):
-    """Say from which model a text can continue."""
+def _instead_of_random_weights(documents):
+    """Say what to expect of random weights, and from which model a text can continue."""
     from textrnn.presets import closest_starter
     from textrnn.text_generation.causal_lm import CausalLM
     from textrnn.tokenizers.text import beginnings_of
 
     starter, _ = closest_starter(beginnings_of(documents), CausalLM)
     if starter:
-        return f"the starter model of its language: --from_preset {starter}"
-    return "a trained model with --from_preset, your own or a starter model (`textrnn models` lists them)"
+        return (
+            "expect words, but few sentences. Give more text, or continue from the starter model of its "
+            f"language: --from_preset {starter}"
+        )
+    return (
+        "expect little more than what is frequent in it. Give more text, or continue from a trained model "
+        "with --from_preset, your own or a starter model (`textrnn models` lists them)"
+    )
 
 
 def sampled_softmax(vocabulary_size: int, given: int | None = None) -> int:

@@ -56,8 +56,8 @@ def unknown_word_warnings(tokenizer, validation_tokens):
     '25% of the validation tokens are <unk>, words that are no'
     """
     unknown = getattr(tokenizer, "unk_token_id", None)
-    share = 0 if unknown is None else np.mean(np.asarray(validation_tokens[:1_000_000]) == unknown)
-    if share < UNKNOWN_WORDS:
+    tokens = np.asarray(validation_tokens[:1_000_000])
+    if unknown is None or not len(tokens) or (share := np.mean(tokens == unknown)) < UNKNOWN_WORDS:
         return []
     warning = (
         f"{share:.0%} of the validation tokens are <unk>, words that are not in the vocabulary: the scores "
