@@ -34,23 +34,23 @@ budget.
 
 For each cell and task, the first seed trains with each of `--learning_rates` for the same steps. The rate
 with the best validation score is the cell's, and all reported scores are of the test part. The other seeds
-train with it for the same steps, and then all seeds for the same time: seconds of the processor, in a
-process with one thread. So other work on the machine does not count, nor do compiling and scoring. The
-default seconds are those that `lstm` takes for the default steps on one core of an AMD EPYC.
+train with it for the same steps, and then all seeds for the same time: the number of updates that the cell
+does while `lstm` does its own. The times of an update are measured first, in interleaved rounds in a process
+with one thread, and count seconds of the processor. So other work on the machine hardly counts, nor do
+compiling and scoring, and the runs may go on on any machine. Without `speed` among `--tasks` there are no
+times, and all runs have the same steps.
 
 A cell is marked where it differs from `lstm` by Dunnett's test over the seeds, at 5 % for all cells of a
 column together. The test assumes equal variances; squared errors are compared by their logarithms.
 
-All 27 cells have 1,215 runs. They take about 11 hours of a processor core, or 6 hours with two processes on
-two idle cores: an estimate from 50 updates of each cell, compiling and scoring, on an AMD EPYC.
+All 27 cells have at most 1,200 runs: for `lstm`, both budgets are the same. They take about 11 hours of a
+processor core, or 6 hours with two processes on two idle cores: an estimate from 50 updates of each cell,
+compiling and scoring, on an AMD EPYC.
 
 Each run is a line of `runs.jsonl` in the `--output` folder, written as soon as it ends. Runs that have a
 line with the same settings are not repeated unless they failed. So a command that was stopped goes on where
 it was, and has lost only the runs that were under way. A diverged run counts as a result. The cells run in
 processes of their own, each on its own core where the system allows that.
-
-Runs for the same time are comparable only on one processor, so others than the first one refuse them. There,
-`--spent steps` does the other runs.
 """
 
 import argparse
@@ -63,9 +63,9 @@ from pathlib import Path
 
 import harness
 from cell_comparison import plan, plot, runs, table, texts
-from cell_comparison.plan import SECONDS
-from cell_comparison.settings import SPEED, SPENT, TEXT, Settings
-from cell_comparison.speed import measure_speed, speed_record
+from cell_comparison.plan import STEPS, TIME, TIMES, Plan
+from cell_comparison.settings import CONTROL, SPEED, TEXT, Settings
+from cell_comparison.speed import measure_speed, measure_times, speed_record
 from cell_comparison.tasks import TASKS
 
 START = "start"
@@ -101,8 +101,6 @@ def make_parser():
 
 def kind_of(default):
     """How an option with a default is parsed."""
-    if default == SPENT:
-        return {"nargs": "+", "choices": SPENT}
     if isinstance(default, tuple):
         return {"nargs": "+", "type": type(default[0]), "metavar": "N"}
     if isinstance(default, int):
@@ -146,9 +144,9 @@ def compare(given, settings):
     tasks = [task for task in TASKS if task in given.tasks]
     if not given.report:
         start(given, settings, log)
-        train(names, tasks, settings, given.jobs, deadline, log)
-        if SPEED in given.tasks and time.time() < deadline:
-            measure(names, settings, given, log)
+        if SPEED in given.tasks:
+            measure(names, tasks, settings, given, log, deadline)
+        train(names, tasks, settings, given, log, deadline)
     report(names, tasks, settings, given, log)
 
 
@@ -174,45 +172,48 @@ def start(given, settings, log):
     facts = {name: environment[name] for name in FACTS}
     entry = {"task": START, "settings": dataclasses.asdict(settings), "environment": facts}
     entry["settings"] |= {
-        name: [*entry["settings"][name]] for name in ("learning_rates", "seeds", "spent")
+        name: [*entry["settings"][name]] for name in ("learning_rates", "seeds")
     }  # as JSON has it
-    earlier = harness.read_records(log)
-    expect_processor(facts["cpu"], timed_on(earlier), settings, log)
-    before = [found for found in earlier if found["task"] == START]
+    before = [found for found in harness.read_records(log) if found["task"] == START]
     if not before or before[-1] != entry:
         harness.append(log, entry)
 
 
-def timed_on(records):
-    """The processors of the runs for the same time, in the order of the records."""
-    found, processor = {}, None
-    for entry in records:
-        if entry["task"] == START:
-            processor = entry["environment"]["cpu"]
-        elif entry.get("spent") == SECONDS:
-            found[processor] = None
-    return [*found]
+def measure(names, tasks, settings, given, log, deadline):
+    """Measure the speeds, and the times of an update in each task, unless the file of records has them."""
+    records = harness.read_records(log)
+
+    def keep(kind, of, found):
+        facts = {"settings": settings.mark(of), "commit": harness.commit(without=runs.RESULTS)}
+        environment = harness.environment(settings.seeds[0], given.rounds)
+        harness.append(log, {"task": kind, **found, "environment": environment, **facts})
+
+    for task in tasks:
+        if time.time() < deadline and not plan.times_record(records, settings, names, task):
+            harness.log(f"times of {task}: {len(names)} cells, {given.rounds} rounds")
+            cells = list(dict.fromkeys([CONTROL, *names]))
+            seconds, failed = measure_times(cells, task, settings, given.rounds)
+            keep(TIMES, task, {"of": task, "seconds": seconds, "failed": failed})
+    if time.time() < deadline and not speed_record(records, settings, names):
+        harness.log(f"speed: {len(names)} cells, {given.rounds} rounds")
+        keep(SPEED, SPEED, {"speeds": measure_speed(names, settings, given.rounds, settings.seeds[0])})
 
 
-def expect_processor(this, timed, settings, log):
-    """Check that all runs for the same time are done on one processor.
-
-    Raises:
-        InputError: If there are such runs of another one, and more are to be done.
-    """
-    from textrnn.errors import expect
-
-    expect(
-        SECONDS not in settings.spent or not {*timed} - {this},
-        f"this processor is {this}, and {log} has runs for the same time of {', '.join(timed)}: "
-        "add --spent steps to do the other runs, or give another --output",
-    )
+def plan_of(names, tasks, settings, given, records):
+    """The `Plan`, with the times that the records have."""
+    found = {}
+    for task in tasks if SPEED in given.tasks else ():
+        if entry := plan.times_record(records, settings, names, task):
+            found[task] = plan.times_of(entry)
+    return Plan(settings, found)
 
 
-def train(names, tasks, settings, jobs, deadline, log):
+def train(names, tasks, settings, given, log, deadline):
     """Do the runs that the file of records lacks, and append their records to it."""
-    records = plan.usable(plan.latest(harness.read_records(log), settings, names, tasks))
-    missing = sum(plan.runs_left(cell, task, records, settings) for cell in names for task in tasks)
+    records = harness.read_records(log)
+    to_do = plan_of(names, tasks, settings, given, records)
+    records = plan.usable(plan.latest(records, settings, names, tasks))
+    missing = sum(len(to_do.missing(cell, task, records)) for cell in names for task in tasks)
     finished = 0
     harness.log(f"{len(records)} runs done, {missing} to do")
 
@@ -225,18 +226,7 @@ def train(names, tasks, settings, jobs, deadline, log):
             f"  {finished} of {missing}: {plan.run_of(entry)}: {outcome} ({entry.get('total', 0):.0f} s)"
         )
 
-    runs.distribute(names, tasks, records, settings, jobs, deadline, keep)
-
-
-def measure(names, settings, given, log):
-    """Measure the speeds unless the file of records has them."""
-    if speed_record(harness.read_records(log), settings, names):
-        return
-    harness.log(f"speed: {len(names)} cells, {given.rounds} rounds")
-    environment = harness.environment(settings.seeds[0], given.rounds)
-    speeds = measure_speed(names, settings, given.rounds, settings.seeds[0])
-    facts = {"settings": settings.mark(SPEED), "commit": harness.commit(without=runs.RESULTS)}
-    harness.append(log, {"task": SPEED, "speeds": speeds, "environment": environment, **facts})
+    runs.distribute(names, tasks, records, to_do, given.jobs, deadline, keep)
 
 
 def report(names, tasks, settings, given, log):
@@ -246,16 +236,22 @@ def report(names, tasks, settings, given, log):
     done = plan.usable(last)
     speed = speed_record(records, settings, names) or {}
     speeds = speed.get("speeds", {}) if SPEED in given.tasks else {}
-    tables = {spent: table.make_rows(names, tasks, done, speeds, spent, settings) for spent in settings.spent}
+    there_is = plan_of(names, tasks, settings, given, records)
+    budgets = (STEPS, TIME) if there_is.times else (STEPS,)
+    tables = {budget: table.make_rows(names, tasks, done, speeds, budget, there_is) for budget in budgets}
     found = facts(settings, records, done, speed)
     text = table.markdown(tables, tasks, settings, found, problems(last, speeds))
     (given.output / "compare_cells.md").write_text(text, encoding="utf-8")
     if tasks:
-        spent, rows = [*tables.items()][-1]
-        after = table.HEADINGS[spent].lower()
-        plot.draw(rows, tasks, settings, after, given.output / "compare_cells.png")
+        after = table.HEADINGS[budgets[-1]].lower()
+        plot.draw(tables[budgets[-1]], tasks, settings, after, given.output / "compare_cells.png")
     print(text, end="")
     harness.log(f"{given.output}/: compare_cells.md, compare_cells.png, runs.jsonl")
+
+
+def timed_on(records):
+    """The processors that times of updates were measured on."""
+    return list(dict.fromkeys(entry["environment"]["cpu"] for entry in records if entry["task"] == TIMES))
 
 
 def problems(last, speeds):
@@ -273,14 +269,14 @@ def facts(settings, records, done, speed):
     starts = [entry["environment"] for entry in records if entry["task"] == START]
     hours = sum(entry.get("total", 0) for entry in done) / 3600
     values = dataclasses.asdict(settings) | {"text_data": settings.text_data or "tiny Shakespeare"}
-    values |= {name: " ".join(map(str, values[name])) for name in ("learning_rates", "seeds", "spent")}
+    values |= {name: " ".join(map(str, values[name])) for name in ("learning_rates", "seeds")}
     return {
         "command": shlex.join(["python", *sys.argv]),
         "commits": ", ".join(commits) or "none",
         "settings": harness.listed(values),
         "runs": f"{len(done)}, {hours:.1f} hours of a processor core",
         "environment": harness.listed(starts[-1]) if starts else "unknown",
-        "processor of the runs for the same time": ", ".join(timed_on(records)) or "none",
+        "processor of the times": ", ".join(timed_on(records)) or "none",
         **({"speed environment": harness.listed(speed["environment"])} if speed else {}),
     }
 

@@ -1,11 +1,15 @@
 """The runs of a cell in a task, and which of them comes next."""
 
 import dataclasses
+import statistics
 
-from cell_comparison.settings import SPENT
+from cell_comparison.settings import CONTROL, Settings
 from cell_comparison.tasks import TASKS
 
-STEPS, SECONDS = SPENT
+STEPS, TIME = BUDGETS = ("steps", "time")
+"""What cells train for: the same number of updates, or the same time."""
+TIMES = "times"
+"""The `task` of a record with the time of an update of each cell."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,20 +21,18 @@ class Run:
         cell: The name of the cell.
         learning_rate: The highest rate.
         seed: Of weights, dropout and the order of data.
-        spent: What ends training: `"steps"` or `"seconds"`.
-        amount: The number of them.
+        steps: The number of updates.
     """
 
     task: str
     cell: str
     learning_rate: float
     seed: int
-    spent: str
-    amount: float
+    steps: int
 
     def __str__(self):
         rate = f"learning rate {self.learning_rate:g}, seed {self.seed}"
-        return f"{self.task}, {self.cell}, {rate}, {self.amount:g} {self.spent}"
+        return f"{self.task}, {self.cell}, {rate}, {self.steps:,} updates"
 
 
 def run_of(entry):
@@ -38,68 +40,63 @@ def run_of(entry):
     return Run(*(entry[field.name] for field in dataclasses.fields(Run)))
 
 
-def runs_with(cell, task, spent, learning_rates, seeds, settings):
-    """Runs of a cell in a task with a budget."""
-    amount = settings.amount(task, spent)
-    return [Run(task, cell, rate, seed, spent, amount) for rate in learning_rates for seed in seeds]
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What there is to run.
 
-
-def next_run(cell, task, records, settings):
-    """The run that comes next, a function of the records alone.
-
-    First come the runs with each learning rate and the first seed, then those with the best rate and the
-    other seeds for the same steps, then those with all seeds for the same time.
-
-    Args:
-        cell: The name of a cell.
-        task: The name of a task.
-        records: Records of runs, in any order. A run with a record is done, whatever its status.
+    Attributes:
         settings: The `Settings`.
-
-    Returns:
-        A `Run`, or None if nothing is left to do.
+        times: The seconds of an update, by task and cell. Tasks without times have no runs of the same time.
     """
-    done = {run_of(entry) for entry in records}
-    return next((run for run in known_runs(cell, task, records, settings) if run not in done), None)
 
+    settings: Settings
+    times: dict = dataclasses.field(default_factory=dict)
 
-def runs_left(cell, task, records, settings):
-    """The number of runs that are left if a learning rate comes to the end."""
-    done = {run_of(entry) for entry in records if (entry["cell"], entry["task"]) == (cell, task)}
-    missing = [run for run in known_runs(cell, task, records, settings) if run not in done]
-    search = searches(cell, task, settings)
-    if not {*missing} & {*search}:
-        return len(missing)
-    seeds = len(settings.spent) * len(settings.seeds) - (STEPS in settings.spent)
-    return len(missing) + max(0, seeds - len(done.difference(search)))
+    def steps(self, cell, task, budget):
+        """The updates of a cell in a task with a budget, or None if its time is not known."""
+        steps, times = self.settings.steps(task), self.times.get(task, {})
+        if budget == STEPS:
+            return steps
+        return max(1, round(steps * times[CONTROL] / times[cell])) if cell in times else None
 
+    def searches(self, cell, task):
+        """The runs that choose the learning rate."""
+        first, steps = self.settings.seeds[0], self.settings.steps(task)
+        return [Run(task, cell, rate, first, steps) for rate in self.settings.learning_rates]
 
-def known_runs(cell, task, records, settings):
-    """The runs that the records tell: without the best rate, only those that search for it."""
-    search = searches(cell, task, settings)
-    rate = best_rate(cell, task, records, settings)
-    if rate is None or not {run_of(entry) for entry in records}.issuperset(search):
-        return search
-    return search + [run for spent in settings.spent for run in reported(cell, task, spent, rate, settings)]
+    def reported(self, cell, task, budget, learning_rate):
+        """The runs whose test scores are reported, one for each seed."""
+        steps = self.steps(cell, task, budget)
+        if steps is None:
+            return []
+        return [Run(task, cell, learning_rate, seed, steps) for seed in self.settings.seeds]
 
+    def best_rate(self, cell, task, records):
+        """The learning rate with the best validation score, or None if no run came to its end."""
+        scores = {run_of(e): e["validation"] for e in records if e["status"] == "ok"}
+        sign = 1 if TASKS[task].lower_is_better else -1
+        found = [run for run in self.searches(cell, task) if run in scores]
+        return min(found, key=lambda run: sign * scores[run]).learning_rate if found else None
 
-def searches(cell, task, settings):
-    """The runs that choose the learning rate."""
-    return runs_with(cell, task, STEPS, settings.learning_rates, settings.seeds[:1], settings)
+    def missing(self, cell, task, records):
+        """The runs that are not done, in their order, a function of the records alone.
 
+        First come the runs with each learning rate and the first seed, then those with the best rate and the
+        other seeds for the same steps, then those with all seeds for the same time. While the search goes on,
+        the best rate so far stands for the best one. If no rate comes to an end, there are no further runs.
 
-def best_rate(cell, task, records, settings):
-    """The learning rate with the best validation score, or None if no run came to its end."""
-    tried = searches(cell, task, settings)
-    scores = {run_of(e): e["validation"] for e in records if e["status"] == "ok"}
-    sign = 1 if TASKS[task].lower_is_better else -1
-    found = [run for run in tried if run in scores]
-    return min(found, key=lambda run: sign * scores[run]).learning_rate if found else None
-
-
-def reported(cell, task, spent, learning_rate, settings):
-    """The runs whose test scores are reported."""
-    return runs_with(cell, task, spent, [learning_rate], settings.seeds, settings)
+        Args:
+            cell: The name of a cell.
+            task: The name of a task.
+            records: Records of runs, in any order. A run with a record is done, whatever its status.
+        """
+        done = {run_of(entry) for entry in records}
+        search = self.searches(cell, task)
+        rate = self.best_rate(cell, task, records)
+        if rate is None and not done.issuperset(search):
+            rate = self.settings.learning_rates[0]
+        further = [] if rate is None else [r for b in BUDGETS for r in self.reported(cell, task, b, rate)]
+        return [run for run in dict.fromkeys(search + further) if run not in done]
 
 
 def latest(records, settings, cells, tasks):
@@ -117,3 +114,24 @@ def latest(records, settings, cells, tasks):
 def usable(records):
     """Records without those of runs that failed, which are repeated."""
     return [entry for entry in records if entry["status"] != "failed"]
+
+
+def times_record(records, settings, cells, task):
+    """The last record of the times of these cells in a task with these settings, or None."""
+    return next(
+        (
+            entry
+            for entry in reversed(records)
+            if entry["task"] == TIMES
+            and entry["of"] == task
+            and entry["settings"] == settings.mark(task)
+            and {*cells, CONTROL} <= {*entry["seconds"], *entry["failed"]}
+        ),
+        None,
+    )
+
+
+def times_of(entry):
+    """The median time of an update of each cell in a record; empty without the control."""
+    found = {cell: statistics.median(seconds) for cell, seconds in entry["seconds"].items()}
+    return found if CONTROL in found else {}

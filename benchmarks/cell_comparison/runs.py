@@ -11,7 +11,6 @@ from multiprocessing.connection import wait
 
 import harness
 from cell_comparison.jobs import PARTS
-from cell_comparison.plan import next_run
 from cell_comparison.settings import sized
 from cell_comparison.tasks import TASKS
 
@@ -25,7 +24,7 @@ def perform(run, settings):
     Returns:
         A record: the run, a mark of its settings, `status` (`"ok"`, `"diverged"` or `"failed"`), and either
         the scores, `"validation"` and `"test"`, or a `"reason"`. Times are seconds of the processor:
-        `"trained"` without the steps that compile, and `"total"`.
+        `"trained"` without the first steps, which compile, and `"total"`.
     """
     import keras
 
@@ -55,9 +54,9 @@ def train_and_score(run, settings):
 
     keras.utils.set_random_seed(run.seed)
     job = TASKS[run.task].prepare(run, settings)
-    clock = Clock(run.learning_rate, **{run.spent: run.amount}, now=time.process_time)
+    clock = Clock(run.learning_rate, steps=run.steps, now=time.process_time)
     train_for(job.model, job.batches, job.loss, clock)
-    return scores(job, clock) | {"updates": clock.steps, "trained": round(clock.spent, 2)}
+    return scores(job, clock) | {"trained": round(clock.spent, 2)}
 
 
 def scores(job, clock):
@@ -76,27 +75,35 @@ def record(run, settings, **outcome):
     return dataclasses.asdict(run) | outcome | facts
 
 
-def upcoming(cell, tasks, records, settings):
+def upcoming(cell, tasks, records, plan):
     """The next run of a cell, or None: one task after the other."""
-    found = (next_run(cell, task, records, settings) for task in tasks)
-    return next(filter(None, found), None)
+    return next((run for task in tasks for run in plan.missing(cell, task, records)), None)
 
 
 # === Processes ===
 
 
-def work(cell, tasks, records, settings, core, deadline, connection):
+def work(cell, tasks, records, plan, core, deadline, connection):
     """Do the runs of a cell and send their records. This is what a process runs.
 
     Args:
         cell: The name of a cell.
         tasks: The names of tasks.
         records: Those of the runs that are done.
-        settings: The `Settings`.
+        plan: The `Plan`.
         core: The number of the core to run on, or None.
         deadline: No run starts after this time, in seconds of `time.time`.
         connection: Gets the records.
     """
+    begin_process(core)
+    with contextlib.suppress(BrokenPipeError):  # the command was killed
+        while time.time() < deadline and (run := upcoming(cell, tasks, records, plan)):
+            records.append(perform(run, plan.settings))
+            connection.send(records[-1])
+
+
+def begin_process(core=None):
+    """Load TensorFlow with one thread, on a core if one is given."""
     # TensorFlow reads these when it starts.
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     if core is not None:
@@ -104,10 +111,6 @@ def work(cell, tasks, records, settings, core, deadline, connection):
     from textrnn import startup
 
     startup.load_tensorflow()
-    with contextlib.suppress(BrokenPipeError):  # the command was killed
-        while time.time() < deadline and (run := upcoming(cell, tasks, records, settings)):
-            records.append(perform(run, settings))
-            connection.send(records[-1])
 
 
 def cores_for(jobs):
@@ -116,7 +119,7 @@ def cores_for(jobs):
     return cores[:jobs] if len(cores) >= jobs else [None] * jobs
 
 
-def distribute(cells, tasks, records, settings, jobs, deadline, keep, target=work):
+def distribute(cells, tasks, records, plan, jobs, deadline, keep, target=work):
     """Do the missing runs in processes, one for each cell.
 
     If a process dies, only the run that it was doing is lost.
@@ -124,14 +127,14 @@ def distribute(cells, tasks, records, settings, jobs, deadline, keep, target=wor
     Args:
         cells, tasks: The names of those to compare.
         records: Those of the runs that are done. New ones are added.
-        settings: The `Settings`.
+        plan: The `Plan`.
         jobs: The number of processes at a time.
         deadline: No run starts after this time, in seconds of `time.time`.
         keep: A function that is called with each new record.
         target: The function of a process, see `work`.
     """
     context = multiprocessing.get_context("spawn")
-    waiting = [cell for cell in cells if upcoming(cell, tasks, records, settings)]
+    waiting = [cell for cell in cells if upcoming(cell, tasks, records, plan)]
     active, free = {}, cores_for(jobs)
 
     def done(entry):
@@ -144,7 +147,7 @@ def distribute(cells, tasks, records, settings, jobs, deadline, keep, target=wor
             receiver, sender = context.Pipe(duplex=False)
             ours = [entry for entry in records if entry["cell"] == cell]
             process = context.Process(
-                target=target, args=(cell, tasks, ours, settings, core, deadline, sender), daemon=True
+                target=target, args=(cell, tasks, ours, plan, core, deadline, sender), daemon=True
             )
             process.start()
             sender.close()  # so that the connection ends when the process does
@@ -157,8 +160,8 @@ def distribute(cells, tasks, records, settings, jobs, deadline, keep, target=wor
             process.join()
             del active[receiver]
             free.append(core)
-            lost = upcoming(cell, tasks, records, settings)
+            lost = upcoming(cell, tasks, records, plan)
             if lost and process.exitcode:
                 why = f"its process ended with exit code {process.exitcode}"
-                done(record(lost, settings, status="failed", reason=why))
+                done(record(lost, plan.settings, status="failed", reason=why))
                 waiting.insert(0, cell)

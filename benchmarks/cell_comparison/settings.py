@@ -7,8 +7,8 @@ import json
 
 UNITS_STEP = 4
 TEXT, SPEED = "text", "speed"
-SPENT = ("steps", "seconds")
-"""What a budget of training counts: updates, or seconds of a processor."""
+CONTROL = "lstm"
+"""The cell that others are compared with, and whose time is the budget of all."""
 
 
 def option(default, meaning):
@@ -22,7 +22,6 @@ class Settings:
 
     learning_rates: tuple[float, ...] = option((1e-3, 3e-3, 1e-2, 3e-2), "learning rates to try")
     seeds: tuple[int, ...] = option((0, 1, 2), "seeds; the first one chooses the learning rate")
-    spent: tuple[str, ...] = option(SPENT, "what all seeds train for: the same steps, the same time, or both")
     budget: int = option(80_000, "maximum weights of the recurrent layer and the map of its output")
     width: int = option(64, "input features of the recurrent layer, width of the embedding")
     batch_size: int = option(32, "rows of a batch")
@@ -30,35 +29,30 @@ class Settings:
     text_data: str | None = option(None, "text file or folder (default: tiny Shakespeare)")
     text_length: int = option(64, "characters of a training window")
     text_steps: int = option(2600, "updates of the text task")
-    text_seconds: float = option(40.0, "processor seconds of the text task")
     copy_blanks: int = option(30, "steps to remember the symbols of the copy problem")
     copy_steps: int = option(2200, "updates of the copy problem")
-    copy_seconds: float = option(26.0, "processor seconds of the copy problem")
     adding_length: int = option(100, "length of the lists of the adding problem")
     adding_steps: int = option(1300, "updates of the adding problem")
-    adding_seconds: float = option(25.0, "processor seconds of the adding problem")
     dyck_kinds: int = option(8, "kinds of brackets")
     dyck_depth: int = option(8, "maximum number of open brackets")
     dyck_length: int = option(80, "length of the words of brackets")
     dyck_distance: int = option(20, "scored brackets close after at least so many steps")
     dyck_steps: int = option(1500, "updates of the task with brackets")
-    dyck_seconds: float = option(25.0, "processor seconds of the task with brackets")
     sentiment_data: str = option("sst2", "a public set of labelled texts, or `starter`")
     sentiment_vocabulary: int = option(4000, "subwords of the vocabulary")
     sentiment_dropout: float = option(0.3, "dropout of the inputs and outputs of the recurrent layer")
     sentiment_steps: int = option(1600, "updates of the classifier")
-    sentiment_seconds: float = option(20.0, "processor seconds of the classifier")
 
-    def amount(self, task, spent):
-        """The budget of training of a task, in `"steps"` or `"seconds"`."""
-        return getattr(self, f"{task}_{spent}")
+    def steps(self, task):
+        """The number of updates of a task; those of `CONTROL` if all train for the same time."""
+        return getattr(self, f"{task}_steps")
 
     def of_task(self, task):
         """The values that scores of a task depend on, besides those that a `Run` has."""
         mine = (f"{task}_", *((f"{TEXT}_",) if task == SPEED else ()))
         names = ["budget", "width", "batch_size", *(["scored"] if task not in {TEXT, SPEED} else [])]
         names += [field.name for field in dataclasses.fields(self) if field.name.startswith(mine)]
-        return {name: getattr(self, name) for name in names if not name.endswith(SPENT)}
+        return {name: getattr(self, name) for name in names if not name.endswith("_steps")}
 
     @functools.cache  # noqa: B019 (settings live as long as the process)
     def mark(self, task):

@@ -3,9 +3,10 @@
 import math
 import statistics
 
+from cell_comparison.settings import CONTROL
 from cell_comparison.tasks import TASKS
 
-CONTROL, LEVEL = "lstm", 0.05
+LEVEL = 0.05
 BETTER, WORSE = "▲", "▼"
 
 

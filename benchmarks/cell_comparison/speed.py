@@ -1,14 +1,20 @@
-"""The speed of training and generation with each cell."""
+"""The speed of training and generation with each cell, and the time of an update in each task."""
 
 import functools
+import multiprocessing
+import time
 
 import harness
+from cell_comparison import runs
+from cell_comparison.plan import Run
 from cell_comparison.settings import SPEED, sized
+from cell_comparison.tasks import TASKS
 from cell_comparison.texts import text_model, text_streams
 
 # These take tenths of a second. Shorter runs would depend on the scheduler of a busy machine.
 SPEED_WINDOWS = 32
 SPEED_NEW_TOKENS = 2000
+TIMED_UPDATES = 20
 
 
 def measure_speed(cells, settings, rounds, seed):
@@ -90,3 +96,65 @@ def speed_record(records, settings, cells):
         ),
         None,
     )
+
+
+# === The time of an update ===
+
+
+def measure_times(cells, task, settings, rounds):
+    """Measure an update of each cell in a task, in interleaved rounds in a process with one thread.
+
+    Returns:
+        A dict of cells to seconds of the processor, one for each round, and a dict of the cells that failed
+        to the reasons.
+    """
+    receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(
+        target=send_times, args=(cells, task, settings, rounds, sender), daemon=True
+    )
+    process.start()
+    sender.close()  # so that the connection ends when the process does
+    try:
+        return receiver.recv()
+    except EOFError:
+        process.join()
+        reason = f"its process ended with exit code {process.exitcode}"
+        return {}, dict.fromkeys(cells, reason)
+
+
+def send_times(cells, task, settings, rounds, connection):
+    """Measure the times and send them. This is what the process runs."""
+    import keras
+
+    runs.begin_process()
+    keras.utils.set_random_seed(settings.seeds[0])
+    timed, failed = {}, {}
+    for cell in cells:
+        try:
+            timed[cell] = timed_run(cell, task, settings)
+            timed[cell]()  # traces
+        except Exception as error:  # a registered cell may raise anything
+            timed.pop(cell, None)
+            failed[cell] = harness.reason(error)
+    seconds = {cell: [] for cell in timed}
+    for cell in harness.interleaved(timed, rounds):
+        seconds[cell].append(float(f"{timed[cell]():.4g}"))
+    connection.send((seconds, failed))
+
+
+def timed_run(cell, task, settings):
+    """A function that trains for a few updates and returns the seconds of one, as in the runs of the task."""
+    from harness.clock import UNTIMED_STEPS, Clock, compile_for, fit_until
+
+    rate = min(settings.learning_rates)
+    job = TASKS[task].prepare(Run(task, cell, rate, settings.seeds[0], settings.steps(task)), settings)
+    compile_for(job.model, job.loss, rate)
+
+    def run():
+        clock = Clock(rate, steps=UNTIMED_STEPS + TIMED_UPDATES, now=time.process_time)
+        fit_until(job.model, job.batches, clock)
+        if clock.diverged:
+            raise FloatingPointError("the loss is not finite")
+        return clock.spent / clock.timed_steps
+
+    return run

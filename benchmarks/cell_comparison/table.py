@@ -4,12 +4,13 @@ import dataclasses
 import math
 import statistics
 
-from cell_comparison.plan import SECONDS, STEPS, best_rate, reported, run_of, searches
-from cell_comparison.significance import BETTER, CONTROL, WORSE, compared
+from cell_comparison.plan import STEPS, TIME, run_of
+from cell_comparison.settings import CONTROL
+from cell_comparison.significance import BETTER, WORSE, compared
 from cell_comparison.tasks import TASKS
 
-HEADINGS = {STEPS: "The same steps", SECONDS: "The same time"}
-UNITS = {STEPS: "updates", SECONDS: "s of a processor core"}
+HEADINGS = {STEPS: "The same steps", TIME: "The same time"}
+INTRODUCTIONS = {STEPS: "Updates: {}.", TIME: "As long as `lstm` takes for these updates: {}."}
 NOTES = f"""\
 Scores are means over seeds on the test part, with the lowest, the highest and the learning rate. \
 {BETTER} and {WORSE}: better and worse than `{CONTROL}` by Dunnett's test over the seeds, at 5 % for all \
@@ -50,7 +51,7 @@ class Row:
     speeds: dict
 
 
-def make_rows(cells, tasks, records, speeds, spent, settings):
+def make_rows(cells, tasks, records, speeds, budget, plan):
     """The rows of a table, the best language model first.
 
     Args:
@@ -58,12 +59,12 @@ def make_rows(cells, tasks, records, speeds, spent, settings):
         tasks: The tasks to show, names in `TASKS`.
         records: The last record of each run that did not fail.
         speeds: A dict of cell to speeds, from `measure_speed`.
-        spent: The kind of budget, `"steps"` or `"seconds"`.
-        settings: The `Settings`.
+        budget: What cells train for, `"steps"` or `"time"`.
+        plan: The `Plan`.
     """
     ours = {cell: [entry for entry in records if entry["cell"] == cell] for cell in cells}
     columns = {
-        task: marked(task, {cell: result(cell, task, spent, ours[cell], settings) for cell in cells})
+        task: marked(task, {cell: result(cell, task, budget, ours[cell], plan) for cell in cells})
         for task in tasks
     }
 
@@ -81,11 +82,13 @@ def make_rows(cells, tasks, records, speeds, spent, settings):
     return sorted((row(cell) for cell in cells), key=order)
 
 
-def result(cell, task, spent, records, settings):
+def result(cell, task, budget, records, plan):
     """The `Result` of a cell in a task with a budget."""
     found = {run_of(entry): entry for entry in records}
-    rate = best_rate(cell, task, records, settings)
-    runs = reported(cell, task, spent, rate, settings) if rate else searches(cell, task, settings)
+    rate = plan.best_rate(cell, task, records)
+    if rate and plan.steps(cell, task, budget) is None:
+        return Result((), ("time not measured",), rate)
+    runs = plan.reported(cell, task, budget, rate) if rate else plan.searches(cell, task)
     values = tuple(found[run]["test"] for run in runs if run in found and found[run]["status"] == "ok")
     states = [found[run]["status"] if run in found else "not run" for run in runs]
     return Result(values, tuple(dict.fromkeys(state for state in states if state != "ok")), rate)
@@ -120,15 +123,15 @@ def write_speed(speeds, kind):
     return f"{statistics.median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})"
 
 
-def scores_table(rows, tasks, spent, settings):
+def scores_table(rows, tasks, budget, settings):
     """The scores with a budget, as lines."""
     arrows = {task: "↓" if TASKS[task].lower_is_better else "↑" for task in tasks}
     titles = [f"{TASKS[task].title} {arrows[task]}" for task in tasks]
-    amounts = [f"{task} {settings.amount(task, spent):,g} {UNITS[spent]}" for task in tasks]
+    amounts = ", ".join(f"{task} {settings.steps(task):,}" for task in tasks)
     lines = [
-        f"## {HEADINGS[spent]}",
+        f"## {HEADINGS[budget]}",
         "",
-        f"{', '.join(amounts)}.",
+        INTRODUCTIONS[budget].format(amounts),
         "",
         f"| cell | kind | units | weights | {' | '.join(titles)} |",
         "|---|:-:|--:|--:|" + "--:|" * len(titles),
@@ -161,15 +164,15 @@ def markdown(tables, tasks, settings, facts, problems):
     """All tables, with the facts above them and the problems below them.
 
     Args:
-        tables: A dict of budgets, `"steps"` and `"seconds"`, to rows from `make_rows`.
+        tables: A dict of budgets, `"steps"` and perhaps `"time"`, to rows from `make_rows`.
         tasks: The tasks to show.
         settings: The `Settings`, for the baselines.
         facts: A dict of what the results depend on.
         problems: A list of runs that failed or diverged, with the reasons.
     """
     lines = ["# Cells compared", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
-    for spent, rows in tables.items() if tasks else ():
-        lines += scores_table(rows, tasks, spent, settings)
+    for budget, rows in tables.items() if tasks else ():
+        lines += scores_table(rows, tasks, budget, settings)
     lines += [NOTES] if tasks else []
     rows = next(iter(tables.values()))
     lines += speed_table(rows) if any(row.speeds for row in rows) else []

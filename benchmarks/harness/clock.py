@@ -91,6 +91,16 @@ def train_for(model, batches, loss, clock, xla=False):
         clock: A `Clock`.
         xla: Whether XLA compiles the step.
     """
-    optimizer = keras.optimizers.Adam(clock.learning_rate, global_clipnorm=1.0)
+    compile_for(model, loss, clock.learning_rate, xla)
+    fit_until(model, batches, clock)
+
+
+def compile_for(model, loss, learning_rate, xla=False):
+    """Compile a model as `train_for` does."""
+    optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)
     model.compile(optimizer, loss, jit_compile=xla)
+
+
+def fit_until(model, batches, clock):
+    """Train a compiled model until the clock ends it."""
     model.fit(batches, epochs=1_000_000, shuffle=False, verbose=0, callbacks=[clock])

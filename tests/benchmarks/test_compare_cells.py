@@ -7,6 +7,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -19,9 +20,9 @@ import compare_cells
 import harness
 import synthetic
 import textrnn
-from cell_comparison import plan, plot, runs, sequences, table, texts
-from cell_comparison.plan import Run
-from cell_comparison.settings import SPENT, Settings, largest_units, sized
+from cell_comparison import plan, plot, runs, sequences, speed, table, texts
+from cell_comparison.plan import BUDGETS, Plan, Run
+from cell_comparison.settings import Settings, largest_units, sized
 from cell_comparison.significance import compared
 from cell_comparison.table import Result
 from cell_comparison.tasks import TASKS
@@ -35,7 +36,7 @@ def tiny(tmp_path):
     """Settings with which a run takes a moment."""
     text = tmp_path / "text.txt"
     text.write_text(TEXT, encoding="utf-8")
-    amounts = {f"{task}_steps": 3 for task in TASKS} | {f"{task}_seconds": 0.01 for task in TASKS}
+    amounts = {f"{task}_steps": 3 for task in TASKS}
     return Settings(
         learning_rates=(0.01, 0.02), seeds=(0, 1), budget=700, width=4, batch_size=4, scored=20,
         text_data=str(text), text_length=8, copy_blanks=2, adding_length=5,
@@ -110,20 +111,37 @@ def test_the_baseline_of_the_text_counts_pairs_of_characters(tiny):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_run_gives_the_same_finite_scores_again(tiny, task):
-    run = Run(task, "simple", 1e-2, 1, "steps", 3)
+    run = Run(task, "simple", 1e-2, 1, 3)
     first, again = (runs.perform(run, tiny) for _ in range(2))
     assert first["status"] == "ok", first["reason"]
     for part in ("validation", "test"):
         assert math.isfinite(first[part]) and first[part] == pytest.approx(again[part], rel=1e-4)
-    assert first["updates"] == 3 and 0 <= first["trained"] <= first["total"]
+    assert first["steps"] == 3 and 0 <= first["trained"] <= first["total"]
     assert json.loads(json.dumps(first)) == first
     assert plan.run_of(first) == run
 
 
-def test_a_run_of_some_seconds_trains_for_as_long(tiny):
-    entry = runs.perform(Run("copy", "simple", 1e-2, 0, "seconds", 0.2), tiny)
-    assert entry["status"] == "ok" and entry["updates"] > 10
-    assert 0.2 <= entry["trained"] < 1 and entry["trained"] < entry["total"]
+def test_the_time_of_an_update_is_measured_in_each_round_for_the_cells_that_run(tiny, monkeypatch):
+    class Connection:
+        def send(self, found):
+            self.found = found
+
+    connection = Connection()
+    monkeypatch.setattr(runs, "begin_process", lambda: None)
+    speed.send_times(["simple", "absent"], "copy", tiny, 2, connection)
+    seconds, failed = connection.found
+    assert [*seconds] == ["simple"] and [*failed] == ["absent"]
+    assert len(seconds["simple"]) == 2 and all(0 < value < 1 for value in seconds["simple"])
+
+
+def test_a_process_that_dies_measures_nothing(tiny, monkeypatch):
+    monkeypatch.setattr(speed, "send_times", die)
+    seconds, failed = speed.measure_times(["simple"], "copy", tiny, 2)
+    assert seconds == {} and failed == {"simple": "its process ended with exit code 7"}
+
+
+def die(*_):
+    os._exit(7)
 
 
 def test_validation_and_test_examples_differ_and_are_the_same_for_all_cells(tiny):
@@ -131,7 +149,7 @@ def test_validation_and_test_examples_differ_and_are_the_same_for_all_cells(tiny
     make = functools.partial(synthetic.adding_problem, steps=5)
 
     def scores(cell, seed):
-        run = Run("adding", cell, 1e-2, seed, "steps", 3)
+        run = Run("adding", cell, 1e-2, seed, 3)
         job = sequences.job(zero, None, make, lambda predicted, sums: (predicted - sums).sum(), run, tiny)
         return job.score("validation"), job.score("test")
 
@@ -141,7 +159,7 @@ def test_validation_and_test_examples_differ_and_are_the_same_for_all_cells(tiny
 
 
 def test_padding_does_not_change_the_class_of_a_text(tiny):
-    model = texts.sentiment_model(Run("sentiment", "gru", 1e-2, 0, "steps", 3), tiny)
+    model = texts.sentiment_model(Run("sentiment", "gru", 1e-2, 0, 3), tiny)
     tokens = np.random.default_rng(0).integers(1, 400, size=(2, 10), dtype=np.int32)
     mask = np.arange(10) < np.array([[10], [6]])
     batch = np.asarray(model({"token_ids": tokens, "padding_mask": mask}))
@@ -158,7 +176,7 @@ def test_the_baseline_of_sentiment_is_the_share_of_the_commonest_class_of_traini
 def test_an_error_in_a_run_is_its_result(tiny, monkeypatch):
     def result(prepare):
         monkeypatch.setitem(TASKS, "copy", dataclasses.replace(TASKS["copy"], prepare=prepare))
-        return runs.perform(Run("copy", "simple", 0.1, 0, "steps", 3), tiny)
+        return runs.perform(Run("copy", "simple", 0.1, 0, 3), tiny)
 
     def crash(run, settings):
         raise RuntimeError("no such kernel")
@@ -172,7 +190,7 @@ def test_an_error_in_a_run_is_its_result(tiny, monkeypatch):
 
 @pytest.mark.parametrize("task", ["copy", "adding"])
 def test_a_run_that_diverges_has_no_score(tiny, task):
-    record = runs.perform(Run(task, "simple", 1e38, 0, "steps", 3), tiny)
+    record = runs.perform(Run(task, "simple", 1e38, 0, 3), tiny)
     assert record["status"] == "diverged" and "test" not in record and record["reason"]
 
 
@@ -185,11 +203,17 @@ def do(run, settings, validation=0.5, test=0.5, status="ok"):
     return runs.record(run, settings, status=status, **scores, units=8, weights=1234, kind="S", total=1.0)
 
 
-def do_all(cell, task, settings, outcome, records=()):
-    """Do the runs that `next_run` says, with the outcomes that a function of the run returns."""
-    records = [*records]
-    while run := plan.next_run(cell, task, records, settings):
-        records.append(do(run, settings, **outcome(run)))
+def planned(settings):
+    """A plan in which an update of `gru` and of made-up cells takes half the time of one of `lstm`."""
+    names = ["gru", "better", "worse", "wild", "begun", "good", "hopeless", "unmeasured", *"abcd"]
+    return Plan(settings, {task: {"lstm": 0.2, **dict.fromkeys(names, 0.1)} for task in TASKS})
+
+
+def do_all(cell, task, settings, outcome, records=(), to_do=None):
+    """Do the runs of a plan, with the outcomes that a function of the run returns."""
+    records, to_do = [*records], to_do or planned(settings)
+    while left := to_do.missing(cell, task, records):
+        records.append(do(left[0], settings, **outcome(left[0])))
     return records
 
 
@@ -201,25 +225,42 @@ def test_the_rate_is_searched_first_then_come_the_same_steps_and_then_the_same_t
         return {"validation": 0.9 if run.learning_rate == 0.2 else 0.3, "test": 0.1}
 
     found = [plan.run_of(entry) for entry in do_all("gru", "copy", settings, outcome)]
-    steps, seconds = found[:5], found[5:]
+    steps, of_time = found[:5], found[5:]
     assert [(run.learning_rate, run.seed) for run in steps] == order
-    assert {(run.spent, run.amount) for run in steps} == {("steps", 3)}
-    assert [(run.learning_rate, run.seed) for run in seconds] == [(0.2, 7), (0.2, 8), (0.2, 9)]
-    assert {(run.spent, run.amount) for run in seconds} == {("seconds", 0.01)}
+    assert {run.steps for run in steps} == {3}
+    assert [(run.learning_rate, run.seed) for run in of_time] == [(0.2, 7), (0.2, 8), (0.2, 9)]
+    assert {run.steps for run in of_time} == {6}
 
 
-@pytest.mark.parametrize(
-    ("spent", "expected"), [("steps", [7, 7, 8]), ("seconds", [7, 7, 7, 8])], ids=["steps", "seconds"]
-)
-def test_one_kind_of_budget_alone_is_run_after_the_search_for_the_rate(tiny, spent, expected):
-    settings = dataclasses.replace(tiny, seeds=(7, 8), spent=(spent,))
-    assert plan.runs_left("gru", "copy", [], settings) == len(expected)
-    found = [plan.run_of(entry) for entry in do_all("gru", "copy", settings, lambda run: {})]
-    assert [run.seed for run in found] == expected
-    assert {run.spent for run in found[2:]} == {spent}
-    both = dataclasses.replace(settings, spent=SPENT)
-    rest = do_all("gru", "copy", both, lambda run: {}, [do(run, settings) for run in found])
-    assert len(rest) == 2 + 1 + 2
+def test_the_same_time_is_that_of_lstm_whose_runs_are_those_of_the_same_steps(tiny):
+    settings = dataclasses.replace(tiny, copy_steps=1000, seeds=(7, 8))
+    to_do = Plan(settings, {"copy": {"lstm": 0.02, "gru": 0.015, "slow": 50.0}})
+    assert [to_do.steps(cell, "copy", "time") for cell in ("lstm", "gru", "slow")] == [1000, 1333, 1]
+    assert len(do_all("lstm", "copy", settings, lambda run: {}, to_do=to_do)) == 2 + 1
+    assert len(do_all("gru", "copy", settings, lambda run: {}, to_do=to_do)) == 2 + 1 + 2
+
+
+@pytest.mark.parametrize("times", [{}, {"copy": {"lstm": 0.1}}], ids=["none", "of others"])
+def test_without_its_time_a_cell_has_runs_of_the_same_steps_only(tiny, times):
+    to_do = Plan(tiny, times)
+    assert to_do.steps("gru", "copy", "time") is None
+    records = do_all("gru", "copy", tiny, lambda run: {}, to_do=to_do)
+    assert [run.steps for run in map(plan.run_of, records)] == [3] * 3
+    assert len(do_all("gru", "copy", tiny, lambda run: {}, records)) == 3 + 2  # with the time, it goes on
+
+
+def test_the_last_times_of_all_cells_with_the_same_settings_count(tiny):
+    def times(mark, failed, **seconds):
+        return {"task": "times", "of": "copy", "settings": mark, "seconds": seconds, "failed": failed}
+
+    mine = tiny.mark("copy")
+    first, last = times(mine, {}, lstm=[1.0, 3.0, 2.0], gru=[1.0]), times(mine, {"gru": "why"}, lstm=[4.0])
+    others = [times("other", {}, lstm=[9.0], gru=[9.0]), times(mine, {}, lstm=[9.0])]
+    assert plan.times_record([first, *others], tiny, ["gru"], "copy") == first
+    assert plan.times_record([first, last, *others], tiny, ["gru"], "copy") == last
+    assert plan.times_record([first], tiny, ["gru"], "dyck") is None
+    assert plan.times_of(first) == {"lstm": 2.0, "gru": 1.0} and plan.times_of(last) == {"lstm": 4.0}
+    assert plan.times_of(times(mine, {"lstm": "why"}, gru=[1.0])) == {}
 
 
 @pytest.mark.parametrize(("task", "best"), [("copy", 0.3), ("adding", 0.1), ("text", 0.1)])
@@ -228,21 +269,17 @@ def test_the_rate_is_chosen_by_validation_and_not_by_test(tiny, task, best):
     records = do_all(
         "gru", task, settings, lambda run: {"validation": run.learning_rate, "test": 1 - run.learning_rate}
     )
-    assert plan.best_rate("gru", task, records, settings) == best
+    assert planned(settings).best_rate("gru", task, records) == best
     assert len(records) == 3 + 1 + 2
 
 
 def test_a_stopped_comparison_goes_on_where_it_was_in_any_order_of_records(tiny):
-    whole = do_all("gru", "copy", tiny, lambda run: {"validation": run.learning_rate})
+    to_do, whole = planned(tiny), do_all("gru", "copy", tiny, lambda run: {"validation": run.learning_rate})
     for done in range(len(whole)):
-        records = whole[:done][::-1]
-        assert plan.next_run("gru", "copy", records, tiny) == plan.run_of(whole[done])
-        assert plan.runs_left("gru", "copy", records, tiny) == len(whole) - done
-        assert plan.runs_left("gru", "text", records, tiny) == 5
-        assert plan.runs_left("lstm", "copy", records, tiny) == 5
-    assert (
-        plan.next_run("gru", "copy", whole, tiny) is None and plan.runs_left("gru", "copy", whole, tiny) == 0
-    )
+        left = to_do.missing("gru", "copy", whole[:done][::-1])
+        assert left[0] == plan.run_of(whole[done]) and len(left) == len(whole) - done
+    assert to_do.missing("gru", "copy", whole) == []
+    assert len(to_do.missing("gru", "text", whole)) == 5 and len(to_do.missing("lstm", "copy", [])) == 3
 
 
 def test_a_rate_that_diverges_is_not_chosen_and_without_any_the_search_ends(tiny):
@@ -255,7 +292,7 @@ def test_a_rate_that_diverges_is_not_chosen_and_without_any_the_search_ends(tiny
 
 
 def test_failed_runs_are_repeated_and_the_last_record_of_each_run_with_the_same_settings_counts(tiny):
-    run, other = Run("copy", "gru", 0.01, 0, "steps", 3), dataclasses.replace(tiny, copy_blanks=3)
+    run, other = Run("copy", "gru", 0.01, 0, 3), dataclasses.replace(tiny, copy_blanks=3)
     failed, ok, elsewhere = do(run, tiny, status="failed"), do(run, tiny), do(run, other, test=0.9)
     started = {"task": "start"}
 
@@ -267,27 +304,27 @@ def test_failed_runs_are_repeated_and_the_last_record_of_each_run_with_the_same_
 
 
 def test_settings_of_other_tasks_and_budgets_do_not_affect_a_record(tiny):
-    same = dataclasses.replace(tiny, copy_blanks=9, dyck_steps=8, dyck_seconds=7.0, seeds=(5,))
+    same = dataclasses.replace(tiny, copy_blanks=9, dyck_steps=8, seeds=(5,))
     assert same.mark("dyck") == tiny.mark("dyck") and same.mark("copy") != tiny.mark("copy")
     for other in ({"dyck_kinds": 4}, {"width": 8}, {"scored": 9}):
         assert dataclasses.replace(tiny, **other).mark("dyck") != tiny.mark("dyck")
     assert dataclasses.replace(tiny, text_length=9).mark("speed") != tiny.mark("speed")
 
 
-def die_in_the_second(cell, tasks, records, settings, core, deadline, connection):
-    while run := runs.upcoming(cell, tasks, records, settings):
+def die_in_the_second(cell, tasks, records, to_do, core, deadline, connection):
+    while run := runs.upcoming(cell, tasks, records, to_do):
         if run.learning_rate == 0.02:
             os._exit(7)
-        records.append(do(run, settings))
+        records.append(do(run, to_do.settings))
         connection.send(records[-1])
 
 
 def test_a_process_that_dies_loses_one_run(tiny):
     kept, records = [], []
     runs.distribute(
-        ["gru", "lstm"], ["copy"], records, tiny, 2, math.inf, kept.append, target=die_in_the_second
+        ["gru", "lstm"], ["copy"], records, planned(tiny), 2, math.inf, kept.append, target=die_in_the_second
     )
-    assert kept == records and len(kept) == 2 * (2 + 1 + 2)
+    assert kept == records and len(kept) == (2 + 1 + 2) + (2 + 1)
     for cell in ("gru", "lstm"):
         [lost] = [entry for entry in kept if entry["cell"] == cell and entry["status"] != "ok"]
         assert lost["status"] == "failed" and lost["learning_rate"] == 0.02
@@ -300,13 +337,13 @@ def test_a_process_ends_when_the_command_was_killed(tiny, monkeypatch):
     done = []
     monkeypatch.setattr(runs, "perform", lambda run, settings: done.append(run) or do(run, settings))
     monkeypatch.setattr(os, "environ", {})
-    runs.work("gru", ["copy"], [], tiny, None, math.inf, sender)
+    runs.work("gru", ["copy"], [], planned(tiny), None, math.inf, sender)
     assert len(done) == 1
 
 
 def test_after_the_deadline_no_run_starts(tiny):
     kept = []
-    runs.distribute(["gru"], ["copy"], [], tiny, 1, 0.0, kept.append, target=die_in_the_second)
+    runs.distribute(["gru"], ["copy"], [], planned(tiny), 1, 0.0, kept.append, target=die_in_the_second)
     assert kept == []
 
 
@@ -375,7 +412,7 @@ def test_cells_without_all_scores_take_no_part():
 def fixed(values, rate=0.01):
     """Outcomes of runs: the test scores by seed, with the best validation score at a rate."""
     return lambda run: {
-        "test": values[run.seed] + (0.1 if run.spent == "seconds" else 0),
+        "test": values[run.seed] + (0.1 if run.steps > 3 else 0),  # those of the same time
         "validation": 1.0 if run.learning_rate == rate else 2.0,
     }
 
@@ -386,7 +423,7 @@ def text_records(tiny):
         *do_all("worse", "text", tiny, fixed([2.5, 2.5])),
         *do_all("better", "text", tiny, fixed([2.0, 2.2], rate=0.02)),
         *do_all("wild", "text", tiny, lambda run: {"status": "diverged"}),
-        do(Run("text", "begun", 0.01, 0, "steps", 3), tiny, test=9.0),
+        do(Run("text", "begun", 0.01, 0, 3), tiny, test=9.0),
     ]
 
 
@@ -396,7 +433,8 @@ CELLS = ["absent", "wild", "begun", "worse", "better"]
 
 def test_the_tables_are_sorted_and_complete(tiny):
     tables = {
-        spent: table.make_rows(CELLS, ["text"], text_records(tiny), SPEEDS, spent, tiny) for spent in SPENT
+        budget: table.make_rows(CELLS, ["text"], text_records(tiny), SPEEDS, budget, planned(tiny))
+        for budget in BUDGETS
     }
     written = table.markdown(tables, ["text"], tiny, {"seeds": "0, 1"}, ["wild diverged"])
     lines = [line for line in written.splitlines() if line.startswith("| `")]
@@ -420,7 +458,7 @@ def test_the_tables_are_sorted_and_complete(tiny):
     ]
     assert written.count(f"| *without memory* |  |  |  | {texts.bigram_bits(tiny):.3f} |") == 2
     assert "- seeds: 0, 1" in written and "- wild diverged" in written
-    assert "text 3 updates." in written and "text 0.01 s of a processor core." in written
+    assert "Updates: text 3." in written and "As long as `lstm` takes for these updates: text 3." in written
 
 
 def test_a_mark_is_shown_beside_the_score():
@@ -469,7 +507,7 @@ def test_any_set_of_results_can_be_drawn(tiny, tmp_path, monkeypatch, shown, spe
         records += do_all("c", task, tiny, lambda run: {"status": "diverged"})
     records += do_all("d", "text", tiny, fixed([90.0, 90.0])) if "text" in shown else []
     speeds = {cell: {"training": [100.0], "generation": [5.0]} for cell in "abc"} if speed else {}
-    rows = table.make_rows("abcd", shown, records, speeds, "seconds", tiny)
+    rows = table.make_rows("abcd", shown, records, speeds, "time", planned(tiny))
     plot.draw(rows, shown, tiny, "the same time", tmp_path / "plot.png")
     assert min(size_of(tmp_path / "plot.png")) > 300
 
@@ -483,7 +521,7 @@ def test_cells_missing_from_the_scatter_plot_have_a_reason(tiny):
     ]
     speeds = {cell: {"training": [30.0, 10.0, 20.0]} for cell in ("good", "hopeless", "wild")}
     names = ["good", "hopeless", "wild", "unmeasured"]
-    rows = table.make_rows(names, ["text"], records, speeds, "seconds", tiny)
+    rows = table.make_rows(names, ["text"], records, speeds, "time", planned(tiny))
     assert plot.scatter_points(rows, baseline=3.5) == [("good", 20.0, pytest.approx(2.1))]
     reasons = {row.cell: plot.why_not_shown(row, baseline=3.5) for row in rows if row.cell != "good"}
     assert reasons == {
@@ -517,47 +555,35 @@ def test_the_command_compares_resumes_and_shows_all(tiny, tmp_path):
     output = tmp_path / "results"
     given = arguments(tiny, output, "--cells", "simple", "lstm", "--tasks", "text", "dyck", "speed")
     begun = run_command(*given, "--minutes", "0")
-    assert "0 runs done, 20 to do" in begun.stderr and "**not run**" in begun.stdout
+    assert "0 runs done, 12 to do" in begun.stderr and "**not run**" in begun.stdout
+    assert "## The same time" not in begun.stdout
     [started] = harness.read_records(output / "runs.jsonl")
     assert started["task"] == "start" and started["settings"]["copy_blanks"] == 2
 
     done = run_command(*given)
-    assert "0 runs done, 20 to do" in done.stderr
+    to_do = int(re.search(r"0 runs done, (\d+) to do", done.stderr)[1])
+    assert 12 <= to_do <= 16  # two of `simple` for each task, if it has other steps in the same time
     assert done.stdout == (output / "compare_cells.md").read_text("utf-8")
     lines = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| `")]
     assert [columns[1].strip() for columns in lines].count("`simple`") == 3
     assert not any(word in done.stdout for word in ("failed", "not run", "not measured"))
     assert min(size_of(output / "compare_cells.png")) > 300
     records = harness.read_records(output / "runs.jsonl")
-    assert len(records) == 22  # the start, the runs, and one measurement of the speeds of both
-    assert {*records[-1]["speeds"]} == {"simple", "lstm"}
+    assert [entry["task"] for entry in records[:4]] == ["start", "times", "times", "speed"]
+    assert len(records) == 4 + to_do
+    assert {*records[3]["speeds"]} == {"simple", "lstm"} == {*records[1]["seconds"]}
 
     lines = [json.dumps(entry) + "\n" for entry in records]
-    kept = [*lines[:4], *lines[5:15], lines[15][:50], "\n", *lines[16:]]  # a run and half a line are lost
-    (output / "runs.jsonl").write_text("".join(kept), encoding="utf-8")
+    lost, torn = [i for i, entry in enumerate(records) if entry.get("seed") == 1][:2]
+    lines[lost], lines[torn] = "", lines[torn][:50] + "\n"
+    (output / "runs.jsonl").write_text("".join(lines), encoding="utf-8")
     again = run_command(*given)
-    assert "18 runs done, 2 to do" in again.stderr
-    assert len(harness.read_records(output / "runs.jsonl")) == 22
+    assert f"{to_do - 2} runs done, 2 to do" in again.stderr
+    assert len(harness.read_records(output / "runs.jsonl")) == 4 + to_do
 
     reported = run_command(*given, "--report")
     assert "to do" not in reported.stderr
     assert tables(reported.stdout) == tables(again.stdout)
-
-
-def test_runs_for_the_same_time_are_done_on_one_processor(tiny, tmp_path, capsys):
-    log = tmp_path / "runs.jsonl"
-    timed = do(Run("copy", "gru", 0.01, 0, "seconds", 0.01), tiny)
-    for entry in ({"task": "start", "environment": {"cpu": "another one"}, "settings": {}}, timed):
-        harness.append(log, entry)
-    given = arguments(tiny, tmp_path, "--cells", "gru", "--tasks", "copy", "--minutes", "0")
-    with pytest.raises(SystemExit):
-        compare_cells.main(given)
-    [line] = capsys.readouterr().err.splitlines()
-    assert "runs for the same time of another one: add --spent steps" in line
-    compare_cells.main([*given, "--spent", "steps"])
-    printed = capsys.readouterr().out
-    assert "- processor of the runs for the same time: another one" in printed
-    assert "## The same steps" in printed and "## The same time" not in printed
 
 
 def tables(text):
