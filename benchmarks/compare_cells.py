@@ -25,7 +25,8 @@ Tasks:
 - sentiment: classify the sentences of SST-2 from subwords by the last output of the recurrent layer. Score:
   accuracy. Baseline: the commonest class.
 - speed: tokens per second of training the text model, and of generating text token by token (one row,
-  temperature 1). Measured last, with nothing else running, in interleaved rounds (see harness/__init__.py).
+  temperature 1). Measured before the runs, with nothing else running, in interleaved rounds (see
+  harness/__init__.py).
   Median and range.
 
 Copy, adding and dyck train on new examples in every batch, and are scored on others. The optimizer is Adam
