@@ -32,12 +32,14 @@ import harness
 RECIPE = harness.CHECKOUT / "recipes" / "sentiment.py"
 TITLES = {"sst2": "SST-2", "imdb": "IMDB", "starter": "starter reviews"}
 CURVES = {
-    "language model": ("preset", "model", "#0072B2", "o"),
-    "from scratch": ("scratch", "model", "#D55E00", "s"),
-    "n-grams alone": ("scratch", "n-grams", "#009E73", "^"),
-    "TF-IDF": ("scratch", "TF-IDF", "#555555", "x"),
+    "from a language model": ("preset", "model", "#0072B2", "o", "-"),
+    "its network alone": ("preset", "network", "#0072B2", "o", ":"),
+    "from random weights": ("scratch", "model", "#D55E00", "s", "-"),
+    "its network alone ": ("scratch", "network", "#D55E00", "s", ":"),
+    "n-grams alone": ("scratch", "n-grams", "#009E73", "^", "-"),
+    "TF-IDF": ("scratch", "TF-IDF", "#555555", "x", "-"),
 }
-"""Name of a curve: where its runs start, the score, a colour of Okabe and Ito's palette, and the marker."""
+"""Name of a curve: where its runs start, the score, a colour of Okabe and Ito's palette, marker and line."""
 
 
 def load(dataset):
@@ -93,17 +95,18 @@ def draw(rows, path):
     from textrnn.reporting.figures import make_figure, save_figure
 
     datasets = [name for name in TITLES if any(row["dataset"] == name for row in rows)]
-    figure = make_figure(3.4 * len(datasets) + 0.6, 3.6)
+    figure = make_figure(3.8 * len(datasets) + 0.6, 4.2)
     panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
     for axis, dataset in zip(panels, datasets, strict=True):
-        for name, (start, score, color, marker) in CURVES.items():
+        for name, (start, score, color, marker, line) in CURVES.items():
             found = points(rows, dataset, start, score)
             means = [statistics.fmean(values) for values in found.values()]
             errors = [
                 [mean - min(values) for mean, values in zip(means, found.values(), strict=True)],
                 [max(values) - mean for mean, values in zip(means, found.values(), strict=True)],
             ]
-            axis.errorbar([*found], means, errors, label=name, color=color, marker=marker, capsize=3)
+            style = {"color": color, "marker": marker, "linestyle": line, "markersize": 5, "capsize": 3}
+            axis.errorbar([*found], means, errors, label=name, **style)
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axis.set_title(TITLES[dataset], fontsize=10)
@@ -111,7 +114,7 @@ def draw(rows, path):
         harness.style(axis)
     panels[0].set_ylabel("accuracy")
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(CURVES), frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
     save_figure(figure, path)
 
 

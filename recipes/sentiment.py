@@ -139,7 +139,7 @@ def main(options: Options):
     linear_logits = fit_linear_part(
         classifier, (train, targets), (validation, validation_targets),
         options.sample_weight(all_targets), options.ngrams, options.ngram_buckets, options.seed,
-        learned=are_learned(validation, learned),
+        learned=are_learned(all_texts, learned),
     )  # fmt: skip
     calibrated = calibration.calibrate(
         classifier, validation, validation_targets, linear_logits=linear_logits

@@ -217,15 +217,17 @@ def test_texts_that_teach_no_two_classes_give_no_linear_part(texts, targets, wei
     assert classifier.linear is None
 
 
-def test_an_earlier_part_is_kept_only_if_it_predicts_the_validation_texts_better(fit):
+def test_an_earlier_part_is_kept_only_if_it_predicts_new_texts_better(fit):
     few, validation = (TEXTS[:4], TARGETS[:4]), (TEXTS[50:], TARGETS[50:])
     classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"])
     classifier.linear = fit.linear  # of all texts
     assert fit_linear_part(classifier, few, validation) is None
     assert classifier.linear is fit.linear
-    learned = [True] * 10  # and so say nothing about it
+    learned = [True] * 14  # and so say nothing about it
     assert fit_linear_part(classifier, few, validation, learned=learned) is not None
     assert classifier.linear is not fit.linear
+    classifier.linear, learned = fit.linear, [False] * 4 + [True] * 10
+    assert fit_linear_part(classifier, few, validation, learned=learned) is None  # by the training texts
     classifier.linear = fit_linear(TEXTS, 1 - TARGETS, 2).linear
     assert fit_linear_part(classifier, (TEXTS[:50], TARGETS[:50]), validation).shape == (10, 2)
     np.testing.assert_allclose(logits(classifier.linear, TEXTS), logits(fit.linear, TEXTS))

@@ -86,7 +86,8 @@ def fit_linear_part(
 ):
     """Give a classifier a linear part, fitted to training and validation texts.
 
-    A linear part that it has, from earlier texts, is kept if it predicts the validation texts better.
+    A linear part that it has, from earlier texts, is kept if it predicts texts that are new to it better than
+    one that was fitted without each of them.
 
     Args:
         classifier: A `textrnn.TextClassifier`, whose `linear` is set.
@@ -94,8 +95,8 @@ def fit_linear_part(
         sample_weight: Weights of the training texts and then of the validation texts, or None.
         words: As for `fit_linear`; with 0, the classifier stays as it is.
         max_features, seed: See `fit_linear`.
-        learned: Bools `(validation texts,)`, those that an earlier linear part was fitted to, so
-            that they do not say how well it predicts. None if there are none.
+        learned: Bools, for the training texts and then the validation texts: those that an earlier linear
+            part was fitted to, so that they do not say how well it predicts. None if there are none.
 
     Returns:
         Logits of the validation texts by classifiers that were fitted without them, for `calibrate`. None if
@@ -126,23 +127,21 @@ def fit_linear_part(
         earlier = "network alone" if classifier.linear is None else "network with its earlier n-grams"
         print_message(f"Interrupted while fitting the n-grams: the classifier is the {earlier}.")
         return None
-    held_out, weights = fit.held_out[split:], None if sample_weight is None else sample_weight[split:]
     if classifier.linear is not None:
-        earlier_logits = predict_linear_logits(classifier, validation[0])
-        unseen = held_out if learned is None else np.where(np.asarray(learned)[:, None], np.nan, held_out)
-        if _predicts_better(earlier_logits, unseen, targets[split:], weights):
+        unseen = np.isfinite(fit.held_out).all(axis=1) & ~np.array([False] if learned is None else learned)
+        rows = np.flatnonzero(unseen)
+        weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        if _predicts_better(classifier, [texts[i] for i in rows], fit.held_out[rows], targets[rows], weights):
             return None
     classifier.linear = fit.linear
-    return held_out
+    return fit.held_out[split:]
 
 
-def _predicts_better(earlier, held_out, targets, weights):
-    """Whether an earlier linear part predicts texts better than one that was fitted without them."""
-    known = np.isfinite(held_out).all(axis=1)
-    if not known.any():
+def _predicts_better(classifier, texts, held_out, targets, weights):
+    """Whether the linear part of a classifier predicts texts better than held-out logits."""
+    if not texts:
         return False
-    earlier, held_out, targets = earlier[known], held_out[known], targets[known]
-    weights = None if weights is None else np.asarray(weights)[known]
+    earlier = predict_linear_logits(classifier, texts)
     [scale] = fit_scales([earlier], targets, weights)
     losses = log_losses(scale * earlier, targets), log_losses(held_out, targets)
     of_earlier, of_new = (np.average(loss, weights=weights) for loss in losses)
