@@ -83,6 +83,7 @@ class Work:
 WORKS = (
     Work("training", "characters", vocabulary_size=324, units=512, batch_size=32),
     Work("training", "words", vocabulary_size=10_000, units=256, batch_size=32, tied=True, layers=2),
+    Work("training", "subwords", vocabulary_size=8_000, units=512, batch_size=32, tied=True),
     Work("generation", "one", vocabulary_size=324, units=512, batch_size=1),
     Work("generation", "some", vocabulary_size=324, units=512, batch_size=8),
     Work("generation", "many", vocabulary_size=324, units=512, batch_size=64),
