@@ -38,7 +38,7 @@ with the best validation score is the cell's, and all reported scores are of the
 train with it for the same steps, and then all seeds for the same time: the number of updates that the cell
 does while `lstm` does its own. The times of an update are measured first, in interleaved rounds in a process
 with one thread, and count seconds of the processor. So other work on the machine hardly counts, nor do
-compiling and scoring, and the runs may go on on any machine. Without `speed` among `--tasks` there are no
+compiling and scoring, and the runs can continue on any machine. Without `speed` among `--tasks` there are no
 times, and all runs have the same steps.
 
 A cell is marked where it differs from `lstm` by Dunnett's test over the seeds, at 5 % for all cells of a
@@ -64,9 +64,16 @@ from pathlib import Path
 
 import harness
 from cell_comparison import plan, plot, runs, table, texts
-from cell_comparison.plan import STEPS, TIME, TIMES, Plan
+from cell_comparison.plan import STEPS, TIME, Plan
 from cell_comparison.settings import CONTROL, SPEED, TEXT, Settings
-from cell_comparison.speed import measure_speed, measure_times, speed_record
+from cell_comparison.speed import (
+    TIMES,
+    measure_speed,
+    measure_times,
+    speed_record,
+    times_of,
+    times_record,
+)
 from cell_comparison.tasks import TASKS
 
 START = "start"
@@ -190,7 +197,7 @@ def measure(names, tasks, settings, given, log, deadline):
         harness.append(log, {"task": kind, **found, "environment": environment, **facts})
 
     for task in tasks:
-        if time.time() < deadline and not plan.times_record(records, settings, names, task):
+        if time.time() < deadline and not times_record(records, settings, names, task):
             harness.log(f"times of {task}: {len(names)} cells, {given.rounds} rounds")
             cells = list(dict.fromkeys([CONTROL, *names]))
             seconds, failed = measure_times(cells, task, settings, given.rounds)
@@ -204,8 +211,8 @@ def plan_of(names, tasks, settings, given, records):
     """The `Plan`, with the times that the records have."""
     found = {}
     for task in tasks if SPEED in given.tasks else ():
-        if entry := plan.times_record(records, settings, names, task):
-            found[task] = plan.times_of(entry)
+        if entry := times_record(records, settings, names, task):
+            found[task] = times_of(entry)
     return Plan(settings, found)
 
 
@@ -237,9 +244,9 @@ def report(names, tasks, settings, given, log):
     done = plan.usable(last)
     speed = speed_record(records, settings, names) or {}
     speeds = speed.get("speeds", {}) if SPEED in given.tasks else {}
-    there_is = plan_of(names, tasks, settings, given, records)
-    budgets = (STEPS, TIME) if there_is.times else (STEPS,)
-    tables = {budget: table.make_rows(names, tasks, done, speeds, budget, there_is) for budget in budgets}
+    planned = plan_of(names, tasks, settings, given, records)
+    budgets = (STEPS, TIME) if planned.times else (STEPS,)
+    tables = {budget: table.make_rows(names, tasks, done, speeds, budget, planned) for budget in budgets}
     found = facts(settings, records, done, speed)
     text = table.markdown(tables, tasks, settings, found, problems(last, speeds))
     (given.output / "compare_cells.md").write_text(text, encoding="utf-8")

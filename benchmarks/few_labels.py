@@ -31,15 +31,15 @@ import harness
 
 RECIPE = harness.CHECKOUT / "recipes" / "sentiment.py"
 TITLES = {"sst2": "SST-2", "imdb": "IMDB", "starter": "starter reviews"}
-CURVES = {
-    "from a language model": ("preset", "model", "#0072B2", "o", "-"),
-    "its network alone": ("preset", "network", "#0072B2", "o", ":"),
-    "from random weights": ("scratch", "model", "#D55E00", "s", "-"),
-    "its network alone ": ("scratch", "network", "#D55E00", "s", ":"),
-    "n-grams alone": ("scratch", "n-grams", "#009E73", "^", "-"),
-    "TF-IDF": ("scratch", "TF-IDF", "#555555", "x", "-"),
-}
-"""Name of a curve: where its runs start, the score, a colour of Okabe and Ito's palette, marker and line."""
+CURVES = (
+    ("from a language model", "preset", "model", "#0072B2", "o", "-"),
+    ("its network alone", "preset", "network", "#0072B2", "o", ":"),
+    ("from random weights", "scratch", "model", "#D55E00", "s", "-"),
+    ("its network alone", "scratch", "network", "#D55E00", "s", ":"),
+    ("n-grams alone", "scratch", "n-grams", "#009E73", "^", "-"),
+    ("TF-IDF", "scratch", "TF-IDF", "#555555", "x", "-"),
+)
+"""Curves: name, where the runs start, score, a colour of Okabe and Ito's palette, marker and line."""
 
 
 def load(dataset):
@@ -98,7 +98,7 @@ def draw(rows, path):
     figure = make_figure(3.8 * len(datasets) + 0.6, 4.2)
     panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
     for axis, dataset in zip(panels, datasets, strict=True):
-        for name, (start, score, color, marker, line) in CURVES.items():
+        for name, start, score, color, marker, line in CURVES:
             found = points(rows, dataset, start, score)
             means = [statistics.fmean(values) for values in found.values()]
             errors = [

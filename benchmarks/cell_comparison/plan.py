@@ -1,15 +1,12 @@
 """The runs of a cell in a task, and which of them comes next."""
 
 import dataclasses
-import statistics
 
 from cell_comparison.settings import CONTROL, Settings
 from cell_comparison.tasks import TASKS
 
 STEPS, TIME = BUDGETS = ("steps", "time")
 """What cells train for: the same number of updates, or the same time."""
-TIMES = "times"
-"""The `task` of a record with the time of an update of each cell."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,24 +111,3 @@ def latest(records, settings, cells, tasks):
 def usable(records):
     """Records without those of runs that failed, which are repeated."""
     return [entry for entry in records if entry["status"] != "failed"]
-
-
-def times_record(records, settings, cells, task):
-    """The last record of the times of these cells in a task with these settings, or None."""
-    return next(
-        (
-            entry
-            for entry in reversed(records)
-            if entry["task"] == TIMES
-            and entry["of"] == task
-            and entry["settings"] == settings.mark(task)
-            and {*cells, CONTROL} <= {*entry["seconds"], *entry["failed"]}
-        ),
-        None,
-    )
-
-
-def times_of(entry):
-    """The median time of an update of each cell in a record; empty without the control."""
-    found = {cell: statistics.median(seconds) for cell, seconds in entry["seconds"].items()}
-    return found if CONTROL in found else {}

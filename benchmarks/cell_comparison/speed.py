@@ -2,12 +2,13 @@
 
 import functools
 import multiprocessing
+import statistics
 import time
 
 import harness
 from cell_comparison import runs
 from cell_comparison.plan import Run
-from cell_comparison.settings import SPEED, sized
+from cell_comparison.settings import CONTROL, SPEED, sized
 from cell_comparison.tasks import TASKS
 from cell_comparison.texts import text_model, text_streams
 
@@ -15,6 +16,8 @@ from cell_comparison.texts import text_model, text_streams
 SPEED_WINDOWS = 32
 SPEED_NEW_TOKENS = 2000
 TIMED_UPDATES = 20
+TIMES = "times"
+"""The `task` of a record with the time of an update of each cell."""
 
 
 def measure_speed(cells, settings, rounds, seed):
@@ -158,3 +161,24 @@ def timed_run(cell, task, settings):
         return clock.spent / clock.timed_steps
 
     return run
+
+
+def times_record(records, settings, cells, task):
+    """The last record of the times of these cells in a task with these settings, or None."""
+    return next(
+        (
+            entry
+            for entry in reversed(records)
+            if entry["task"] == TIMES
+            and entry["of"] == task
+            and entry["settings"] == settings.mark(task)
+            and {*cells, CONTROL} <= {*entry["seconds"], *entry["failed"]}
+        ),
+        None,
+    )
+
+
+def times_of(entry):
+    """The median time of an update of each cell in a record; empty without the control."""
+    found = {cell: statistics.median(seconds) for cell, seconds in entry["seconds"].items()}
+    return found if CONTROL in found else {}

@@ -256,11 +256,11 @@ def test_the_last_times_of_all_cells_with_the_same_settings_count(tiny):
     mine = tiny.mark("copy")
     first, last = times(mine, {}, lstm=[1.0, 3.0, 2.0], gru=[1.0]), times(mine, {"gru": "why"}, lstm=[4.0])
     others = [times("other", {}, lstm=[9.0], gru=[9.0]), times(mine, {}, lstm=[9.0])]
-    assert plan.times_record([first, *others], tiny, ["gru"], "copy") == first
-    assert plan.times_record([first, last, *others], tiny, ["gru"], "copy") == last
-    assert plan.times_record([first], tiny, ["gru"], "dyck") is None
-    assert plan.times_of(first) == {"lstm": 2.0, "gru": 1.0} and plan.times_of(last) == {"lstm": 4.0}
-    assert plan.times_of(times(mine, {"lstm": "why"}, gru=[1.0])) == {}
+    assert speed.times_record([first, *others], tiny, ["gru"], "copy") == first
+    assert speed.times_record([first, last, *others], tiny, ["gru"], "copy") == last
+    assert speed.times_record([first], tiny, ["gru"], "dyck") is None
+    assert speed.times_of(first) == {"lstm": 2.0, "gru": 1.0} and speed.times_of(last) == {"lstm": 4.0}
+    assert speed.times_of(times(mine, {"lstm": "why"}, gru=[1.0])) == {}
 
 
 @pytest.mark.parametrize(("task", "best"), [("copy", 0.3), ("adding", 0.1), ("text", 0.1)])
