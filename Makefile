@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The tests of a file share the models that they train, so they run in one process. Each takes up to 4 GB.
+# The tests of a file share the models that they train, so they run in one process. Each takes 4 to 8 GB.
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadfile --durations=10
 # Users cannot act on TensorFlow's start-up messages.

@@ -113,6 +113,17 @@ def keras_model(work):
     return model
 
 
+def make_texts(work, seed):
+    """Token ids of random texts, a list of int32 arrays, and targets, an int32 array."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    shares = np.exp(random.normal(-0.8, 0.6, work.texts)).clip(1 / 40, 1)  # similar to IMDB
+    lengths = np.ceil(shares * work.longest).astype(int)
+    tokens = [random.integers(1, work.vocabulary_size, length, np.int32) for length in lengths]
+    return tokens, random.integers(0, 2, work.texts, np.int32)
+
+
 def make_batches(work, seed, padded=False):
     """The batches of an epoch, a list of inputs and targets as NumPy arrays.
 
@@ -125,13 +136,8 @@ def make_batches(work, seed, padded=False):
 
     from textrnn.data import batching
 
-    random = np.random.default_rng(seed)
-    shares = np.exp(random.normal(-0.8, 0.6, work.texts)).clip(1 / 40, 1)  # similar to IMDB
-    lengths = np.ceil(shares * work.longest).astype(int)
-    tokens = [random.integers(1, work.vocabulary_size, length, np.int32) for length in lengths]
-    targets = random.integers(0, 2, work.texts, np.int32)
     batches = []
-    for inputs, of_batch in batching.text_batches(tokens, targets, work.batch_size, seed=seed):
+    for inputs, of_batch in batching.text_batches(*make_texts(work, seed), work.batch_size, seed=seed):
         wider = work.longest - inputs["token_ids"].shape[1] if padded else 0
         arrays = {name: np.pad(values, ((0, 0), (0, wider))) for name, values in inputs.items()}
         batches.append((arrays, of_batch.numpy()))

@@ -108,20 +108,24 @@ CONTESTANTS = harness.Contestants()
 """Functions of a `Work` and its batches that return a `Run`."""
 
 
-def make_batches(work, seed):
-    """The batches of an epoch, a dataset from `pair_batches` with the same order in every epoch."""
+def make_sides(work, pairs, seed):
+    """Token ids of random sentence pairs, two lists of int32 arrays."""
     import numpy as np
 
-    from textrnn.data import batching
-
     random = np.random.default_rng(seed)
-    pairs = max(POOL, work.batches) * work.batch_size
     lengths = random.normal(14, 4, pairs)
     lengths = np.stack([lengths, lengths + random.normal(0, 2, pairs)])  # both lengths are correlated
-    sides = [
+    return [
         [np.append(random.integers(2, work.vocabulary_size, n - 1, np.int32), np.int32(END)) for n in side]
         for side in lengths.round().astype(int).clip(SHORTEST, LONGEST)
     ]
+
+
+def make_batches(work, seed):
+    """The batches of an epoch, a dataset from `pair_batches` with the same order in every epoch."""
+    from textrnn.data import batching
+
+    sides = make_sides(work, max(POOL, work.batches) * work.batch_size, seed)
     batches = batching.pair_batches(*sides, work.batch_size, START, seed=seed, pool=POOL)
     return batches.take(work.batches).cache()
 

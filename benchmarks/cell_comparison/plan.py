@@ -7,6 +7,9 @@ from cell_comparison.tasks import TASKS
 
 STEPS, TIME = BUDGETS = ("steps", "time")
 """What cells train for: the same number of updates, or the same time."""
+CLOSE = 0.1
+"""Cells whose time of an update differs from that of `CONTROL` by less than this share have its updates. The
+times are not known more exactly, and runs that would hardly differ are saved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +57,10 @@ class Plan:
         steps, times = self.settings.steps(task), self.times.get(task, {})
         if budget == STEPS:
             return steps
-        return max(1, round(steps * times[CONTROL] / times[cell])) if cell in times else None
+        if cell not in times:
+            return None
+        ratio = times[cell] / times[CONTROL]
+        return steps if abs(ratio - 1) < CLOSE else max(1, round(steps / ratio))
 
     def searches(self, cell, task):
         """The runs that choose the learning rate."""

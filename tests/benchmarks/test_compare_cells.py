@@ -234,8 +234,9 @@ def test_the_rate_is_searched_first_then_come_the_same_steps_and_then_the_same_t
 
 def test_the_same_time_is_that_of_lstm_whose_runs_are_those_of_the_same_steps(tiny):
     settings = dataclasses.replace(tiny, copy_steps=1000, seeds=(7, 8))
-    to_do = Plan(settings, {"copy": {"lstm": 0.02, "gru": 0.015, "slow": 50.0}})
-    assert [to_do.steps(cell, "copy", "time") for cell in ("lstm", "gru", "slow")] == [1000, 1333, 1]
+    times = {"lstm": 0.02, "gru": 0.015, "slow": 50.0, "close": 0.0181, "as close": 0.0219}
+    to_do, cells = Plan(settings, {"copy": times}), (*times,)
+    assert [to_do.steps(cell, "copy", "time") for cell in cells] == [1000, 1333, 1, 1000, 1000]
     assert len(do_all("lstm", "copy", settings, lambda run: {}, to_do=to_do)) == 2 + 1
     assert len(do_all("gru", "copy", settings, lambda run: {}, to_do=to_do)) == 2 + 1 + 2
 

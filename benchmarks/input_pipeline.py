@@ -1,0 +1,169 @@
+"""Measure which share of training waits for the input pipeline.
+
+    python benchmarks/input_pipeline.py --output benchmarks/results
+    python benchmarks/input_pipeline.py --task classifier translator --units 64
+    python benchmarks/input_pipeline.py --quick
+
+Each work is a model of textrnn and the dataset that its recipe trains on: windows of a token stream for
+language models, batches of texts or of pairs of similar length for the others. Tokens are random, which does
+not change the work. The rows of the table are milliseconds per batch:
+
+- waiting: how long `fit` waits for batches. Each is timed from when `fit` asks for it until the dataset hands
+  it over. The beginning of an epoch counts, when no batch has been made ahead, and so does what TensorFlow
+  needs to hand over one that is ready.
+- training: an epoch of `fit`, which includes the waiting. The ratio in this row is the share of waiting.
+- batches alone: an iteration over the same batches without a model. The pipeline makes two batches ahead
+  while a step runs, so only what takes longer than a step must wait; but both may use the same cores.
+"""
+
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+
+import harness
+import text_classifier
+import translation
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A model and its dataset.
+
+    Attributes:
+        task: One of `TASKS`.
+        units: Units of every LSTM.
+        batches: Batches of an epoch.
+    """
+
+    task: str
+    units: int
+    batches: int = 100
+
+    def __str__(self):
+        return f"{TASKS[self.task]}, {self.units} units"
+
+
+ROWS, STEPS, VOCABULARY_SIZE = 32, 64, 8000
+TASKS = {
+    "memory": f"language model, {ROWS} × {STEPS} tokens in memory",
+    "file": f"language model, {ROWS} × {STEPS} tokens in a file, windows of variable length",
+    "classifier": "classifier, 32 texts of 10 to 400 tokens, two directions",
+    "translator": "translator, 64 pairs of 8 to 24 tokens",
+}
+WORKS = tuple(Work(task, units) for task in TASKS for units in (64, 256))
+QUICK = {"units": 4, "batches": 3}
+
+
+def make_model(work):
+    """The compiled model of a work."""
+    import textrnn
+
+    if work.task == "classifier":
+        return text_classifier.textrnn_model(text_classifier.Work("training", work.units))
+    if work.task == "translator":
+        return translation.textrnn_model(translation.Work("training", units=work.units))
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(VOCABULARY_SIZE, "lstm", work.units))
+    lm.compile()
+    return lm
+
+
+def make_dataset(work, seed, folder):
+    """The dataset of an epoch.
+
+    Args:
+        work: The `Work`.
+        seed: Seed of the tokens, and of the order of the batches.
+        folder: Where a file of tokens is written.
+    """
+    import numpy as np
+
+    from textrnn.data import batching, windows
+    from textrnn.data.token_files import TokenFile
+
+    if work.task == "classifier":
+        texts = text_classifier.Work("training", work.units, texts=32 * work.batches)
+        return batching.text_batches(*text_classifier.make_texts(texts, seed), texts.batch_size, seed=seed)
+    if work.task == "translator":
+        pairs = translation.Work("training")
+        sides = translation.make_sides(pairs, work.batches * pairs.batch_size, seed)
+        return batching.pair_batches(*sides, pairs.batch_size, translation.START, seed=seed)
+    random = np.random.default_rng(seed)
+    stream = random.integers(0, VOCABULARY_SIZE, ROWS * STEPS * work.batches + 1, np.int32)
+    if in_file := work.task == "file":
+        stream.astype("uint16").tofile(folder / "tokens.bin")
+        stream = TokenFile(folder / "tokens.bin", "uint16")
+    return windows.windows(
+        stream,
+        ROWS,
+        STEPS,
+        restart_probability=0.05,
+        start_token_id=1,
+        boundary_token_ids=(2, 3),
+        seed=seed,
+        variable_length=in_file,
+    )
+
+
+def timed_batches(dataset, waits):
+    """A dataset of the same batches, which adds the seconds until it has each to a list."""
+    import tensorflow as tf
+
+    def hand_over():
+        batches = iter(dataset)
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            waits.append(time.perf_counter() - start)
+            if batch is None:
+                return
+            yield batch
+
+    options = tf.data.Options()
+    options.autotune.enabled = False  # it might ask for batches before `fit` does
+    timed = tf.data.Dataset.from_generator(hand_over, output_signature=dataset.element_spec)
+    return timed.apply(tf.data.experimental.assert_cardinality(dataset.cardinality())).with_options(options)
+
+
+def measure(work, rounds, seed):
+    """The result of a work in milliseconds per batch."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    waits, figures = [], {"waiting": [], "training": [], "batches alone": []}
+    with tempfile.TemporaryDirectory() as folder:
+        model, dataset = make_model(work), make_dataset(work, seed, Path(folder))
+        batches = int(dataset.cardinality())
+        timed = timed_batches(dataset, waits)
+        runs = {
+            "training": lambda: model.fit(timed, epochs=1, shuffle=False, verbose=0),
+            "batches alone": lambda: [None for _ in dataset],
+        }
+        runs["training"]()
+        for _ in range(rounds):
+            waits.clear()
+            for name, run in runs.items():
+                figures[name].append(1000 * harness.timed(run)[0] / batches)
+            figures["waiting"].append(1000 * sum(waits) / batches)
+    keras.backend.clear_session()
+    return harness.result(work, figures)
+
+
+def main():
+    """Run the benchmark."""
+    parser = harness.make_parser(__doc__, __file__)
+    harness.add_tasks(parser, TASKS)
+    sizes = {"units": "units of every LSTM (default: 64 and 256)", "batches": "batches of an epoch (100)"}
+    harness.add_sizes(parser, sizes)
+    given = parser.parse_args()
+    works = [work for work in WORKS if work.task in given.task]
+    harness.run_benchmark(
+        "input_pipeline",
+        harness.changed(works, QUICK, given, *sizes),
+        lambda work, rounds: measure(work, rounds, given.seed),
+        given,
+    )
+
+
+if __name__ == "__main__":
+    main()
