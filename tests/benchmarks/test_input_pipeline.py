@@ -1,7 +1,8 @@
-"""Waiting for batches is timed without changing them, and is a part of training."""
+"""What `fit` waits for is the time of batches that are not made while it trains."""
 
 import time
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,35 +11,45 @@ import harness
 import input_pipeline
 from textrnn.data.batching import generated_dataset
 
-
-def test_timed_batches_are_the_same_batches_and_the_time_of_a_slow_one_counts():
-    def generate(epoch):
-        for batch in range(4):
-            time.sleep(0.2 * (batch == 0))
-            yield [epoch, batch]
-
-    dataset, waits = generated_dataset(generate, tf.TensorSpec([2], tf.int32), 4), []
-    timed = input_pipeline.timed_batches(dataset, waits)
-    assert timed.cardinality() == 4
-    for epoch in range(2):
-        waits.clear()
-        np.testing.assert_array_equal(np.stack([*timed]), [[epoch, batch] for batch in range(4)])
-        assert len(waits) == 5  # the last one finds the end
-        assert waits[0] > 0.15
-        assert waits[0] > 3 * sum(waits[1:])  # they were made ahead or at once
+BATCHES = 5
 
 
-def test_a_batch_that_is_made_while_the_model_trains_is_not_waited_for():
-    def generate(epoch):
-        for batch in range(6):
-            time.sleep(0.05)
-            yield batch
+@pytest.fixture(scope="module")
+def waits():
+    """A function of the seconds that a batch and a step take, which returns those that `fit` waits."""
 
-    waits = []
-    for _ in input_pipeline.timed_batches(generated_dataset(generate, tf.TensorSpec([], tf.int32), 6), waits):
-        time.sleep(0.15)  # a step
-    assert waits[0] > 0.04
-    assert np.median(waits[1:]) < 0.03
+    def run(of_batch, of_step):
+        def generate(epoch):
+            for _ in range(BATCHES):
+                time.sleep(of_batch)
+                yield np.ones((1, 1), "float32"), np.ones((1, 1), "float32")
+
+        def slowly(x):
+            def sleep(x):
+                time.sleep(of_step)
+                return x
+
+            return tf.ensure_shape(tf.numpy_function(sleep, [x], tf.float32), x.shape)
+
+        spec = tf.TensorSpec([1, 1], tf.float32)
+        dataset = generated_dataset(generate, (spec, spec), BATCHES)
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(slowly), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(dataset, shuffle=False, verbose=0)
+        waited = input_pipeline.time_batches(model)
+        history = model.fit(dataset, shuffle=False, verbose=0)
+        assert history.history["loss"][0] >= 0
+        return float(waited)
+
+    return run
+
+
+def test_batches_that_take_longer_than_steps_are_waited_for(waits):
+    assert waits(of_batch=0.1, of_step=0.0) > 0.7 * BATCHES * 0.1
+
+
+def test_batches_that_are_made_during_steps_are_not(waits):
+    assert 0.7 * 0.05 < waits(of_batch=0.05, of_step=0.2) < 3 * 0.05  # for the first one
 
 
 @pytest.mark.parametrize("task", input_pipeline.TASKS)
@@ -47,10 +58,10 @@ def test_waiting_is_a_part_of_training(task):
     work = input_pipeline.Work(task, **input_pipeline.QUICK)
     result = input_pipeline.measure(work, rounds=2, seed=0)
     waiting, training, alone = result["rows"]
+    assert [row["contestant"] for row in result["rows"]] == ["waiting", "training", "batches alone"]
     for waits, whole, iterating in zip(waiting["ms"], training["ms"], alone["ms"], strict=True):
         assert 0 < waits < whole
         assert iterating > 0
-    assert [row["contestant"] for row in result["rows"]] == ["waiting", "training", "batches alone"]
     assert training["ratio"] == pytest.approx(waiting["median"] / training["median"], abs=2e-3)
 
 
