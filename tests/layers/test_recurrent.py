@@ -319,6 +319,12 @@ def test_a_name_is_no_cell():
         Recurrent("gru")
 
 
+@pytest.mark.parametrize("layer", [Recurrent, keras.layers.RNN])
+def test_a_layer_is_no_cell(layer):
+    with pytest.raises(InputError, match=r"cell is the layer 'mine': give a cell, such as layer\.cell"):
+        Recurrent(layer(GatedCell(4, "gru"), name="mine"))
+
+
 @pytest.mark.parametrize("shape", [(BATCH, TIME - 1), (BATCH, TIME + 1), (BATCH, TIME, 1), (TIME,)], ids=str)
 @pytest.mark.parametrize("cell", ["gru", "min_gru"])
 def test_masks_of_other_shapes_are_refused(cell, shape):

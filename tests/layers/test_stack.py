@@ -12,7 +12,7 @@ from references.masks import mask_of
 
 from textrnn.cells import GatedCell
 from textrnn.errors import InputError
-from textrnn.layers import BidirectionalStack, RecurrentStack
+from textrnn.layers import BidirectionalStack, Recurrent, RecurrentStack
 
 BATCH, TIME, FEATURES, UNITS = 4, 5, 3, 4
 
@@ -219,6 +219,8 @@ def test_a_stack_of_something_else_than_a_list_of_cells_is_refused(stack):
         InputError, match=r"cell is the name 'gru': give a cell, such as .*GatedCell\(64, 'gr"
     ):
         stack(["gru", "gru"])
+    with pytest.raises(InputError, match=r"cell is the layer 'mine': give a cell, such as layer\.cell"):
+        stack([Recurrent(GatedCell(4, "gru"), name="mine")])
 
 
 @pytest.mark.parametrize("stack", [RecurrentStack, BidirectionalStack])

@@ -9,9 +9,11 @@ from textrnn.layers.fused import ARCHITECTURES, fused_architecture
 
 
 def expect_cell(cell):
-    """Raise an `InputError` if what should be a cell is the name of one."""
+    """Raise an `InputError` if what should be a cell is the name of one, or a layer over one."""
     if isinstance(cell, str):
         raise InputError(f"cell is the name {cell!r}: give a cell, such as textrnn.GatedCell(64, {cell!r})")
+    if isinstance(cell, keras.layers.RNN):
+        raise InputError(f"cell is the layer {cell.name!r}: give a cell, such as layer.cell")
 
 
 def expect_sequences(shape):
