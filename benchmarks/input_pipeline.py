@@ -123,7 +123,9 @@ def time_batches(model):
         with tf.control_dependencies([start]):
             batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch)):
-            waited.assign_add(tf.timestamp() - start)
+            added = waited.assign_add(tf.timestamp() - start, read_value=False)
+        with tf.control_dependencies([added]):  # or the training step might run before the clock is read
+            batch = tf.nest.map_structure(tf.identity, batch)
         return model.train_step(batch)
 
     model.train_function = tf.function(step, reduce_retracing=True, autograph=False)

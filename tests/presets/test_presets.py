@@ -31,6 +31,14 @@ def test_a_preset_loads_as_the_expected_task_only(lm, tmp_path):
         load_preset(tmp_path / "novel", textrnn.TextClassifier)
 
 
+def test_a_preset_of_another_task_is_found_out_without_loading_it(lm, tmp_path):
+    preset = save_preset(lm, tmp_path / "novel")
+    assert find_preset(tmp_path / "novel", "CausalLM") == preset
+    (preset / "model.weights.h5").unlink()
+    with pytest.raises(textrnn.InputError, match=r"novel is a preset of a CausalLM: expected .* a Seq2SeqLM"):
+        find_preset(tmp_path / "novel", "Seq2SeqLM")
+
+
 def test_a_folder_without_a_preset_is_refused(tmp_path):
     with pytest.raises(textrnn.InputError, match="no preset at"):
         load_preset(tmp_path)

@@ -269,6 +269,7 @@ def test_a_preset_needs_the_module_of_a_cell_class_but_not_of_a_spec(
             {"from_preset": "nowhere"},
             "/NAME, or a starter model: english, french, german, spanish\n",
         ),
+        (TEXT.encode() * 40, {"from_preset": "sentiment"}, "is a preset of a TextClassifier: expected a"),
         (TEXT.encode() * 40, {"temperature": -2}, "--temperature -2: expected a number of at least 0"),
         (TEXT.encode() * 40, {"dropout": 1.5}, "--dropout 1.5: expected a number of at least 0 and below 1"),
         (TEXT.encode() * 40, {"weight_drop": 1}, "--weight_drop 1: expected a number"),

@@ -194,10 +194,12 @@ def bad_inputs(folder):
         (["--cell", "lstn"], "lstn"),
         (["--data", folder / "pairs.tsv", "--max_tokens", "2", "--tokenizer", "word"], "--max_tokens"),
         (["--from_preset", folder / "nowhere"], "nowhere does not exist"),
+        (["--encoder_from", "klingon", "--data", folder / "nothing.tsv"], "klingon .*: english, .* spanish$"),
+        (["--decoder_from", "sentiment"], "sentiment is a preset of a TextClassifier: expected .* CausalLM"),
     ]
 
 
-@pytest.mark.parametrize("case", range(17))
+@pytest.mark.parametrize("case", range(19))
 def test_invalid_input_is_reported_in_one_line(case, folder, capsys):
     arguments, message = bad_inputs(folder)[case]
     status, _, error = recipe_command(capsys, RECIPE, *arguments, "--output", folder / "bad")

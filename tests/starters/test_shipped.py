@@ -89,6 +89,15 @@ def test_surprisal_tells_the_language_of_a_sentence_more_often_than_bytes_do():
     assert by_surprisal > 0.9 > by_bytes
 
 
+def test_classify_names_a_starter_model_that_does(capsys):
+    from references.command import textrnn_command
+
+    status, _, error = textrnn_command(capsys, "classify", "english", "--text", "a")
+    assert status == 2
+    assert "english does not classify text: " in error
+    assert error.endswith(". A starter model that does: sentiment\n")
+
+
 @pytest.mark.parametrize("name", starter_names())
 def test_a_card_says_what_a_user_must_know(name):
     text = card(name)

@@ -159,10 +159,9 @@ def settings_of(given: dict[str, Any]):
 def _base(name: str) -> Path:
     """A folder, or that of the SavedModel of a starter model."""
     from textrnn.cli.starter_exports import exported
-    from textrnn.presets.loading import preset_at
-    from textrnn.presets.missing import missing_model
     from textrnn.server.server import models_under
     from textrnn.starters import starter_path
+    from textrnn.starters.finding import missing_model, preset_at
 
     folder, starter = Path(name), starter_path(name)
     if starter is not None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from textrnn.errors import expect
 from textrnn.presets import loading
-from textrnn.presets.missing import missing_model
 from textrnn.serving import saved_model
+from textrnn.starters import starter_names
+from textrnn.starters.finding import missing_model, preset_at
 from textrnn.startup import load_tensorflow, native_messages_hidden
 
 
@@ -42,9 +43,14 @@ def load_functions(model, task, signature, output, failing, cell=None):
 
             functions = python_functions(loading.load_preset(path))
     found = output in getattr(functions.get(signature), "structured_outputs", {})
-    expect(found, f"{path} {failing}: its signatures are {', '.join(sorted(functions))}")
+    starters = ", ".join(starter_names(task))
+    expect(
+        found,
+        f"{path} {failing}: its signatures are {', '.join(sorted(functions))}"
+        + (f". A starter model that does: {starters}" if starters else ""),
+    )
     return functions
 
 
 def _find(path):
-    return saved_model.find_saved_model(path) or loading.preset_at(path)
+    return saved_model.find_saved_model(path) or preset_at(path)

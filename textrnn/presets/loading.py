@@ -1,12 +1,8 @@
 """Finding and loading presets."""
 
-import json
-from pathlib import Path
-
-from textrnn.errors import InputError
-from textrnn.presets.missing import missing_model
-from textrnn.starters import starter_path
-from textrnn.tasks.registry import task_kinds
+from textrnn.errors import expect
+from textrnn.starters.finding import missing_model, preset_at
+from textrnn.tasks.registry import task_of_preset
 
 
 def load_preset(path, task=None, **options):
@@ -24,19 +20,12 @@ def load_preset(path, task=None, **options):
         InputError: If there is no preset at `path`, or one of another class.
     """
     found = find_preset(path, task and task.__name__)
-    loaded = preset_task(path)
-    if task is not None and not issubclass(loaded, task):
-        raise InputError(f"{path} is a preset of a {loaded.__name__}: expected a preset of a {task.__name__}")
-    return loaded.from_preset(str(found), **options)
+    return task_of_preset(found, path).from_preset(str(found), **options)
 
 
 def preset_task(path):
     """Return the class of the task that a preset is of; see `load_preset`."""
-    name = json.loads((find_preset(path) / "task.json").read_text("utf-8"))["registered_name"]
-    kinds = {kind.registered_name: kind for kind in task_kinds()}
-    if name not in kinds:
-        raise InputError(f"{path} is a preset of a {name}: expected one of {', '.join(kinds)}")
-    return kinds[name].load_task()
+    return task_of_preset(find_preset(path), path)
 
 
 def find_preset(path, task=None):
@@ -44,23 +33,21 @@ def find_preset(path, task=None):
 
     Args:
         path: A str or path.
-        task: Name of the class that it has to be of, for the error alone; None for any.
+        task: Name of the class that it has to be of; None for any.
 
     Returns:
         A `pathlib.Path`.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none, or if it is of another class.
     """
     found = preset_at(path)
     if found is None:
         raise missing_model(path, preset_at, task, "preset")
+    if task is not None:
+        kind = task_of_preset(found, path)
+        expect(
+            task in {parent.__name__ for parent in kind.__mro__},
+            f"{path} is a preset of a {kind.__name__}: expected a preset of a {task}",
+        )
     return found
-
-
-def preset_at(path):
-    """Return what `find_preset` returns, or None if there is none."""
-    if starter := starter_path(path):
-        return starter
-    folders = (Path(path), Path(path) / "preset")
-    return next((folder for folder in folders if (folder / "task.json").is_file()), None)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import keras
 
-from textrnn.errors import InputError
+from textrnn.errors import InputError, expect
 from textrnn.private import load_preset_json
-from textrnn.starters import starter_path
+from textrnn.starters.finding import missing_model, preset_at
 from textrnn.tasks.arguments import KnownArguments
 from textrnn.tasks.execution import execution_of
+from textrnn.tasks.registry import task_of_preset
 from textrnn.tokenizers.text import valid_strings
 from textrnn.training.distributed_steps import DistributedSteps
 
@@ -35,14 +36,16 @@ class RecurrentTask(DistributedSteps, KnownArguments):
         As for all KerasHub models, the weights are converted to Keras's current dtype policy, or to `dtype`.
 
         Args:
-            preset: The folder of a preset, the name of a starter model, or a handle that KerasHub knows.
+            preset: The folder of a preset or of a model that has one, the name of a starter model, or a
+                handle that KerasHub knows, such as `hf://user/model`.
             load_weights: bool. Whether to load the weights.
             **kwargs: `dtype`, and arguments of the constructor to replace the saved ones, such as `sampler`.
 
         Raises:
-            InputError: If an argument does not fit the weights of the preset.
+            InputError: If there is no such preset, if it is one of another task, or if an argument does not
+                fit its weights.
         """
-        preset = str(starter_path(preset) or preset)
+        preset = _find_preset(cls, preset)
         if load_weights and (Path(preset) / "task.json").is_file():
             _check_fits(cls, preset, kwargs)
         saved = load_preset_json(preset, "config.json")["config"].get("dtype") or {}
@@ -154,6 +157,24 @@ class RecurrentTask(DistributedSteps, KnownArguments):
     def predict(self, x=None, *args, **kwargs):
         """Predict from strings or from tokenized batches; see `keras.Model.predict`."""
         return super().predict(valid_strings(x), *args, **kwargs)
+
+
+def _find_preset(cls, given):
+    """Return the folder of a preset, or the handle that was given."""
+    found = preset_at(given)
+    if found is None:
+        if "://" in str(given) or Path(given).is_dir():
+            return str(given)  # a handle, or the preset of a backbone
+        raise missing_model(given, preset_at, cls.__name__, "preset")
+    try:
+        task = task_of_preset(found, given)
+    except InputError:
+        return str(found)  # of a class of one's own, which KerasHub finds if Keras knows it
+    expect(
+        issubclass(task, cls) or issubclass(cls, task),
+        f"{given} is a preset of a {task.__name__}: load it with textrnn.{task.__name__}.from_preset",
+    )
+    return str(found)
 
 
 def _check_fits(cls, preset, arguments):

@@ -1,9 +1,11 @@
 """The registry of tasks. A new task is a folder, a recipe and a line here."""
 
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from textrnn.errors import InputError, expect
@@ -40,6 +42,32 @@ def kind_of(task) -> TaskKind:
             return kind
     expected = ", ".join(kind.task.partition(":")[2] for kind in task_kinds())
     raise InputError(f"{type(task).__name__} is not a task of textrnn: expected one of {expected}")
+
+
+def task_of_preset(folder, name=None) -> Any:
+    """The class of the task that a preset is of.
+
+    Args:
+        folder: The folder of a preset.
+        name: What was given, for the error; None for the folder.
+
+    Raises:
+        InputError: If it is no registered task.
+
+    Example:
+
+    >>> from textrnn.starters import starter_path
+    >>> from textrnn.tasks.registry import task_of_preset
+    >>> task_of_preset(starter_path("sentiment")).__name__
+    'TextClassifier'
+    """
+    registered = json.loads((Path(folder) / "task.json").read_text("utf-8"))["registered_name"]
+    kinds = {kind.registered_name: kind for kind in task_kinds()}
+    if registered not in kinds:
+        raise InputError(
+            f"{name or folder} is a preset of a {registered}: expected one of {', '.join(kinds)}"
+        )
+    return kinds[registered].load_task()
 
 
 def signatures_of(task, **options) -> dict[str, tuple[Callable, list]]:

@@ -84,11 +84,14 @@ class TranslatorOptions(ModelOptions):
         )
 
     def check(self):
-        """Check the preset, or the cells of the encoder and of the decoder; see `ModelOptions.check`."""
+        """Check the presets, or the cells of the encoder and of the decoder; see `ModelOptions.check`."""
         from textrnn.cells.gated import GatedCell
+        from textrnn.presets import find_preset
         from textrnn.translation.attention_decoder import AttentionDecoder
 
         super().check()
+        for language_model in filter(None, (self.encoder_from, self.decoder_from)):
+            find_preset(language_model, "CausalLM")
         if not self.from_preset:
             AttentionDecoder(
                 [GatedCell(4, self.decoder_cell or self.cell)], 4, self.attention, self.input_feeding,

@@ -1,14 +1,32 @@
-"""The error about a model that does not exist, with the one that may be meant."""
+"""Finding a preset by its path or name, and the error about one that does not exist."""
 
 import difflib
 import os
 from pathlib import Path
 
 from textrnn.errors import InputError
-from textrnn.starters import starter_names
+from textrnn.starters import starter_names, starter_path
 
 SAVED_MODELS = Path("saved_models")
 """The folder of models that is searched, as the default of `--output`."""
+
+
+def preset_at(path):
+    """Return the preset at `path`, in the model's folder `path`, or of the starter model `path`.
+
+    Returns:
+        A `pathlib.Path`, or None if there is none.
+
+    Example:
+
+    >>> from textrnn.starters.finding import preset_at
+    >>> preset_at("english").name, preset_at("klingon")
+    ('english', None)
+    """
+    if starter := starter_path(path):
+        return starter
+    folders = (Path(path), Path(path) / "preset")
+    return next((folder for folder in folders if (folder / "task.json").is_file()), None)
 
 
 def missing_model(
@@ -18,7 +36,7 @@ def missing_model(
 
     Args:
         path: What was given.
-        find: A function of a path that tells whether it would do, such as `textrnn.presets.preset_at`.
+        find: A function of a path that tells whether it would do, such as `preset_at`.
         task: Name of the class of a task, such as `"CausalLM"`, if starter models of others would not do.
         what: What there is none of at the path.
         expected: What to give, beside a starter model.
@@ -28,8 +46,7 @@ def missing_model(
 
     Example:
 
-    >>> from textrnn.presets.loading import preset_at
-    >>> from textrnn.presets.missing import missing_model
+    >>> from textrnn.starters.finding import missing_model, preset_at
     >>> print(missing_model("englis", preset_at))
     englis does not exist: did you mean english?
     >>> print(missing_model("klingon", preset_at, "TextClassifier"))
