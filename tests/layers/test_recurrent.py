@@ -321,7 +321,7 @@ def test_a_name_is_no_cell():
 
 @pytest.mark.parametrize("layer", [Recurrent, keras.layers.RNN])
 def test_a_layer_is_no_cell(layer):
-    with pytest.raises(InputError, match=r"cell is the layer 'mine': give a cell, such as layer\.cell"):
+    with pytest.raises(InputError, match=r"cell is the layer 'mine': give its cell, layer\.cell"):
         Recurrent(layer(GatedCell(4, "gru"), name="mine"))
 
 

@@ -219,7 +219,7 @@ def test_a_stack_of_something_else_than_a_list_of_cells_is_refused(stack):
         InputError, match=r"cell is the name 'gru': give a cell, such as .*GatedCell\(64, 'gr"
     ):
         stack(["gru", "gru"])
-    with pytest.raises(InputError, match=r"cell is the layer 'mine': give a cell, such as layer\.cell"):
+    with pytest.raises(InputError, match=r"cell is the layer 'mine': give its cell, layer\.cell"):
         stack([Recurrent(GatedCell(4, "gru"), name="mine")])
 
 

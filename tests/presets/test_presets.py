@@ -2,6 +2,7 @@ import json
 
 import pytest
 from builders.language_models import make_lm
+from builders.translators import make_translator, word_tokenizers
 
 import textrnn
 from textrnn.presets import find_preset, load_preset, save_preset
@@ -39,6 +40,18 @@ def test_a_preset_of_another_task_is_found_out_without_loading_it(lm, tmp_path):
         find_preset(tmp_path / "novel", "Seq2SeqLM")
 
 
+def test_a_translator_is_no_language_model(tmp_path):
+    save_preset(make_translator(word_tokenizers()), tmp_path / "to_german")
+    for refused in (
+        lambda: load_preset(tmp_path / "to_german", textrnn.CausalLM),
+        lambda: find_preset(tmp_path / "to_german", "CausalLM"),
+    ):
+        with pytest.raises(textrnn.InputError, match=r"is a preset of a Seq2SeqLM: expected .* a CausalLM"):
+            refused()
+    with pytest.raises(textrnn.InputError, match="is a preset of a Seq2SeqLM: load it with Seq2SeqLM"):
+        textrnn.CausalLM.from_preset(tmp_path / "to_german")
+
+
 def test_a_folder_without_a_preset_is_refused(tmp_path):
     with pytest.raises(textrnn.InputError, match="no preset at"):
         load_preset(tmp_path)
@@ -49,6 +62,8 @@ def test_a_preset_of_another_library_is_refused(tmp_path):
     (tmp_path / "task.json").write_text(json.dumps(task))
     with pytest.raises(textrnn.InputError, match=r"GPT2CausalLM: expected one of textrnn>CausalLM, "):
         load_preset(tmp_path)
+    with pytest.raises(textrnn.InputError, match=r"is a preset of a .*GPT2CausalLM"):
+        textrnn.CausalLM.from_preset(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -194,8 +194,14 @@ def bad_inputs(folder):
         (["--cell", "lstn"], "lstn"),
         (["--data", folder / "pairs.tsv", "--max_tokens", "2", "--tokenizer", "word"], "--max_tokens"),
         (["--from_preset", folder / "nowhere"], "nowhere does not exist"),
-        (["--encoder_from", "klingon", "--data", folder / "nothing.tsv"], "klingon .*: english, .* spanish$"),
-        (["--decoder_from", "sentiment"], "sentiment is a preset of a TextClassifier: expected .* CausalLM"),
+        (
+            ["--encoder_from", "klingon", "--data", folder / "nothing.tsv"],
+            "--encoder_from: klingon .*: english, .* spanish$",
+        ),
+        (
+            ["--decoder_from", "sentiment"],
+            "--decoder_from: sentiment is a preset of a TextClassifier: expected",
+        ),
     ]
 
 

@@ -95,7 +95,7 @@ def test_classify_names_a_starter_model_that_does(capsys):
     status, _, error = textrnn_command(capsys, "classify", "english", "--text", "a")
     assert status == 2
     assert "english does not classify text: " in error
-    assert error.endswith(". A starter model that does: sentiment\n")
+    assert error.endswith(". Starter models that do: sentiment\n")
 
 
 @pytest.mark.parametrize("name", starter_names())

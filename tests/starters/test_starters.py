@@ -53,10 +53,16 @@ def test_from_preset_refuses_other_names_and_presets_of_other_tasks(package, tmp
     ):
         textrnn.CausalLM.from_preset("klingon")
     for other in (textrnn.TextClassifier, textrnn.Seq2SeqLM):
-        with pytest.raises(
-            textrnn.InputError, match=r"tiny is a .* CausalLM: load it with textrnn\.CausalLM\."
-        ):
+        with pytest.raises(textrnn.InputError, match=r"tiny is a .* CausalLM: load it with CausalLM\."):
             other.from_preset("tiny")
+
+
+def test_from_preset_takes_that_of_a_backbone(tmp_path):
+    make_lm("byte").backbone.save_to_preset(tmp_path / "mine" / "preset")
+    for given in (tmp_path / "mine" / "preset", str(tmp_path / "mine")):
+        assert type(textrnn.CausalLM.from_preset(given, preprocessor=None)) is textrnn.CausalLM
+    with pytest.raises(textrnn.InputError, match=r"no preset at .*: give the folder of a model"):
+        textrnn.CausalLM.from_preset(tmp_path)
 
 
 def test_from_preset_loads_a_class_of_ones_own(tmp_path):

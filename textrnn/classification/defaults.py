@@ -48,7 +48,9 @@ FEW_TEXTS = 300
 """Number of training texts from which on a classifier starts from random weights.
 
 On SST-2, logistic regression on the outputs of the starter model `english` is right for 0.60 of the sentences
-of validation with 100 labels and for 0.66 with 500. The TF-IDF baseline is for 0.53 and 0.71.
+of validation with 100 labels and for 0.66 with 500. The TF-IDF baseline is for 0.61 and 0.71. With 100 labels
+the network from `english` is better than one from random weights (0.565 and 0.514), and both models are the
+n-grams alone.
 """
 
 

@@ -49,6 +49,28 @@ def starting_point(texts, task):
     )
 
 
+def start_task(preset):
+    """Return the class of a preset that a classifier is to start from.
+
+    Raises:
+        InputError: If there is no such preset, or one of neither a classifier nor a language model.
+
+    Example:
+
+    >>> from textrnn.classification.from_language_model import start_task
+    >>> start_task("english").__name__
+    'CausalLM'
+    """
+    import textrnn  # a task imports no other one
+
+    task = preset_task(preset)
+    expect(
+        issubclass(task, (TextClassifier, textrnn.CausalLM)),
+        f"{preset} is a preset of a {task.__name__}: give that of a classifier or language model",
+    )
+    return task
+
+
 def find_start(texts, preset=None, from_scratch=False):
     """Find what a classifier starts from. Without a preset, print what is chosen and why.
 
@@ -80,11 +102,7 @@ def find_start(texts, preset=None, from_scratch=False):
         print(f"starting from {reason}")
     if preset is None:
         return None, None
-    task = preset_task(preset)
-    expect(
-        issubclass(task, (TextClassifier, textrnn.CausalLM)),
-        f"{preset} is a preset of a {task.__name__}: give that of a classifier or language model",
-    )
+    task = start_task(preset)
     if given:
         preprocessor = task.preprocessor_cls.from_preset(str(find_preset(preset)))
         if getattr(preprocessor, "lowercase", False):

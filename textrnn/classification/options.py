@@ -66,6 +66,14 @@ class ClassifierOptions(ModelOptions):
             not (self.from_preset and self.from_scratch), "--from_preset, --from_scratch: give one of them"
         )
 
+    def check(self):
+        """Check the preset, also that a classifier can start from it; see `ModelOptions.check`."""
+        from textrnn.classification.from_language_model import start_task
+
+        super().check()
+        if self.from_preset:
+            start_task(self.from_preset)
+
     def classifier_arguments(self) -> dict[str, Any]:
         """The arguments of `textrnn.classification.new_classifier.new_classifier`."""
         names = ("tokenizer", "vocabulary_size", "lowercase", "max_tokens", "pooling")

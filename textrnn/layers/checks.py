@@ -13,7 +13,7 @@ def expect_cell(cell):
     if isinstance(cell, str):
         raise InputError(f"cell is the name {cell!r}: give a cell, such as textrnn.GatedCell(64, {cell!r})")
     if isinstance(cell, keras.layers.RNN):
-        raise InputError(f"cell is the layer {cell.name!r}: give a cell, such as layer.cell")
+        raise InputError(f"cell is the layer {cell.name!r}: give its cell, layer.cell")
 
 
 def expect_sequences(shape):

@@ -47,7 +47,7 @@ def load_functions(model, task, signature, output, failing, cell=None):
     expect(
         found,
         f"{path} {failing}: its signatures are {', '.join(sorted(functions))}"
-        + (f". A starter model that does: {starters}" if starters else ""),
+        + (f". Starter models that do: {starters}" if starters else ""),
     )
     return functions
 

@@ -10,7 +10,7 @@ def load_preset(path, task=None, **options):
 
     Args:
         path: A preset, the folder of a model that has one, or the name of a starter model.
-        task: The class that the preset must be of; None for any registered task.
+        task: The registered task that the preset must be of; None for any.
         **options: Arguments of the task's constructor that replace the saved ones, such as `sampler`.
 
     Returns:
@@ -33,7 +33,7 @@ def find_preset(path, task=None):
 
     Args:
         path: A str or path.
-        task: Name of the class that it has to be of; None for any.
+        task: Name of the class that it has to be of, a registered task; None for any.
 
     Returns:
         A `pathlib.Path`.
@@ -45,9 +45,6 @@ def find_preset(path, task=None):
     if found is None:
         raise missing_model(path, preset_at, task, "preset")
     if task is not None:
-        kind = task_of_preset(found, path)
-        expect(
-            task in {parent.__name__ for parent in kind.__mro__},
-            f"{path} is a preset of a {kind.__name__}: expected a preset of a {task}",
-        )
+        name = task_of_preset(found, path).__name__
+        expect(task == name, f"{path} is a preset of a {name}: expected a preset of a {task}")
     return found

@@ -11,7 +11,7 @@ from textrnn.private import load_preset_json
 from textrnn.starters.finding import missing_model, preset_at
 from textrnn.tasks.arguments import KnownArguments
 from textrnn.tasks.execution import execution_of
-from textrnn.tasks.registry import task_of_preset
+from textrnn.tasks.registry import registered_name, task_of_preset
 from textrnn.tokenizers.text import valid_strings
 from textrnn.training.distributed_steps import DistributedSteps
 
@@ -163,18 +163,24 @@ def _find_preset(cls, given):
     """Return the folder of a preset, or the handle that was given."""
     found = preset_at(given)
     if found is None:
-        if "://" in str(given) or Path(given).is_dir():
-            return str(given)  # a handle, or the preset of a backbone
-        raise missing_model(given, preset_at, cls.__name__, "preset")
-    try:
-        task = task_of_preset(found, given)
-    except InputError:
-        return str(found)  # of a class of one's own, which KerasHub finds if Keras knows it
+        return _find_backbone(cls, given)
+    own = keras.saving.get_registered_object(registered_name(found))  # it may be of a class of one's own
+    task = own or task_of_preset(found, given)
     expect(
         issubclass(task, cls) or issubclass(cls, task),
-        f"{given} is a preset of a {task.__name__}: load it with textrnn.{task.__name__}.from_preset",
+        f"{given} is a preset of a {task.__name__}: load it with {task.__name__}.from_preset",
     )
     return str(found)
+
+
+def _find_backbone(cls, given):
+    """Return the folder of a preset that is that of a backbone alone, or the handle that was given."""
+    for folder in (Path(given), Path(given) / "preset"):
+        if (folder / "config.json").is_file():
+            return str(folder)
+    if "://" in str(given):
+        return str(given)
+    raise missing_model(given, preset_at, cls.__name__, "preset")
 
 
 def _check_fits(cls, preset, arguments):

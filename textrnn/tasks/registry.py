@@ -44,6 +44,19 @@ def kind_of(task) -> TaskKind:
     raise InputError(f"{type(task).__name__} is not a task of textrnn: expected one of {expected}")
 
 
+def registered_name(folder) -> str:
+    """The name by which Keras knows the class of the task that a preset is of.
+
+    Example:
+
+    >>> from textrnn.starters import starter_path
+    >>> from textrnn.tasks.registry import registered_name
+    >>> registered_name(starter_path("sentiment"))
+    'textrnn>TextClassifier'
+    """
+    return json.loads((Path(folder) / "task.json").read_text("utf-8"))["registered_name"]
+
+
 def task_of_preset(folder, name=None) -> Any:
     """The class of the task that a preset is of.
 
@@ -61,7 +74,7 @@ def task_of_preset(folder, name=None) -> Any:
     >>> task_of_preset(starter_path("sentiment")).__name__
     'TextClassifier'
     """
-    registered = json.loads((Path(folder) / "task.json").read_text("utf-8"))["registered_name"]
+    registered = registered_name(folder)
     kinds = {kind.registered_name: kind for kind in task_kinds()}
     if registered not in kinds:
         raise InputError(

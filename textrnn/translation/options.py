@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from textrnn.errors import expect
+from textrnn.errors import InputError, expect
 from textrnn.options import DataOptions, ModelOptions, OutputOptions, TrainingOptions, option
 from textrnn.types import (
     Beams,
@@ -90,8 +90,12 @@ class TranslatorOptions(ModelOptions):
         from textrnn.translation.attention_decoder import AttentionDecoder
 
         super().check()
-        for language_model in filter(None, (self.encoder_from, self.decoder_from)):
-            find_preset(language_model, "CausalLM")
+        for name in ("encoder_from", "decoder_from"):
+            if preset := getattr(self, name):
+                try:
+                    find_preset(preset, "CausalLM")
+                except InputError as error:
+                    raise InputError(f"--{name}: {error}") from None
         if not self.from_preset:
             AttentionDecoder(
                 [GatedCell(4, self.decoder_cell or self.cell)], 4, self.attention, self.input_feeding,
