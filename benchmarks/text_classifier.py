@@ -1,4 +1,4 @@
-"""Compare the text classifier of textrnn with the same model in Keras.
+"""Compare the text classifier of textrnn with the same model in Keras and PyTorch.
 
     python benchmarks/text_classifier.py --output benchmarks/results
     python benchmarks/text_classifier.py --task inference --units 64
@@ -20,6 +20,10 @@ Contestants:
 - Keras: `keras.layers.Embedding`, `Bidirectional(LSTM)` and `Dense`, on the same batches.
 - Keras, padded: the same model on batches padded to 400 tokens, as `keras.utils.pad_sequences(maxlen=400)`
   pads them.
+- PyTorch: layers of `torch.nn` and a plain training loop with fused Adam, on the same batches as textrnn. The
+  LSTM also runs over the padding, where its backward direction begins, and has a second bias.
+- PyTorch, packed: the same with packed sequences, which is exactly the function of textrnn. On a CPU, packed
+  sequences do not use the fused LSTM of oneDNN.
 
 See harness/__init__.py for the timing. Ratios above 1 mean that textrnn is faster.
 """
@@ -79,6 +83,31 @@ def run_keras(work, seed):
 def run_keras_padded(work, seed):
     """The model in Keras on batches padded to one length."""
     return pass_over(work, keras_model(work), make_batches(work, seed, padded=True))
+
+
+@CONTESTANTS.add("PyTorch", needs="torch")
+def run_torch(work, seed, packed=False):
+    """The model in PyTorch on the same batches."""
+    import torch_classifier
+
+    model = torch_classifier.Classifier(work, packed).to(harness.torch_device())
+    batches = [torch_classifier.to_torch(model, *batch) for batch in make_batches(work, seed)]
+    train = torch_classifier.training(model, batches)
+
+    def run():
+        if work.task == "inference":
+            torch_classifier.predictions(model, batches)
+        else:
+            train()
+        return work.texts
+
+    return run
+
+
+@CONTESTANTS.add("PyTorch, packed", needs="torch")
+def run_torch_packed(work, seed):
+    """The same with packed sequences."""
+    return run_torch(work, seed, packed=True)
 
 
 def textrnn_model(work):

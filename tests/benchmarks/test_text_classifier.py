@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import harness
 import text_classifier
 
 
@@ -23,10 +24,68 @@ def test_classifiers_are_the_same_function_and_padding_changes_nothing():
         np.testing.assert_allclose(theirs(wide), theirs(x), atol=1e-6)
 
 
+@pytest.fixture
+def torch():
+    """PyTorch on one thread, since its threads wait for each other on a busy machine."""
+    torch = pytest.importorskip("torch")
+    harness.load_backend()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch
+    torch.set_num_threads(threads)
+
+
+def classifier_like(torch, work, ours, packed):
+    """A model of PyTorch with the weights of a `TextClassifier`."""
+    import torch_classifier
+
+    embedding, *cells, kernel, bias = ours.get_weights()
+    arrays = {"embedding.weight": embedding, "head.weight": kernel.T, "head.bias": bias}
+    for suffix, (of_input, of_state, of_gates) in {"": cells[:3], "_reverse": cells[3:]}.items():
+        named = {
+            "weight_ih": of_input.T,
+            "weight_hh": of_state.T,
+            "bias_ih": of_gates,
+            "bias_hh": 0 * of_gates,
+        }
+        arrays |= {f"lstm.{name}_l0{suffix}": array for name, array in named.items()}
+    model = torch_classifier.Classifier(work, packed)
+    model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("bias_hh" not in name)  # PyTorch has two biases, textrnn one
+    return model
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_classifier_in_pytorch_is_the_same_function_and_learns_equally(torch, packed):
+    import torch_classifier
+
+    # Without packing, the backward direction starts in the padding, so the models agree on full rows only.
+    work = replace(text_classifier.WORKS[0], **text_classifier.QUICK)
+    batches = text_classifier.make_batches(work, 0)
+    if not packed:
+        batches = [({**x, "padding_mask": np.ones_like(x["padding_mask"])}, y) for x, y in batches]
+    ours = text_classifier.textrnn_model(work)
+    theirs = classifier_like(torch, work, ours, packed)
+    pairs = [torch_classifier.to_torch(theirs, *batch) for batch in batches]
+    for (x, _), logits in zip(batches, torch_classifier.predictions(theirs, pairs), strict=True):
+        np.testing.assert_allclose(ours(x), logits, atol=1e-6)
+    train = torch_classifier.training(theirs, pairs)
+
+    def loss_of(batch):
+        ours.reset_metrics()
+        return ours.train_on_batch(*batch, return_dict=True)["loss"]
+
+    losses = [(np.mean([loss_of(batch) for batch in batches]), train()) for _ in range(4)]
+    np.testing.assert_allclose(*zip(*losses, strict=True), rtol=1e-4)
+    assert losses[-1][1] < losses[0][1] - 0.005
+
+
 @pytest.mark.slow
 def test_the_command_measures_every_classifier(run_command):
     report = run_command(text_classifier)
     assert [entry["work"]["task"] for entry in report["results"]] == ["training", "inference"]
     for entry in report["results"]:
-        assert [row["contestant"] for row in entry["rows"]] == ["textrnn", "Keras", "Keras, padded"]
+        names, torch = ["textrnn", "Keras", "Keras, padded"], ["PyTorch", "PyTorch, packed"]
+        assert [row["contestant"] for row in entry["rows"]] in (names, names + torch)  # if it is installed
         assert all(min(row["texts/s"]) > 0 and len(row["texts/s"]) == 2 for row in entry["rows"])

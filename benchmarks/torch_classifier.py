@@ -1,0 +1,69 @@
+"""The classifier of text_classifier.py in PyTorch: the model, a training loop and predictions."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import rnn
+
+
+class Classifier(nn.Module):
+    """A bidirectional LSTM, the maximum of its outputs over the unpadded steps, and two classes.
+
+    Args:
+        work: The `Work` with the sizes.
+        packed: Whether the LSTM runs on packed sequences. Otherwise it also runs over the padding, where its
+            backward direction begins.
+    """
+
+    def __init__(self, work, packed=False):
+        super().__init__()
+        self.packed = packed
+        self.embedding = nn.Embedding(work.vocabulary_size, work.units)
+        self.lstm = nn.LSTM(work.units, work.units, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * work.units, 2)
+
+    def forward(self, token_ids, mask):
+        """Logits `(batch, 2)`."""
+        x = self.embedding(token_ids)
+        if self.packed:
+            lengths = mask.sum(1).cpu()
+            x = rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        x, _ = self.lstm(x)
+        if self.packed:
+            x, _ = rnn.pad_packed_sequence(x, batch_first=True, total_length=mask.shape[1])
+        return self.head(x.masked_fill(~mask[..., None], -math.inf).amax(1))
+
+
+def to_torch(model, inputs, targets):
+    """A batch as token ids, mask and targets, on the device of the model."""
+    device = model.embedding.weight.device
+    ids, mask, targets = (
+        torch.tensor(x, device=device) for x in (inputs["token_ids"], inputs["padding_mask"], targets)
+    )
+    return ids.long(), mask.bool(), targets.long()
+
+
+def training(model, batches):
+    """A function that runs a plain training loop over batches from `to_torch` and returns the mean loss."""
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+
+    def run():
+        total = 0.0
+        for token_ids, mask, targets in batches:
+            optimizer.zero_grad(set_to_none=True)
+            loss = functional.cross_entropy(model(token_ids, mask), targets)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            total += loss.item()
+        return total / len(batches)
+
+    return run
+
+
+@torch.inference_mode()
+def predictions(model, batches):
+    """The logits of batches from `to_torch`, arrays `(batch, 2)`."""
+    return [model(token_ids, mask).cpu().numpy() for token_ids, mask, _ in batches]
