@@ -1,4 +1,4 @@
-"""Compare the translator of textrnn with the same model in PyTorch.
+"""Compare the translator of textrnn with the same model in PyTorch and Keras.
 
     python benchmarks/translation.py --output benchmarks/results
     python benchmarks/translation.py --task greedy beam --rounds 9
@@ -25,6 +25,7 @@ Contestants:
 
 - textrnn: `textrnn.Seq2SeqLM` with `fit` and with `search` in a TensorFlow function with the input shapes of
   the exported model. Its search also ends texts that repeat themselves.
+- Keras: layers of Keras and KerasHub, trained by `fit` with the same loss. It does not translate.
 - PyTorch: layers of `torch.nn`, a plain training loop with fused Adam, and Python loops over the tokens of a
   batch, with all hypotheses of a beam at once. Attention keys are projected once. The encoder runs over the
   padding, which attention masks. Most scripts do this, although the backward direction starts in the padding.
@@ -153,18 +154,23 @@ def run_textrnn(work, batches):
 
 def textrnn_model(work):
     """The compiled model in textrnn."""
-    import keras
-
     import textrnn
-    from textrnn.training import losses
 
     backbone = textrnn.RecurrentSeq2Seq(work.vocabulary_size, units=work.units, dropout=work.dropout)
-    lm = textrnn.Seq2SeqLM(backbone)
-    lm.compile(
+    return compiled(textrnn.Seq2SeqLM(backbone), work)
+
+
+def compiled(model, work):
+    """A Keras model, compiled as in the recipe."""
+    import keras
+
+    from textrnn.training import losses
+
+    model.compile(
         keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
         losses.TokenCrossentropy(work.label_smoothing, reduction="mean_with_sample_weight"),
     )
-    return lm
+    return model
 
 
 def textrnn_search(work, lm):
@@ -186,6 +192,26 @@ def textrnn_search(work, lm):
 
     spec = [tf.TensorSpec([None, None], dtype) for dtype in (tf.int32, tf.bool)]
     return tf.function(search, spec, autograph=False)
+
+
+# === Keras ===
+
+
+@CONTESTANTS.add("Keras", tasks=("training",))
+def run_keras(work, batches):
+    """The same model in plain Keras, compiled as in the recipe."""
+    import keras_translator
+
+    model, batches = compiled(keras_translator.make_translator(work), work), keras_batches(batches)
+    fit = lambda: model.fit(batches, epochs=1, shuffle=False, verbose=0)  # noqa: E731
+    return Run(fit, work.sentences, model.count_params())
+
+
+def keras_batches(batches):
+    """The batches as the model in plain Keras takes them."""
+    import keras_translator
+
+    return batches.map(keras_translator.without_target_mask).prefetch(2)
 
 
 # === PyTorch ===

@@ -76,6 +76,39 @@ def test_the_translator_in_pytorch_is_the_same_function_and_learns_equally(torch
     assert theirs[-1] < theirs[0] - 0.01
 
 
+def test_the_translator_in_keras_is_the_same_function_and_learns_equally():
+    import keras_translator
+
+    sizes = {"vocabulary_size": 30, "units": 6, "batch_size": 5, "batches": 2, "dropout": 0.0}
+    work = replace(translation.WORKS[0], **sizes)
+    batches = translation.make_batches(work, seed=0)
+    lm = translation.textrnn_model(work)
+    model = translation.compiled(keras_translator.make_translator(work), work)
+    backbone = lm.backbone
+    bidirectional, bridge = backbone.encoder.recurrent_layers[0], backbone.decoder.bridge[0]
+    for name, parts in {
+        "embedding": [backbone.target_embedding],
+        "encoder": [bidirectional.forward_layer.cell, bidirectional.backward_layer.cell],
+        "bridge_h": [bridge[0]],
+        "bridge_c": [bridge[1]],
+        "decoder": [backbone.decoder.stack.cells[0]],
+        "keys": [backbone.decoder.attention],
+        "combine": [backbone.decoder.combine],
+    }.items():
+        model.get_layer(name).set_weights([weight for part in parts for weight in part.get_weights()])
+    assert model.count_params() == lm.count_params()
+    pairs = zip([*batches], translation.keras_batches(batches), strict=True)  # the list fills the cache
+    for (x, *_), (given, *_) in pairs:
+        valid = x["decoder_padding_mask"].numpy()
+        np.testing.assert_allclose(lm(x).numpy()[valid], model(given).numpy()[valid], atol=1e-6)
+    ours, theirs = (
+        trained.fit(data, epochs=4, shuffle=False, verbose=0).history["loss"]
+        for trained, data in ((lm, batches), (model, translation.keras_batches(batches)))
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    assert theirs[-1] < theirs[0] - 0.01
+
+
 @pytest.mark.parametrize("beams", [1, 3])
 def test_the_searches_in_pytorch_find_the_same_texts(torch, beams):
     import torch_translator
@@ -104,6 +137,7 @@ def test_the_command_measures_every_translator(run_command):
     assert [entry["work"]["task"] for entry in report["results"]] == ["training", "greedy", "beam"]
     for entry in report["results"]:
         names = [row["contestant"] for row in entry["rows"]]
-        assert names in (["textrnn"], ["textrnn", "PyTorch", "PyTorch, packed"])  # if it is installed
+        ours = ["textrnn"] + ["Keras"] * (entry["work"]["task"] == "training")
+        assert names in (ours, [*ours, "PyTorch", "PyTorch, packed"])  # if it is installed
         assert all(min(row["sentences/s"]) > 0 and len(row["sentences/s"]) == 2 for row in entry["rows"])
         assert max(entry["weights"].values()) <= 1.01 * min(entry["weights"].values())
