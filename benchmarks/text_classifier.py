@@ -221,6 +221,7 @@ def main():
         harness.changed(works, QUICK, given, *sizes),
         lambda work, rounds: measure(work, rounds, given.seed),
         given,
+        peers=("torch",),
     )
 
 
