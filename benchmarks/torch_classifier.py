@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import rnn
 
+import torch_training
+
 
 class Classifier(nn.Module):
     """A bidirectional LSTM, the maximum of its outputs over the unpadded steps, and two classes.
@@ -46,21 +48,12 @@ def to_torch(model, inputs, targets):
 
 
 def training(model, batches):
-    """A function that runs a plain training loop over batches from `to_torch` and returns the mean loss."""
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    """A function that trains on batches from `to_torch` once and returns the mean loss."""
 
-    def run():
-        total = 0.0
-        for token_ids, mask, targets in batches:
-            optimizer.zero_grad(set_to_none=True)
-            loss = functional.cross_entropy(model(token_ids, mask), targets)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            total += loss.item()
-        return total / len(batches)
+    def loss_of(token_ids, mask, targets):
+        return functional.cross_entropy(model(token_ids, mask), targets)
 
-    return run
+    return torch_training.training(model, batches, loss_of)
 
 
 @torch.inference_mode()

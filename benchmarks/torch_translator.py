@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import rnn
 
+import torch_training
+
 
 class Translator(nn.Module):
     """An LSTM encoder and an LSTM decoder with scaled general attention and one embedding matrix.
@@ -83,27 +85,17 @@ def to_torch(model, inputs, targets, weights):
 
 
 def training(work, model, batches):
-    """A function that runs a plain training loop over batches from `to_torch` and returns the mean loss."""
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    """A function that trains on batches from `to_torch` once and returns the mean loss."""
 
-    def run():
-        total = 0.0
-        for source, mask, target, targets in batches:
-            optimizer.zero_grad(set_to_none=True)
-            logits = model(source, mask, target)
-            loss = functional.cross_entropy(
-                logits.flatten(0, 1),
-                targets.flatten(),
-                ignore_index=0,  # padding
-                label_smoothing=work.label_smoothing,
-            )
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            total += loss.item()
-        return total / len(batches)
+    def loss_of(source, mask, target, targets):
+        return functional.cross_entropy(
+            model(source, mask, target).flatten(0, 1),
+            targets.flatten(),
+            ignore_index=0,  # padding
+            label_smoothing=work.label_smoothing,
+        )
 
-    return run
+    return torch_training.training(model, batches, loss_of)
 
 
 def greedy(work, model, source, mask):

@@ -203,7 +203,10 @@ def run_keras(work, batches):
     import keras_translator
 
     model, batches = compiled(keras_translator.make_translator(work), work), keras_batches(batches)
-    fit = lambda: model.fit(batches, epochs=1, shuffle=False, verbose=0)  # noqa: E731
+
+    def fit():
+        model.fit(batches, epochs=1, shuffle=False, verbose=0)
+
     return Run(fit, work.sentences, model.count_params())
 
 

@@ -1,10 +1,12 @@
-"""Running a benchmark as a command."""
+"""Running a benchmark as a command, and PyTorch for models of it."""
 
 import json
 import subprocess
 import sys
 
 import pytest
+
+import harness
 
 
 @pytest.fixture
@@ -20,3 +22,14 @@ def run_command(tmp_path):
         return json.loads((tmp_path / f"{name}.json").read_text("utf-8"))
 
     return run
+
+
+@pytest.fixture
+def torch():
+    """PyTorch on one thread, since its threads wait for each other on a busy machine."""
+    torch = pytest.importorskip("torch")
+    harness.load_backend()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch
+    torch.set_num_threads(threads)

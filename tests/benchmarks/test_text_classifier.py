@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import harness
 import text_classifier
 
 
@@ -22,17 +21,6 @@ def test_classifiers_are_the_same_function_and_padding_changes_nothing():
         np.testing.assert_array_equal(y, same)
         np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
         np.testing.assert_allclose(theirs(wide), theirs(x), atol=1e-6)
-
-
-@pytest.fixture
-def torch():
-    """PyTorch on one thread, since its threads wait for each other on a busy machine."""
-    torch = pytest.importorskip("torch")
-    harness.load_backend()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(threads)
 
 
 def classifier_like(torch, work, ours, packed):

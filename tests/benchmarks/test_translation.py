@@ -5,19 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import harness
 import translation
-
-
-@pytest.fixture
-def torch():
-    """PyTorch on one thread, since its threads wait for each other on a busy machine."""
-    torch = pytest.importorskip("torch")
-    harness.load_backend()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(threads)
 
 
 def translator_like(torch, work, lm, packed=True):
