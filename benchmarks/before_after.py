@@ -8,21 +8,20 @@ worker runs at a time, in interleaved rounds (see harness/__init__.py). Both use
 other packages.
 
 - step: a training step of an LSTM, 32 × 64 × 256, forward and backward in a `tf.function`.
-- greedy, sampling: text from the `generate` signature of a `textrnn.CausalLM` with 512 units and bytes as
-  tokens, for 1 and 64 prompts. 200 tokens at temperature 0 or 1.
-- beam: translations from the `translate` signature of a `textrnn.Seq2SeqLM` with 256 units and bytes as
-  tokens, for 8 texts. 30 tokens with a beam of 5.
+- greedy, sampling: text from the `generate` signature of an exported `textrnn.CausalLM` with 512 units and
+  bytes as tokens, for 1 and 64 prompts. 200 tokens at temperature 0 or 1, and 10 greedily for 1 prompt.
+- beam: translations from the `translate` signature of an exported `textrnn.Seq2SeqLM` with 256 units and
+  bytes as tokens, for 1 and 8 texts. 30 tokens with a beam of 5.
 
 Weights are random and equal in both checkouts, and at least one text reaches the full number of tokens. A
 summary of each result is printed, which should be equal too. The table shows milliseconds per run. Ratios are
 the new checkout divided by the old one, so a ratio below 1 means that the new one is faster.
 
-The script uses only public names, and the signatures of tasks, which older checkouts have too.
+The script uses only public names, which older checkouts have too.
 """
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
 import subprocess
@@ -59,7 +58,8 @@ class Work:
 WORKS = (
     Work("step", 32, 256, 64),
     *(Work(task, batch_size, 512, 200) for task in ("greedy", "sampling") for batch_size in (1, 64)),
-    Work("beam", 8, 256, 30),
+    Work("greedy", 1, 512, 10),
+    *(Work("beam", batch_size, 256, 30) for batch_size in (1, 8)),
 )
 TASKS = tuple(dict.fromkeys(work.task for work in WORKS))
 QUICK = {"units": 8, "steps": 4}
@@ -100,7 +100,7 @@ def prepare_generation(work):
 
     backbone = textrnn.RecurrentBackbone(vocabulary_size=258, cell="lstm", units=work.units)
     lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(ByteTokenizer()))
-    generate = signatures(lm)["generate"]
+    generate = exported(lm, max_new_tokens=work.steps)["generate"]
 
     def run(seed):
         full = lambda value, dtype: np.full(work.batch_size, value, dtype)  # noqa: E731
@@ -129,7 +129,7 @@ def prepare_beam(work):
 
     backbone = textrnn.RecurrentSeq2Seq(258, units=work.units)
     lm = textrnn.Seq2SeqLM(backbone, textrnn.Seq2SeqLMPreprocessor(ByteTokenizer()))
-    translate = signatures(lm)["translate"]
+    translate = exported(lm)["translate"]
     full = lambda value, dtype: np.full(work.batch_size, value, dtype)  # noqa: E731
 
     def run():
@@ -145,14 +145,13 @@ def prepare_beam(work):
     return run, f"{run().sum()} of {work.batch_size * BEAMS} hypotheses of full length"
 
 
-def signatures(task):
-    """The serving functions of a task, called by keyword."""
-    import textrnn
+def exported(task, **options):
+    """The signatures of the SavedModel of a task, called by keyword."""
+    from textrnn.export import export
+    from textrnn.serving.saved_model import load_signatures
 
-    # No `try`: an editable installation of another checkout would provide the module that this one lacks.
-    registry = (Path(textrnn.__file__).parent / "tasks").is_dir()
-    module = importlib.import_module("textrnn.tasks.registry" if registry else "textrnn.signatures")
-    return module.python_functions(task)
+    with tempfile.TemporaryDirectory() as folder:
+        return load_signatures(export(task, Path(folder, "model"), **options))
 
 
 def foreign_modules():

@@ -113,9 +113,26 @@ def stored(version):
     return set(types.values()), sorted(shapes), size
 
 
-def test_each_weight_is_stored_once(lm, folder):
-    types, shapes, _ = stored(folder / "1")
-    assert types == {tf.float32} and shapes == sorted(tuple(weight.shape) for weight in lm.weights)
+def test_each_weight_is_stored_once_and_the_matrices_of_cells_by_gate(lm, folder):
+    types, shapes, size = stored(folder / "1")
+    cells = {
+        id(weight) for cell in lm.backbone.stack.cells for weight in cell.weights if len(weight.shape) == 2
+    }
+    expected = [
+        shape
+        for weight in lm.weights
+        for shape in (
+            [(weight.shape[0], lm.backbone.units)] * (weight.shape[1] // lm.backbone.units)
+            if id(weight) in cells
+            else [tuple(weight.shape)]
+        )
+    ]
+    assert (
+        types == {tf.float32}
+        and shapes == sorted(expected)
+        and len(cells) == 2 * len(lm.backbone.stack.cells)
+    )
+    assert size == 4 * lm.count_params()
 
 
 def test_half_precision_halves_the_size_and_answers_alike(lm, folder, tmp_path):

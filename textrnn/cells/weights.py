@@ -1,7 +1,9 @@
 """Shared code for the weights of cells: initializer arguments, and blocks of gates."""
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import keras
@@ -41,9 +43,39 @@ def blocks(weight: Tensor | None, names: Sequence[str], dtype: str) -> dict[str,
     """
     if weight is None:
         return {}
-    weight = ops.cast(weight, dtype)
-    split = ops.split(weight, len(names), axis=-1) if len(names) > 1 else [weight]
-    return dict(zip(names, split, strict=True))
+    split = _SPLIT.get()
+    if len(names) == 1:
+        parts = [ops.cast(weight, dtype)]
+    elif split is None or not isinstance(weight, keras.Variable) or len(weight.shape) < 2:
+        parts = ops.split(ops.cast(weight, dtype), len(names), axis=-1)
+    else:
+        parts = [ops.cast(part, dtype) for part in split(weight, len(names))]
+    return dict(zip(names, parts, strict=True))
+
+
+_SPLIT: ContextVar[Callable | None] = ContextVar("split", default=None)
+
+
+@contextlib.contextmanager
+def matrices_split_by(split: Callable[[keras.Variable, int], Sequence[Tensor]]) -> Iterator[None]:
+    """Context manager in which `blocks` takes those of a matrix from `split(weight, count)`.
+
+    An export stores the blocks, since splitting a matrix takes longer than a step that multiplies by it.
+
+    Example:
+
+    >>> import keras
+    >>> from textrnn.cells.weights import blocks, matrices_split_by
+    >>> kernel = keras.Variable(np.ones((3, 8), "float32"))
+    >>> with matrices_split_by(lambda weight, count: [np.zeros((3, 4), "float32")] * count):
+    ...     float(keras.ops.sum(blocks(kernel, ["forget", "candidate"], "float32")["forget"]))
+    0.0
+    """
+    token = _SPLIT.set(split)
+    try:
+        yield
+    finally:
+        _SPLIT.reset(token)
 
 
 def gate_by_gate(initializer: Callable, count: int) -> Callable:

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import keras
 import tensorflow as tf
 
+from textrnn.cells.weights import matrices_split_by
 from textrnn.errors import expect
 from textrnn.layers.backend import graphs_for_any_device
 
@@ -14,6 +15,8 @@ WeightDtype = Literal["float32", "float16"]
 
 def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
     """Trace serving functions, and collect what TensorFlow saves with them.
+
+    Matrices of cells are stored by gate, so that no call of a function begins by splitting them.
 
     Keras's `ExportArchive` tracks each weight as its own variable and as TensorFlow's, so it saves it twice.
 
@@ -32,12 +35,14 @@ def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
     """
     known = get_args(WeightDtype)
     expect(dtype in known, f"weights cannot be exported as {dtype!r}: give {' or '.join(map(repr, known))}")
-    functions = _traced(signatures)
+    blocks = _Blocks(weights, "float32")
+    functions = _traced(signatures, blocks)
     if dtype != "float32":
         read = {id(variable) for variable in _variables(functions)}
         weights = [w for w in weights if w.dtype == "float32" and read & set(map(id, _parts(w.value)))]
-        stored = _stored(weights, dtype)
-        functions = _traced(_reading(signatures, weights, stored))
+        stored = [_stored(w, w.value, dtype) for w in weights]
+        blocks = _Blocks(blocks.weights, dtype)
+        functions = _traced(_reading(signatures, weights, stored), blocks)
     module = tf.Module()
     for name, function in functions.items():
         setattr(module, name, function)
@@ -51,8 +56,28 @@ def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
     return module, functions
 
 
-def _traced(signatures):
-    with graphs_for_any_device():
+class _Blocks:
+    """The blocks of matrices, as TensorFlow variables of their own that store float32 in `dtype`."""
+
+    def __init__(self, weights, dtype):
+        self.weights, self.dtype = weights, dtype
+        self.values = {id(weight): weight.value for weight in weights}  # which a `StatelessScope` replaces
+        self.stored = {}
+
+    def split(self, weight, count):
+        """The blocks of a Keras variable, tensors of its type."""
+        known = self.stored.get((id(weight), count))
+        if known is None:
+            dtype = self.dtype if weight.dtype == "float32" else weight.dtype
+            with tf.init_scope():  # not in the graph that reads them
+                parts = tf.split(self.values.get(id(weight), weight.value), count, axis=-1)
+                known = [_stored(weight, part, dtype) for part in parts]
+            self.stored[id(weight), count] = known
+        return [tf.cast(block, weight.dtype) for block in known]
+
+
+def _traced(signatures, blocks):
+    with graphs_for_any_device(), matrices_split_by(blocks.split):
         return {
             name: tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
             for name, (function, specs) in signatures.items()
@@ -70,14 +95,13 @@ def _parts(variable):
     return (variable, *getattr(variable, "values", ()))
 
 
-def _stored(weights, dtype):
-    """A TensorFlow variable of another type for each weight."""
-    stored = [tf.Variable(tf.cast(w.value, dtype), trainable=False, name=w.name) for w in weights]
-    for weight, variable in zip(weights, stored, strict=True):
-        expect(
-            bool(tf.reduce_all(tf.math.is_finite(variable) | ~tf.math.is_finite(weight.value))),
-            f"the weight {weight.path} has values that {dtype} cannot hold: export with dtype='float32'",
-        )
+def _stored(weight, value, dtype):
+    """A TensorFlow variable of another type for the value of a weight, or of a part of it."""
+    stored = tf.Variable(tf.cast(value, dtype), trainable=False, name=weight.name)
+    expect(
+        bool(tf.reduce_all(tf.math.is_finite(stored) | ~tf.math.is_finite(value))),
+        f"the weight {weight.path} has values that {dtype} cannot hold: export with dtype='float32'",
+    )
     return stored
 
 
