@@ -21,7 +21,7 @@ included.
 
 Generation measures new tokens per second, sampled at temperature 1 after a prompt. Reading the prompt counts.
 
-- textrnn: `RowSampler.decode` in one TensorFlow function with the input shapes of the exported model.
+- textrnn: `RowSampler.decode` in one TensorFlow function that reads the weights as an exported model does.
 - PyTorch: a Python loop over `torch.nn.LSTM`, which maps a token and the states to the next token.
 - Keras, re-reading: `predict_on_batch` on the whole text for each token, without states. The cost of a token
   grows linearly with the text, so only a few tokens at the mean length of the text are measured.
@@ -199,8 +199,8 @@ def generate_textrnn(work, prompts):
         )
         return new
 
-    generate = tf.function(generate, [tf.TensorSpec([None, None], tf.int32)], autograph=False)
-    return lambda: generate(prompts).numpy().size
+    exported = harness.as_exported(generate, [tf.TensorSpec([None, None], tf.int32)], lm)
+    return lambda: exported(prompts).numpy().size
 
 
 @CONTESTANTS.add("PyTorch", needs="torch", tasks=("generation",))

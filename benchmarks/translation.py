@@ -23,8 +23,8 @@ also stop when all texts repeat themselves.
 
 Contestants:
 
-- textrnn: `textrnn.Seq2SeqLM` with `fit` and with `search` in a TensorFlow function with the input shapes of
-  the exported model. Its search also ends texts that repeat themselves.
+- textrnn: `textrnn.Seq2SeqLM` with `fit` and with `search` in a TensorFlow function that reads the
+  weights as an exported model does. Its search also ends texts that repeat themselves.
 - Keras: layers of Keras and KerasHub, trained by `fit` with the same loss. It does not translate.
 - PyTorch: layers of `torch.nn`, a plain training loop with fused Adam, and Python loops over the tokens of a
   batch, with all hypotheses of a beam at once. Attention keys are projected once. The encoder runs over the
@@ -191,7 +191,7 @@ def textrnn_search(work, lm):
         return found.token_ids[:, 0], found.lengths[:, 0]
 
     spec = [tf.TensorSpec([None, None], dtype) for dtype in (tf.int32, tf.bool)]
-    return tf.function(search, spec, autograph=False)
+    return harness.as_exported(search, spec, lm)
 
 
 # === Keras ===

@@ -7,7 +7,15 @@ over the rounds with the range, and the ratio of the medians with the range of t
 """
 
 from harness.command import add_sizes, add_tasks, changed, make_parser, positive, run_benchmark
-from harness.contestants import OURS, Contestant, Contestants, available, load_backend, torch_device
+from harness.contestants import (
+    OURS,
+    Contestant,
+    Contestants,
+    as_exported,
+    available,
+    load_backend,
+    torch_device,
+)
 from harness.environment import CHECKOUT, backend, commit, environment
 from harness.log import log
 from harness.pictures import style
@@ -32,6 +40,7 @@ __all__ = [
     "add_sizes",
     "add_tasks",
     "append",
+    "as_exported",
     "available",
     "backend",
     "changed",

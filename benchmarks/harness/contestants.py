@@ -117,6 +117,18 @@ def load_backend():
         sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
 
+def as_exported(function, specs, model):
+    """A TensorFlow function that reads the weights of a model as an exported signature does."""
+    from textrnn.export.module import traced_module
+
+    module, _ = traced_module({"run": (function, specs)}, [], model.weights)
+
+    def run(*inputs):  # the function works only as long as the module lives
+        return module.run(*inputs)
+
+    return run
+
+
 def torch_device():
     """The device that PyTorch runs on."""
     import torch
