@@ -101,25 +101,31 @@ def main():
 
     config = yaml.safe_load(given.config.read_text("utf-8"))
     options = {"held_out": config["held_out"], "document": config["document"]}
+    sources = [*config["data"], *given.kept_out]
+    names = [short(path) for path in sources]
+    if len(set(names)) < len(names):
+        parser.error(f"sources have the same name in {', '.join(sources)}: rename one of the files")
     given.output.mkdir(parents=True, exist_ok=True)
     file = given.output / "starter_mixtures.jsonl"
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
-    shared = {"config": given.config.stem, "updates": given.updates, "seed": given.seed}
     others = [Part(path, [*load_texts(path, **options).train]) for path in given.kept_out]
-    tokenizer = None
-    for name in given.mixtures:
-        key = shared | {"mixture": name}
-        if any(key.items() <= row.items() for row in rows):
-            continue
-        if tokenizer is None:
-            texts = load_texts(config["data"], **options)
-            tokenizer = train_tokenizer("sentencepiece", texts.train, config["vocabulary_size"])
-        texts = load_texts(mixed(name, config["data"]), **options)
-        row = key | run(texts, others, tokenizer, given.updates, given.seed)
-        rows.append(row | {"commit": harness.commit(), "cpu": harness.environment(0, 1)["cpu"]})
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(rows[-1]) + "\n")
-    found = [row for row in rows if shared.items() <= row.items()]
+    tokenizer, found = None, []
+    for mixture in given.mixtures:
+        data = mixed(mixture, config["data"])
+        key = {
+            "config": given.config.stem, "mixture": mixture, "data": data, "kept_out": given.kept_out,
+            "updates": given.updates, "seed": given.seed,
+        }  # fmt: skip
+        row = next((row for row in rows if key.items() <= row.items()), None)
+        if row is None:
+            if tokenizer is None:
+                texts = load_texts(config["data"], **options)
+                tokenizer = train_tokenizer("sentencepiece", texts.train, config["vocabulary_size"])
+            row = key | run(load_texts(data, **options), others, tokenizer, given.updates, given.seed)
+            row |= {"commit": harness.commit(), "cpu": harness.environment(0, 1)["cpu"]}
+            with file.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(row) + "\n")
+        found.append(row)
     print(table(found, config["data"], given.kept_out))
 
 

@@ -118,7 +118,10 @@ def load_backend():
 
 
 def as_exported(function, specs, model):
-    """A TensorFlow function that reads the weights of a model as an exported signature does."""
+    """A TensorFlow function that reads the weights of a model as an exported signature does.
+
+    The weights of cells are those at this call, and the graph is that for a CPU.
+    """
     from textrnn.export.module import traced_module
 
     module, _ = traced_module({"run": (function, specs)}, [], model.weights)

@@ -46,6 +46,15 @@ def test_the_table_has_a_column_for_each_mixture_and_the_means_of_sources():
     ]
 
 
+def test_sources_of_the_same_name_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(CONFIG, "utf-8")
+    status, _, error = recipe_command(
+        capsys, starter_mixtures.__file__, "config.yaml", "--kept_out", "other/web.txt"
+    )
+    assert status == 2 and "the same name in novels.txt, web.txt, other/web.txt: rename one" in error
+
+
 @pytest.mark.slow
 def test_a_run_is_a_line_and_is_not_run_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

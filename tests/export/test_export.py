@@ -115,24 +115,49 @@ def stored(version):
 
 def test_each_weight_is_stored_once_and_the_matrices_of_cells_by_gate(lm, folder):
     types, shapes, size = stored(folder / "1")
-    cells = {
-        id(weight) for cell in lm.backbone.stack.cells for weight in cell.weights if len(weight.shape) == 2
-    }
-    expected = [
-        shape
-        for weight in lm.weights
-        for shape in (
-            [(weight.shape[0], lm.backbone.units)] * (weight.shape[1] // lm.backbone.units)
-            if id(weight) in cells
-            else [tuple(weight.shape)]
-        )
+    of_cells = [
+        weight for cell in lm.backbone.stack.cells for weight in cell.weights if len(weight.shape) == 2
     ]
-    assert (
-        types == {tf.float32}
-        and shapes == sorted(expected)
-        and len(cells) == 2 * len(lm.backbone.stack.cells)
-    )
+    others = [weight for weight in lm.weights if not any(weight is matrix for matrix in of_cells)]
+    assert [weight.name for weight in of_cells[:2]] == ["kernel", "recurrent_kernel"]
+    of_gates = [(weight.shape[0], weight.shape[1] // 4) for weight in of_cells for _ in range(4)]
+    assert types == {tf.float32}
+    assert shapes == sorted([*of_gates, *(tuple(weight.shape) for weight in others)])
     assert size == 4 * lm.count_params()
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        *(("language model", cell) for cell in ("gru", "slstm", "min_lstm")),
+        ("classifier", "lstm"),
+        ("translator", "gru"),
+    ],
+)
+def test_no_weight_is_stored_twice(name, cell):
+    task = TASKS[name](cell=cell, recurrent_dropout=0.0, weight_drop=0.0)  # which some cells lack
+    module, _ = traced_module(signatures_of(task), [], task.weights)
+    read = sum(np.prod(variable.shape, dtype=int) for variable in module.weights)
+    assert read == sum(np.prod(weight.shape, dtype=int) for weight in task.weights)
+
+
+def test_an_export_has_the_weights_of_its_time_and_leaves_the_signatures_as_they_are():
+    classifier, texts = make_classifier(), tf.constant(["a cat", "dogs"])
+    signatures = signatures_of(classifier)
+    in_python, _ = signatures["serving_default"]
+    before = in_python(texts)["scores"].numpy()
+    first, functions = traced_module(signatures, [], classifier.weights)
+    for weight in classifier.weights:
+        weight.assign(2 * weight)
+    after = in_python(texts)["scores"].numpy()
+    second, other_functions = traced_module(signatures, [], classifier.weights)
+    assert np.abs(after - before).max() > 1e-3
+    by_function = [
+        run["serving_default"](text=texts)["scores"].numpy() for run in (functions, other_functions)
+    ]
+    np.testing.assert_allclose(by_function[1], after, rtol=1e-5)
+    size = [sum(np.prod(v.shape, dtype=int) for v in module.weights) for module in (first, second)]
+    assert size[0] == size[1] == classifier.count_params()
 
 
 def test_half_precision_halves_the_size_and_answers_alike(lm, folder, tmp_path):

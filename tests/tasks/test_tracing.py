@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from textrnn.cells.weights import blocks, weights_split_by
 from textrnn.tasks.tracing import graph_of_model, shared_graph
 
 
@@ -45,3 +46,21 @@ def test_a_graph_of_a_model_reads_its_present_weights_and_is_made_anew_for_other
     layer.lora_kernel_a.assign([[1.0]])
     layer.lora_kernel_b.assign([[2.0]])
     assert value(graph_of_model(layer, layer.call)(x)) == 21.0
+
+
+def test_graphs_of_an_export_read_its_blocks_and_no_others_do():
+    weight, model = keras.Variable([[1.0, 2.0]]), keras.layers.Dense(1)
+    model.build((None, 1))
+
+    def second_block(x):
+        return x + blocks(weight, ["input", "forget"], "float32")["forget"]
+
+    shared = shared_graph(second_block, [tf.TensorSpec([1, 1])])
+    x = tf.constant([[0.0]])
+    assert value(shared(x)) == value(graph_of_model(model, second_block)(x)) == 2.0
+    for stored in (5.0, 7.0):
+        with weights_split_by(lambda weight, count, stored=stored: [tf.constant([[stored]])] * count):
+            assert value(shared(x)) == value(graph_of_model(model, second_block)(x)) == stored
+    with weights_split_by(lambda weight, count: None):
+        assert value(shared(x)) == 2.0
+    assert value(shared(x)) == value(graph_of_model(model, second_block)(x)) == 2.0

@@ -30,8 +30,48 @@ def check_size(name: str, size: int) -> int:
     return int(size)
 
 
+_SPLIT: ContextVar[Callable | None] = ContextVar("split", default=None)
+
+
+@contextlib.contextmanager
+def weights_split_by(split: Callable[[keras.Variable, int], Sequence[Tensor] | None]) -> Iterator[None]:
+    """Context manager in which `blocks` asks `split(weight, count)` for the blocks of a variable.
+
+    If that is None, it splits the variable itself. An export stores the blocks of matrices, since splitting a
+    matrix takes longer than a step that multiplies by it.
+
+    Example:
+
+    >>> import keras
+    >>> from textrnn.cells.weights import blocks, weights_split_by
+    >>> kernel = keras.Variable(np.ones((3, 8), "float32"))
+    >>> with weights_split_by(lambda weight, count: [np.zeros((3, 4), "float32")] * count):
+    ...     float(keras.ops.sum(blocks(kernel, ["forget", "candidate"], "float32")["forget"]))
+    0.0
+    """
+    token = _SPLIT.set(split)
+    try:
+        yield
+    finally:
+        _SPLIT.reset(token)
+
+
+def splitter() -> Callable | None:
+    """Return the function of `weights_split_by`, or None outside. What is traced inside reads its blocks.
+
+    Example:
+
+    >>> from textrnn.cells.weights import splitter
+    >>> splitter() is None
+    True
+    """
+    return _SPLIT.get()
+
+
 def blocks(weight: Tensor | None, names: Sequence[str], dtype: str) -> dict[str, Tensor]:
     """Split a weight along its last axis into one block for each name, in `dtype`. None has no blocks.
+
+    In `weights_split_by`, variables may be split already.
 
     Example:
 
@@ -43,39 +83,14 @@ def blocks(weight: Tensor | None, names: Sequence[str], dtype: str) -> dict[str,
     """
     if weight is None:
         return {}
-    split = _SPLIT.get()
+    split, parts = splitter(), None
     if len(names) == 1:
-        parts = [ops.cast(weight, dtype)]
-    elif split is None or not isinstance(weight, keras.Variable) or len(weight.shape) < 2:
+        parts = [weight]
+    elif split is not None and isinstance(weight, keras.Variable):
+        parts = split(weight, len(names))
+    if parts is None:
         parts = ops.split(ops.cast(weight, dtype), len(names), axis=-1)
-    else:
-        parts = [ops.cast(part, dtype) for part in split(weight, len(names))]
-    return dict(zip(names, parts, strict=True))
-
-
-_SPLIT: ContextVar[Callable | None] = ContextVar("split", default=None)
-
-
-@contextlib.contextmanager
-def matrices_split_by(split: Callable[[keras.Variable, int], Sequence[Tensor]]) -> Iterator[None]:
-    """Context manager in which `blocks` takes those of a matrix from `split(weight, count)`.
-
-    An export stores the blocks, since splitting a matrix takes longer than a step that multiplies by it.
-
-    Example:
-
-    >>> import keras
-    >>> from textrnn.cells.weights import blocks, matrices_split_by
-    >>> kernel = keras.Variable(np.ones((3, 8), "float32"))
-    >>> with matrices_split_by(lambda weight, count: [np.zeros((3, 4), "float32")] * count):
-    ...     float(keras.ops.sum(blocks(kernel, ["forget", "candidate"], "float32")["forget"]))
-    0.0
-    """
-    token = _SPLIT.set(split)
-    try:
-        yield
-    finally:
-        _SPLIT.reset(token)
+    return {name: ops.cast(part, dtype) for name, part in zip(names, parts, strict=True)}
 
 
 def gate_by_gate(initializer: Callable, count: int) -> Callable:

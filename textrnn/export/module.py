@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import keras
 import tensorflow as tf
 
-from textrnn.cells.weights import matrices_split_by
+from textrnn.cells.weights import weights_split_by
 from textrnn.errors import expect
 from textrnn.layers.backend import graphs_for_any_device
 
@@ -16,7 +16,8 @@ WeightDtype = Literal["float32", "float16"]
 def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
     """Trace serving functions, and collect what TensorFlow saves with them.
 
-    Matrices of cells are stored by gate, so that no call of a function begins by splitting them.
+    Matrices of cells are stored by gate, so that no call of a function begins by splitting them. One that is
+    read both whole and by gate, as by no cell of textrnn, is stored twice.
 
     Keras's `ExportArchive` tracks each weight as its own variable and as TensorFlow's, so it saves it twice.
 
@@ -35,13 +36,14 @@ def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
     """
     known = get_args(WeightDtype)
     expect(dtype in known, f"weights cannot be exported as {dtype!r}: give {' or '.join(map(repr, known))}")
-    blocks = _Blocks(weights, "float32")
+    all_weights = weights
+    blocks = _Blocks(all_weights, "float32")
     functions = _traced(signatures, blocks)
     if dtype != "float32":
         read = {id(variable) for variable in _variables(functions)}
         weights = [w for w in weights if w.dtype == "float32" and read & set(map(id, _parts(w.value)))]
         stored = [_stored(w, w.value, dtype) for w in weights]
-        blocks = _Blocks(blocks.weights, dtype)
+        blocks = _Blocks(all_weights, dtype)
         functions = _traced(_reading(signatures, weights, stored), blocks)
     module = tf.Module()
     for name, function in functions.items():
@@ -60,24 +62,26 @@ class _Blocks:
     """The blocks of matrices, as TensorFlow variables of their own that store float32 in `dtype`."""
 
     def __init__(self, weights, dtype):
-        self.weights, self.dtype = weights, dtype
-        self.values = {id(weight): weight.value for weight in weights}  # which a `StatelessScope` replaces
+        self.dtype = dtype
+        # Read now: in scopes of Keras, `weight.value` is a cast one. A vector is split in no time.
+        self.matrices = {id(weight): (weight, weight.value) for weight in weights if len(weight.shape) > 1}
         self.stored = {}
 
     def split(self, weight, count):
-        """The blocks of a Keras variable, tensors of its type."""
-        known = self.stored.get((id(weight), count))
-        if known is None:
-            dtype = self.dtype if weight.dtype == "float32" else weight.dtype
+        """The blocks of a matrix, tensors of its type; None for other weights."""
+        if id(weight) not in self.matrices:
+            return None
+        _, value = self.matrices[id(weight)]
+        if (id(weight), count) not in self.stored:
+            dtype = self.dtype if value.dtype == tf.float32 else value.dtype
             with tf.init_scope():  # not in the graph that reads them
-                parts = tf.split(self.values.get(id(weight), weight.value), count, axis=-1)
-                known = [_stored(weight, part, dtype) for part in parts]
-            self.stored[id(weight), count] = known
-        return [tf.cast(block, weight.dtype) for block in known]
+                parts = tf.split(value, count, axis=-1)
+                self.stored[id(weight), count] = [_stored(weight, part, dtype) for part in parts]
+        return [tf.cast(block, value.dtype) for block in self.stored[id(weight), count]]
 
 
 def _traced(signatures, blocks):
-    with graphs_for_any_device(), matrices_split_by(blocks.split):
+    with graphs_for_any_device(), weights_split_by(blocks.split):
         return {
             name: tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
             for name, (function, specs) in signatures.items()
@@ -96,7 +100,7 @@ def _parts(variable):
 
 
 def _stored(weight, value, dtype):
-    """A TensorFlow variable of another type for the value of a weight, or of a part of it."""
+    """A TensorFlow variable for the value of a weight, or of a part of it, in a type that can hold it."""
     stored = tf.Variable(tf.cast(value, dtype), trainable=False, name=weight.name)
     expect(
         bool(tf.reduce_all(tf.math.is_finite(stored) | ~tf.math.is_finite(value))),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from textrnn.cells.weights import splitter
 from textrnn.private import in_stateless_scope
 
 
@@ -30,11 +31,15 @@ def shared_graph(function: Callable, specs: list) -> Callable:
     """
     import tensorflow as tf
 
-    graph = tf.function(function, input_signature=specs, autograph=False)
+    graphs: dict[Callable | None, Any] = {}  # one for each export, which has weights of its own
 
     def run(*inputs):
         # In this scope, each graph reads weights of its own, such as those stored in half precision.
-        return function(*inputs) if in_stateless_scope() else graph(*inputs)
+        if in_stateless_scope():
+            return function(*inputs)
+        if splitter() not in graphs:
+            graphs[splitter()] = tf.function(function, input_signature=specs, autograph=False)
+        return graphs[splitter()](*inputs)
 
     return run
 
@@ -43,7 +48,8 @@ def graph_of_model(model, function: Callable, reduce_retracing: bool = False) ->
     """Return a function that reads a model as a `tf.function`, the same one as long as its variables are.
 
     Args:
-        model: A Keras model or layer, with which the graph is kept. There is one for each model.
+        model: A Keras model or layer, with which the graph is kept. There is one for each model. An export
+            gets the function itself.
         function: A function of tensors that reads the weights of the model.
         reduce_retracing: As for `tf.function`, for inputs of many shapes.
 
@@ -58,6 +64,8 @@ def graph_of_model(model, function: Callable, reduce_retracing: bool = False) ->
     """
     import tensorflow as tf
 
+    if splitter() is not None:  # an export, which has weights of its own
+        return function
     variables = [id(weight) for weight in model.weights]
     known = getattr(model, "_kept_graph", None)
     if known is None or known.variables != variables:
