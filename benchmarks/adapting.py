@@ -123,7 +123,7 @@ def main():
     load_tensorflow()
     file = given.output / "adapting.jsonl"
     given.output.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    rows = harness.read_records(file)
     text = read(given.text)
     for size in given.sizes:
         for minutes in given.minutes:
@@ -136,8 +136,7 @@ def main():
                     continue
                 row = key | run(given.preset, contestant, splits(text, size), minutes, given.seed)
                 rows.append(row | {"commit": harness.commit(), "cpu": harness.environment(0, 1)["cpu"]})
-                with file.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(rows[-1]) + "\n")
+                harness.append(file, rows[-1])
                 print(json.dumps(rows[-1]), flush=True)
     print(table([row for row in rows if row["preset"] == given.preset and row["text"] == given.text]))
 

@@ -135,7 +135,7 @@ def main():
 
     file = given.output / "few_labels.jsonl"
     given.output.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    rows = harness.read_records(file)
     if given.plot:
         draw(rows, given.plot)
         return
@@ -158,8 +158,7 @@ def main():
                 option = ["--from_preset", given.preset] if start == "preset" else ["--from_scratch"]
                 rows.append(key | run(chosen, test, option, others, seed, given.options))
                 rows[-1] |= {"commit": harness.commit(), "cpu": harness.environment(0, 1)["cpu"]}
-                with file.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(rows[-1]) + "\n")
+                harness.append(file, rows[-1])
                 print(json.dumps(rows[-1]), flush=True)
 
 

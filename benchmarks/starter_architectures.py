@@ -9,7 +9,6 @@ Each run is a line of `starter_architectures.jsonl`. A run that has a line is no
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import harness
@@ -87,7 +86,7 @@ def main():
     texts = load_texts(config["data"], held_out=config["held_out"], document=config["document"])
     file = given.output / "starter_architectures.jsonl"
     given.output.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    rows = harness.read_records(file)
     tokenizers = {}
     for name in given.candidates:
         key = {"config": given.config.stem, "candidate": name, "minutes": given.minutes, "seed": given.seed}
@@ -99,8 +98,7 @@ def main():
             tokenizers[size] = train_tokenizer("sentencepiece", texts.train, size)
         found = run(texts, tokenizers[size], given.minutes, given.seed, **arguments)
         rows.append(key | found | {"commit": harness.commit(), "cpu": harness.environment(0, 1)["cpu"]})
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(rows[-1]) + "\n")
+        harness.append(file, rows[-1])
     print("| candidate | weights | tokens read | bits per character |\n|---|---:|---:|---:|")
     for row in rows:
         if (row["config"], row["minutes"]) == (given.config.stem, given.minutes):

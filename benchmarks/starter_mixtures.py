@@ -8,7 +8,6 @@ has. Each run is a line of `starter_mixtures.jsonl`. A run that has a line is no
 """
 
 import argparse
-import json
 import math
 from pathlib import Path
 
@@ -107,7 +106,7 @@ def main():
         parser.error(f"sources have the same name in {', '.join(sources)}: rename one of the files")
     given.output.mkdir(parents=True, exist_ok=True)
     file = given.output / "starter_mixtures.jsonl"
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    rows = harness.read_records(file)
     others = [Part(path, [*load_texts(path, **options).train]) for path in given.kept_out]
     tokenizer, found = None, []
     for mixture in given.mixtures:
@@ -123,8 +122,7 @@ def main():
                 tokenizer = train_tokenizer("sentencepiece", texts.train, config["vocabulary_size"])
             row = key | run(load_texts(data, **options), others, tokenizer, given.updates, given.seed)
             row |= {"commit": harness.commit(), "cpu": harness.environment(0, 1)["cpu"]}
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(row) + "\n")
+            harness.append(file, row)
         found.append(row)
     print(table(found, config["data"], given.kept_out))
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from builders.torch_models import lstm_arrays, with_weights
 
 import text_classifier
 
@@ -29,19 +30,8 @@ def classifier_like(torch, work, ours, packed):
 
     embedding, *cells, kernel, bias = ours.get_weights()
     arrays = {"embedding.weight": embedding, "head.weight": kernel.T, "head.bias": bias}
-    for suffix, (of_input, of_state, of_gates) in {"": cells[:3], "_reverse": cells[3:]}.items():
-        named = {
-            "weight_ih": of_input.T,
-            "weight_hh": of_state.T,
-            "bias_ih": of_gates,
-            "bias_hh": 0 * of_gates,
-        }
-        arrays |= {f"lstm.{name}_l0{suffix}": array for name, array in named.items()}
-    model = torch_classifier.Classifier(work, packed)
-    model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_("bias_hh" not in name)  # PyTorch has two biases, textrnn one
-    return model
+    arrays |= lstm_arrays("lstm", "", cells[:3]) | lstm_arrays("lstm", "_reverse", cells[3:])
+    return with_weights(torch, torch_classifier.Classifier(work, packed), arrays)
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from builders.torch_models import lstm_arrays, with_weights
 
 import translation
 
@@ -12,7 +13,6 @@ def translator_like(torch, work, lm, packed=True):
     """A model of PyTorch with the weights of a `Seq2SeqLM`."""
     import torch_translator
 
-    model = torch_translator.Translator(work, translation.START, packed)
     backbone = lm.backbone
     bidirectional, [dense_h, dense_c] = backbone.encoder.recurrent_layers[0], backbone.decoder.bridge[0]
     both = zip(dense_h.get_weights(), dense_c.get_weights(), strict=True)
@@ -29,13 +29,8 @@ def translator_like(torch, work, lm, packed=True):
         ("encoder", "_reverse", bidirectional.backward_layer.cell),
         ("decoder", "", backbone.decoder.stack.cells[0]),
     ):
-        kernel, recurrent_kernel, bias = cell.get_weights()
-        named = {"weight_ih": kernel.T, "weight_hh": recurrent_kernel.T, "bias_ih": bias, "bias_hh": 0 * bias}
-        arrays |= {f"{layer}.{name}_l0{suffix}": array for name, array in named.items()}
-    model.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_("bias_hh" not in name)  # PyTorch has two biases, textrnn one
-    return model
+        arrays |= lstm_arrays(layer, suffix, cell.get_weights())
+    return with_weights(torch, torch_translator.Translator(work, translation.START, packed), arrays)
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -141,23 +141,21 @@ def test_no_weight_is_stored_twice(name, cell):
     assert read == sum(np.prod(weight.shape, dtype=int) for weight in task.weights)
 
 
-def test_an_export_has_the_weights_of_its_time_and_leaves_the_signatures_as_they_are():
+def test_exports_of_the_same_signatures_have_the_weights_of_their_time():
     classifier, texts = make_classifier(), tf.constant(["a cat", "dogs"])
     signatures = signatures_of(classifier)
     in_python, _ = signatures["serving_default"]
-    before = in_python(texts)["scores"].numpy()
-    first, functions = traced_module(signatures, [], classifier.weights)
-    for weight in classifier.weights:
-        weight.assign(2 * weight)
-    after = in_python(texts)["scores"].numpy()
-    second, other_functions = traced_module(signatures, [], classifier.weights)
-    assert np.abs(after - before).max() > 1e-3
-    by_function = [
-        run["serving_default"](text=texts)["scores"].numpy() for run in (functions, other_functions)
-    ]
-    np.testing.assert_allclose(by_function[1], after, rtol=1e-5)
-    size = [sum(np.prod(v.shape, dtype=int) for v in module.weights) for module in (first, second)]
-    assert size[0] == size[1] == classifier.count_params()
+    sizes, found = [], []
+    for _ in range(2):
+        module, functions = traced_module(signatures, [], classifier.weights)
+        exported = functions["serving_default"](text=texts)["scores"].numpy()
+        found.append(in_python(texts)["scores"].numpy())
+        np.testing.assert_allclose(exported, found[-1], rtol=1e-5)
+        sizes.append(sum(np.prod(variable.shape, dtype=int) for variable in module.weights))
+        for weight in classifier.weights:
+            weight.assign(2 * weight)
+    assert np.abs(found[1] - found[0]).max() > 1e-3
+    assert sizes == 2 * [classifier.count_params()]
 
 
 def test_half_precision_halves_the_size_and_answers_alike(lm, folder, tmp_path):

@@ -86,8 +86,8 @@ class Cell(keras.layers.Layer, abc.ABC):
     ) -> Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]:
         """Return `call` as a function that has already read the weights, for a custom loop such as decoding.
 
-        Reading the weights splits the kernels by gate, which takes longer than a step of one row. (An export
-        has them split.)
+        Reading the weights splits the kernels by gate, which takes longer than a step of one row. An export
+        stores them split.
 
         Args:
             vectors: `(n, features)`. If given, the inputs of a step are rows of it, integers `(batch,)`. All

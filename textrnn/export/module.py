@@ -16,8 +16,9 @@ WeightDtype = Literal["float32", "float16"]
 def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
     """Trace serving functions, and collect what TensorFlow saves with them.
 
-    Matrices of cells are stored by gate, so that no call of a function begins by splitting them. One that is
-    read both whole and by gate, as by no cell of textrnn, is stored twice.
+    Matrices of cells are stored by gate, so that no call of a function begins by splitting them. These are
+    copies of their present values. One that is read both whole and by gate, as by no cell of textrnn, is
+    stored twice.
 
     Keras's `ExportArchive` tracks each weight as its own variable and as TensorFlow's, so it saves it twice.
 
@@ -36,15 +37,14 @@ def traced_module(signatures, roots, weights, dtype: WeightDtype = "float32"):
     """
     known = get_args(WeightDtype)
     expect(dtype in known, f"weights cannot be exported as {dtype!r}: give {' or '.join(map(repr, known))}")
-    all_weights = weights
-    blocks = _Blocks(all_weights, "float32")
+    blocks = _Blocks(weights, "float32")
     functions = _traced(signatures, blocks)
     if dtype != "float32":
         read = {id(variable) for variable in _variables(functions)}
-        weights = [w for w in weights if w.dtype == "float32" and read & set(map(id, _parts(w.value)))]
-        stored = [_stored(w, w.value, dtype) for w in weights]
-        blocks = _Blocks(all_weights, dtype)
-        functions = _traced(_reading(signatures, weights, stored), blocks)
+        whole = [w for w in weights if w.dtype == "float32" and read & set(map(id, _parts(w.value)))]
+        stored = [_stored(w, w.value, dtype) for w in whole]
+        blocks = _Blocks(weights, dtype)
+        functions = _traced(_reading(signatures, whole, stored), blocks)
     module = tf.Module()
     for name, function in functions.items():
         setattr(module, name, function)
