@@ -63,7 +63,7 @@ class _Blocks:
 
     def __init__(self, weights, dtype):
         self.dtype = dtype
-        # Read now: in scopes of Keras, `weight.value` is a cast one. A vector is split in no time.
+        # Read now: in scopes of Keras, `weight.value` is a cast one. Vectors are small and stay whole.
         self.matrices = {id(weight): (weight, weight.value) for weight in weights if len(weight.shape) > 1}
         self.stored = {}
 
