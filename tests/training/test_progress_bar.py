@@ -8,7 +8,7 @@ from builders.training import ROWS, STEPS, Terminal, language_model_of_bigrams, 
 
 from textrnn import training
 from textrnn.text_generation.evaluation import validation_metrics
-from textrnn.training import Evaluate, ProgressBar
+from textrnn.training import Evaluate, ProgressBar, progress_bar
 
 
 def test_a_log_file_gets_plain_lines_during_and_after_each_epoch():
@@ -70,3 +70,31 @@ def test_the_loss_in_the_bar_is_the_recent_one():
         if batch % 10 == 9:
             bar._smooth_loss()
     assert bar._loss == pytest.approx(2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("first, within", [(0, 0.0), (60, 0.0), (60, 30.0)])
+def test_the_time_left_is_that_of_whole_epochs_also_in_a_resumed_run(monkeypatch, first, within):
+    """An epoch has 100 batches of a second each, and evaluations of 10 s after it and of `within` before."""
+    now = 0.0
+    monkeypatch.setattr(progress_bar.time, "perf_counter", lambda: now)
+    log = io.StringIO()
+    bar = ProgressBar(file=log)
+    bar.plain_interval = 50.0
+    bar.set_params({"epochs": 3, "steps": 100})
+    bar.on_train_begin()
+    for epoch in range(2):
+        bar.on_epoch_begin(epoch)
+        for batch in range(first if epoch == 0 else 0, 100):
+            bar.on_train_batch_begin(batch)
+            now += 1.0
+            bar.on_train_batch_end(batch, {"loss": 1.0})
+            if batch == 80 and within:
+                now += within
+                bar.on_evaluation(epoch + 0.8, {}, within)
+        now += 10.0
+        bar.on_epoch_end(epoch)
+    left = 50 + 100 + 10 + within
+    assert (
+        f"epoch 2/3  50%, 1 batch/s, 00:50 left, {left // 60:02.0f}:{left % 60:02.0f} of all epochs"
+        in log.getvalue()
+    )

@@ -56,13 +56,14 @@ class ProgressBar(keras.callbacks.Callback):
         self._file = self.file or sys.stderr
         self._live = self._file.isatty()
         self._train_start = time.perf_counter()
-        self._epoch_seconds = None
+        self._overhead = 0.0  # seconds of the latest epoch beside its batches: evaluation, sampling
 
     def on_epoch_begin(self, epoch, logs=None):
         """Open a bar."""
         now = time.perf_counter()
         self._epoch = epoch
-        self._epoch_start = self._shown_at = now
+        self._between = 0.0  # seconds of evaluations within this epoch
+        self._shown_at = now
         self._first = None  # the first batch of this epoch, or of the rest of it in a resumed run
         self._mark = (0, now)  # batches done, and the time, where the measurement of the speed begins
         self._done = (0, now, None)  # batches done, the time, and the running mean of the loss
@@ -111,6 +112,7 @@ class ProgressBar(keras.callbacks.Callback):
         if epoch == 0:
             self._print(f"before training  {format_metrics(logs)}")
             return
+        self._between += seconds
         (first, since), (done, until, loss) = self._mark, self._done
         self._mark, self._done = (first, since + seconds), (done, until + seconds, loss)
         self._print(f"epoch {epoch:.2f}/{self.params['epochs']}  {format_metrics(logs)}")
@@ -120,7 +122,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.close()
         now = time.perf_counter()
         self._measure_speed()
-        self._epoch_seconds = now - self._epoch_start
+        self._overhead = self._between + now - self._done[1]
         parts = [self._title(), format_metrics(logs or {}), self._speed()]
         parts.append(f"{tqdm.format_interval(now - self._train_start)} elapsed")
         self._print("  ".join(part for part in parts if part))
@@ -133,14 +135,14 @@ class ProgressBar(keras.callbacks.Callback):
         """Return what a checkpoint saves: the time since training began, and the speed."""
         return {
             "elapsed": time.perf_counter() - self._train_start,
-            "epoch_seconds": self._epoch_seconds,
+            "overhead": self._overhead,
             "items_per_second": self.items_per_second,
         }
 
     def set_state(self, state):
         """Go on with what a checkpoint has saved."""
         self._train_start = time.perf_counter() - state["elapsed"]
-        self._epoch_seconds = state["epoch_seconds"]
+        self._overhead = state.get("overhead", 0.0)  # older checkpoints have none
         self.items_per_second = state["items_per_second"]
 
     def close(self):
@@ -176,8 +178,7 @@ class ProgressBar(keras.callbacks.Callback):
         if steps and seconds_per_batch is not None:
             left = (steps - batch) * seconds_per_batch
             epochs_left = self.params["epochs"] - self._epoch - 1
-            # The duration of a finished epoch includes evaluation and sampling.
-            left_of_all = left + epochs_left * (self._epoch_seconds or steps * seconds_per_batch)
+            left_of_all = left + epochs_left * (steps * seconds_per_batch + self._overhead)
             parts.append(f"{tqdm.format_interval(left)} left")
             if epochs_left:
                 parts.append(f"{tqdm.format_interval(left_of_all)} of all epochs")
