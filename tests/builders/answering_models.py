@@ -95,6 +95,7 @@ def critic():
         return {
             "label": tf.gather(names, tf.argmax(scores, axis=1)), "scores": scores,
             "labels": tf.tile(names[None], [tf.shape(text)[0], 1]),
+            "unfamiliar": tf.strings.regex_full_match(text, "[^a-z]*"),
         }  # fmt: skip
 
     def explain(text):

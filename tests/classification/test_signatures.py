@@ -57,6 +57,12 @@ def test_labels_are_the_most_probable_ones(classifier, served):
     assert [[name.decode() for name in row] for row in answer["labels"].numpy()] == [LABELS] * len(TEXTS)
 
 
+def test_unfamiliar_texts_are_noticed_whatever_their_case(served):
+    texts = ["A GOOD DAY", "so bad", "", "Привет, мир"]
+    found = served["serving_default"](text=tf.constant(texts))["unfamiliar"]
+    assert found.numpy().tolist() == [False, False, False, True]
+
+
 def test_explain_and_serving_default_return_the_same_label():
     tokenizer = train_tokenizer("word", ["good bad day"])
     encoder = RecurrentEncoder(tokenizer.vocabulary_size(), "gru", units=4)

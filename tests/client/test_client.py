@@ -136,6 +136,7 @@ def test_classify(client, raw):
         expected = dict(zip(row["labels"], row["scores"], strict=True))
         assert one.probabilities == pytest.approx(expected, abs=1e-6)
         assert one.probability == max(one.probabilities.values())
+        assert one.unfamiliar == row.get("unfamiliar", False)
     assert client.classify(texts[0], model="reviews").label == found[0].label
 
 

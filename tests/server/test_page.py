@@ -265,6 +265,13 @@ def test_a_text_is_translated_and_pointing_shows_the_attention(page):
     assert found.locator(".target").text_content() == TRANSLATION.lower()
 
 
+def test_a_warning_of_a_classifier_is_shown(page):
+    found = run(page, "Classify", "1234")
+    assert found.get_by_text(
+        "The text is unlike those the model was trained on: the answer may be"
+    ).is_visible()
+
+
 def test_warnings_of_a_translator_are_shown(page):
     found = run(page, "Translate", SENTENCE * 8)
     assert found.get_by_text("The text is longer than the model reads: its end was ignored.").is_visible()

@@ -25,7 +25,14 @@ class Classifier:
 def test_answers_come_in_order(batch_size):
     texts = [f"{chr(97 + i % 26)}{'x' * (i * 7 % 11)}" for i in range(50)]
     answers = list(classified(Classifier(), texts, batch_size))
-    assert answers == [(text[0], len(text)) for text in texts]
+    assert answers == [(text[0], len(text), False) for text in texts]
+
+
+def test_a_model_says_which_texts_are_unfamiliar():
+    def with_x(text):
+        return Classifier()(text) | {"unfamiliar": tf.constant([b"x" in one for one in text.numpy()])}
+
+    assert [answer.unfamiliar for answer in classified(with_x, ["a dog", "xx", "x"])] == [False, True, True]
 
 
 def test_texts_are_answered_as_they_are_and_half_surrogates_replaced():
@@ -43,7 +50,7 @@ def test_batches_are_limited_in_texts_and_in_characters():
 def test_an_endless_input_is_read_a_few_batches_ahead():
     read = itertools.count()
     answers = classified(Classifier(), (str(next(read)) for _ in itertools.repeat(None)), 10)
-    assert next(answers) == ("0", 1.0)
+    assert next(answers) == ("0", 1.0, False)
     assert next(read) <= 31
     answers.close()
     assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]

@@ -5,6 +5,7 @@ import re
 import keras_hub
 import numpy as np
 import pytest
+from references.command import textrnn_command
 
 import textrnn
 from textrnn.presets import closest_starter, find_preset, load_preset, preset_task
@@ -89,9 +90,38 @@ def test_surprisal_tells_the_language_of_a_sentence_more_often_than_bytes_do():
     assert by_surprisal > 0.9 > by_bytes
 
 
-def test_classify_names_a_starter_model_that_does(capsys):
-    from references.command import textrnn_command
+@pytest.mark.parametrize("name", sorted(SENTENCES))
+def test_one_sentence_in_another_language_is_noticed_more_often_than_not(name):
+    tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(find_preset(name)))
+    found = {language: tokenizer.is_unfamiliar(texts).numpy() for language, texts in SENTENCES.items()}
+    assert not found.pop(name).any()
+    assert np.concatenate([*found.values()]).mean() > 0.5
 
+
+def test_commands_warn_of_a_text_in_another_language(capsys):
+    english, german = SENTENCES["english"], SENTENCES["german"]
+    unlike = "unlike the texts that the model was trained on, so the answer may be meaningless"
+
+    def warning(command, name, *texts):
+        status, _, warning = textrnn_command(capsys, command, name, *texts)
+        assert status == 0
+        return warning
+
+    assert warning("classify", "sentiment", *(word for text in english for word in ("--text", text))) == ""
+    found = warning("classify", "sentiment", "--text", english[0], "--text", german[1])
+    assert found == f"warning: text 2 is {unlike}\n"
+    found = warning("classify", "sentiment", "--text", english[0], "--text", german[1], "--text", german[2])
+    assert found == (
+        "warning: 2 of 3 texts are unlike those that the model was trained on, so their answers may be "
+        "meaningless; the first is text 2\n"
+    )
+    short = ("--max_new_tokens", "1")
+    assert warning("generate", "english", "--prompt", english[0], *short) == ""
+    found = warning("generate", "english", "--prompt", german[0], *short)
+    assert found == f"warning: prompt {german[0]!r} is {unlike}\n"
+
+
+def test_classify_names_a_starter_model_that_does(capsys):
     status, _, error = textrnn_command(capsys, "classify", "english", "--text", "a")
     assert status == 2
     assert "english does not classify text: " in error

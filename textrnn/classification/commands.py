@@ -4,7 +4,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from textrnn.errors import expect
+from textrnn.errors import expect, warn
 from textrnn.files import expect_output
 from textrnn.types import PositiveInt
 from textrnn.unicode import cleaned
@@ -55,7 +55,7 @@ def classify(
 
     from textrnn.serving.classify import classified
 
-    answers = classified(functions["serving_default"], given.texts, batch_size)
+    answers = _warned(classified(functions["serving_default"], given.texts, batch_size))
     if given.number and file and sys.stderr.isatty() and (output or not sys.stdout.isatty()):
         from tqdm import tqdm
 
@@ -69,6 +69,18 @@ def classify(
     with open(output, "w", encoding="utf-8") if output else nullcontext(sys.stdout) as to:
         for label, score in answers:
             to.write(f"{label}\t{score:.4f}\n")
+
+
+def _warned(answers):
+    """Yield labels and probabilities, and at the end warn of unfamiliar texts."""
+    first, count, number = 0, 0, 0
+    for number, (label, score, unfamiliar) in enumerate(answers, start=1):
+        first, count = first or number * unfamiliar, count + unfamiliar
+        yield label, score
+    if count:
+        from textrnn.serving.text_warnings import unfamiliar_texts_warning
+
+        warn(unfamiliar_texts_warning(first, count, number))
 
 
 def explain(

@@ -71,6 +71,10 @@ class TextClassifierPreprocessor(RecurrentPreprocessor, keras_hub.models.TextCla
             texts = lowercased(texts)
         return tf.cast(self.tokenizer.tokenize(texts), tf.int32)
 
+    def is_unfamiliar(self, texts):
+        """Whether strings `(batch,)` are unlike the texts that the vocabulary was learned from, booleans."""
+        return self.tokenizer.is_unfamiliar(lowercased(texts) if self.lowercase else texts)
+
     def encode(self, texts):
         """The tokens of a list of str, each an int32 array `(tokens,)`, to be batched by length."""
         return encoded(self.tokens, texts)

@@ -17,17 +17,18 @@ def classification_signatures(classifier):
 
     | name | inputs, each `[None]` | outputs |
     |---|---|---|
-    | `serving_default` | `text` | `label`, `scores` and `labels`, both `[None, classes]` |
+    | `serving_default` | `text` | `label`, `scores` and `labels`, both `[None, classes]`; `unfamiliar` |
     | `classify` | `inputs`: serialised `tf.Example`s | `classes`, `scores`, both `[None, classes]` |
     | `explain` | `text` | `label`, `total`, `words` and `weights`, both `[None, words]` |
 
-    `scores` are probabilities in the order of `labels`. `classify` serves TF Serving's classification API,
-    with the text in the feature `text` of an example; see `texts_of_examples`. In `explain`, the weight of a
-    word is what it added to the log-odds of the label; the weights sum to `total`, the difference to the
-    log-odds of zero vectors. Words are spelled as in the text; in scripts without spaces they are tokens.
-    Shorter rows are padded with empty words. With attention pooling, `explain` also returns `attention`,
-    `[None, words]`, the share of the attention of each word. The network reads the first `sequence_length`
-    tokens of a text, in groups of texts of similar length; the linear part reads all of it.
+    `scores` are probabilities in the order of `labels`. `unfamiliar` tells whether a text is unlike those
+    that the vocabulary was learned from, as one in another language is. `classify` serves TF Serving's
+    classification API, with the text in the feature `text` of an example; see `texts_of_examples`. In
+    `explain`, the weight of a word is what it added to the log-odds of the label; the weights sum to `total`,
+    the difference to the log-odds of zero vectors. Words are spelled as in the text; in scripts without
+    spaces they are tokens. Shorter rows are padded with empty words. With attention pooling, `explain` also
+    returns `attention`, `[None, words]`, the share of the attention of each word. The network reads the first
+    `sequence_length` tokens of a text, in groups of texts of similar length; the linear part reads all of it.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.
@@ -75,6 +76,7 @@ def classification_signatures(classifier):
             "label": tf.gather(names, tf.argmax(scores, axis=1)),
             "scores": scores,
             "labels": labels(scores),
+            "unfamiliar": classifier.preprocessor.is_unfamiliar(text),
         }
 
     def classify(inputs):

@@ -10,6 +10,7 @@ class Classification:
     Attributes:
         label: The most probable label.
         probabilities: The probability of each label, a dict.
+        unfamiliar: Whether the text is unlike those that the vocabulary was learned from.
 
     Example:
 
@@ -20,6 +21,7 @@ class Classification:
 
     label: str
     probabilities: dict[str, float]
+    unfamiliar: bool = False
 
     @property
     def probability(self) -> float:

@@ -98,12 +98,24 @@ def generate(text: str | Sequence[str], **options) -> Question:
 
 
 def classify(text: str | Sequence[str]) -> Question:
-    """A `Classification` of each text."""
+    """A `Classification` of each text.
+
+    Example:
+
+    >>> from textrnn.client.calls import classify
+    >>> row = {"label": ["good"], "labels": [["bad", "good"]], "scores": [[0.2, 0.8]], "unfamiliar": [True]}
+    >>> classify("Quelle joie").answer(row).unfamiliar
+    True
+    """
 
     def read(found):
-        rows = zip(found["label"], found["labels"], found["scores"], strict=True)
         return [
-            Classification(label, dict(zip(labels, scores, strict=True))) for label, labels, scores in rows
+            Classification(
+                row["label"],
+                dict(zip(row["labels"], row["scores"], strict=True)),
+                row.get("unfamiliar", False),  # models exported by an earlier version lack it
+            )
+            for row in _rows(found)
         ]
 
     return _question("serving_default", text, {}, read, ("label", "labels", "scores"))

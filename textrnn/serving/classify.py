@@ -3,28 +3,44 @@
 import collections
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from textrnn.unicode import well_formed
 
 
+class Classified(NamedTuple):
+    """The answer for a text.
+
+    Attributes:
+        label: The most probable label.
+        probability: Its probability.
+        unfamiliar: Whether the text is unlike those that the vocabulary was learned from.
+    """
+
+    label: str
+    probability: float
+    unfamiliar: bool = False
+
+
 def classified(
     serving_default: Callable, texts: Iterable[str], batch_size: int = 8192, batch_characters: int = 2**20
-) -> Iterator[tuple[str, float]]:
+) -> Iterator[Classified]:
     r"""Classify texts in batches, and yield the results in order.
 
     Large batches are fast, since a textrnn classifier runs the texts of a batch in groups of similar length.
     Two batches run at a time, which keeps all processors busy, while the next one is read.
 
     Args:
-        serving_default: The signature of a classifier, from `text` to `label` and `scores`.
+        serving_default: The signature of a classifier, from `text` to `label` and `scores`, and `unfamiliar`
+            in models that have it.
         texts: The texts. Half surrogate pairs are replaced by U+FFFD.
         batch_size: Maximum number of texts in a batch.
         batch_characters: Number of characters at which a batch is full.
 
     Yields:
-        The label and its probability.
+        The answer for each text.
 
     Example:
 
@@ -33,14 +49,15 @@ def classified(
     >>> def longer_is_better(text):
     ...     good = tf.strings.length(text) > 4
     ...     return {"label": tf.where(good, "good", "bad"), "scores": tf.ones([len(text), 1])}
-    >>> list(classified(longer_is_better, ["dull", "a joy"]))
-    [('bad', 1.0), ('good', 1.0)]
+    >>> [answer.label for answer in classified(longer_is_better, ["dull", "a joy"])]
+    ['bad', 'good']
     """
 
     def classify(batch):
         answer = serving_default(text=tf.constant([well_formed(text) for text in batch]))
         labels = [label.decode("utf-8") for label in answer["label"].numpy()]
-        return zip(labels, answer["scores"].numpy().max(axis=1).tolist(), strict=True)
+        unfamiliar = answer["unfamiliar"].numpy().tolist() if "unfamiliar" in answer else [False] * len(batch)
+        return map(Classified, labels, answer["scores"].numpy().max(axis=1).tolist(), unfamiliar)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         waiting: collections.deque[Future] = collections.deque()

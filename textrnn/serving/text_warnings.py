@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+UNFAMILIAR = "is unlike the texts that the model was trained on, so the answer may be meaningless"
+
 
 def text_warnings(found: Mapping[str, np.ndarray]) -> Iterator[str]:
     """Yield warnings about a text, predicates whose subject is the text.
@@ -26,6 +28,30 @@ def text_warnings(found: Mapping[str, np.ndarray]) -> Iterator[str]:
     if np.mean(source_bytes or [0]) > 0.5 and not all(target_bytes):
         yield "consists mostly of characters that the model was not trained on"
     elif found.get("unfamiliar"):
-        yield "is unlike the texts that the model was trained on, so the answer may be meaningless"
+        yield UNFAMILIAR
     if found.get("truncated"):
         yield "is longer than the model reads, so its end is ignored"
+
+
+def unfamiliar_texts_warning(first: int, count: int, total: int) -> str:
+    """Return a warning about some of many texts.
+
+    Args:
+        first: The number of the first of them.
+        count: How many they are.
+        total: How many texts there are.
+
+    Example:
+
+    >>> from textrnn.serving.text_warnings import unfamiliar_texts_warning
+    >>> unfamiliar_texts_warning(7, 1, 40)
+    'text 7 is unlike the texts that the model was trained on, so the answer may be meaningless'
+    >>> unfamiliar_texts_warning(7, 3, 4000)[:61]
+    '3 of 4,000 texts are unlike those that the model was trained '
+    """
+    if count == 1:
+        return f"text {first} {UNFAMILIAR}"
+    return (
+        f"{count:,} of {total:,} texts are unlike those that the model was trained on, so their answers may "
+        f"be meaningless; the first is text {first:,}"
+    )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from textrnn.errors import warn
+from textrnn.serving.text_warnings import UNFAMILIAR
 from textrnn.text_generation.prompts import cut_at
 
 
@@ -37,7 +38,7 @@ def make_sampler(function) -> Callable[[str, Settings], list[str]]:
 
     Returns:
         A function whose texts are the prompt with each of its continuations. It warns of words of the prompt
-        that the model does not know.
+        that the model does not know, and of a prompt in another language.
     """
     import tensorflow as tf
 
@@ -62,6 +63,8 @@ def make_sampler(function) -> Callable[[str, Settings], list[str]]:
         echo = texts[0].removesuffix(completions[0])
         if unknown := echo.count("<unk>") - prompt.count("<unk>"):
             warn(f"prompt {prompt!r}: the model does not know {unknown} of its words, read as <unk>")
+        elif "unfamiliar" in made and made["unfamiliar"][0]:
+            warn(f"prompt {prompt!r} {UNFAMILIAR}")
         return [
             cut_at(text, settings.stop, len(text) - len(completion))
             for text, completion in zip(texts, completions, strict=True)

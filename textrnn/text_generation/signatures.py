@@ -19,7 +19,7 @@ def text_signatures(lm, max_new_tokens=100):
     | name | inputs, each `[None]` | outputs |
     |---|---|---|
     | `serving_default` | `text` | `text` |
-    | `generate` | `text, max_new_tokens, temperature, top_k, top_p, seed` | `text, completion, tokens` |
+    | `generate` | `text, max_new_tokens, temperature, top_k, top_p, seed` | see below |
     | `start` | `text` | `logits [None, vocabulary], states_0, states_1, ...` |
     | `step` | `token_ids, states_0, states_1, ...` | `logits, states_0, states_1, ...` |
     | `detokenize` | `token_ids [None, None]`, 0 after the end of a row | `text` |
@@ -28,8 +28,10 @@ def text_signatures(lm, max_new_tokens=100):
 
     `serving_default` uses the default sampler of the model, whose seeds are derived from the prompts. In
     `generate` a negative parameter or NaN stands for the model's own. No row gets more than
-    `MAX_NEW_TOKENS`. Ids outside the vocabulary are read as padding and not detokenized. What is left of
-    a character of several tokens, which the limit may cut, is removed.
+    `MAX_NEW_TOKENS`. It returns `text`, the `completion` alone, the number of its `tokens`, and `unfamiliar`:
+    whether the prompt is unlike the texts that the vocabulary was learned from, as one in another language
+    is. Ids outside the vocabulary are read as padding and not detokenized. What is left of a character of
+    several tokens, which the limit may cut, is removed.
 
     `start`, `step` and `detokenize` are for clients that stream. They choose each token themselves, carry the
     states, and detokenize all tokens so far, since a character may take several.
@@ -99,8 +101,13 @@ def whole_texts(lm, max_new_tokens):
             top_p=top_p,
             seed=tf.where(seed < 0, -1, low_bits(seed)),
         )
-        text, completion = texts_of(tokens, new)
-        return {"text": text, "completion": completion, "tokens": tf.cast(new.row_lengths(), tf.int32)}
+        texts, completion = texts_of(tokens, new)
+        return {
+            "text": texts,
+            "completion": completion,
+            "tokens": tf.cast(new.row_lengths(), tf.int32),
+            "unfamiliar": tokenizer.is_unfamiliar(text),
+        }
 
     def serving_default(text):
         parts = completed(default_sampler, text, tf.fill(tf.shape(text), max_new_tokens))

@@ -16,6 +16,7 @@ from textrnn.errors import InputError
 from textrnn.private import sentencepiece_ops
 from textrnn.startup import native_messages_hidden
 from textrnn.tokenizers.base import Tokenizer
+from textrnn.tokenizers.familiarity import CHANCE, OTHER_LANGUAGE
 from textrnn.tokenizers.text import Document, blocks_of, evenly_sampled
 
 SPACE = "▁"
@@ -36,13 +37,6 @@ MAX_TRAINING_CHARACTERS = 10_000_000
 
 TRAINING_CHUNK_CHARACTERS = 4096
 """Maximum length of a text that SentencePiece's trainer sees at once."""
-
-UNFAMILIAR = 2.5
-"""Ratio of bits per character above which a text is unlike the training text.
-
-On texts held out from Multi30k it is 1.0 on average and 1.8 at most, on French 2.8, on banking questions 2.2,
-on capitals 4.9. On the starter corpus of translation it exceeds 1.9 for one text in a hundred.
-"""
 
 LEAST_COST = 0.1
 """Smallest information of a character of a training text, in nats, with which others are compared."""
@@ -151,15 +145,18 @@ class SentencePieceTokenizer(Tokenizer):
         return tf.math.divide_no_nan(tf.reduce_sum(costs, axis=1), characters)
 
     def is_unfamiliar(self, strings):
-        """Tell which texts take `UNFAMILIAR` times as many bits per character as the training text.
+        """Tell which texts are in another language than the training text, or else unlike it.
 
         Args:
             strings: Strings of shape `(batch,)`.
 
         Returns:
-            Booleans, `(batch,)`.
+            Booleans, `(batch,)`: whether `relative_surprisal` exceeds `OTHER_LANGUAGE` by more than chance
+            does in a text of this length (see `textrnn.tokenizers.familiarity`).
         """
-        return self.relative_surprisal(strings) > UNFAMILIAR
+        characters = tf.maximum(tf.strings.length(strings, unit="UTF8_CHAR"), 1)
+        allowed = OTHER_LANGUAGE + CHANCE / tf.cast(characters, tf.float32)
+        return self.relative_surprisal(strings) > allowed
 
     def extended(self, documents: Iterable[Document | str], pieces: int):
         r"""Return a tokenizer with more subwords: those of other texts that now take several tokens.

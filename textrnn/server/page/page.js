@@ -240,6 +240,7 @@ onRun("classify", async (form, model, signal) => {
   showClasses(answer.querySelector(".classes"), classified);
   showWords(answer, explained, text);
   answer.hidden = false;
+  return warningsOf(classified).join(" ");
 });
 
 const MOST_CLASSES = 5;
@@ -305,7 +306,7 @@ onRun("translate", async (form, model, signal) => {
 function warningsOf({ truncated, unfamiliar, unfinished }) {
   return [
     truncated && "The text is longer than the model reads: its end was ignored.",
-    unfamiliar && "The text is unlike those the model was trained on: the translation may be meaningless.",
+    unfamiliar && "The text is unlike those the model was trained on: the answer may be meaningless.",
     unfinished?.[0] && "The translation reached its maximum length and is cut off.",
   ].filter(Boolean);
 }
