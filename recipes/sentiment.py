@@ -67,6 +67,7 @@ def main(options: Options):
     checkpoint_of_adapting = checkpoint_of(options, data, "checkpoint_of_adapting")
 
     # === Model ===
+    earlier_weight = 0.0
     labels = labelled_splits.check_classes(examples.train, min_examples=1)
     if start is None:
         classifier = new_classifier(train, labels, **options.classifier_arguments(), dtype=options.precision)
@@ -74,7 +75,7 @@ def main(options: Options):
         texts = [] if checkpoint.found else train + validation + unlabelled
         classifier = adapted_model(options, labels, texts, checkpoint_of_adapting)
     else:
-        classifier = relabelled_model(options, labels)
+        classifier, earlier_weight = relabelled_model(options, labels)
     labels = classifier.labels  # in the model's order; it may know more
     targets, validation_targets, test_targets = (
         np.array([labels.index(e.label) for e in split], "int32") for split in splits
@@ -142,7 +143,7 @@ def main(options: Options):
         learned=are_learned(all_texts, learned),
     )  # fmt: skip
     calibrated = calibration.calibrate(
-        classifier, validation, validation_targets, linear_logits=linear_logits
+        classifier, validation, validation_targets, linear_logits=linear_logits, earlier_weight=earlier_weight
     )
     save_learned(presets.save_preset(classifier, folder), all_texts, learned)
 
@@ -180,15 +181,20 @@ def adapted_model(options, labels, texts, checkpoint):
 
 
 def relabelled_model(options, labels):
-    """Load a trained classifier, with a new output layer if it does not know all labels."""
+    """Load a trained classifier, with a new output layer if it does not know all labels.
+
+    Returns:
+        The classifier, and the weight that its network has earned: 0 with a new output layer.
+    """
     from textrnn.classification.relabel import relabel
     from textrnn.presets import load_preset
 
     known = load_preset(options.from_preset, dtype=options.precision)
     classifier = relabel(known, labels)
-    if classifier is not known:
-        print(f"the labels {', '.join(labels)} are not those of {options.from_preset}: a new output layer")
-    return classifier
+    if classifier is known:
+        return classifier, known.network_weight / known.temperature
+    print(f"the labels {', '.join(labels)} are not those of {options.from_preset}: a new output layer")
+    return classifier, 0.0
 
 
 if __name__ == "__main__":

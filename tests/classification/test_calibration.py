@@ -72,6 +72,17 @@ def test_a_network_that_knows_nothing_is_left_out():
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.parametrize("held_out", [True, False])
+def test_few_texts_leave_a_network_its_earlier_weight_and_many_do_not(held_out):
+    for times, expected in ((1, 0.3), (30, 0.0)):
+        classifier = untrained()
+        texts, targets = VALIDATION[0] * times, np.tile(VALIDATION[1], times)
+        logits = predict_linear_logits(classifier, texts) if held_out else None
+        calibration = calibrate(classifier, texts, targets, linear_logits=logits, earlier_weight=0.3)
+        assert calibration.network_weight == classifier.network_weight == pytest.approx(expected)
+        assert set(calibration.temperatures) == {"network", "n-grams"}
+
+
 def test_a_network_that_knows_more_is_weighed_as_fit_pool_says():
     classifier = untrained()
     texts, targets = VALIDATION[0] * 30, np.tile(VALIDATION[1], 30)

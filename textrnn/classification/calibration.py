@@ -64,7 +64,7 @@ class Calibration:
         }
 
 
-def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None):
+def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None, earlier_weight=0.0):
     """Fit the weights of the parts of a trained classifier, and so calibrate its probabilities.
 
     Call it once after `fit`. For a network alone it fits the temperature, which minimizes the log loss on the
@@ -79,6 +79,8 @@ def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None
         linear_logits: Logits of the validation texts by linear classifiers that were fitted without them,
             `(texts, classes)`: `held_out` of `fit_linear`. Default: those of the classifier's linear part,
             which must then have been fitted without them.
+        earlier_weight: The network's weight if the texts are too few to judge it by: in a classifier that
+            learns on, the one it had before.
 
     Returns:
         A `Calibration`, which also predicts the probabilities of each part on its own.
@@ -116,7 +118,11 @@ def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None
     known = np.isfinite(linear).all(axis=1)
     weights = None if sample_weight is None else np.asarray(sample_weight)[known]
     of_network, of_linear = fit_pool(
-        network_scale * network[known], linear_scale * linear[known], targets[known], weights
+        network_scale * network[known],
+        linear_scale * linear[known],
+        targets[known],
+        weights,
+        unjudged=(earlier_weight / network_scale, 1.0),
     )
     factor = float(of_linear * linear_scale)
     classifier.linear.rescale(factor)

@@ -143,24 +143,31 @@ def describe_weight(calibrated, texts):
     >>> describe_weight(Calibration(0.0, {"network": 1.3, "n-grams": 1.0}), 9)
     9 validation texts are too few to judge the network by (at least 25): its weight is 0, and the model is
     the n-grams alone
+    >>> describe_weight(Calibration(0.2, {"network": 1.3, "n-grams": 1.0}), 9)
+    9 validation texts are too few to judge the network by (at least 25): its logits keep their weight of 0.2
+    beside those of the n-grams
     >>> describe_weight(Calibration(0.42, {"network": 1.3, "n-grams": 1.7}), 130)
     the network helped on the validation texts: its logits have a weight of 0.42 beside those of the n-grams
     """
     parts = set(calibrated.temperatures)
     if not parts:
         return
-    if not calibrated.network_weight:
+    weight, few = calibrated.network_weight, texts < LEAST_TEXTS
+    if few:
+        found = f"{texts} validation texts are too few to judge the network by (at least {LEAST_TEXTS})"
+    elif not weight:
         found = "the network did not clearly help on the validation texts"
-        if texts < LEAST_TEXTS:
-            found = f"{texts} validation texts are too few to judge the network by (at least {LEAST_TEXTS})"
-        result = "its weight is 0, and the model is the n-grams alone"
     elif LINEAR not in parts:
         found = "the n-grams did not help on the validation texts"
-        result = "their weight is 0, and the model is the network alone"
     else:
         found = "the network helped on the validation texts"
-        weight = f"{calibrated.network_weight:.2g}"
-        result = f"its logits have a weight of {weight} beside those of the n-grams"
+    if not weight:
+        result = "its weight is 0, and the model is the n-grams alone"
+    elif LINEAR not in parts:
+        result = "their weight is 0, and the model is the network alone"
+    else:
+        earned = "keep their" if few else "have a"
+        result = f"its logits {earned} weight of {weight:.2g} beside those of the n-grams"
     print(f"{found}: {result}", flush=True)
 
 
