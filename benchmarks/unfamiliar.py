@@ -4,7 +4,7 @@
 
 `DATA/corpora/LANGUAGE/SOURCE.txt.xz` are the lines. In a table, each row is a source, each column a starter
 model: the share of the source's lines of at least 20 characters that its vocabulary calls unfamiliar, and the
-share of the shorter ones. Vocabularies of a source's own language should call few so, and the others many.
+share of the shorter ones. It should be low in the source's own language and high in others.
 """
 
 import argparse
@@ -26,12 +26,14 @@ def lines_of(path, count, characters):
 
 def shares(tokenizer, lines):
     """The shares of unfamiliar lines, of longer and of shorter ones, as a cell of the table."""
-    found = tokenizer.is_unfamiliar(lines).numpy()
-    parts = (
-        [one for one, line in zip(found, lines, strict=True) if (len(line) < SHORT) == short]
-        for short in (0, 1)
-    )
-    return " / ".join(f"{sum(part) / len(part):.0%}" if len(part) > 9 else "–" for part in parts)
+    longer = [line for line in lines if len(line) >= SHORT]
+    shorter = [line for line in lines if len(line) < SHORT]
+    return f"{share(tokenizer, longer)} / {share(tokenizer, shorter)}"
+
+
+def share(tokenizer, lines):
+    """The share of unfamiliar lines in percent; a dash for few lines."""
+    return f"{tokenizer.is_unfamiliar(lines).numpy().mean():.0%}" if len(lines) >= 10 else "–"
 
 
 def main():
@@ -40,11 +42,14 @@ def main():
     parser.add_argument("--lines", type=int, default=1000, help="lines of a source")
     parser.add_argument("--characters", type=int, default=200, help="length at which lines are cut")
     given = parser.parse_args()
+    from textrnn.errors import expect
     from textrnn.presets import load_preset
 
+    paths = sorted(Path(os.environ.get("TEXTRNN_DATA", ""), "corpora").glob("*/*.txt.xz"))
+    expect(paths, "no corpora/LANGUAGE/SOURCE.txt.xz: set TEXTRNN_DATA to the folder that contains corpora")
     tokenizers = [load_preset(name).preprocessor.tokenizer for name in MODELS]
     print(f"| source | {' | '.join(MODELS)} |\n|---|{'---|' * len(MODELS)}")
-    for path in sorted(Path(os.environ["TEXTRNN_DATA"], "corpora").glob("*/*.txt.xz")):
+    for path in paths:
         lines = lines_of(path, given.lines, given.characters)
         cells = " | ".join(shares(tokenizer, lines) for tokenizer in tokenizers)
         print(f"| {path.parent.name}/{path.name.partition('.')[0]} | {cells} |", flush=True)

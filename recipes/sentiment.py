@@ -184,7 +184,7 @@ def relabelled_model(options, labels):
     """Load a trained classifier, with a new output layer if it does not know all labels.
 
     Returns:
-        The classifier, and the weight that its network has earned: 0 with a new output layer.
+        The classifier, and the weight of its network; 0 if the output layer is new.
     """
     from textrnn.classification.relabel import relabel
     from textrnn.presets import load_preset

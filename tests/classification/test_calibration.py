@@ -72,15 +72,26 @@ def test_a_network_that_knows_nothing_is_left_out():
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize("held_out", [True, False])
-def test_few_texts_leave_a_network_its_earlier_weight_and_many_do_not(held_out):
-    for times, expected in ((1, 0.3), (30, 0.0)):
-        classifier = untrained()
-        texts, targets = VALIDATION[0] * times, np.tile(VALIDATION[1], times)
-        logits = predict_linear_logits(classifier, texts) if held_out else None
-        calibration = calibrate(classifier, texts, targets, linear_logits=logits, earlier_weight=0.3)
-        assert calibration.network_weight == classifier.network_weight == pytest.approx(expected)
-        assert set(calibration.temperatures) == {"network", "n-grams"}
+def kept(times, new, earlier_weight):
+    """The weights of network and n-grams after a calibration of validation texts, many times the same."""
+    classifier = untrained()
+    texts, targets = VALIDATION[0] * times, np.tile(VALIDATION[1], times)
+    logits = predict_linear_logits(classifier, texts)
+    found = calibrate(classifier, texts, targets, None, logits if new else None, earlier_weight)
+    after = predict_linear_logits(classifier, texts)
+    assert found.network_weight == classifier.network_weight
+    return found.judged, found.network_weight, float(np.linalg.norm(after) / np.linalg.norm(logits))
+
+
+def test_few_texts_leave_a_network_its_earlier_weight():
+    judged, network, linear = kept(1, new=False, earlier_weight=0.3)
+    assert (judged, network, linear) == (False, pytest.approx(0.3), pytest.approx(1.0))  # as they were
+    judged, network, linear = kept(1, new=True, earlier_weight=0.3)
+    assert not judged and network == pytest.approx(0.3) and 0 < linear < 1  # what the network leaves
+    judged, network, linear = kept(1, new=True, earlier_weight=50.0)  # the network was alone
+    assert (judged, network, linear) == (False, pytest.approx(50.0), 0.0)
+    judged, network, _ = kept(30, new=True, earlier_weight=0.3)
+    assert judged and network == 0.0
 
 
 def test_a_network_that_knows_more_is_weighed_as_fit_pool_says():

@@ -144,3 +144,20 @@ def test_an_empty_text_is_not_explained(text, capsys):
         "",
         f"error: text {text!r}: give the text to explain\n",
     )
+
+
+def test_a_warning_comes_after_the_bar(model, tmp_path, capsys, monkeypatch):
+    from textrnn.serving import classify
+
+    monkeypatch.setattr(
+        classify, "classified", lambda _, texts, __: (classify.Classified("bad", 1.0, True) for _ in texts)
+    )
+    (tmp_path / "texts.txt").write_text("a\nb\n")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    output = tmp_path / "answers.txt"
+    status, _, error = textrnn_command(
+        capsys, "classify", model, "--file", tmp_path / "texts.txt", "--output", output
+    )
+    bar, warning = error.rstrip("\n").split("\n")
+    assert (status, output.read_text()) == (0, "bad\t1.0000\n" * 2)
+    assert "2.00/2.00" in bar and warning.startswith("warning: 2 of 2 texts are unlike")

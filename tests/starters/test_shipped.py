@@ -98,6 +98,19 @@ def test_one_sentence_in_another_language_is_noticed_more_often_than_not(name):
     assert np.concatenate([*found.values()]).mean() > 0.5
 
 
+def test_emoji_addresses_and_typographic_signs_are_of_any_language():
+    tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(find_preset("english")))
+    texts = [
+        "Great product \N{THUMBS UP SIGN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4}",
+        "Best coffee in town! \N{HOT BEVERAGE}\N{VARIATION SELECTOR-16}",
+        "It\u2019s \u201cfine\u201d \u2014 really\u2026",
+        "https://example.com/a/b?c=d",
+        "\N{SLIGHTLY SMILING FACE}" * 9,
+    ]
+    assert not tokenizer.is_unfamiliar(texts).numpy().any()
+    assert tokenizer.is_unfamiliar([SENTENCES["german"][0] + " \N{THUMBS UP SIGN}"]).numpy().all()
+
+
 def test_commands_warn_of_a_text_in_another_language(capsys):
     english, german = SENTENCES["english"], SENTENCES["german"]
     unlike = "unlike the texts that the model was trained on, so the answer may be meaningless"

@@ -101,6 +101,12 @@ def test_generate_returns_the_text_the_completion_and_its_length(served):
     assert strings(answer["completion"])[0] == ""
 
 
+def test_generate_tells_which_prompts_are_unfamiliar(lm, served):
+    prompts = ["Привет, мир", PROMPTS[0]]
+    found = served["generate"](**request(prompts, max_new_tokens=0))["unfamiliar"].numpy()
+    assert found.tolist() == lm.preprocessor.tokenizer.is_unfamiliar(prompts).numpy().tolist()
+
+
 def test_seeds_choose_the_answer(served):
     texts = [PROMPTS[0]] * 4
     first = strings(served["generate"](**request(texts, seed=[1, 2, 3, 1]))["text"])

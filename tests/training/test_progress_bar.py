@@ -74,7 +74,10 @@ def test_the_loss_in_the_bar_is_the_recent_one():
 
 @pytest.mark.parametrize("first, within", [(0, 0.0), (60, 0.0), (60, 30.0)])
 def test_the_time_left_is_that_of_whole_epochs_also_in_a_resumed_run(monkeypatch, first, within):
-    """An epoch has 100 batches of a second each, and evaluations of 10 s after it and of `within` before."""
+    """An epoch has 100 batches of a second each, and evaluations of 10 s after it and of `within` in it.
+
+    A resumed run begins with the state of a checkpoint, which is older if there was no evaluation.
+    """
     now = 0.0
     monkeypatch.setattr(progress_bar.time, "perf_counter", lambda: now)
     log = io.StringIO()
@@ -84,11 +87,15 @@ def test_the_time_left_is_that_of_whole_epochs_also_in_a_resumed_run(monkeypatch
     bar.on_train_begin()
     for epoch in range(2):
         bar.on_epoch_begin(epoch)
+        if epoch == 0 and first:
+            earlier = {"overhead": 0.0, "between": within} if within else {"epoch_seconds": None}
+            bar.set_state({"elapsed": 60.0, "items_per_second": 1.0} | earlier)
+            assert set(bar.get_state()) == {"elapsed", "items_per_second", "overhead", "between"}
         for batch in range(first if epoch == 0 else 0, 100):
             bar.on_train_batch_begin(batch)
             now += 1.0
             bar.on_train_batch_end(batch, {"loss": 1.0})
-            if batch == 80 and within:
+            if batch == (20 if epoch == 0 else 80) and within:
                 now += within
                 bar.on_evaluation(epoch + 0.8, {}, within)
         now += 10.0

@@ -9,7 +9,7 @@ from textrnn.classification.evaluation import (
     predict_network_logits,
     score_predictions,
 )
-from textrnn.classification.scales import fit_pool, fit_scales
+from textrnn.classification.scales import LEAST_TEXTS, effective_number, fit_pool, fit_scales
 
 NETWORK, LINEAR = "network", "n-grams"
 
@@ -20,11 +20,13 @@ class Calibration:
 
     Attributes:
         network_weight: The classifier's new weight of the network; 0 if it does not clearly help.
+        judged: Whether the texts were enough to judge the network by. If not, its weight is the earlier one.
         temperatures: The temperature of each part on its own, `"network"` and `"n-grams"`; empty for a
             network alone.
     """
 
     network_weight: float
+    judged: bool = True
     temperatures: dict[str, float] = field(default_factory=dict)
 
     def part_probabilities(self, classifier, texts, batch_size=64):
@@ -79,8 +81,8 @@ def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None
         linear_logits: Logits of the validation texts by linear classifiers that were fitted without them,
             `(texts, classes)`: `held_out` of `fit_linear`. Default: those of the classifier's linear part,
             which must then have been fitted without them.
-        earlier_weight: The network's weight if the texts are too few to judge it by: in a classifier that
-            learns on, the one it had before.
+        earlier_weight: The weight that the network keeps if the texts are too few to judge it by: of a
+            classifier that is trained further, the one it had; of a new one 0.
 
     Returns:
         A `Calibration`, which also predicts the probabilities of each part on its own.
@@ -116,14 +118,16 @@ def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None
     if linear_logits is None:
         [linear_scale] = fit_scales([linear], targets, sample_weight)
     known = np.isfinite(linear).all(axis=1)
-    weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-    of_network, of_linear = fit_pool(
-        network_scale * network[known],
-        linear_scale * linear[known],
-        targets[known],
-        weights,
-        unjudged=(earlier_weight / network_scale, 1.0),
-    )
+    weights = (np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight))[known]
+    judged = effective_number(weights) >= LEAST_TEXTS
+    if judged or not earlier_weight:
+        of_network, of_linear = fit_pool(
+            network_scale * network[known], linear_scale * linear[known], targets[known], weights
+        )
+    else:
+        of_network = earlier_weight / network_scale
+        # Earlier n-grams stay as they are; new ones get what the network leaves.
+        of_linear = 1 / linear_scale if linear_logits is None else max(1 - of_network, 0.0)
     factor = float(of_linear * linear_scale)
     classifier.linear.rescale(factor)
     classifier.network_weight = float(of_network * network_scale)
@@ -132,4 +136,4 @@ def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None
     temperatures = {NETWORK: float(1 / network_scale)}
     if factor:
         temperatures[LINEAR] = factor / float(linear_scale)
-    return Calibration(classifier.network_weight, temperatures)
+    return Calibration(classifier.network_weight, judged, temperatures)

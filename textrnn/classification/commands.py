@@ -55,11 +55,12 @@ def classify(
 
     from textrnn.serving.classify import classified
 
-    answers = _warned(classified(functions["serving_default"], given.texts, batch_size))
+    answers = classified(functions["serving_default"], given.texts, batch_size)
     if given.number and file and sys.stderr.isatty() and (output or not sys.stdout.isatty()):
         from tqdm import tqdm
 
         answers = tqdm(answers, total=given.number, unit="text", unit_scale=True)
+    answers = _warned(answers)  # outside of the bar, which is closed before the warning
     if given.table and output:
         from textrnn.data.table_writing import write_table
 
@@ -74,9 +75,10 @@ def classify(
 def _warned(answers):
     """Yield labels and probabilities, and at the end warn of unfamiliar texts."""
     first, count, number = 0, 0, 0
-    for number, (label, score, unfamiliar) in enumerate(answers, start=1):
-        first, count = first or number * unfamiliar, count + unfamiliar
-        yield label, score
+    for number, answer in enumerate(answers, start=1):
+        if answer.unfamiliar:
+            first, count = first or number, count + 1
+        yield answer.label, answer.probability
     if count:
         from textrnn.serving.text_warnings import unfamiliar_texts_warning
 

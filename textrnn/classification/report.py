@@ -137,23 +137,24 @@ def describe_weight(calibrated, texts):
 
     >>> from textrnn.classification.calibration import Calibration
     >>> from textrnn.classification.report import describe_weight
-    >>> describe_weight(Calibration(0.0, {"network": 1.3, "n-grams": 1.0}), 130)
+    >>> parts = {"network": 1.3, "n-grams": 1.0}
+    >>> describe_weight(Calibration(0.0, True, parts), 130)
     the network did not clearly help on the validation texts: its weight is 0, and the model is the n-grams
     alone
-    >>> describe_weight(Calibration(0.0, {"network": 1.3, "n-grams": 1.0}), 9)
+    >>> describe_weight(Calibration(0.0, False, parts), 9)
     9 validation texts are too few to judge the network by (at least 25): its weight is 0, and the model is
     the n-grams alone
-    >>> describe_weight(Calibration(0.2, {"network": 1.3, "n-grams": 1.0}), 9)
+    >>> describe_weight(Calibration(0.2, False, parts), 9)
     9 validation texts are too few to judge the network by (at least 25): its logits keep their weight of 0.2
     beside those of the n-grams
-    >>> describe_weight(Calibration(0.42, {"network": 1.3, "n-grams": 1.7}), 130)
+    >>> describe_weight(Calibration(0.42, True, parts), 130)
     the network helped on the validation texts: its logits have a weight of 0.42 beside those of the n-grams
     """
     parts = set(calibrated.temperatures)
     if not parts:
         return
-    weight, few = calibrated.network_weight, texts < LEAST_TEXTS
-    if few:
+    weight = calibrated.network_weight
+    if not calibrated.judged:
         found = f"{texts} validation texts are too few to judge the network by (at least {LEAST_TEXTS})"
     elif not weight:
         found = "the network did not clearly help on the validation texts"
@@ -166,8 +167,8 @@ def describe_weight(calibrated, texts):
     elif LINEAR not in parts:
         result = "their weight is 0, and the model is the network alone"
     else:
-        earned = "keep their" if few else "have a"
-        result = f"its logits {earned} weight of {weight:.2g} beside those of the n-grams"
+        verb = "have a" if calibrated.judged else "keep their"
+        result = f"its logits {verb} weight of {weight:.2g} beside those of the n-grams"
     print(f"{found}: {result}", flush=True)
 
 

@@ -72,21 +72,33 @@ def log_losses(logits, targets):
     return -log_softmax(np.asarray(logits, "float64"), axis=1)[np.arange(len(targets)), targets]
 
 
-def fit_pool(network, linear, targets, sample_weight=None, unjudged=(0.0, 1.0)):
+def effective_number(weights):
+    """Return how many texts of equal weights tell as much as texts of these weights.
+
+    Example:
+
+    >>> from textrnn.classification.scales import effective_number
+    >>> effective_number([2.0, 2.0, 0.0])
+    2.0
+    """
+    weights = np.asarray(weights, "float64")
+    return float(weights.sum() ** 2 / max((weights**2).sum(), 1e-9))
+
+
+def fit_pool(network, linear, targets, sample_weight=None):
     """Fit the factors of a network and of a linear classifier, before their logits are added.
 
     Both classifiers are calibrated. Their ensemble is a weighted mean of the logits, calibrated again. Of all
     shares of the network, this is the smallest whose log loss is within one standard error of the lowest,
     where the error is that of the difference (the one-standard-error rule of Breiman et al. 1984), and 0
     unless the lowest is two standard errors below that of the linear classifier alone. For few texts, errors
-    are widened by Student's distribution. So a network that does not clearly help gets a share of 0. Fewer
-    than `LEAST_TEXTS` vouch for nothing: the factors are then `unjudged`.
+    are widened by Student's distribution, and fewer than `LEAST_TEXTS` vouch for nothing. So a network that
+    does not clearly help gets a share of 0.
 
     Args:
         network, linear: Calibrated logits, each `(texts, classes)`, of texts that were not trained on.
         targets: True classes, ints `(texts,)`.
         sample_weight: Weights of the texts `(texts,)`, or None.
-        unjudged: The factors for too few texts. By default, the linear classifier is used alone.
 
     Returns:
         The factors of `network` and of `linear`, floats of 0 or more.
@@ -103,9 +115,9 @@ def fit_pool(network, linear, targets, sample_weight=None, unjudged=(0.0, 1.0)):
     from scipy.stats import norm, t
 
     weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, "float64")
-    texts = weights.sum() ** 2 / max((weights**2).sum(), 1e-9)  # the effective number
+    texts = effective_number(weights)
     if texts < LEAST_TEXTS:
-        return unjudged
+        return 0.0, 1.0
     factors, found = [], []
     for share in SHARES:
         pooled = share * network + (1 - share) * linear

@@ -21,7 +21,7 @@ class Classified(NamedTuple):
 
     label: str
     probability: float
-    unfamiliar: bool = False
+    unfamiliar: bool
 
 
 def classified(

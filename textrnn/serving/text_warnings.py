@@ -50,7 +50,7 @@ def unfamiliar_texts_warning(first: int, count: int, total: int) -> str:
     '3 of 4,000 texts are unlike those that the model was trained '
     """
     if count == 1:
-        return f"text {first} {UNFAMILIAR}"
+        return f"text {first:,} {UNFAMILIAR}"
     return (
         f"{count:,} of {total:,} texts are unlike those that the model was trained on, so their answers may "
         f"be meaningless; the first is text {first:,}"

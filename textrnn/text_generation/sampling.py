@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from textrnn.data.records import shortened
 from textrnn.errors import warn
 from textrnn.serving.text_warnings import UNFAMILIAR
 from textrnn.text_generation.prompts import cut_at
@@ -38,9 +39,11 @@ def make_sampler(function) -> Callable[[str, Settings], list[str]]:
 
     Returns:
         A function whose texts are the prompt with each of its continuations. It warns of words of the prompt
-        that the model does not know, and of a prompt in another language.
+        that the model does not know, and once of a prompt that is unlike its training text.
     """
     import tensorflow as tf
+
+    warned_of: set[str] = set()
 
     def sample(prompt: str, settings: Settings) -> list[str]:
         count, seed = settings.samples, settings.seed
@@ -63,8 +66,9 @@ def make_sampler(function) -> Callable[[str, Settings], list[str]]:
         echo = texts[0].removesuffix(completions[0])
         if unknown := echo.count("<unk>") - prompt.count("<unk>"):
             warn(f"prompt {prompt!r}: the model does not know {unknown} of its words, read as <unk>")
-        elif "unfamiliar" in made and made["unfamiliar"][0]:
-            warn(f"prompt {prompt!r} {UNFAMILIAR}")
+        elif "unfamiliar" in made and made["unfamiliar"][0] and prompt not in warned_of:
+            warned_of.add(prompt)
+            warn(f"prompt {shortened(prompt)!r} {UNFAMILIAR}")
         return [
             cut_at(text, settings.stop, len(text) - len(completion))
             for text, completion in zip(texts, completions, strict=True)

@@ -16,7 +16,7 @@ from textrnn.errors import InputError
 from textrnn.private import sentencepiece_ops
 from textrnn.startup import native_messages_hidden
 from textrnn.tokenizers.base import Tokenizer
-from textrnn.tokenizers.familiarity import CHANCE, OTHER_LANGUAGE
+from textrnn.tokenizers.familiarity import ALLOWANCE, ANY_LANGUAGE, OTHER_LANGUAGE
 from textrnn.tokenizers.text import Document, blocks_of, evenly_sampled
 
 SPACE = "▁"
@@ -145,17 +145,19 @@ class SentencePieceTokenizer(Tokenizer):
         return tf.math.divide_no_nan(tf.reduce_sum(costs, axis=1), characters)
 
     def is_unfamiliar(self, strings):
-        """Tell which texts are in another language than the training text, or else unlike it.
+        """Tell which texts are unlike the training text, as most texts in another language are.
 
         Args:
             strings: Strings of shape `(batch,)`.
 
         Returns:
-            Booleans, `(batch,)`: whether `relative_surprisal` exceeds `OTHER_LANGUAGE` by more than chance
-            does in a text of this length (see `textrnn.tokenizers.familiarity`).
+            Booleans, `(batch,)`: whether the relative surprisal of a text of n characters exceeds
+            `OTHER_LANGUAGE + ALLOWANCE / n` (see `textrnn.tokenizers.familiarity`), without what a text in
+            any language may have, such as addresses and emoji.
         """
+        strings = tf.strings.regex_replace(strings, ANY_LANGUAGE, "")
         characters = tf.maximum(tf.strings.length(strings, unit="UTF8_CHAR"), 1)
-        allowed = OTHER_LANGUAGE + CHANCE / tf.cast(characters, tf.float32)
+        allowed = OTHER_LANGUAGE + ALLOWANCE / tf.cast(characters, tf.float32)
         return self.relative_surprisal(strings) > allowed
 
     def extended(self, documents: Iterable[Document | str], pieces: int):

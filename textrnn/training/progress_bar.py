@@ -56,6 +56,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._file = self.file or sys.stderr
         self._live = self._file.isatty()
         self._train_start = time.perf_counter()
+        self._between = 0.0
         self._overhead = 0.0  # seconds of the latest epoch beside its batches: evaluation, sampling
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -132,17 +133,19 @@ class ProgressBar(keras.callbacks.Callback):
         self.close()
 
     def get_state(self):
-        """Return what a checkpoint saves: the time since training began, and the speed."""
+        """Return what a checkpoint saves: the time since training began, that of evaluations, the speed."""
         return {
             "elapsed": time.perf_counter() - self._train_start,
             "overhead": self._overhead,
+            "between": self._between,
             "items_per_second": self.items_per_second,
         }
 
     def set_state(self, state):
         """Go on with what a checkpoint has saved."""
         self._train_start = time.perf_counter() - state["elapsed"]
-        self._overhead = state.get("overhead", 0.0)  # older checkpoints have none
+        self._overhead = state.get("overhead", 0.0)  # older checkpoints have neither
+        self._between = state.get("between", 0.0)
         self.items_per_second = state["items_per_second"]
 
     def close(self):
