@@ -1,8 +1,9 @@
-r"""Train classifiers on few and many labelled texts, from a language model and from random weights.
+r"""Train classifiers on few and many labelled texts, from a starter model and from random weights.
 
     python benchmarks/few_labels.py --dataset imdb --labels 100 500 2000 0 --seeds 0 1 2 \
         --output benchmarks/results
     python benchmarks/few_labels.py --dataset imdb --labels 100 --unlabelled
+    python benchmarks/few_labels.py --dataset imdb --labels 100 --preset sentiment --starts preset
     python benchmarks/few_labels.py --plot docs/few_labels.png
 
 Each run is one of the sentiment recipe, on so many labelled texts of the training set, drawn at random; 0 is
@@ -32,14 +33,16 @@ import harness
 RECIPE = harness.CHECKOUT / "recipes" / "sentiment.py"
 TITLES = {"sst2": "SST-2", "imdb": "IMDB", "starter": "starter reviews"}
 CURVES = (
-    ("from a language model", "preset", "model", "#0072B2", "o", "-"),
-    ("its network alone", "preset", "network", "#0072B2", "o", ":"),
+    ("from sentiment", "sentiment", "model", "#CC79A7", "D", "-"),
+    ("its network alone", "sentiment", "network", "#CC79A7", "D", ":"),
+    ("from a language model", "language model", "model", "#0072B2", "o", "-"),
+    ("its network alone", "language model", "network", "#0072B2", "o", ":"),
     ("from random weights", "scratch", "model", "#D55E00", "s", "-"),
     ("its network alone", "scratch", "network", "#D55E00", "s", ":"),
     ("n-grams alone", "scratch", "n-grams", "#009E73", "^", "-"),
     ("TF-IDF", "scratch", "TF-IDF", "#555555", "x", "-"),
 )
-"""Curves: name, where the runs start, score, a colour of Okabe and Ito's palette, marker and line."""
+"""Curves: name, kind of start, score, a colour of Okabe and Ito's palette, marker and line."""
 
 
 def load(dataset):
@@ -81,11 +84,12 @@ def run(train, test, start, unlabelled, seed, options):
     return scores | {"seconds": round(time.perf_counter() - begin)}
 
 
-def points(rows, dataset, start, score):
+def points(rows, dataset, kind, score):
     """The accuracies of a curve: `{number of labels: those of the seeds}`."""
     found = {}
     for row in rows:
-        if row["dataset"] == dataset and score in row and (row["start"] == "scratch") == (start == "scratch"):
+        start = row["start"] if row["start"] in ("scratch", "sentiment") else "language model"
+        if (row["dataset"], start) == (dataset, kind) and score in row:
             found.setdefault(row["labels"] or row["texts"], []).append(row[score])
     return dict(sorted(found.items()))
 
@@ -98,8 +102,8 @@ def draw(rows, path):
     figure = make_figure(3.8 * len(datasets) + 0.6, 4.2)
     panels = figure.subplots(1, len(datasets), squeeze=False, sharey=True)[0]
     for axis, dataset in zip(panels, datasets, strict=True):
-        for name, start, score, color, marker, line in CURVES:
-            found = points(rows, dataset, start, score)
+        for name, kind, score, color, marker, line in CURVES:
+            found = points(rows, dataset, kind, score)
             means = [statistics.fmean(values) for values in found.values()]
             errors = [
                 [mean - min(values) for mean, values in zip(means, found.values(), strict=True)],
@@ -120,7 +124,9 @@ def draw(rows, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--preset", default="english", help="the language model (default: english)")
+    parser.add_argument(
+        "--preset", default="english", help="a language model or sentiment (default: english)"
+    )
     parser.add_argument("--dataset", choices=[*TITLES])
     parser.add_argument("--labels", nargs="+", type=int, default=[100, 500, 2000, 0], help="0 for all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
