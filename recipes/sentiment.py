@@ -6,8 +6,9 @@ r"""Sentiment analysis: train a recurrent classifier on labelled texts, explain 
     python recipes/sentiment.py --from_preset saved_models/reviews --data more_reviews.csv --name reviews
     python recipes/sentiment.py --from_preset english --data reviews.csv --name reviews
 
-The last command starts from a language model (ULMFiT). So do others with fewer than 300 texts if there is a
-starter model of their language, unless --from_scratch is given.
+The last command starts from a language model (ULMFiT). Fewer than 300 texts start from a starter model of
+their language, if there is one: English ones with the labels negative and positive from a classifier, others
+from a language model, and with --from_scratch from random weights.
 
 Without `--data` and `--dataset` it trains on 1,296 short reviews written for this project, in a minute.
 
@@ -37,10 +38,12 @@ def main(options: Options):
 
     import textrnn
     from textrnn import files, presets, training
-    from textrnn.classification import baseline, calibration, evaluation, from_language_model, report
+    from textrnn.classification import baseline, calibration, evaluation, report
     from textrnn.classification.fitting import fit_linear_part
+    from textrnn.classification.from_language_model import unlabelled_texts
     from textrnn.classification.learned_texts import are_learned, load_learned, save_learned, warn_if_learned
     from textrnn.classification.new_classifier import new_classifier
+    from textrnn.classification.start import find_start
     from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, labelled_splits, records, sources
     from textrnn.export import publish
@@ -57,18 +60,18 @@ def main(options: Options):
     sources.describe(examples)
     splits = (examples.train, examples.validation, examples.test)
     train, validation, test = ([e.text for e in split] for split in splits)
-    preset, start = from_language_model.find_start(train, options.from_preset, options.from_scratch)
+    labels = labelled_splits.check_classes(examples.train, min_examples=1)
+    preset, start = find_start(train, labels, options.from_preset, options.from_scratch)
     learned = load_learned(preset)
     warn_if_learned(learned, validation, test, preset)
     options = options.starting_from(preset, start is textrnn.CausalLM, len(train))
-    unlabelled = from_language_model.unlabelled_texts(options.unlabelled, options.encoding, options.include)
+    unlabelled = unlabelled_texts(options.unlabelled, options.encoding, options.include)
     data = records.fingerprint([examples.fingerprint, records.fingerprint(unlabelled)])
     checkpoint = checkpoint_of(options, data)
     checkpoint_of_adapting = checkpoint_of(options, data, "checkpoint_of_adapting")
 
     # === Model ===
     earlier_weight = 0.0
-    labels = labelled_splits.check_classes(examples.train, min_examples=1)
     if start is None:
         classifier = new_classifier(train, labels, **options.classifier_arguments(), dtype=options.precision)
     elif start is textrnn.CausalLM:

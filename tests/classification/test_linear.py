@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+from builders.exporting import export_unchecked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -15,9 +16,10 @@ from sklearn.pipeline import make_union
 import textrnn
 from textrnn.classification import fitting
 from textrnn.classification.baseline import tfidf_vectorizer
-from textrnn.classification.fitting import fit_linear, fit_linear_part
-from textrnn.classification.linear import LinearTextLogits
+from textrnn.classification.fitting import fit_linear, fit_linear_part, shares_of
+from textrnn.classification.linear import LinearTextLogits, weighted_sum
 from textrnn.errors import InputError
+from textrnn.serving.saved_model import load_signatures
 from textrnn.tasks.tracing import graph_of_model
 
 WORDS = "a good film bad, very! dull so-so I liked not at all the plot".split()  # noqa: SIM905
@@ -217,20 +219,83 @@ def test_texts_that_teach_no_two_classes_give_no_linear_part(texts, targets, wei
     assert classifier.linear is None
 
 
-def test_an_earlier_part_is_kept_only_if_it_predicts_new_texts_better(fit):
-    few, validation = (TEXTS[:4], TARGETS[:4]), (TEXTS[50:], TARGETS[50:])
+@pytest.fixture
+def classifier(fit):
+    """A classifier with n-grams of all texts."""
     classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"])
-    classifier.linear = fit.linear  # of all texts
-    assert fit_linear_part(classifier, few, validation) is None
-    assert classifier.linear is fit.linear
-    learned = [True] * 14  # and so say nothing about it
-    assert fit_linear_part(classifier, few, validation, learned=learned) is not None
-    assert classifier.linear is not fit.linear
-    classifier.linear, learned = fit.linear, [False] * 4 + [True] * 10
-    assert fit_linear_part(classifier, few, validation, learned=learned) is None  # by the training texts
+    classifier.linear = fit.linear
+    return classifier
+
+
+def test_an_earlier_part_is_summed_with_a_new_one(fit, classifier):
+    few, validation = (TEXTS[:4], TARGETS[:4]), (TEXTS[50:], TARGETS[50:])
+    new = fit_linear(TEXTS[:4] + TEXTS[50:], np.concatenate([TARGETS[:4], TARGETS[50:]]), 2)
+    held_out = fit_linear_part(classifier, few, validation)
+    assert classifier.linear.features == [fit.linear.features, new.linear.features]
+    of_earlier, of_new = shares_of(
+        logits(fit.linear, TEXTS[:4] + TEXTS[50:]), new.held_out, np.concatenate([TARGETS[:4], TARGETS[50:]])
+    )
+    expected = of_earlier * logits(fit.linear, TEXTS) + of_new * logits(new.linear, TEXTS)
+    np.testing.assert_allclose(logits(classifier.linear, TEXTS), expected, atol=1e-4)
+    expected = of_earlier * logits(fit.linear, TEXTS[50:]) + of_new * new.held_out[4:]
+    np.testing.assert_allclose(held_out, expected, atol=1e-4)
+
+
+def test_an_earlier_part_that_new_texts_contradict_is_replaced(fit, classifier):
     classifier.linear = fit_linear(TEXTS, 1 - TARGETS, 2).linear
+    validation = (TEXTS[50:], TARGETS[50:])
     assert fit_linear_part(classifier, (TEXTS[:50], TARGETS[:50]), validation).shape == (10, 2)
     np.testing.assert_allclose(logits(classifier.linear, TEXTS), logits(fit.linear, TEXTS))
+
+
+def test_an_earlier_part_is_kept_alone_if_a_new_one_is_misled(fit, classifier):
+    mixed = np.random.default_rng(5).permutation(TARGETS)
+    of_earlier, of_new = shares_of(logits(fit.linear, TEXTS), fit_linear(TEXTS, mixed, 2).held_out, TARGETS)
+    assert of_earlier > 0 and of_new < 0.5 * of_earlier
+    assert shares_of(logits(fit.linear, TEXTS), 1e3 * (1 - 2 * np.eye(2)[TARGETS]), TARGETS)[1] == 0
+
+
+def test_texts_that_an_earlier_part_has_learned_say_nothing_about_it(fit, classifier):
+    few, validation, learned = (TEXTS[:4], TARGETS[:4]), (TEXTS[50:], TARGETS[50:]), [True] * 14
+    assert fit_linear_part(classifier, few, validation, learned=learned) is not None
+    assert isinstance(classifier.linear.features, int)  # the new part alone
+    classifier.linear, learned = fit.linear, [False] * 4 + [True] * 10
+    assert fit_linear_part(classifier, few, validation, learned=learned) is not None
+    assert len(classifier.linear.features) == 2  # by the training texts
+
+
+def test_an_earlier_part_with_ngrams_of_other_sizes_cannot_be_summed(fit, classifier):
+    few, validation = (TEXTS[:4], TARGETS[:4]), (TEXTS[50:], TARGETS[50:])
+    assert fit_linear_part(classifier, few, validation, words=1) is not None
+    assert (classifier.linear.words, isinstance(classifier.linear.features, int)) == ((1, 1), True)
+
+
+@pytest.fixture(scope="module")
+def both(fit):
+    """A sum of two classifiers of different n-grams."""
+    other = fit_linear(["a dull plot", "a good joy", "so dull"] * 4, np.array([0, 1, 0] * 4), 2)
+    return weighted_sum([(fit.linear, 0.5), (other.linear, 2.0)])
+
+
+def test_attributions_of_a_sum_sum_to_its_logits(both):
+    texts, directions = ["a good film", "so dull", "", "other"], tf.constant([[-1.0, 1.0]] * 4)
+    words = tf.ragged.constant([text.split() for text in texts], dtype=tf.string, ragged_rank=1)
+    found = both.attributions(tf.constant(texts), directions, words)
+    expected = (logits(both, texts) - both.bias.numpy()) @ [-1, 1]
+    np.testing.assert_allclose(tf.reduce_sum(found, axis=1), expected, atol=1e-4)
+
+
+def test_a_sum_is_saved_and_exported(both, tmp_path):
+    preprocessor = textrnn.TextClassifierPreprocessor(textrnn.tokenizers.ByteTokenizer())
+    encoder = textrnn.RecurrentEncoder(258, units=4)
+    classifier = textrnn.TextClassifier(encoder, ["bad", "good"], preprocessor, linear=both)
+    classifier.save_to_preset(str(tmp_path / "preset"))
+    expected = classifier.predict(TEXTS[:3], verbose=0)
+    loaded = textrnn.TextClassifier.from_preset(str(tmp_path / "preset"))
+    np.testing.assert_allclose(loaded.predict(TEXTS[:3], verbose=0), expected, atol=1e-5)
+    export_unchecked(classifier, tmp_path / "sum")
+    served = load_signatures(tmp_path / "sum")["serving_default"](text=tf.constant(TEXTS[:3]))
+    np.testing.assert_allclose(served["scores"], softmax(expected, axis=1), atol=1e-5)
 
 
 def test_ctrl_c_while_fitting_leaves_the_network_alone(monkeypatch, capsys):
@@ -252,7 +317,7 @@ def test_texts_of_which_nothing_is_learned_are_refused(texts, targets, message):
         fit_linear(texts, np.array(targets), 2)
 
 
-@pytest.mark.parametrize("options", [{"classes": 1}, {"features": 0}])
+@pytest.mark.parametrize("options", [{"classes": 1}, {"features": 0}, {"features": []}, {"features": [2, 0]}])
 def test_invalid_arguments_are_refused(options):
     with pytest.raises(InputError, match="expected 2 classes or more"):
         LinearTextLogits(**{"classes": 2, "features": 3, **options})

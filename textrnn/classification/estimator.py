@@ -25,12 +25,9 @@ from textrnn.classification import evaluation
 from textrnn.classification.calibration import calibrate
 from textrnn.classification.defaults import Defaults, defaults_for
 from textrnn.classification.fitting import fit_linear_part
-from textrnn.classification.from_language_model import (
-    adapt_to_texts,
-    classifier_from,
-    warn_if_unfamiliar,
-)
+from textrnn.classification.from_language_model import adapt_to_texts, classifier_from
 from textrnn.classification.new_classifier import new_classifier
+from textrnn.classification.start import warn_if_unfamiliar
 from textrnn.data.batching import text_batches
 from textrnn.data.labelled_splits import held_out_rows, validation_fraction
 from textrnn.errors import InputError, expect

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from textrnn.classification.evaluation import predict_linear_logits
-from textrnn.classification.linear import LinearTextLogits, counted, find, tfidf
+from textrnn.classification.linear import LinearTextLogits, counted, find, tfidf, weighted_sum
 from textrnn.classification.logistic import MANY, fit_logistic
-from textrnn.classification.scales import fit_scales, log_losses
+from textrnn.classification.scales import fit_pool, fit_scales, log_losses
 from textrnn.classification.text_ngrams import text_ngrams
 from textrnn.errors import InputError
 from textrnn.tokenizers.text import string_tensor
@@ -86,8 +86,8 @@ def fit_linear_part(
 ):
     """Give a classifier a linear part, fitted to training and validation texts.
 
-    A linear part that it has, from earlier texts, is kept if it predicts texts that are new to it better than
-    one that was fitted without each of them.
+    What a linear part that it has, from earlier texts, predicts of texts that are new to it tells what is
+    made of it: it is kept, replaced by a new one, or summed with that (see `shares_of`).
 
     Args:
         classifier: A `textrnn.TextClassifier`, whose `linear` is set.
@@ -100,7 +100,8 @@ def fit_linear_part(
 
     Returns:
         Logits of the validation texts by classifiers that were fitted without them, for `calibrate`. None if
-        the earlier part is kept, if fewer than two classes have texts with words, or if Ctrl-C interrupts.
+        the earlier part is kept alone, if fewer than two classes have texts with words, or if Ctrl-C
+        interrupts.
 
     Example:
 
@@ -127,25 +128,62 @@ def fit_linear_part(
         earlier = "network alone" if classifier.linear is None else "network with its earlier n-grams"
         print_message(f"Interrupted while fitting the n-grams: the classifier is the {earlier}.")
         return None
-    if classifier.linear is not None:
-        unseen = np.isfinite(fit.held_out).all(axis=1) & ~np.array([False] if learned is None else learned)
+    earlier, held_out = classifier.linear, fit.held_out
+    if earlier is not None:
+        unseen = np.isfinite(held_out).all(axis=1) & ~np.array([False] if learned is None else learned)
         rows = np.flatnonzero(unseen)
         weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        if _predicts_better(classifier, [texts[i] for i in rows], fit.held_out[rows], targets[rows], weights):
+        logits = predict_linear_logits(classifier, texts)
+        of_earlier, of_new = shares_of(logits[rows], held_out[rows], targets[rows], weights)
+        if not of_new:
             return None
+        if of_earlier and _same_ngrams(earlier, fit.linear):
+            classifier.linear = weighted_sum([(earlier, of_earlier), (fit.linear, of_new)])
+            return of_earlier * logits[split:] + of_new * held_out[split:]
     classifier.linear = fit.linear
-    return fit.held_out[split:]
+    return held_out[split:]
 
 
-def _predicts_better(classifier, texts, held_out, targets, weights):
-    """Whether the linear part of a classifier predicts texts better than held-out logits."""
-    if not texts:
-        return False
-    earlier = predict_linear_logits(classifier, texts)
-    [scale] = fit_scales([earlier], targets, weights)
-    losses = log_losses(scale * earlier, targets), log_losses(held_out, targets)
-    of_earlier, of_new = (np.average(loss, weights=weights) for loss in losses)
-    return bool(of_earlier < of_new)
+def shares_of(earlier, new, targets, sample_weight=None):
+    """Return the factors of the logits of an earlier classifier and of a new one in their sum.
+
+    Both count alike, unless the log loss is clearly lower otherwise (see `fit_pool`). An earlier classifier
+    whose log loss is not below that of guessing is left out.
+
+    Args:
+        earlier: Logits `(texts, classes)`, of texts that the classifier was not fitted to.
+        new: The same, calibrated.
+        targets: True classes, ints `(texts,)`.
+        sample_weight: Weights of the texts `(texts,)`, or None.
+
+    Returns:
+        Two floats of 0 or more; 0 and 1 without texts.
+
+    Example: an earlier classifier that knows something, and one that knows nothing.
+
+    >>> import numpy as np
+    >>> from textrnn.classification.fitting import shares_of
+    >>> targets = np.array([0, 1] * 100)
+    >>> one, other = np.eye(2)[targets] + np.random.default_rng(0).normal(size=(2, 200, 2))
+    >>> [factor > 0 for factor in shares_of(one, other, targets)]
+    [True, True]
+    >>> shares_of(-one, other, targets)
+    (0.0, 1.0)
+    """
+    if not len(targets):
+        return 0.0, 1.0
+    [scale] = fit_scales([earlier], targets, sample_weight)
+    calibrated = scale * earlier
+    if np.average(log_losses(calibrated, targets), weights=sample_weight) >= np.log(earlier.shape[1]):
+        return 0.0, 1.0
+    of_earlier, of_new = fit_pool(calibrated, new, targets, sample_weight, default=(1.0, 1.0))
+    return float(of_earlier * scale), of_new
+
+
+def _same_ngrams(*parts):
+    """Whether linear parts have n-grams of the same kinds and sizes, as a sum of them must have."""
+    kinds = {(type(part), getattr(part, "words", None), getattr(part, "characters", None)) for part in parts}
+    return len(kinds) == 1
 
 
 def _counted(texts, words, characters):

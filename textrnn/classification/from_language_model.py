@@ -1,137 +1,20 @@
 """Classifiers that start from a language model (ULMFiT, Howard & Ruder 2018, arXiv 1801.06146)."""
 
-import functools
 from pathlib import Path
 
 import keras
 
 from textrnn import training
 from textrnn.classification.backbone import RecurrentEncoder
-from textrnn.classification.defaults import FEW_TEXTS
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.documents import read_documents
 from textrnn.data.token_streams import token_stream
-from textrnn.errors import InputError, expect, warn
-from textrnn.presets import closest_starter, find_preset, preset_task, starter_advice
+from textrnn.errors import InputError
 from textrnn.serving.texts import given_texts
-from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
 
 LEAST_STEPS = 20
 """Fewer updates than these are not worth the time of compiling them."""
-
-
-def starting_point(texts, task):
-    """Choose what a classifier starts from: a starter model of the texts' language if there are few texts.
-
-    Args:
-        texts: The training texts, a list of str.
-        task: The class of language models, `textrnn.CausalLM`.
-
-    Returns:
-        The name of a starter model, None for random weights, and the reason, one clause.
-
-    Example:
-
-    >>> import textrnn
-    >>> from textrnn.classification.from_language_model import starting_point
-    >>> starting_point(["so dull", "a joy"] * 20_000, textrnn.CausalLM)
-    (None, 'random weights, as 40,000 texts are enough to learn from')
-    """
-    if len(texts) >= FEW_TEXTS:
-        return None, f"random weights, as {len(texts):,} texts are enough to learn from"
-    name, surprisal = closest_starter(texts, task)
-    if name is None:
-        return None, "random weights, as no starter model has the language of the texts"
-    return name, (
-        f"the language model {name}, whose vocabulary fits the texts ({surprisal:.1f} times the bits per "
-        f"character of its own), as {len(texts):,} labelled texts are few"
-    )
-
-
-def start_task(preset):
-    """Return the class of a preset that a classifier is to start from.
-
-    Raises:
-        InputError: If there is no such preset, or one of neither a classifier nor a language model.
-
-    Example:
-
-    >>> from textrnn.classification.from_language_model import start_task
-    >>> start_task("english").__name__
-    'CausalLM'
-    """
-    import textrnn  # a task imports no other one
-
-    task = preset_task(preset)
-    expect(
-        issubclass(task, (TextClassifier, textrnn.CausalLM)),
-        f"{preset} is a preset of a {task.__name__}: give that of a classifier or language model",
-    )
-    return task
-
-
-def find_start(texts, preset=None, from_scratch=False):
-    """Find what a classifier starts from. Without a preset, print what is chosen and why.
-
-    Texts in another language than that of a given preset are warned about.
-
-    Args:
-        texts: The training texts, a list of str.
-        preset: A classifier or a language model to start from; None to choose by the texts.
-        from_scratch: Whether to start from random weights in any case.
-
-    Returns:
-        The preset and the class of its task; None and None for random weights.
-
-    Raises:
-        InputError: If the preset is of another task.
-
-    Example:
-
-    >>> from textrnn.classification.from_language_model import find_start
-    >>> find_start(["so dull", "a joy"] * 20_000)
-    starting from random weights, as 40,000 texts are enough to learn from
-    (None, None)
-    """
-    import textrnn  # a task imports no other one
-
-    given = preset is not None
-    if not given and not from_scratch:
-        preset, reason = starting_point(texts, textrnn.CausalLM)
-        print(f"starting from {reason}")
-    if preset is None:
-        return None, None
-    task = start_task(preset)
-    if given:
-        preprocessor = task.preprocessor_cls.from_preset(str(find_preset(preset)))
-        if getattr(preprocessor, "lowercase", False):
-            texts = [text.lower() for text in texts]
-        warn_if_unfamiliar(preprocessor.tokenizer, texts, preset, "--from_preset")
-    return preset, task
-
-
-def warn_if_unfamiliar(tokenizer, texts, name, option):
-    """Warn of texts in another language than that of the model that was asked for.
-
-    Args:
-        tokenizer: Its tokenizer.
-        texts: The training texts, a list of str.
-        name: The model.
-        option: What names the model, and is left out to start from other weights.
-
-    Example:
-
-    >>> from textrnn.classification.from_language_model import warn_if_unfamiliar
-    >>> from textrnn.tokenizers import ByteTokenizer
-    >>> warn_if_unfamiliar(ByteTokenizer(), ["bytes know every language"], "bytes", "--from_preset")
-    """
-    import textrnn  # a task imports no other one
-
-    otherwise = f"Start from a model of the language of the texts, or leave out {option}"
-    advice = functools.partial(starter_advice, task=textrnn.CausalLM, option=option, otherwise=otherwise)
-    for warning in unfamiliar_text_warnings(tokenizer, texts, name, advice):
-        warn(warning)
 
 
 def unlabelled_texts(path, encoding=None, include=None):

@@ -1,6 +1,9 @@
 """A linear classifier of the n-grams of a text, computed from the string inside the graph."""
 
+import itertools
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from textrnn.classification.text_ngrams import HASHES, characters_of, text_ngrams
@@ -21,7 +24,8 @@ class LinearTextLogits(keras.layers.Layer):
 
     Args:
         classes: int. Number of logits.
-        features: int. Number of n-grams with a weight.
+        features: int. Number of n-grams with a weight. Or a list, for a sum of classifiers of different
+            texts: the number of n-grams of each. Each has its own frequencies and norms.
         words, characters: Pairs of the least and the greatest size of n-grams; see `text_ngrams`.
         **kwargs: See `keras.layers.Layer`.
 
@@ -32,7 +36,7 @@ class LinearTextLogits(keras.layers.Layer):
         float32 `(batch, classes)`.
 
     Raises:
-        InputError: If `classes` is less than 2 or `features` less than 1.
+        InputError: If `classes` is less than 2 or a number of features less than 1.
 
     Example:
 
@@ -45,7 +49,8 @@ class LinearTextLogits(keras.layers.Layer):
 
     def __init__(self, classes, features, words=(1, 2), characters=(2, 5), **kwargs):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
-        if classes < 2 or features < 1:
+        self.sizes = [features] if isinstance(features, int) else [*features]
+        if classes < 2 or min(self.sizes, default=0) < 1:
             raise InputError(
                 f"classes={classes}, features={features}: expected 2 classes or more, and 1 feature or more"
             )
@@ -55,10 +60,10 @@ class LinearTextLogits(keras.layers.Layer):
 
     def build(self, texts_shape=None):
         """Create the weights: hashes, inverse document frequencies, a kernel and a bias."""
-        zeros = {"initializer": "zeros", "trainable": False}
-        self.hashes = self.add_weight(shape=(self.features,), dtype="int32", name="hashes", **zeros)
-        self.frequency = self.add_weight(shape=(self.features,), name="inverse_document_frequency", **zeros)
-        self.kernel = self.add_weight(shape=(self.features, self.classes), name="kernel", **zeros)
+        zeros, total = {"initializer": "zeros", "trainable": False}, sum(self.sizes)
+        self.hashes = self.add_weight(shape=(total,), dtype="int32", name="hashes", **zeros)
+        self.frequency = self.add_weight(shape=(total,), name="inverse_document_frequency", **zeros)
+        self.kernel = self.add_weight(shape=(total, self.classes), name="kernel", **zeros)
         self.bias = self.add_weight(shape=(self.classes,), name="bias", **zeros)
         self.built = True
 
@@ -84,16 +89,27 @@ class LinearTextLogits(keras.layers.Layer):
         rows, hashes, counts = counted(found)
         rows, columns, values = self._features(rows, hashes, counts, tf.size(texts))
         features = tf.SparseTensor(
-            tf.stack([rows, columns], axis=1), values, [tf.size(texts, tf.int64), self.features]
+            tf.stack([rows, columns], axis=1), values, [tf.size(texts, tf.int64), sum(self.sizes)]
         )
         return tf.sparse.sparse_dense_matmul(features, _value(self.kernel)) + self.bias
 
     def _features(self, rows, hashes, counts, texts):
         """Return rows, columns and values of the n-grams that have a weight."""
-        columns, known = find(_value(self.hashes), hashes)
-        rows, columns, counts = (tf.boolean_mask(each, known) for each in (rows, columns, counts))
-        values = tfidf(rows, columns, counts, _value(self.hashes), _value(self.frequency), texts)
-        return rows, columns, values
+        found = []
+        for start, known_hashes, frequency, _ in self._parts():
+            columns, known = find(known_hashes, hashes)
+            of_rows, columns, of_counts = (tf.boolean_mask(each, known) for each in (rows, columns, counts))
+            values = tfidf(of_rows, columns, of_counts, known_hashes, frequency, texts)
+            found.append((of_rows, start + columns, values))
+        return tuple(tf.concat(each, axis=0) for each in zip(*found, strict=True))
+
+    def _parts(self):
+        """Return the first column of each classifier of the sum, its hashes, frequencies and kernel."""
+        weights = [
+            tf.split(_value(each), self.sizes, axis=0) for each in (self.hashes, self.frequency, self.kernel)
+        ]
+        starts = itertools.accumulate(self.sizes[:-1], initial=0)
+        return list(zip(starts, *weights, strict=True))
 
     def attributions(self, texts, directions, words):
         """Return what each word adds to a weighted sum of the logits, without the bias.
@@ -108,23 +124,11 @@ class LinearTextLogits(keras.layers.Layer):
         Returns:
             float32 `(batch, (words))`. A row sums to the logits times the directions, without the bias.
         """
-        found = text_ngrams(texts, self.words, self.characters)
-        columns, known = find(_value(self.hashes), found.hashes)
-        found = found._replace(
-            **{
-                name: tf.boolean_mask(getattr(found, name), known)
-                for name in ("rows", "hashes", "starts", "ends")
-            }
+        ngrams = text_ngrams(texts, self.words, self.characters)
+        return sum(
+            _attributions(ngrams, hashes, frequency, kernel, directions, words)
+            for _, hashes, frequency, kernel in self._parts()
         )
-        columns = tf.boolean_mask(columns, known)
-        # The value of an n-gram is shared by its occurrences.
-        key = found.rows * self.features + columns
-        distinct, which, counts = tf.unique_with_counts(key)
-        rows, of_row = distinct // self.features, distinct % self.features
-        values = tfidf(rows, of_row, counts, _value(self.hashes), _value(self.frequency), tf.size(texts))
-        slopes = tf.reduce_sum(tf.gather(_value(self.kernel), of_row) * tf.gather(directions, rows), axis=1)
-        terms = tf.gather(values * slopes / tf.cast(counts, tf.float32), which)
-        return _spread(terms, found, words)
 
     def rescale(self, factor):
         """Multiply the logits by `factor` from now on."""
@@ -143,6 +147,40 @@ class LinearTextLogits(keras.layers.Layer):
             "words": self.words,
             "characters": self.characters,
         }
+
+
+def weighted_sum(parts):
+    """Return a classifier whose logits are a sum of those of others.
+
+    Args:
+        parts: Pairs of a `LinearTextLogits` and its factor. All have the same classes and sizes of n-grams.
+
+    Example:
+
+    >>> import numpy as np, tensorflow as tf
+    >>> from textrnn.classification.fitting import fit_linear
+    >>> from textrnn.classification.linear import weighted_sum
+    >>> one = fit_linear(["dull", "a joy"] * 3, np.array([0, 1] * 3), classes=2).linear
+    >>> other = fit_linear(["so bad", "good"] * 3, np.array([0, 1] * 3), classes=2).linear
+    >>> both = weighted_sum([(one, 1.0), (other, 0.5)])
+    >>> text = tf.constant(["a good joy"])
+    >>> bool(np.allclose(both(text), one(text) + 0.5 * other(text), atol=1e-5))
+    True
+    """
+    first = parts[0][0]
+    sizes = [size for linear, _ in parts for size in linear.sizes]
+    made = LinearTextLogits(first.classes, sizes, first.words, first.characters, name=first.name)
+    hashes, frequencies, kernels, biases = zip(*(linear.get_weights() for linear, _ in parts), strict=True)
+    factors = [factor for _, factor in parts]
+    made.set_weights(
+        [
+            np.concatenate(hashes),
+            np.concatenate(frequencies),
+            np.concatenate([factor * kernel for factor, kernel in zip(factors, kernels, strict=True)]),
+            sum(factor * bias for factor, bias in zip(factors, biases, strict=True)),
+        ]
+    )
+    return made
 
 
 def counted(ngrams):
@@ -198,6 +236,22 @@ def tfidf(rows, columns, counts, hashes, frequency, texts):
     blocks = rows * 2 + kinds
     squares = tf.math.unsorted_segment_sum(values**2, blocks, 2 * tf.cast(texts, rows.dtype))
     return values / tf.gather(tf.sqrt(squares), blocks)
+
+
+def _attributions(ngrams, hashes, frequency, kernel, directions, words):
+    """Return what each word adds to a weighted sum of the logits of one classifier, without the bias."""
+    columns, known = find(hashes, ngrams.hashes)
+    kept = {
+        name: tf.boolean_mask(getattr(ngrams, name), known) for name in ("rows", "hashes", "starts", "ends")
+    }
+    ngrams, columns, size = ngrams._replace(**kept), tf.boolean_mask(columns, known), hashes.shape[0]
+    # The value of an n-gram is shared by its occurrences.
+    distinct, which, counts = tf.unique_with_counts(ngrams.rows * size + columns)
+    rows, of_row = distinct // size, distinct % size
+    values = tfidf(rows, of_row, counts, hashes, frequency, tf.shape(directions)[0])
+    slopes = tf.reduce_sum(tf.gather(kernel, of_row) * tf.gather(directions, rows), axis=1)
+    terms = tf.gather(values * slopes / tf.cast(counts, tf.float32), which)
+    return _spread(terms, ngrams, words)
 
 
 def _value(variable):

@@ -42,7 +42,7 @@ class ClassifierOptions(ModelOptions):
     from_preset: Path | None = option(
         None,
         "Start from a trained classifier, or from a language model; keeps its tokenizer, cell and sizes "
-        "(default: a starter model of the language of few texts)",
+        "(default: of few texts, a starter model of their language, with their labels if there is one)",
     )
     from_scratch: bool = option(False, "Start from random weights, not from a starter model")
     lowercase: bool = option(True, "Ignore case")
@@ -68,7 +68,7 @@ class ClassifierOptions(ModelOptions):
 
     def check(self):
         """Check the preset, also that a classifier can start from it; see `ModelOptions.check`."""
-        from textrnn.classification.from_language_model import start_task
+        from textrnn.classification.start import start_task
 
         super().check()
         if self.from_preset:

@@ -85,20 +85,21 @@ def effective_number(weights):
     return float(weights.sum() ** 2 / max((weights**2).sum(), 1e-9))
 
 
-def fit_pool(network, linear, targets, sample_weight=None):
+def fit_pool(network, linear, targets, sample_weight=None, default=(0.0, 1.0)):
     """Fit the factors of a network and of a linear classifier, before their logits are added.
 
-    Both classifiers are calibrated. Their ensemble is a weighted mean of the logits, calibrated again. Of all
-    shares of the network, this is the smallest whose log loss is within one standard error of the lowest,
-    where the error is that of the difference (the one-standard-error rule of Breiman et al. 1984), and 0
-    unless the lowest is two standard errors below that of the linear classifier alone. For few texts, errors
-    are widened by Student's distribution, and fewer than `LEAST_TEXTS` vouch for nothing. So a network that
-    does not clearly help gets a share of 0.
+    Both classifiers are calibrated. Their ensemble is a weighted mean of the logits, calibrated again. Its
+    share of the network is the default one, unless the lowest log loss is two standard errors below that of
+    it, where the error is that of the difference. Then it is the share nearest to the default one whose log
+    loss is within one standard error of the lowest (the one-standard-error rule of Breiman et al. 1984). For
+    few texts, errors are widened by Student's distribution, and fewer than `LEAST_TEXTS` change nothing. So a
+    network that does not clearly help gets a share of 0.
 
     Args:
         network, linear: Calibrated logits, each `(texts, classes)`, of texts that were not trained on.
         targets: True classes, ints `(texts,)`.
         sample_weight: Weights of the texts `(texts,)`, or None.
+        default: The factors unless the texts clearly tell otherwise: those of the linear classifier alone.
 
     Returns:
         The factors of `network` and of `linear`, floats of 0 or more.
@@ -117,9 +118,11 @@ def fit_pool(network, linear, targets, sample_weight=None):
     weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, "float64")
     texts = effective_number(weights)
     if texts < LEAST_TEXTS:
-        return 0.0, 1.0
+        return default
+    usual = default[0] / sum(default)
+    shares = np.unique([*SHARES, usual])
     factors, found = [], []
-    for share in SHARES:
+    for share in shares:
         pooled = share * network + (1 - share) * linear
         [scale] = fit_scales([pooled], targets, weights)
         factors.append((float(scale * share), float(scale * (1 - share))))
@@ -131,6 +134,8 @@ def fit_pool(network, linear, targets, sample_weight=None):
     variances = np.average((differences - means[:, None]) ** 2, axis=1, weights=weights)
     errors = np.sqrt(variances / (texts - 1))
     one, two = (t.ppf(norm.cdf(wide), texts - 1) for wide in (1, 2))
-    chosen = 0 if means[0] <= two * errors[0] else int((means <= one * errors).argmax())
+    distances = abs(shares - usual)
+    allowed = (distances == 0) & (means <= two * errors) | (means <= one * errors)
+    chosen = np.where(allowed, distances, np.inf).argmin()
     # The linear classifier alone was calibrated on more texts than these.
-    return factors[chosen] if chosen else (0.0, 1.0)
+    return factors[chosen] if shares[chosen] else (0.0, 1.0)

@@ -1,0 +1,135 @@
+"""What a classifier starts from: a starter model, a preset, or random weights."""
+
+import shutil
+
+import pytest
+from builders.translators import make_translator, word_tokenizers
+
+import textrnn
+from textrnn import starters
+from textrnn.classification import start
+from textrnn.classification.from_language_model import classifier_from
+from textrnn.classification.new_classifier import new_classifier
+from textrnn.classification.start import find_start, known_labels, starting_point
+from textrnn.presets import save_preset
+from textrnn.tokenizers import SentencePieceTokenizer
+
+ENGLISH = [f"The night was clear and cold, and {n} boats lay in the harbour." for n in range(60)]
+GREEK = ["Η γάτα κάθεται στο χαλί, και ο σκύλος κοιμάται δίπλα της όλη τη νύχτα."] * 20
+LABELS = ["dark", "light"]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """Starter models: a language model of English, and a classifier of the labels `good` and `bad`."""
+    folder = tmp_path_factory.mktemp("starters")
+    tokenizer = SentencePieceTokenizer.train(ENGLISH)
+    backbone = textrnn.RecurrentBackbone(tokenizer.vocabulary_size(), units=4)
+    lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer))
+    for name, model in (("english", lm), ("sentiment", classifier_from(lm, ["bad", "good"]))):
+        shutil.copytree(save_preset(model, tmp_path_factory.mktemp("models") / name), folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starters, "FOLDER", folder)
+        yield folder
+
+
+@pytest.mark.parametrize(
+    ("texts", "name", "reason"),
+    [
+        (ENGLISH, "english", "the language model english, whose vocabulary fits the texts (1.0 times"),
+        (GREEK, None, "random weights, as no starter model has the language of the texts"),
+        (["ok"], None, "random weights, as no starter model has the language of the texts"),
+    ],
+)
+def test_few_texts_start_from_a_model_of_their_language(package, texts, name, reason):
+    found, why = starting_point(texts, ["a", "b"] * len(texts))
+    assert found == name
+    assert why.startswith(reason)
+
+
+def test_few_texts_with_the_labels_of_a_classifier_start_from_it(package, capsys):
+    assert known_labels("sentiment") == ["bad", "good"]
+    name, why = starting_point(ENGLISH, ["good", "bad"] * 30)
+    assert name == "sentiment"
+    reason = (
+        "the classifier sentiment, which has these labels, and whose vocabulary fits the texts (1.0 times"
+    )
+    assert why.startswith(reason) and why.endswith("as 60 labelled texts are few")
+    assert find_start(ENGLISH, ["bad", "good"]) == ("sentiment", textrnn.TextClassifier)
+    for labels in (["good"], ["good", "bad", "mixed"], ["Good", "Bad"]):
+        assert starting_point(ENGLISH, labels)[0] == "english"
+    assert starting_point(GREEK, ["good", "bad"] * 10)[0] is None
+
+
+def test_many_texts_start_from_random_weights(package, monkeypatch):
+    monkeypatch.setattr(start, "FEW_TEXTS", 60)
+    assert starting_point(ENGLISH, LABELS)[0] is None
+
+
+def test_a_preset_or_random_weights_may_be_asked_for(package, capsys):
+    assert find_start(ENGLISH, LABELS) == ("english", textrnn.CausalLM)
+    assert capsys.readouterr().out.startswith("starting from the language model english")
+    assert find_start(ENGLISH, LABELS, "sentiment") == ("sentiment", textrnn.TextClassifier)
+    assert find_start(ENGLISH, LABELS, from_scratch=True) == (None, None)
+    assert capsys.readouterr().out == ""
+
+
+def test_texts_in_another_language_than_that_of_the_model_are_noticed(package, capsys):
+    assert find_start(GREEK, LABELS, "english") == ("english", textrnn.CausalLM)
+    error = capsys.readouterr().err
+    assert "the text fits the vocabulary of english badly: most lines take" in error
+    assert "Start from a model of the language of the texts, or leave out --from_preset" in error
+    find_start(ENGLISH, LABELS, "english")
+    assert capsys.readouterr().err == ""
+    estimator = textrnn.RecurrentTextClassifier(preset="english", epochs=1, ngrams=0)
+    estimator.fit(GREEK[:8], ["bad", "good"] * 4)
+    assert "of the language of the texts, or leave out `preset`" in capsys.readouterr().err
+
+
+def test_the_starter_model_of_the_language_of_the_texts_is_named(package, monkeypatch, capsys):
+    monkeypatch.setattr("textrnn.presets.closest.closest_starter", lambda texts, task: ("greek", 1.0))
+    find_start(GREEK, LABELS, "english")
+    assert "The starter model greek fits better: give --from_preset greek" in capsys.readouterr().err
+
+
+def test_texts_in_another_language_than_those_of_a_classifier_are_noticed(tmp_path, capsys):
+    shouted = [text.upper() for text in ENGLISH]  # the same to a classifier that ignores case
+    for kind, expected in (("sentencepiece", [False, False, True]), ("byte", [False, False, False])):
+        preset = tmp_path / kind
+        save_preset(new_classifier(ENGLISH, ["bad", "good"], kind, units=4), preset)
+        for texts, unfamiliar in zip((ENGLISH, shouted, GREEK), expected, strict=True):
+            assert find_start(texts, LABELS, preset) == (preset, textrnn.TextClassifier)
+            error = capsys.readouterr().err
+            assert (f"the text fits the vocabulary of {preset} badly: most lines take" in error) is unfamiliar
+            assert ("model of the language of the texts, or leave out --from_preset" in error) is unfamiliar
+
+
+def test_the_estimator_starts_from_a_language_model(package):
+    texts, labels = ["so dull", "a joy", "dull", "what joy"] * 6, ["bad", "good"] * 12
+    estimator = textrnn.RecurrentTextClassifier(preset="english", epochs=1, ngrams=0).fit(texts, labels)
+    assert estimator.model_.pooling.mode == "concat"
+    assert estimator.model_.backbone.units == 4
+    assert set(estimator.predict(["dull", "joy"])) <= {"bad", "good"}
+
+
+def test_a_translator_is_no_language_model(tmp_path):
+    save_preset(make_translator(word_tokenizers()), tmp_path)
+    with pytest.raises(textrnn.InputError, match="is a preset of a Seq2SeqLM: give that of a classifier or"):
+        find_start(ENGLISH, LABELS, tmp_path)
+    with pytest.raises(
+        textrnn.InputError, match="is a preset of a Seq2SeqLM: expected a preset of a CausalL"
+    ):
+        textrnn.RecurrentTextClassifier(preset=str(tmp_path)).fit(["dull", "a joy"] * 4, ["bad", "good"] * 4)
+
+
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ("klingon", "klingon does not exist: .*, or a starter model: english$"),
+        ("sentiment", "sentiment is a preset of a TextClassifier: expected a preset of a CausalLM"),
+        (3, "preset is 3: expected "),
+    ],
+)
+def test_the_estimator_refuses_other_presets(package, preset, message):
+    with pytest.raises(textrnn.InputError, match=message):
+        textrnn.RecurrentTextClassifier(preset=preset).fit(["dull", "a joy"] * 4, ["bad", "good"] * 4)
