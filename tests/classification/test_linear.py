@@ -266,7 +266,11 @@ def test_texts_that_an_earlier_part_has_learned_say_nothing_about_it(fit, classi
 
 def test_an_earlier_part_with_ngrams_of_other_sizes_cannot_be_summed(fit, classifier):
     few, validation = (TEXTS[:4], TARGETS[:4]), (TEXTS[50:], TARGETS[50:])
-    assert fit_linear_part(classifier, few, validation, words=1) is not None
+    assert fit_linear_part(classifier, few, validation, words=1) is None
+    assert classifier.linear is fit.linear  # which is better
+    good = np.array(["good" in text for text in TEXTS], int)
+    classifier.linear = fit_linear(TEXTS[:4], good[:4], 2).linear  # of too few texts
+    assert fit_linear_part(classifier, (TEXTS[:50], good[:50]), (TEXTS[50:], good[50:]), words=1) is not None
     assert (classifier.linear.words, isinstance(classifier.linear.features, int)) == ((1, 1), True)
 
 

@@ -87,7 +87,8 @@ def fit_linear_part(
     """Give a classifier a linear part, fitted to training and validation texts.
 
     What a linear part that it has, from earlier texts, predicts of texts that are new to it tells what is
-    made of it: it is kept, replaced by a new one, or summed with that (see `shares_of`).
+    made of it: it is kept, replaced by a new one, or summed with that (see `shares_of`). Of n-grams of other
+    sizes there is no sum, and the better part is used alone.
 
     Args:
         classifier: A `textrnn.TextClassifier`, whose `linear` is set.
@@ -134,10 +135,13 @@ def fit_linear_part(
         rows = np.flatnonzero(unseen)
         weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
         logits = predict_linear_logits(classifier, texts)
-        of_earlier, of_new = shares_of(logits[rows], held_out[rows], targets[rows], weights)
+        parts = logits[rows], held_out[rows], targets[rows], weights
+        of_earlier, of_new = shares_of(*parts)
+        if of_earlier and of_new and not _same_ngrams(earlier, fit.linear):
+            of_earlier, of_new = (1.0, 0.0) if _predicts_better(*parts) else (0.0, 1.0)
         if not of_new:
             return None
-        if of_earlier and _same_ngrams(earlier, fit.linear):
+        if of_earlier:
             classifier.linear = weighted_sum([(earlier, of_earlier), (fit.linear, of_new)])
             return of_earlier * logits[split:] + of_new * held_out[split:]
     classifier.linear = fit.linear
@@ -178,6 +182,15 @@ def shares_of(earlier, new, targets, sample_weight=None):
         return 0.0, 1.0
     of_earlier, of_new = fit_pool(calibrated, new, targets, sample_weight, default=(1.0, 1.0))
     return float(of_earlier * scale), of_new
+
+
+def _predicts_better(earlier, new, targets, weights):
+    """Whether an earlier classifier predicts texts better than a new one, which is calibrated."""
+    [scale] = fit_scales([earlier], targets, weights)
+    of_earlier, of_new = (
+        np.average(log_losses(logits, targets), weights=weights) for logits in (scale * earlier, new)
+    )
+    return bool(of_earlier < of_new)
 
 
 def _same_ngrams(*parts):
