@@ -118,7 +118,7 @@ def draw(rows, path):
         harness.style(axis)
     panels[0].set_ylabel("accuracy")
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
     save_figure(figure, path)
 
 
@@ -138,6 +138,8 @@ def main():
     given = parser.parse_args()
     if not given.plot and not given.dataset:
         parser.error("give --dataset, or --plot")
+    if given.unlabelled and given.preset == "sentiment":
+        parser.error("--unlabelled: texts without labels are for a language model")
 
     file = given.output / "few_labels.jsonl"
     given.output.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,8 @@ def main(options: Options):
     splits = (examples.train, examples.validation, examples.test)
     train, validation, test = ([e.text for e in split] for split in splits)
     labels = labelled_splits.check_classes(examples.train, min_examples=1)
-    preset, start = find_start(train, labels, options.from_preset, options.from_scratch)
+    classifiers = options.ngrams > 0 and not options.unlabelled and options.adapt_epochs is None
+    preset, start = find_start(train, labels, options.from_preset, options.from_scratch, classifiers)
     learned = load_learned(preset)
     warn_if_learned(learned, validation, test, preset)
     options = options.starting_from(preset, start is textrnn.CausalLM, len(train))

@@ -248,11 +248,43 @@ def test_an_earlier_part_that_new_texts_contradict_is_replaced(fit, classifier):
     np.testing.assert_allclose(logits(classifier.linear, TEXTS), logits(fit.linear, TEXTS))
 
 
-def test_an_earlier_part_is_kept_alone_if_a_new_one_is_misled(fit, classifier):
-    mixed = np.random.default_rng(5).permutation(TARGETS)
-    of_earlier, of_new = shares_of(logits(fit.linear, TEXTS), fit_linear(TEXTS, mixed, 2).held_out, TARGETS)
-    assert of_earlier > 0 and of_new < 0.5 * of_earlier
-    assert shares_of(logits(fit.linear, TEXTS), 1e3 * (1 - 2 * np.eye(2)[TARGETS]), TARGETS)[1] == 0
+def test_an_earlier_part_is_kept_alone_if_a_new_one_is_misled(fit, classifier, monkeypatch):
+    good = np.array(["good" in text for text in TEXTS], int)
+    classifier.linear = earlier = fit_linear(TEXTS, good, 2).linear
+    misled = fit_linear(TEXTS, good, 2)
+    monkeypatch.setattr(fitting, "fit_linear", lambda *_: misled._replace(held_out=-9 * misled.held_out))
+    assert fit_linear_part(classifier, (TEXTS[:50], good[:50]), (TEXTS[50:], good[50:])) is None
+    assert classifier.linear is earlier
+
+
+def test_a_sum_says_of_classes_without_new_texts_what_the_earlier_part_says():
+    classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["other", "good", "plot"])
+    texts, _ = corpus(count=300)
+    classes = np.array([2 if "plot" in text else int("good" in text) for text in texts])
+    classifier.linear = fit_linear(texts[:60], classes[:60], 3).linear
+    new, of_new = [text for text in texts[60:] if "plot" not in text], classes[60:][classes[60:] < 2]
+    fit_linear_part(classifier, (new[:-20], of_new[:-20]), (new[-20:], of_new[-20:]))
+    assert len(classifier.linear.features) == 2
+    right = logits(classifier.linear, texts).argmax(axis=1) == classes
+    assert right[classes == 2].mean() > 0.6 and right[classes < 2].mean() > 0.8
+
+
+def test_texts_of_weight_0_do_not_count_in_a_sum(fit, classifier):
+    weights = np.array([1.0] * 4 + [0.0] * 10)
+    few, validation = (TEXTS[:4], TARGETS[:4]), (TEXTS[50:], 1 - TARGETS[50:])
+    held_out = fit_linear_part(classifier, few, validation, weights)
+    assert np.isnan(held_out).all()  # of validation texts
+    weights = np.zeros(14)
+    assert fit_linear_part(classifier, few, validation, weights) is None
+
+
+def test_every_further_training_adds_a_part(fit, classifier):
+    good = np.array(["good" in text for text in TEXTS], int)
+    classifier.linear = fit_linear(TEXTS, good, 2).linear
+    for run in ("once", "twice"):
+        texts = [f"{text} {run}" for text in TEXTS]
+        fit_linear_part(classifier, (texts[:50], good[:50]), (texts[50:], good[50:]))
+    assert len(classifier.linear.features) == 3
 
 
 def test_texts_that_an_earlier_part_has_learned_say_nothing_about_it(fit, classifier):
@@ -297,9 +329,16 @@ def test_a_sum_is_saved_and_exported(both, tmp_path):
     expected = classifier.predict(TEXTS[:3], verbose=0)
     loaded = textrnn.TextClassifier.from_preset(str(tmp_path / "preset"))
     np.testing.assert_allclose(loaded.predict(TEXTS[:3], verbose=0), expected, atol=1e-5)
-    export_unchecked(classifier, tmp_path / "sum")
-    served = load_signatures(tmp_path / "sum")["serving_default"](text=tf.constant(TEXTS[:3]))
-    np.testing.assert_allclose(served["scores"], softmax(expected, axis=1), atol=1e-5)
+    for dtype, tolerance in (("float32", 1e-5), ("float16", 1e-2)):
+        export_unchecked(classifier, tmp_path / dtype, dtype=dtype)
+        served = load_signatures(tmp_path / dtype)
+        found = served["serving_default"](text=tf.constant(TEXTS[:3]))["scores"]
+        np.testing.assert_allclose(found, softmax(expected, axis=1), atol=tolerance)
+        explained = served["explain"](text=tf.constant(TEXTS[:3]))
+        np.testing.assert_allclose(
+            tf.reduce_sum(explained["weights"], axis=1), explained["total"], rtol=10 * tolerance
+        )
+        assert served["serving_default"](text=tf.constant([], tf.string))["scores"].shape == (0, 2)
 
 
 def test_ctrl_c_while_fitting_leaves_the_network_alone(monkeypatch, capsys):

@@ -56,6 +56,8 @@ def test_few_texts_with_the_labels_of_a_classifier_start_from_it(package, capsys
     )
     assert why.startswith(reason) and why.endswith("as 60 labelled texts are few")
     assert find_start(ENGLISH, ["bad", "good"]) == ("sentiment", textrnn.TextClassifier)
+    assert starting_point(ENGLISH, ["good", "bad"], classifiers=False)[0] == "english"
+    assert find_start(ENGLISH, ["good", "bad"], classifiers=False) == ("english", textrnn.CausalLM)
     for labels in (["good"], ["good", "bad", "mixed"], ["Good", "Bad"]):
         assert starting_point(ENGLISH, labels)[0] == "english"
     assert starting_point(GREEK, ["good", "bad"] * 10)[0] is None

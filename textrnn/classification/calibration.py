@@ -126,8 +126,8 @@ def calibrate(classifier, texts, targets, sample_weight=None, linear_logits=None
         )
     else:
         of_network = earlier_weight / network_scale
-        # Earlier n-grams stay as they are; new ones get what the network leaves.
-        of_linear = 1 / linear_scale if linear_logits is None else max(1 - of_network, 0.0)
+        # Earlier n-grams stay as they are; those of new texts get what the network leaves, and at least half.
+        of_linear = 1 / linear_scale if linear_logits is None else max(1 - of_network, 0.5)
     factor = float(of_linear * linear_scale)
     classifier.linear.rescale(factor)
     classifier.network_weight = float(of_network * network_scale)

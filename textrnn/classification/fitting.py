@@ -88,7 +88,7 @@ def fit_linear_part(
 
     What a linear part that it has, from earlier texts, predicts of texts that are new to it tells what is
     made of it: it is kept, replaced by a new one, or summed with that (see `shares_of`). Of n-grams of other
-    sizes there is no sum, and the better part is used alone.
+    sizes there is no sum, and the better part is used alone. If no text is new to it, it is replaced.
 
     Args:
         classifier: A `textrnn.TextClassifier`, whose `linear` is set.
@@ -131,21 +131,37 @@ def fit_linear_part(
         return None
     earlier, held_out = classifier.linear, fit.held_out
     if earlier is not None:
-        unseen = np.isfinite(held_out).all(axis=1) & ~np.array([False] if learned is None else learned)
+        present = np.unique(targets[counting])
+        new, held_out = _without_verdict(fit, present)
+        unseen = np.isfinite(held_out).all(axis=1) & counting
+        unseen &= ~np.array([False] if learned is None else learned)
         rows = np.flatnonzero(unseen)
+        logits = np.full_like(held_out, np.nan)
+        logits[rows] = predict_linear_logits(classifier, [texts[row] for row in rows])
         weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        logits = predict_linear_logits(classifier, texts)
-        parts = logits[rows], held_out[rows], targets[rows], weights
+        of_present = (each[np.ix_(rows, present)] for each in (logits, held_out))
+        parts = *of_present, np.searchsorted(present, targets[rows]), weights
         of_earlier, of_new = shares_of(*parts)
         if of_earlier and of_new and not _same_ngrams(earlier, fit.linear):
             of_earlier, of_new = (1.0, 0.0) if _predicts_better(*parts) else (0.0, 1.0)
         if not of_new:
             return None
         if of_earlier:
-            classifier.linear = weighted_sum([(earlier, of_earlier), (fit.linear, of_new)])
+            classifier.linear = weighted_sum([(earlier, of_earlier), (new, of_new)])
             return of_earlier * logits[split:] + of_new * held_out[split:]
     classifier.linear = fit.linear
-    return held_out[split:]
+    return fit.held_out[split:]
+
+
+def _without_verdict(fit, present):
+    """A fit that says nothing of classes without texts: their logit is the mean of the present ones."""
+    absent = ~np.isin(np.arange(fit.linear.classes), present)
+    hashes, frequency, kernel, bias = fit.linear.get_weights()
+    linear, held_out = LinearTextLogits.from_config(fit.linear.get_config()), fit.held_out.copy()
+    for logits in (kernel, bias[np.newaxis], held_out):
+        logits[:, absent] = logits[:, present].mean(axis=1, keepdims=True)
+    linear.set_weights([hashes, frequency, kernel, bias])
+    return linear, held_out
 
 
 def shares_of(earlier, new, targets, sample_weight=None):
@@ -178,9 +194,9 @@ def shares_of(earlier, new, targets, sample_weight=None):
         return 0.0, 1.0
     [scale] = fit_scales([earlier], targets, sample_weight)
     calibrated = scale * earlier
-    if np.average(log_losses(calibrated, targets), weights=sample_weight) >= np.log(earlier.shape[1]):
+    if np.average(log_losses(calibrated, targets), weights=sample_weight) >= np.log(earlier.shape[1]) - 1e-6:
         return 0.0, 1.0
-    of_earlier, of_new = fit_pool(calibrated, new, targets, sample_weight, default=(1.0, 1.0))
+    of_earlier, of_new = fit_pool(calibrated, new, targets, sample_weight, default_share=0.5)
     return float(of_earlier * scale), of_new
 
 

@@ -81,7 +81,7 @@ def warn_if_learned(learned, validation, test, preset):
     if parts:
         warn(
             f"{preset} has learned from {' and '.join(parts)}, whose scores are too good. Give new "
-            "texts with --data, and the earlier test texts with --test_data, or leave out --from_preset"
+            "texts with --data, and the earlier test texts with --test_data, or start from another model"
         )
 
 

@@ -85,21 +85,21 @@ def effective_number(weights):
     return float(weights.sum() ** 2 / max((weights**2).sum(), 1e-9))
 
 
-def fit_pool(network, linear, targets, sample_weight=None, default=(0.0, 1.0)):
+def fit_pool(network, linear, targets, sample_weight=None, default_share=0.0):
     """Fit the factors of a network and of a linear classifier, before their logits are added.
 
     Both classifiers are calibrated. Their ensemble is a weighted mean of the logits, calibrated again. Its
     share of the network is the default one, unless the lowest log loss is two standard errors below that of
     it, where the error is that of the difference. Then it is the share nearest to the default one whose log
     loss is within one standard error of the lowest (the one-standard-error rule of Breiman et al. 1984). For
-    few texts, errors are widened by Student's distribution, and fewer than `LEAST_TEXTS` change nothing. So a
-    network that does not clearly help gets a share of 0.
+    few texts, errors are widened by Student's distribution, and fewer than `LEAST_TEXTS` do not change the
+    share. So a network that does not clearly help gets a share of 0.
 
     Args:
         network, linear: Calibrated logits, each `(texts, classes)`, of texts that were not trained on.
         targets: True classes, ints `(texts,)`.
         sample_weight: Weights of the texts `(texts,)`, or None.
-        default: The factors unless the texts clearly tell otherwise: those of the linear classifier alone.
+        default_share: The share of the network unless the texts clearly tell otherwise.
 
     Returns:
         The factors of `network` and of `linear`, floats of 0 or more.
@@ -113,29 +113,30 @@ def fit_pool(network, linear, targets, sample_weight=None, default=(0.0, 1.0)):
     >>> fit_pool(network, linear, targets)
     (0.0, 1.0)
     """
-    from scipy.stats import norm, t
-
     weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, "float64")
     texts = effective_number(weights)
-    if texts < LEAST_TEXTS:
-        return default
-    usual = default[0] / sum(default)
-    shares = np.unique([*SHARES, usual])
+    few = texts < LEAST_TEXTS
+    shares = np.array([default_share]) if few else np.unique([*SHARES, default_share])
     factors, found = [], []
     for share in shares:
         pooled = share * network + (1 - share) * linear
         [scale] = fit_scales([pooled], targets, weights)
         factors.append((float(scale * share), float(scale * (1 - share))))
         found.append(log_losses(scale * pooled, targets))
-    losses = np.array(found)
+    chosen = 0 if few else _chosen(np.array(found), abs(shares - default_share), weights, texts)
+    # The linear classifier alone was calibrated on more texts than these.
+    return factors[chosen] if shares[chosen] else (0.0, 1.0)
+
+
+def _chosen(losses, distances, weights, texts):
+    """The index of the share whose log losses, a row for each share, are chosen by the rule of `fit_pool`."""
+    from scipy.stats import norm, t
+
     best = np.average(losses, axis=1, weights=weights).argmin()
     differences = losses - losses[best]
     means = np.average(differences, axis=1, weights=weights)
     variances = np.average((differences - means[:, None]) ** 2, axis=1, weights=weights)
     errors = np.sqrt(variances / (texts - 1))
     one, two = (t.ppf(norm.cdf(wide), texts - 1) for wide in (1, 2))
-    distances = abs(shares - usual)
     allowed = (distances == 0) & (means <= two * errors) | (means <= one * errors)
-    chosen = np.where(allowed, distances, np.inf).argmin()
-    # The linear classifier alone was calibrated on more texts than these.
-    return factors[chosen] if shares[chosen] else (0.0, 1.0)
+    return int(np.where(allowed, distances, np.inf).argmin())

@@ -10,7 +10,7 @@ from textrnn.presets import closest_starter, find_preset, preset_task, starter_a
 from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
 
 
-def starting_point(texts, labels):
+def starting_point(texts, labels, classifiers=True):
     """Choose what a classifier starts from.
 
     Few texts start from a starter model of their language: from a classifier that has just these labels, or
@@ -18,7 +18,8 @@ def starting_point(texts, labels):
 
     Args:
         texts: The training texts, a list of str.
-        labels: Their labels.
+        labels: Their labels, or the classes.
+        classifiers: Whether it may be a classifier.
 
     Returns:
         The name of a starter model, None for random weights, and the reason, one clause.
@@ -34,7 +35,7 @@ def starting_point(texts, labels):
     if len(texts) >= FEW_TEXTS:
         return None, f"random weights, as {len(texts):,} texts are enough to learn from"
     few = f"as {len(texts):,} labelled texts are few"
-    name, surprisal = closest_starter(texts, TextClassifier)
+    name, surprisal = closest_starter(texts, TextClassifier) if classifiers else (None, None)
     fits = "whose vocabulary fits the texts ({:.1f} times the bits per character of its own)"
     if name is not None and {*labels} == {*known_labels(name)}:
         return name, f"the classifier {name}, which has these labels, and {fits.format(surprisal)}, {few}"
@@ -78,16 +79,17 @@ def start_task(preset):
     return task
 
 
-def find_start(texts, labels, preset=None, from_scratch=False):
+def find_start(texts, labels, preset=None, from_scratch=False, classifiers=True):
     """Find what a classifier starts from. Without a preset, print what is chosen and why.
 
     Texts in another language than that of a given preset are warned about.
 
     Args:
         texts: The training texts, a list of str.
-        labels: Their labels.
+        labels: Their labels, or the classes.
         preset: A classifier or a language model to start from; None to choose by the texts.
         from_scratch: Whether to start from random weights in any case.
+        classifiers: Whether a starter model that is chosen may be a classifier.
 
     Returns:
         The preset and the class of its task; None and None for random weights.
@@ -104,7 +106,7 @@ def find_start(texts, labels, preset=None, from_scratch=False):
     """
     given = preset is not None
     if not given and not from_scratch:
-        preset, reason = starting_point(texts, labels)
+        preset, reason = starting_point(texts, labels, classifiers)
         print(f"starting from {reason}")
     if preset is None:
         return None, None
