@@ -7,8 +7,7 @@ r"""Sentiment analysis: train a recurrent classifier on labelled texts, explain 
     python recipes/sentiment.py --from_preset english --data reviews.csv --name reviews
 
 The last command starts from a language model (ULMFiT). Fewer than 300 texts start from a starter model of
-their language, if there is one: English ones with the labels negative and positive from a classifier, others
-from a language model, and with --from_scratch from random weights.
+their language by themselves, if there is one, unless --from_scratch is given.
 
 Without `--data` and `--dataset` it trains on 1,296 short reviews written for this project, in a minute.
 
@@ -185,11 +184,7 @@ def adapted_model(options, labels, texts, checkpoint):
 
 
 def relabelled_model(options, labels):
-    """Load a trained classifier, with a new output layer if it does not know all labels.
-
-    Returns:
-        The classifier, and the weight of its network; 0 if the output layer is new.
-    """
+    """Load a classifier and the weight of its network: 0 with a new output layer, if labels are new."""
     from textrnn.classification.relabel import relabel
     from textrnn.presets import load_preset
 
