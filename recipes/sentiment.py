@@ -6,8 +6,8 @@ r"""Sentiment analysis: train a recurrent classifier on labelled texts, explain 
     python recipes/sentiment.py --from_preset saved_models/reviews --data more_reviews.csv --name reviews
     python recipes/sentiment.py --from_preset english --data reviews.csv --name reviews
 
-The last command starts from a language model (ULMFiT). Fewer than 300 texts start from a starter model of
-their language by themselves, if there is one, unless --from_scratch is given.
+The last command starts from a language model (ULMFiT). Without `--from_preset`, fewer than 300 texts start
+from a starter model of their language if there is one, unless `--from_scratch` is given.
 
 Without `--data` and `--dataset` it trains on 1,296 short reviews written for this project, in a minute.
 

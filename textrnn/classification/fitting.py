@@ -129,28 +129,41 @@ def fit_linear_part(
         earlier = "network alone" if classifier.linear is None else "network with its earlier n-grams"
         print_message(f"Interrupted while fitting the n-grams: the classifier is the {earlier}.")
         return None
-    earlier, held_out = classifier.linear, fit.held_out
-    if earlier is not None:
-        present = np.unique(targets[counting])
-        new, held_out = _without_verdict(fit, present)
-        unseen = np.isfinite(held_out).all(axis=1) & counting
-        unseen &= ~np.array([False] if learned is None else learned)
-        rows = np.flatnonzero(unseen)
-        logits = np.full_like(held_out, np.nan)
-        logits[rows] = predict_linear_logits(classifier, [texts[row] for row in rows])
-        weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        of_present = (each[np.ix_(rows, present)] for each in (logits, held_out))
-        parts = *of_present, np.searchsorted(present, targets[rows]), weights
-        of_earlier, of_new = shares_of(*parts)
-        if of_earlier and of_new and not _same_ngrams(earlier, fit.linear):
-            of_earlier, of_new = (1.0, 0.0) if _predicts_better(*parts) else (0.0, 1.0)
-        if not of_new:
+    if classifier.linear is not None:
+        judging = counting & ~np.array([False] if learned is None else learned)
+        fit = _beside_earlier(classifier, fit, texts, targets, counting, judging, sample_weight)
+        if fit is None:
             return None
-        if of_earlier:
-            classifier.linear = weighted_sum([(earlier, of_earlier), (new, of_new)])
-            return of_earlier * logits[split:] + of_new * held_out[split:]
     classifier.linear = fit.linear
     return fit.held_out[split:]
+
+
+def _beside_earlier(classifier, fit, texts, targets, counting, judging, sample_weight):
+    """Return the fit that replaces the linear part of a classifier; None to keep that alone.
+
+    Args:
+        classifier, texts, targets, sample_weight: As in `fit_linear_part`.
+        fit: The `LinearFit` of the texts.
+        counting, judging: Which texts count, and which of them are new to the earlier part, bools.
+    """
+    earlier, present = classifier.linear, np.unique(targets[counting])
+    new = _without_verdict(fit, present)
+    rows = np.flatnonzero(judging & np.isfinite(fit.held_out).all(axis=1))
+    logits = np.full_like(fit.held_out, np.nan)
+    logits[rows] = predict_linear_logits(classifier, [texts[row] for row in rows])
+    of_earlier, of_new = shares_of(
+        logits[np.ix_(rows, present)],
+        new.held_out[np.ix_(rows, present)],
+        np.searchsorted(present, targets[rows]),
+        None if sample_weight is None else np.asarray(sample_weight)[rows],
+        summable=_same_ngrams(earlier, new.linear),
+    )
+    if not of_new:
+        return None
+    if not of_earlier:
+        return fit
+    linear = weighted_sum([(earlier, of_earlier), (new.linear, of_new)])
+    return fit._replace(linear=linear, held_out=of_earlier * logits + of_new * new.held_out)
 
 
 def _without_verdict(fit, present):
@@ -161,10 +174,10 @@ def _without_verdict(fit, present):
     for logits in (kernel, bias[np.newaxis], held_out):
         logits[:, absent] = logits[:, present].mean(axis=1, keepdims=True)
     linear.set_weights([hashes, frequency, kernel, bias])
-    return linear, held_out
+    return fit._replace(linear=linear, held_out=held_out)
 
 
-def shares_of(earlier, new, targets, sample_weight=None):
+def shares_of(earlier, new, targets, sample_weight=None, summable=True):
     """Return the factors of the logits of an earlier classifier and of a new one in their sum.
 
     Both count alike, unless the log loss is clearly lower otherwise (see `fit_pool`). An earlier classifier
@@ -175,6 +188,7 @@ def shares_of(earlier, new, targets, sample_weight=None):
         new: The same, calibrated.
         targets: True classes, ints `(texts,)`.
         sample_weight: Weights of the texts `(texts,)`, or None.
+        summable: Whether they can be summed. Otherwise the better one has the only factor.
 
     Returns:
         Two floats of 0 or more; 0 and 1 without texts.
@@ -194,19 +208,15 @@ def shares_of(earlier, new, targets, sample_weight=None):
         return 0.0, 1.0
     [scale] = fit_scales([earlier], targets, sample_weight)
     calibrated = scale * earlier
-    if np.average(log_losses(calibrated, targets), weights=sample_weight) >= np.log(earlier.shape[1]) - 1e-6:
+    loss, loss_of_new = (
+        np.average(log_losses(logits, targets), weights=sample_weight) for logits in (calibrated, new)
+    )
+    if loss >= np.log(earlier.shape[1]) - 1e-6:
         return 0.0, 1.0
+    if not summable:
+        return (float(scale), 0.0) if loss < loss_of_new else (0.0, 1.0)
     of_earlier, of_new = fit_pool(calibrated, new, targets, sample_weight, default_share=0.5)
     return float(of_earlier * scale), of_new
-
-
-def _predicts_better(earlier, new, targets, weights):
-    """Whether an earlier classifier predicts texts better than a new one, which is calibrated."""
-    [scale] = fit_scales([earlier], targets, weights)
-    of_earlier, of_new = (
-        np.average(log_losses(logits, targets), weights=weights) for logits in (scale * earlier, new)
-    )
-    return bool(of_earlier < of_new)
 
 
 def _same_ngrams(*parts):

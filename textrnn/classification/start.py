@@ -18,7 +18,7 @@ def starting_point(texts, labels, classifiers=True):
 
     Args:
         texts: The training texts, a list of str.
-        labels: Their labels, or the classes.
+        labels: The labels that they have.
         classifiers: Whether it may be a classifier.
 
     Returns:
@@ -86,7 +86,7 @@ def find_start(texts, labels, preset=None, from_scratch=False, classifiers=True)
 
     Args:
         texts: The training texts, a list of str.
-        labels: Their labels, or the classes.
+        labels: The labels that they have.
         preset: A classifier or a language model to start from; None to choose by the texts.
         from_scratch: Whether to start from random weights in any case.
         classifiers: Whether a starter model that is chosen may be a classifier.
