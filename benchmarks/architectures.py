@@ -31,9 +31,9 @@ Tasks:
   to window, in training and scoring. The others train on windows at random places, and are scored on windows
   that overlap by half, so that each token has at least half a window of context.
 - classification: subwords to a class; all contestants see both sides of a token. Score: accuracy.
-- translation: subwords with one vocabulary, without the convolutions. The recurrent ones are
-  `textrnn.Seq2SeqLM` with attention, and the transformer has an encoder and a decoder. Score: BLEU of greedy
-  translations.
+- translation: subwords with one vocabulary. The recurrent ones are `textrnn.Seq2SeqLM` with attention. The
+  convolutions, with sinusoidal positions here, and the transformer have an encoder and a decoder, each block
+  of which attends to the encoder's outputs. Score: BLEU of greedy translations.
 - scaling: the time and the memory of a training step of the language model on `--tokens` tokens, in rows
   of each of `--lengths`; and the time of a generated token at the end of a text of that length, for one row.
   Each is measured in a process of its own, with XLA and without. The tables have the faster of both times,
@@ -94,7 +94,7 @@ def train(task, given, settings, records, keep):
             if not runs.is_done(runs.run_key(run, settings), records):
                 keep(runs.perform(run, settings, given.scores))
 
-    for contestant in (name for name in given.contestants if name in TASKS[task].contestants):
+    for contestant in given.contestants:
         xla = runs.faster_with_xla(records, settings, task, contestant)
         perform_missing(runs.search_runs(task, contestant, xla, given))
         rates = runs.candidate_rates(records, settings, task, contestant, xla, given)

@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 
-from architecture_comparison.settings import CONTESTANTS
-
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -17,7 +15,6 @@ class Task:
         prepare: A function of a run and its settings that returns a `Job`.
         one_shape: Whether all batches have the same shape. XLA compiles a step for each.
         unit: What the speed of training counts.
-        contestants: Those that do it.
     """
 
     title: str
@@ -26,7 +23,6 @@ class Task:
     prepare: Callable
     one_shape: bool = False
     unit: str = "texts"
-    contestants: tuple[str, ...] = CONTESTANTS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from architecture_comparison.settings import BLOCKS, CELLS
 from cell_comparison.settings import largest_units
 
 KERNEL_SIZE = 3
-"""Steps that a convolution reads. Block number i reads every 2**i-th step."""
+"""Steps that a convolution reads."""
 
 
 def language_model(name, size, settings):
@@ -92,25 +92,35 @@ def residual_blocks(name, x, size, settings, mask=None):
 
 
 def convolutions(x, size, settings, mask):
-    """Dilated convolutions with a linear map back, each added to its input (Bai et al. 2018)."""
+    """Residual convolutions whose distances double from one to the next."""
+    for i in range(BLOCKS["convolution"]):
+        x = convolution(i, x, size, settings, mask)
+    return x
+
+
+def convolution(i, x, size, settings, mask):
+    """A dilated convolution with a linear map back, added to its input (Bai et al. 2018).
+
+    Args:
+        i: The number of the block. A convolution reads every 2**i-th step.
+        x, size, settings, mask: As for `residual_blocks`.
+    """
     import keras
     from keras import layers, ops
 
-    for i in range(BLOCKS["convolution"]):
-        y = layers.LayerNormalization(name=f"norm_{i}")(x)
-        if mask is not None:
-            y = y * ops.cast(mask, y.dtype)[..., None]  # as beyond the ends of the text
-        y = layers.Conv1D(
-            size,
-            KERNEL_SIZE,
-            dilation_rate=2**i,
-            padding="causal" if mask is None else "same",
-            activation=keras.activations.relu,
-            name=f"convolution_{i}",
-        )(y)
-        y = layers.Dropout(settings.dropout)(y)
-        x = x + layers.Dense(settings.width, name=f"output_{i}")(y)
-    return x
+    y = layers.LayerNormalization(name=f"norm_{i}")(x)
+    if mask is not None:
+        y = y * ops.cast(mask, y.dtype)[..., None]  # as beyond the ends of the text
+    y = layers.Conv1D(
+        size,
+        KERNEL_SIZE,
+        dilation_rate=2**i,
+        padding="causal" if mask is None else "same",
+        activation=keras.activations.relu,
+        name=f"convolution_{i}",
+    )(y)
+    y = layers.Dropout(settings.dropout)(y)
+    return x + layers.Dense(settings.width, name=f"output_{i}")(y)
 
 
 def transformer(x, size, settings, mask):

@@ -1,10 +1,13 @@
-"""Translators: recurrent ones with attention, and a transformer."""
+"""Translators: recurrent ones, convolutions and a transformer, all with attention."""
 
 import functools
 
 from architecture_comparison.jobs import Job, seeded
-from architecture_comparison.networks import size_within, transformer_arguments
+from architecture_comparison.networks import convolution, size_within, transformer_arguments
 from architecture_comparison.settings import BLOCKS, CELLS
+
+CONVOLUTIONS = 4
+"""Residual convolutions of an encoder and of a decoder. They reach 30 tokens, as far as sentences need."""
 
 
 def prepare_translation(run, settings):
@@ -59,7 +62,7 @@ def translator(name, size, settings):
     import textrnn
 
     if name not in CELLS:
-        return transformer_translator(size, settings)
+        return residual_translator(name, size, settings)
     return textrnn.Seq2SeqLM(
         textrnn.RecurrentSeq2Seq(
             settings.vocabulary_size,
@@ -71,15 +74,18 @@ def translator(name, size, settings):
     )
 
 
-def transformer_translator(size, settings):
-    """Pre-norm encoder and decoder layers of KerasHub with sinusoidal positions and one embedding."""
+def residual_translator(name, size, settings):
+    """Residual blocks as encoder and decoder, with sinusoidal positions and one embedding."""
     import keras
     import keras_hub
 
     from textrnn.tasks.embedding import embed, token_embedding, token_inputs
 
+    encode, decode = {
+        "convolution": (convolutional_encoder, convolutional_decoder),
+        "transformer": (transformer_encoder, transformer_decoder),
+    }[name]
     source, target = token_inputs("encoder_"), token_inputs("decoder_")
-    arguments = transformer_arguments(settings)
     embedding = token_embedding(settings.vocabulary_size, settings.width, name="token_embedding")
 
     def vectors(token_ids, side):
@@ -87,23 +93,65 @@ def transformer_translator(size, settings):
         x = embed(embedding, token_ids)
         return keras.layers.Dropout(settings.dropout)(x + position(x))
 
-    x = vectors(source["encoder_token_ids"], "encoder")
-    for _ in range(BLOCKS["transformer"]):
-        block = keras_hub.layers.TransformerEncoder(size, settings.heads, **arguments)
-        x = block(x, padding_mask=source["encoder_padding_mask"])
+    mask = source["encoder_padding_mask"]
+    x = encode(vectors(source["encoder_token_ids"], "encoder"), mask, size, settings)
     encoder = keras.Model(source, keras.layers.LayerNormalization()(x), name="encoder")
-    memory = encoder(source)
+
+    read = {"memory": keras.Input((None, settings.width), name="memory"), "encoder_padding_mask": mask}
     x = vectors(target["decoder_token_ids"], "decoder")
-    for i in range(BLOCKS["transformer"]):
-        block = keras_hub.layers.TransformerDecoder(size, settings.heads, name=f"block_{i}", **arguments)
-        x = block(
-            x,
-            memory,
-            decoder_padding_mask=target["decoder_padding_mask"],
-            encoder_padding_mask=source["encoder_padding_mask"],
-        )
+    x = decode(x, read["memory"], target["decoder_padding_mask"], mask, size, settings)
     x = keras.layers.LayerNormalization(name="final_norm")(x)
-    return keras.Model(source | target, embedding(x, reverse=True))
+    decoder = keras.Model(target | read, x, name="decoder")
+
+    outputs = decoder(target | {"memory": encoder(source), "encoder_padding_mask": mask})
+    return keras.Model(source | target, embedding(outputs, reverse=True))
+
+
+def transformer_encoder(x, mask, size, settings):
+    """Pre-norm layers of KerasHub."""
+    from keras_hub import layers
+
+    for _ in range(BLOCKS["transformer"]):
+        block = layers.TransformerEncoder(size, settings.heads, **transformer_arguments(settings))
+        x = block(x, padding_mask=mask)
+    return x
+
+
+def transformer_decoder(x, memory, mask, memory_mask, size, settings):
+    """Pre-norm layers of KerasHub with attention to the memory."""
+    from keras_hub import layers
+
+    for i in range(BLOCKS["transformer"]):
+        arguments = transformer_arguments(settings)
+        block = layers.TransformerDecoder(size, settings.heads, name=f"block_{i}", **arguments)
+        x = block(x, memory, decoder_padding_mask=mask, encoder_padding_mask=memory_mask)
+    return x
+
+
+def convolutional_encoder(x, mask, size, settings):
+    """Residual dilated convolutions that see both sides of a token."""
+    for i in range(CONVOLUTIONS):
+        x = convolution(i, x, size, settings, mask)
+    return x
+
+
+def convolutional_decoder(x, memory, mask, memory_mask, size, settings):
+    """Residual causal convolutions, each with attention to the memory (Gehring et al. 2017)."""
+    from keras import layers, ops
+
+    seen = ops.expand_dims(memory_mask, 1)
+    for i in range(CONVOLUTIONS):
+        x = convolution(i, x, size, settings, None)
+        attention = layers.MultiHeadAttention(
+            settings.heads,
+            settings.width // settings.heads,
+            kernel_initializer=transformer_arguments(settings)["kernel_initializer"],
+            name=f"attention_{i}",
+        )
+        x = x + attention(
+            layers.LayerNormalization(name=f"attention_norm_{i}")(x), memory, attention_mask=seen
+        )
+    return x
 
 
 # === Greedy decoding ===
@@ -131,24 +179,51 @@ def decoder(name, model, settings, start, end):
             ).token_ids[:, 0]
 
     else:
+        greedy = {"convolution": greedy_convolution, "transformer": greedy_transformer}[name]
 
         def decode(token_ids, mask):
-            return greedy(model, token_ids, mask, settings, start, end)
+            memory = model.get_layer("encoder")(
+                {"encoder_token_ids": token_ids, "encoder_padding_mask": mask}
+            )
+            return greedy(model, memory, mask, settings, start, end)
 
     specs = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)]
     return tf.function(decode, specs, autograph=False)
 
 
-def greedy(model, token_ids, mask, settings, start, end):
+def greedy_convolution(model, memory, mask, settings, start, end):
+    """Greedy decoding with the convolutions, which read a whole target again for each of its tokens."""
+    import tensorflow as tf
+
+    decoder, embedding = map(model.get_layer, ("decoder", "token_embedding"))
+    rows = tf.shape(memory)[0]
+
+    def body(token_ids, done):
+        inputs = {"decoder_token_ids": token_ids, "decoder_padding_mask": tf.ones_like(token_ids, bool)}
+        outputs = decoder(inputs | {"memory": memory, "encoder_padding_mask": mask})
+        logits = embedding(outputs[:, -1], reverse=True)
+        last = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return tf.concat([token_ids, last[:, None]], axis=1), done | (last == end)
+
+    token_ids, _ = tf.while_loop(
+        lambda token_ids, done: (tf.shape(token_ids)[1] <= settings.length) & ~tf.reduce_all(done),
+        body,
+        (tf.fill([rows, 1], start), tf.fill([rows], False)),
+        shape_invariants=(tf.TensorShape([None, None]), tf.TensorShape([None])),
+    )
+    return token_ids[:, 1:]
+
+
+def greedy_transformer(model, memory, mask, settings, start, end):
     """Greedy decoding with the transformer, which keeps the keys and values of both attentions."""
     import tensorflow as tf
 
     from textrnn.tasks.embedding import embed
 
-    embedding, position, norm = map(model.get_layer, ("token_embedding", "decoder_position", "final_norm"))
-    blocks = [model.get_layer(f"block_{i}") for i in range(BLOCKS["transformer"])]
-    memory = model.get_layer("encoder")({"encoder_token_ids": token_ids, "encoder_padding_mask": mask})
-    rows, time = tf.shape(token_ids)[0], tf.shape(token_ids)[1]
+    decoder, embedding = map(model.get_layer, ("decoder", "token_embedding"))
+    position, norm = map(decoder.get_layer, ("decoder_position", "final_norm"))
+    blocks = [decoder.get_layer(f"block_{i}") for i in range(BLOCKS["transformer"])]
+    rows, time = tf.shape(memory)[0], tf.shape(memory)[1]
 
     def empty(steps):
         return tf.zeros((rows, 2, steps, settings.heads, settings.width // settings.heads))

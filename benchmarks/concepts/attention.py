@@ -49,11 +49,10 @@ def copies(random, lengths, longest):
     return inputs, texts, mask.astype(np.float32)
 
 
-def translator(attention, units):
-    """A new `Seq2SeqLM`, with or without attention."""
+def seq2seq_class(attention):
+    """`RecurrentSeq2Seq`, or a subclass without attention."""
     from keras import ops
 
-    import textrnn
     from textrnn import RecurrentSeq2Seq
 
     class WithoutAttention(RecurrentSeq2Seq):
@@ -63,8 +62,14 @@ def translator(attention, units):
             memory, states = super().encode(token_ids, padding_mask, training)
             return ops.zeros_like(memory), states
 
-    backbone = RecurrentSeq2Seq if attention else WithoutAttention
-    return textrnn.Seq2SeqLM(backbone(FIRST + len(LETTERS), cell="gru", units=units))
+    return RecurrentSeq2Seq if attention else WithoutAttention
+
+
+def translator(attention, units):
+    """A new `Seq2SeqLM`, with or without attention."""
+    import textrnn
+
+    return textrnn.Seq2SeqLM(seq2seq_class(attention)(FIRST + len(LETTERS), cell="gru", units=units))
 
 
 class Copier:

@@ -51,7 +51,7 @@ def test_the_contestants_have_the_same_number_of_weights(task):
         "classification": functools.partial(classifier, classes=2),
         "translation": translation.translator,
     }
-    makes = [functools.partial(models[task], n, settings=settings) for n in tasks.TASKS[task].contestants]
+    makes = [functools.partial(models[task], n, settings=settings) for n in CONTESTANTS]
     weights = [body_weights(make(size_within(make, settings)), settings) for make in makes]
     assert max(weights) < 1.02 * min(weights)
 
@@ -98,14 +98,40 @@ def test_padding_does_not_change_a_class(name):
     np.testing.assert_allclose(batch[1:], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_greedy_translations_of_the_transformer_are_its_most_likely_tokens():
+@pytest.mark.parametrize("name", ["lstm", *BLOCKS])
+def test_padding_does_not_change_a_translation_and_the_decoder_does_not_look_ahead(name):
+    model = translation.translator(name, 4, TINY)
+    tokens = np.random.default_rng(2).integers(2, TINY.vocabulary_size, size=(2, 10), dtype=np.int32)
+    lengths = np.array([[10], [6]])
+
+    def logits(row, time):
+        mask = (np.arange(10) < lengths)[row, :time]
+        source, target = (
+            {f"{side}_token_ids": tokens[row, :time], f"{side}_padding_mask": mask}
+            for side in ("encoder", "decoder")
+        )
+        return np.asarray(model(source | target))
+
+    both, alone = logits(slice(0, 2), 10), logits(slice(1, 2), 6)
+    np.testing.assert_allclose(both[1:, :6], alone, rtol=1e-4, atol=1e-5)
+    seen = {"encoder_token_ids": tokens}
+    seen |= {f"{side}_padding_mask": np.ones_like(tokens, bool) for side in ("encoder", "decoder")}
+    changed = tokens.copy()
+    changed[:, 5] = np.where(tokens[:, 5] == 2, 3, 2)
+    one, other = (np.asarray(model(seen | {"decoder_token_ids": target})) for target in (tokens, changed))
+    np.testing.assert_allclose(one[:, :5], other[:, :5], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(one[:, 5:], other[:, 5:], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_greedy_translations_are_the_most_likely_tokens(name):
     settings = dataclasses.replace(TINY, heads=2)
-    model = translation.translator("transformer", 6, settings)
+    model = translation.translator(name, 6, settings)
     start, end, rows = 1, 29, 3
     random = np.random.default_rng(3)
     tokens = random.integers(2, 29, size=(rows, 7), dtype=np.int32)
     mask = np.arange(7) < np.array([[7], [4], [1]])
-    found = translation.decoder("transformer", model, settings, start, end)(tokens, mask).numpy()
+    found = translation.decoder(name, model, settings, start, end)(tokens, mask).numpy()
     inputs = np.concatenate([np.full((rows, 1), start), found[:, :-1]], axis=1).astype(np.int32)
     logits = model(
         {
@@ -226,7 +252,7 @@ def test_a_loss_that_is_not_finite_ends_training():
     ("task", "contestant"),
     [
         ("text", "gru"),
-        *(pytest.param(t, c, marks=pytest.mark.slow) for t in QUICK for c in tasks.TASKS[t].contestants),
+        *(pytest.param(t, c, marks=pytest.mark.slow) for t in QUICK for c in CONTESTANTS),
     ],
 )
 def test_a_run_learns_and_is_scored(task, contestant):
