@@ -15,7 +15,6 @@ It writes to `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `pre
 `textrnn.TextClassifier.from_preset`; and `report/`, with the options, metrics, plots and explanations.
 """
 
-import shlex
 from dataclasses import dataclass
 
 from textrnn.classification.options import ClassificationOptions, LabelledTextOptions
@@ -42,6 +41,7 @@ def main(options: Options):
     from textrnn.classification.from_language_model import unlabelled_texts
     from textrnn.classification.learned_texts import are_learned, load_learned, save_learned, warn_if_learned
     from textrnn.classification.new_classifier import new_classifier
+    from textrnn.classification.relabel import load_relabelled
     from textrnn.classification.start import find_start
     from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, labelled_splits, records, sources
@@ -60,12 +60,13 @@ def main(options: Options):
     splits = (examples.train, examples.validation, examples.test)
     train, validation, test = ([e.text for e in split] for split in splits)
     labels = labelled_splits.check_classes(examples.train, min_examples=1)
-    classifiers = options.ngrams > 0 and not options.unlabelled and options.adapt_epochs is None
-    preset, start = find_start(train, labels, options.from_preset, options.from_scratch, classifiers)
+    preset, start = find_start(train, labels, **options.start_arguments())
     learned = load_learned(preset)
     warn_if_learned(learned, validation, test, preset)
     options = options.starting_from(preset, start is textrnn.CausalLM, len(train))
-    unlabelled = unlabelled_texts(options.unlabelled, options.encoding, options.include)
+    unlabelled = unlabelled_texts(
+        options.unlabelled, options.encoding, options.include, options.text_column, options.no_header
+    )
     data = records.fingerprint([examples.fingerprint, records.fingerprint(unlabelled)])
     checkpoint = checkpoint_of(options, data)
     checkpoint_of_adapting = checkpoint_of(options, data, "checkpoint_of_adapting")
@@ -78,7 +79,7 @@ def main(options: Options):
         texts = [] if checkpoint.found else train + validation + unlabelled
         classifier = adapted_model(options, labels, texts, checkpoint_of_adapting)
     else:
-        classifier, earlier_weight = relabelled_model(options, labels)
+        classifier, earlier_weight = load_relabelled(preset, labels, dtype=options.precision)
     labels = classifier.labels  # in the model's order; it may know more
     targets, validation_targets, test_targets = (
         np.array([labels.index(e.label) for e in split], "int32") for split in splits
@@ -148,7 +149,9 @@ def main(options: Options):
     calibrated = calibration.calibrate(
         classifier, validation, validation_targets, linear_logits=linear_logits, earlier_weight=earlier_weight
     )
-    save_learned(presets.save_preset(classifier, folder), all_texts, learned)
+    keep_start = presets.replaces_start(folder, preset)  # until the run is not resumed any more
+    if not keep_start:
+        save_learned(presets.save_preset(classifier, folder), all_texts, learned)
 
     # === Evaluation and report ===
     probabilities = evaluation.predict_probabilities(classifier, test)
@@ -165,8 +168,10 @@ def main(options: Options):
     print(report.save_test_report(folder / "report", classifier, test, test_targets, probabilities))
 
     # === SavedModel ===
-    ask = f"explain {folder} {shlex.quote(report.example_text(test))}"
+    ask = ["explain", folder, report.example_text(test)]
     publish(classifier, folder, result, ask, dtype=options.export_dtype, warmup_prompts=test[:1])
+    if keep_start:
+        save_learned(presets.save_preset(classifier, folder), all_texts, learned)
     checkpoint.remove()
     checkpoint_of_adapting.remove()
 
@@ -181,19 +186,6 @@ def adapted_model(options, labels, texts, checkpoint):
         print(f"adapting {options.from_preset} to {len(texts):,} texts ...", flush=True)
         adapt_to_texts(lm, texts, options.adapt_epochs, seed=options.seed, checkpoint=checkpoint)
     return classifier_from(lm, labels, options.max_tokens, **options.regularization())
-
-
-def relabelled_model(options, labels):
-    """Load a classifier and the weight of its network: 0 with a new output layer, if labels are new."""
-    from textrnn.classification.relabel import relabel
-    from textrnn.presets import load_preset
-
-    known = load_preset(options.from_preset, dtype=options.precision)
-    classifier = relabel(known, labels)
-    if classifier is known:
-        return classifier, known.network_weight / known.temperature
-    print(f"the labels {', '.join(labels)} are not those of {options.from_preset}: a new output layer")
-    return classifier, 0.0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ It writes to `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `pre
 `textrnn.CausalLM.from_preset`; and `report/`, with the options, metrics, learning curve and samples.
 """
 
-import shlex
 from dataclasses import dataclass, replace
 
 from textrnn.cli.recipes import run_recipe
@@ -116,7 +115,9 @@ def main(options: Options):
     )
     if not training.disband():
         return  # the chief goes on alone
-    presets.save_preset(lm, folder)  # before anything else can fail
+    keep_start = presets.replaces_start(folder, options.from_preset)  # until the run is not resumed any more
+    if not keep_start:
+        presets.save_preset(lm, folder)  # before anything else can fail
     trained, lm = lm, presets.in_weight_precision(lm)
 
     # === Evaluation and report, with the best weights ===
@@ -132,7 +133,6 @@ def main(options: Options):
     adaptive, cache = adaptive_scores(lm, windows, options.cache, options.dynamic_evaluation)
     if options.cached_generation:
         trained.neural_cache = lm.neural_cache = cache
-        presets.save_preset(trained, folder, replace=True)
     metrics = report.closing_metrics(result, score, by_source, adapted) | adaptive
     save_report(
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
@@ -141,11 +141,13 @@ def main(options: Options):
     # === SavedModel ===
     complete = text_completer(lm)  # as it is exported
     print(f"\n{sample()}\n")
-    ask = f"generate {folder} --prompt {shlex.quote(prompt)}"
+    ask = ["generate", folder, "--prompt", prompt]
     publish(
         lm, folder, result, ask,
         dtype=options.export_dtype, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt],
     )  # fmt: skip
+    if keep_start or options.cached_generation:
+        presets.save_preset(trained, folder, replace=not keep_start)
     checkpoint.remove()
 
 

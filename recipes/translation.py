@@ -12,7 +12,6 @@ It writes to `<output>/<name>/`: `<version>/`, a SavedModel for TF Serving; `pre
 translations of the test set.
 """
 
-import shlex
 from dataclasses import dataclass
 
 from textrnn.cli.recipes import run_recipe
@@ -104,8 +103,10 @@ def main(options: Options):
         return  # the chief goes on alone
     if options.shortlist is not None:
         lm.shortlist = shortlist_of(lm, *train, options.shortlist) if options.shortlist else None
-    presets.save_preset(lm, folder)  # before anything else can fail
-    lm = presets.in_weight_precision(lm)
+    keep_start = presets.replaces_start(folder, options.from_preset)  # until the run is not resumed any more
+    if not keep_start:
+        presets.save_preset(lm, folder)  # before anything else can fail
+    trained, lm = lm, presets.in_weight_precision(lm)
 
     # === Evaluation and report ===
     texts, references = [pair.source for pair in pairs.test], [pair.target for pair in pairs.test]
@@ -124,8 +125,10 @@ def main(options: Options):
     report.save_test_report(folder / "report", pairs.test, found)
 
     # === SavedModel ===
-    ask = f"translate {folder} --text {shlex.quote(texts[0])}"
+    ask = ["translate", folder, "--text", texts[0]]
     publish(lm, folder, result, ask, dtype=options.export_dtype, warmup_prompts=texts[:1])
+    if keep_start:
+        presets.save_preset(trained, folder)
     checkpoint.remove()
 
 

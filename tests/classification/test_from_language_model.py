@@ -9,6 +9,7 @@ from textrnn.classification.from_language_model import (
     adapt_to_texts,
     classifier_from,
     encoder_from,
+    unlabelled_texts,
 )
 from textrnn.training import Checkpoint
 
@@ -54,3 +55,14 @@ def test_adapting_lowers_the_loss_on_the_texts():
     before = lm.evaluate(ENGLISH, verbose=0, return_dict=True)["loss"]
     assert adapt_to_texts(lm, ENGLISH, epochs=2, learning_rate=0.01, sequence_length=16) >= 20
     assert lm.evaluate(ENGLISH, verbose=0, return_dict=True)["loss"] < before
+
+
+def test_more_texts_are_in_the_column_that_the_labelled_ones_are_in(tmp_path):
+    (tmp_path / "more.jsonl").write_text('{"id": 1, "body": "So dull."}\n')
+    (tmp_path / "more.csv").write_text("1,So dull.\n2,A joy.\n")
+    (tmp_path / "more.txt").write_text("So dull.\n")
+    assert unlabelled_texts(tmp_path / "more.jsonl", text_column="body") == ["So dull."]
+    assert unlabelled_texts(tmp_path / "more.csv", text_column="2", no_header=True) == ["So dull.", "A joy."]
+    assert unlabelled_texts(tmp_path / "more.txt", text_column="body", no_header=True) == ["So dull."]
+    with pytest.raises(textrnn.InputError, match="there is no 'text' among the columns 'id', 'body'"):
+        unlabelled_texts(tmp_path / "more.jsonl")

@@ -10,6 +10,7 @@ from textrnn import starters
 from textrnn.classification import start
 from textrnn.classification.from_language_model import classifier_from
 from textrnn.classification.new_classifier import new_classifier
+from textrnn.classification.options import ClassificationOptions
 from textrnn.classification.start import find_start, known_labels, starting_point
 from textrnn.presets import save_preset
 from textrnn.tokenizers import SentencePieceTokenizer
@@ -38,7 +39,7 @@ def package(tmp_path_factory):
     [
         (ENGLISH, "english", "the language model english, whose vocabulary fits the texts (1.0 times"),
         (GREEK, None, "random weights, as no starter model has the language of the texts"),
-        (["ok"], None, "random weights, as no starter model has the language of the texts"),
+        (["ok"], None, "random weights, as the texts are too short to tell their language"),
     ],
 )
 def test_few_texts_start_from_a_model_of_their_language(package, texts, name, reason):
@@ -135,3 +136,36 @@ def test_a_translator_is_no_language_model(tmp_path):
 def test_the_estimator_refuses_other_presets(package, preset, message):
     with pytest.raises(textrnn.InputError, match=message):
         textrnn.RecurrentTextClassifier(preset=preset).fit(["dull", "a joy"] * 4, ["bad", "good"] * 4)
+
+
+def test_names_that_a_model_of_ones_own_has_are_not_chosen(package, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sentiment").mkdir()
+    (tmp_path / "sentiment" / "good.txt").write_text("a joy")
+    assert starting_point(ENGLISH, ["good", "bad"] * 30)[0] == "sentiment"
+    (tmp_path / "sentiment" / "1").mkdir()
+    (tmp_path / "sentiment" / "1" / "saved_model.pb").write_bytes(b"")
+    assert starting_point(ENGLISH, ["good", "bad"] * 30)[0] == "english"
+
+
+def test_parts_that_were_asked_for_are_made(package, capsys):
+    assert find_start(ENGLISH, LABELS, parts=["--cell", "--units"]) == (None, None)
+    expected = "starting from random weights, as a starter model has its own --cell, --units\n"
+    assert capsys.readouterr().out == expected
+    options = ClassificationOptions(cell="gru", pooling="mean", dropout=0.1, tokenizer="byte")
+    assert options.start_arguments()["parts"] == ["--tokenizer", "--cell", "--pooling"]
+    assert ClassificationOptions(dropout=0.1, ngrams=1).start_arguments()["parts"] == []
+
+
+def test_short_texts_are_judged_together(package):
+    assert starting_point([text[:12] for text in ENGLISH], LABELS)[0] == "english"
+    assert starting_point([text[:9] for text in GREEK], LABELS)[0] is None
+
+
+def test_a_language_model_of_unequal_layers_is_refused_before_it_is_adapted(tmp_path):
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(258, units=[4, 6], num_layers=2))
+    save_preset(lm, tmp_path)
+    with pytest.raises(
+        textrnn.InputError, match=r"\[4, 6\] units: a classifier starts from one whose layers"
+    ):
+        ClassificationOptions(from_preset=tmp_path).check()

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from textrnn.classification.backbone import RecurrentEncoder
+from textrnn.classification.fitting import fit_linear_part
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.errors import InputError
@@ -121,3 +122,21 @@ def test_read_runs_the_encoder_on_token_vectors():
     vectors = encoder.token_embedding(x["token_ids"])
     np.testing.assert_allclose(encoder.read(vectors, x["padding_mask"]), encoder(x), atol=1e-6)
     assert encoder(x).shape == (2, 3, 8)
+
+
+def test_training_is_that_of_the_network_whatever_its_weight_is():
+    classifier = make_classifier(train_tokenizer("word", TEXTS))
+    start, trained = classifier.get_weights(), []
+    for network_weight in (1.0, 0.0):
+        if not network_weight:
+            fit_linear_part(classifier, (TEXTS, TARGETS), (TEXTS, TARGETS), None, 1)
+            assert classifier.linear is not None
+        classifier.network_weight = network_weight
+        for weight, value in zip(classifier.trainable_variables, start, strict=True):
+            weight.assign(value)
+        classifier.compile(keras.optimizers.Adam(0.05))
+        classifier.fit(TEXTS, TARGETS, epochs=2, verbose=0, shuffle=False)
+        trained.append([np.asarray(weight) for weight in classifier.trainable_variables])
+    for alone, beside, value in zip(*trained, start, strict=True):
+        np.testing.assert_allclose(alone, beside, atol=1e-6)
+        assert not np.allclose(alone, value, atol=1e-3)

@@ -219,3 +219,9 @@ def test_help_loads_nothing_heavy(command):
     assert run.returncode == 0, run.stderr
     assert "--" in run.stdout
     assert time.perf_counter() - start < 60  # a hang, not a speed
+
+
+def test_a_file_without_prompts_is_refused(model, tmp_path, capsys):
+    (tmp_path / "prompts.txt").write_text("\n\n")
+    status, printed, error = textrnn_command(capsys, "generate", model, "--file", tmp_path / "prompts.txt")
+    assert (status, printed) == (2, "") and "prompts.txt has no prompts" in error

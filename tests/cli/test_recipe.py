@@ -153,3 +153,16 @@ def test_options_read_from_a_file_are_plain_values_and_flags_win(name, tmp_path)
     given = parser.parse(["--config", str(config), "--units", "24"])
     assert (given["units"], given["dropout"], given["output"]) == (24, 0.0, Path("elsewhere"))
     assert type(given["units"]) is int and type(given["dropout"]) is float and type(given["name"]) is str
+
+
+def test_the_folder_of_a_copy_may_stand_where_the_usage_has_it(capsys, tmp_path):
+    status, _, error = textrnn_command(capsys, "recipe", "translation", tmp_path, "--copy")
+    assert status == 0, error
+    assert (tmp_path / "translation.py").is_file()
+
+
+@pytest.mark.parametrize("config", [["--config", "awd_lstm_ptb"], ["--config=awd_lstm_ptb"]])
+def test_a_config_of_the_package_has_a_name(config, capsys, tmp_path):
+    data = ["--data", tmp_path / "mine.txt", "--output", tmp_path]
+    status, _, error = textrnn_command(capsys, "recipe", "text_generation", *config, *data)
+    assert status == 2 and "--data and --dataset: give one of them" in error  # the second is in the config

@@ -18,6 +18,8 @@ import pytest
 from builders.half_plus_two import save
 from references.command import textrnn_command
 
+from textrnn.server.server import models_of_folders, models_under
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
@@ -173,3 +175,24 @@ def test_a_port_in_use_is_an_error_before_models_are_loaded(flag, other, base, c
         f"error: {flag} {port}: cannot listen on 127.0.0.1:{port}; another server may use it. "
         "Give another port\n"
     )
+
+
+def test_a_model_may_have_a_number_for_a_name(base, tmp_path):
+    for name in ("2024", "half"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1").symlink_to(base / "half" / "1")
+    assert [model.name for model in models_under(tmp_path)] == ["2024", "half"]
+    assert [model.name for model in models_under(tmp_path / "2024")] == ["2024"]
+
+
+def test_models_of_the_same_name_are_refused_at_the_start_and_noticed_later(base, tmp_path, capsys):
+    (tmp_path / "more" / "half").mkdir(parents=True)
+    models = models_of_folders([base, tmp_path / "more", base])
+    assert [model.path for model in models()] == [base / "half"]
+    (tmp_path / "more" / "half" / "1").symlink_to(base / "half" / "1")
+    for _ in range(2):
+        assert [model.path for model in models()] == [base / "half"]
+    assert capsys.readouterr().err.count("have the same name: rename one, or serve one of them") == 1
+    status, _, error = textrnn_command(capsys, "serve", base, tmp_path / "more")
+    assert status == 2
+    assert f"{base / 'half'} and {tmp_path / 'more' / 'half'} have the same name" in error

@@ -109,3 +109,19 @@ def test_the_copies_of_the_only_text_of_a_class_are_split():
     examples = [Example("", text, text) for text in ("a", "b") for _ in range(4)]
     train, held_out = split_examples(examples, 0.25)
     assert [e.label for e in train] == list("aaabbb") and [e.label for e in held_out] == ["a", "b"]
+
+
+def test_a_text_that_is_repeated_often_takes_no_longer():
+    counted = collections.Counter()
+
+    class Label(str):
+        """A label that counts how often it is looked at."""
+
+        def __hash__(self):
+            counted["hash"] += 1
+            return super().__hash__()
+
+    texts = [f"text {row}" if row % 10 < 2 else "ok" for row in range(2000)]
+    rows = held_out_rows([Label("ab"[row % 2]) for row in range(2000)], texts, 0.1)
+    assert rows and not any(texts[row] == "ok" for row in rows)
+    assert counted["hash"] < 20 * len(texts)

@@ -132,3 +132,14 @@ def test_marks_of_joined_files_and_line_ends_of_old_macs_are_read_line_by_line()
     assert list(lines_of(io.BytesIO(2 * b"\xef\xbb\xbfone\r\n"))) == ["one", "one"]
     assert list(lines_of(io.BytesIO(b"one\rtwo\r"))) == ["one", "two"]
     assert list(lines_of(io.BytesIO(b"a\rb\nlast\rline"))) == ["a\rb", "last\rline"]
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path):
+    for name in ("data/one/a.txt", "elsewhere/b.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "data" / "two").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "above").symlink_to(tmp_path)
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "data")
+    found = [path.relative_to(tmp_path).as_posix() for path in files_in(tmp_path / "data")]
+    assert found == ["data/one/a.txt", "data/two/b.txt"]

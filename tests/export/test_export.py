@@ -1,5 +1,7 @@
 """Versions on disk, checks before publishing, warm-up requests and TF Serving's list of models."""
 
+import shlex
+
 import keras
 import numpy as np
 import pytest
@@ -199,7 +201,7 @@ def test_a_folder_without_a_saved_model_is_refused(tmp_path):
 def test_a_model_that_learned_nothing_is_not_exported(lm, tmp_path):
     result = TrainingResult({}, "not finite", None, 1.0, None)
     with pytest.raises(InputError, match="the training loss was never finite"):
-        publish(lm, tmp_path / "m", result, "generate")
+        publish(lm, tmp_path / "m", result, ["generate"])
     assert not (tmp_path / "m").exists()
 
 
@@ -224,3 +226,13 @@ def test_a_model_that_trained_in_mixed_precision_is_exported_in_float32(tmp_path
     exact = in_weight_precision(trained)
     logits, _ = exact.start(*exact.preprocessor.generate_preprocess(["to be"]).values())
     np.testing.assert_allclose(answer["logits"], np.maximum(logits, -1e9), atol=1e-4)
+
+
+def test_the_command_to_try_a_model_can_be_pasted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("textrnn.export.publishing.export", lambda *_, **__: "1")
+    folder = tmp_path / "my models" / "m"
+    folder.mkdir(parents=True)
+    result = TrainingResult({}, None, 1, 1.0, None)
+    publish(None, folder, result, ["generate", folder, "--prompt", "a b"])
+    command = capsys.readouterr().out.splitlines()[-1].removeprefix("try it:    ")
+    assert shlex.split(command) == ["textrnn", "generate", str(folder), "--prompt", "a b"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -250,3 +251,27 @@ def test_too_few_classes_or_examples_are_refused(classes, count, message, tmp_pa
     status, _, error = recipe_command(capsys, RECIPE, "--data", data, *COLUMNS, "--output", tmp_path)
     assert status == 2
     assert re.search(message, error)
+
+
+@pytest.mark.slow
+def test_a_run_that_replaces_its_start_resumes_after_an_error_at_the_end(
+    trained, tmp_path, capsys, monkeypatch
+):
+    shutil.copytree(trained[0] / "preset", tmp_path / "tiny" / "preset")
+    before = load_preset(tmp_path / "tiny").get_weights()
+    rows = [f"{i} {NEW_WORDS[name]} number {i % 3}\t{name}" for i in range(20) for name in ("good", "bad")]
+    (tmp_path / "more.tsv").write_text("text\tlabel\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    command = [
+        "--data", tmp_path / "more.tsv", "--from_preset", tmp_path / "tiny", "--name", "tiny",
+        "--output", tmp_path, "--epochs", "1",
+    ]  # fmt: skip
+    monkeypatch.setattr("textrnn.export.publish", lambda *_, **__: {}["killed"])
+    with pytest.raises(KeyError, match="killed"):
+        recipe_command(capsys, RECIPE, *command)
+    for one, other in zip(before, load_preset(tmp_path / "tiny").get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    monkeypatch.setattr("textrnn.export.publish", lambda *_, **__: None)
+    status, _, error = recipe_command(capsys, RECIPE, *command)
+    assert status == 0, error
+    assert "Resuming after the last epoch" in error and "has learned from" not in error
+    assert {child.name for child in (tmp_path / "tiny").iterdir()} == {"preset", "preset-1", "report"}

@@ -29,6 +29,9 @@ def test_a_name_is_found_unless_a_folder_has_it(package, tmp_path, monkeypatch):
     assert starter_names() == ["tiny"]
     assert find_preset("tiny") == package / "tiny"
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "mine.csv").write_text("text,label\n")
+    assert find_preset("tiny") == package / "tiny"  # a folder of data is no model
     save_preset(make_lm("byte"), tmp_path / "tiny")
     assert starter_path("tiny") is None
     assert find_preset("tiny").resolve() == tmp_path / "tiny" / "preset"

@@ -9,20 +9,21 @@ from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.data.documents import read_documents
+from textrnn.data.tables import is_table
 from textrnn.data.token_streams import token_stream
-from textrnn.errors import InputError
+from textrnn.errors import expect
 from textrnn.serving.texts import given_texts
 
 LEAST_STEPS = 20
 """Fewer updates than these are not worth the time of compiling them."""
 
 
-def unlabelled_texts(path, encoding=None, include=None):
+def unlabelled_texts(path, encoding=None, include=None, text_column="text", no_header=False):
     r"""Read texts without labels, to which a language model is adapted.
 
     Args:
-        path: A folder of texts, a file with a text per line, a table with a column `text`, or None.
-        encoding, include: As for `textrnn.data.sources.load_labelled_texts`.
+        path: A folder of texts, a file with a text per line, a table, or None.
+        encoding, include, text_column, no_header: As for `textrnn.data.sources.load_labelled_texts`.
 
     Returns:
         A list of str; empty for None.
@@ -43,7 +44,20 @@ def unlabelled_texts(path, encoding=None, include=None):
         return []
     if Path(path).is_dir():
         return [text for _, text in read_documents(path, encoding, include)]
-    return list(given_texts(file=path, encoding=encoding).texts)
+    table = is_table(path)  # of lines, there is no column to choose
+    column = text_column if table and text_column != "text" else None
+    return list(
+        given_texts(file=path, text_column=column, no_header=table and no_header, encoding=encoding).texts
+    )
+
+
+def expect_equal_layers(units):
+    """Raise an InputError if the layers of a language model, of these units, are not equally wide."""
+    expect(
+        isinstance(units, int),
+        f"the layers of the language model have {units} units: a classifier starts from one whose layers "
+        "have the same number",
+    )
 
 
 def encoder_from(lm, **regularization):
@@ -80,11 +94,7 @@ def encoder_from(lm, **regularization):
         *("vocabulary_size", "cell", "units", "num_layers", "embedding_dim", "strategy", "dropout"),
         *("recurrent_dropout", "weight_drop", "zoneout", "embedding_dropout", "residual"),
     )
-    if not isinstance(config["units"], int):
-        raise InputError(
-            f"the layers of the language model have {config['units']} units: a classifier starts from one "
-            "whose layers have the same number"
-        )
+    expect_equal_layers(config["units"])
     arguments = {name: config[name] for name in names} | {"dtype": backbone.dtype_policy}
     encoder = RecurrentEncoder(**arguments | regularization, bidirectional=False)
     scale = backbone.embedding_dim**0.5

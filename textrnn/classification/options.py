@@ -4,7 +4,7 @@
 Unlike in `textrnn.options`, None stands for a default that depends on the texts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -74,6 +74,22 @@ class ClassifierOptions(ModelOptions):
         if self.from_preset:
             start_task(self.from_preset)
 
+    def of_new_models(self) -> list[str]:
+        """The flags that were given for the parts of a new model, which a starter model has already.
+
+        Example:
+
+        >>> from textrnn.classification.options import ClassifierOptions
+        >>> ClassifierOptions(cell="gru", units=32, dropout=0.1).of_new_models()
+        ['--cell', '--units']
+        """
+        parts = (
+            *("tokenizer", "vocabulary_size", "lowercase", "cell", "units", "layers", "residual"),
+            *("embedding_dim", "pooling"),
+        )
+        defaults = {field.name: field.default for field in fields(self)}
+        return [f"--{name}" for name in parts if getattr(self, name) != defaults[name]]
+
     def classifier_arguments(self) -> dict[str, Any]:
         """The arguments of `textrnn.classification.new_classifier.new_classifier`."""
         names = ("tokenizer", "vocabulary_size", "lowercase", "max_tokens", "pooling")
@@ -127,6 +143,16 @@ class ClassificationOptions(
     OutputOptions, AdaptationOptions, ClassifierTrainingOptions, ClassifierOptions, LabelledTextOptions
 ):
     """All options of training a classifier."""
+
+    def start_arguments(self) -> dict[str, Any]:
+        """The arguments of `textrnn.classification.start.find_start`."""
+        return {
+            "preset": self.from_preset,
+            "from_scratch": self.from_scratch,
+            # A classifier has n-grams, and reads no texts without labels.
+            "classifiers": self.ngrams > 0 and not self.unlabelled and self.adapt_epochs is None,
+            "parts": self.of_new_models(),
+        }
 
     def starting_from(self, preset, is_language_model: bool, texts: int) -> Self:
         """Return the options with what depends on the texts; see `textrnn.classification.defaults`.

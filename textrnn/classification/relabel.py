@@ -1,6 +1,7 @@
 """Adapting a trained classifier to other labels."""
 
 from textrnn.classification.text_classifier import TextClassifier
+from textrnn.presets import load_preset
 
 
 def relabel(classifier, labels):
@@ -39,3 +40,29 @@ def relabel(classifier, labels):
     )
     renewed.pooling.set_weights(classifier.pooling.get_weights())
     return renewed
+
+
+def load_relabelled(preset, labels, **options):
+    """Load a classifier and adapt it to labels. If they are new, print that.
+
+    Args:
+        preset: As for `textrnn.presets.load_preset`.
+        labels: A list of str.
+        **options: As for `textrnn.presets.load_preset`.
+
+    Returns:
+        The classifier, and the weight of its network relative to n-grams: 0 with a new output layer.
+
+    Example:
+
+    >>> from textrnn.classification.relabel import load_relabelled
+    >>> classifier, weight = load_relabelled("sentiment", ["negative", "positive"])
+    >>> 0 < weight < 1
+    True
+    """
+    known = load_preset(preset, **options)
+    classifier = relabel(known, labels)
+    if classifier is known:
+        return classifier, known.network_weight / known.temperature
+    print(f"the labels {', '.join(labels)} are not those of {preset}: a new output layer")
+    return classifier, 0.0

@@ -4,13 +4,14 @@ import functools
 import json
 
 from textrnn.classification.defaults import FEW_TEXTS
+from textrnn.classification.from_language_model import expect_equal_layers
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.errors import expect, warn
 from textrnn.presets import closest_starter, find_preset, preset_task, starter_advice
-from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
+from textrnn.tokenizers.familiarity import sample_lines, unfamiliar_text_warnings
 
 
-def starting_point(texts, labels, classifiers=True):
+def starting_point(texts, labels, classifiers=True, parts=()):
     """Choose what a classifier starts from.
 
     Few texts start from a starter model of their language: from a classifier that has just these labels, or
@@ -20,6 +21,7 @@ def starting_point(texts, labels, classifiers=True):
         texts: The training texts, a list of str.
         labels: The labels that they have.
         classifiers: Whether it may be a classifier.
+        parts: Names of the parts of a new model that were asked for, which a starter model has already.
 
     Returns:
         The name of a starter model, None for random weights, and the reason, one clause.
@@ -34,12 +36,16 @@ def starting_point(texts, labels, classifiers=True):
 
     if len(texts) >= FEW_TEXTS:
         return None, f"random weights, as {len(texts):,} texts are enough to learn from"
+    if parts:
+        return None, f"random weights, as a starter model has its own {', '.join(parts)}"
     few = f"as {len(texts):,} labelled texts are few"
     name, surprisal = closest_starter(texts, TextClassifier) if classifiers else (None, None)
     fits = "whose vocabulary fits the texts ({:.1f} times the bits per character of its own)"
     if name is not None and {*labels} == {*known_labels(name)}:
         return name, f"the classifier {name}, which has these labels, and {fits.format(surprisal)}, {few}"
     name, surprisal = closest_starter(texts, textrnn.CausalLM)
+    if name is None and not sample_lines(texts):
+        return None, "random weights, as the texts are too short to tell their language"
     if name is None:
         return None, "random weights, as no starter model has the language of the texts"
     return name, f"the language model {name}, {fits.format(surprisal)}, {few}"
@@ -54,14 +60,20 @@ def known_labels(preset):
     >>> known_labels("sentiment")
     ['negative', 'positive']
     """
-    return json.loads((find_preset(preset) / "task.json").read_text(encoding="utf-8"))["config"]["labels"]
+    return config_of(preset)["labels"]
+
+
+def config_of(preset):
+    """Return the config of a task from its preset, without loading it."""
+    return json.loads((find_preset(preset) / "task.json").read_text(encoding="utf-8"))["config"]
 
 
 def start_task(preset):
     """Return the class of a preset that a classifier is to start from.
 
     Raises:
-        InputError: If there is no such preset, or one of neither a classifier nor a language model.
+        InputError: If there is no such preset, one of neither a classifier nor a language model, or one of a
+            language model whose layers differ in width.
 
     Example:
 
@@ -76,10 +88,12 @@ def start_task(preset):
         issubclass(task, (TextClassifier, textrnn.CausalLM)),
         f"{preset} is a preset of a {task.__name__}: give that of a classifier or language model",
     )
+    if issubclass(task, textrnn.CausalLM):
+        expect_equal_layers(config_of(preset)["backbone"]["config"]["units"])
     return task
 
 
-def find_start(texts, labels, preset=None, from_scratch=False, classifiers=True):
+def find_start(texts, labels, preset=None, from_scratch=False, classifiers=True, parts=()):
     """Find what a classifier starts from. Without a preset, print what is chosen and why.
 
     Texts in another language than that of a given preset are warned about.
@@ -89,7 +103,7 @@ def find_start(texts, labels, preset=None, from_scratch=False, classifiers=True)
         labels: The labels that they have.
         preset: A classifier or a language model to start from; None to choose by the texts.
         from_scratch: Whether to start from random weights in any case.
-        classifiers: Whether a starter model that is chosen may be a classifier.
+        classifiers, parts: As for `starting_point`.
 
     Returns:
         The preset and the class of its task; None and None for random weights.
@@ -106,7 +120,7 @@ def find_start(texts, labels, preset=None, from_scratch=False, classifiers=True)
     """
     given = preset is not None
     if not given and not from_scratch:
-        preset, reason = starting_point(texts, labels, classifiers)
+        preset, reason = starting_point(texts, labels, classifiers, parts)
         print(f"starting from {reason}")
     if preset is None:
         return None, None

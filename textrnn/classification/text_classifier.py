@@ -128,10 +128,15 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         return super().weights + (self.linear.weights if self.linear is not None else [])
 
     def call(self, inputs, training=None, mask=None):
-        """Return the logits of the network, or of the ensemble if the linear part's are given."""
+        """Return the logits of the network, or of the ensemble if the linear part's are given.
+
+        In training they are those of the network: its loss is its own, whatever its weight.
+        """
         tokens = {name: inputs[name] for name in ("token_ids", "padding_mask")}
         logits = super().call(tokens, training=training, mask=mask)
-        return self.combine(logits, inputs["linear_logits"]) if "linear_logits" in inputs else logits
+        if training or "linear_logits" not in inputs:
+            return logits
+        return self.combine(logits, inputs["linear_logits"])
 
     def combine(self, network_logits, linear_logits):
         """Return the logits of the ensemble from those of its parts, each `(batch, len(labels))`."""

@@ -29,7 +29,7 @@ PARSERS = {"serve": make_serve_parser}
 def main():
     """Run the `textrnn` command."""
     match sys.argv[1:]:
-        case ["recipe", recipe_name, *arguments] if not recipe_name.startswith("-"):
+        case ["recipe", recipe_name, *arguments] if not {recipe_name[:1], *arguments} & {"-", "--copy"}:
             run(lambda: run_packaged(recipe_name, arguments))  # which parses its own options
             return
     parser = make_command_parser()

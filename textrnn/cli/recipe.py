@@ -47,8 +47,10 @@ def run_packaged(name: str, arguments: list[str]):
         name: A recipe.
         arguments: Its command line, in which `--config` may have the name of a config of the package.
     """
+    paths = {config: str(config_path(config)) for config in config_names()}
+    paths |= {f"--config={config}": f"--config={path}" for config, path in paths.items()}
     arguments = [
-        str(config_path(word)) if before == "--config" and word in config_names() else word
+        paths.get(word, word) if before == "--config" or word.startswith("--config=") else word
         for before, word in zip(["", *arguments], arguments, strict=False)
     ]
     defined = runpy.run_path(str(recipe_path(name)))

@@ -102,7 +102,7 @@ def settings_of(given: dict[str, Any]):
         read_metrics_path,
     )
     from textrnn.server.metrics import PATH
-    from textrnn.server.server import Settings, models_of_file, models_under
+    from textrnn.server.server import Settings, models_of_file, models_of_folders
 
     named = [name for name in ("models", "model_base_path", "model_config_file") if given[name]]
     flags = ", ".join("MODEL" if name == "models" else f"--{name}" for name in named)
@@ -124,7 +124,7 @@ def settings_of(given: dict[str, Any]):
         sources = lambda: [base]  # noqa: E731
     else:
         bases = [_base(name) for name in given["models"] or ["saved_models"]]
-        sources = lambda: [model for base in bases for model in models_under(base)]  # noqa: E731
+        sources = models_of_folders(bases)
         expect(
             sources(),
             f"no model under {', '.join(map(str, bases))}: train one, or name one of `textrnn models`",

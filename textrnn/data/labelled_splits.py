@@ -186,7 +186,7 @@ def held_out_rows(labels: Sequence[Any], texts: Sequence[Any], held_out: float, 
 
     for label, rows in sorted(rows_by_label.items()):
         drawn = random.permutation(rows).tolist()
-        groups = [rows_by_text[keys[row]] for row in drawn]
+        groups = [rows_by_text[key] for key in dict.fromkeys(keys[row] for row in drawn)]
         for group in groups:
             if held[label] == limits[label]:
                 break

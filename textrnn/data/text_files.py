@@ -184,7 +184,7 @@ def plain_name(path: str | os.PathLike) -> str:
 def files_in(folder: str | os.PathLike, include: str | None = None) -> list[Path]:
     """List the files of a folder and its subfolders in sorted order, files first.
 
-    Hidden files and folders are left out.
+    Hidden files and folders are left out. Links to folders are followed, but not to one that they are in.
 
     Args:
         folder: The folder.
@@ -198,8 +198,13 @@ def files_in(folder: str | os.PathLike, include: str | None = None) -> list[Path
         raise InputError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
 
     found = []
-    for parent, folders, names in os.walk(str(folder), onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for parent, folders, names in os.walk(str(folder), onerror=refuse, followlinks=True):
+        above = {os.path.realpath(part) for part in [parent, *map(str, Path(parent).parents)]}
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(os.path.join(parent, name)) not in above
+        )
         found += [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
     if not found:
         raise InputError(f"the folder {folder} has no files except hidden ones: put text files in it")

@@ -1,5 +1,6 @@
 """The last step of a recipe: export the trained task."""
 
+import shlex
 from pathlib import Path
 
 from textrnn.errors import InputError
@@ -14,7 +15,7 @@ def publish(task, folder, result, ask, **options):
         task: See `export`.
         folder: The model's folder, which holds the recipe's report and preset.
         result: The `TrainingResult` of `textrnn.training.fit`.
-        ask: A command to try the model with, without the leading `textrnn`.
+        ask: A command to try the model with, a list of words without the leading `textrnn`.
         **options: See `export`.
 
     Raises:
@@ -30,4 +31,4 @@ def publish(task, folder, result, ask, **options):
     print(f"report     {folder / 'report'}")
     print(f"preset     {folder / 'preset'}")
     print(f"SavedModel {version}")
-    print(f"try it:    textrnn {ask}")
+    print(f"try it:    textrnn {shlex.join(map(str, ask))}")

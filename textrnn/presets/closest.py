@@ -1,7 +1,7 @@
 """Which starter model a text is to start from: one of its language."""
 
-from textrnn.presets.loading import preset_task
 from textrnn.starters import starter_names, starter_path
+from textrnn.tasks.registry import task_of_preset
 
 
 def closest_starter(texts, task):
@@ -28,9 +28,11 @@ def closest_starter(texts, task):
 
     lines = sample_lines(texts)
     found = {}
-    for name in starter_names() if lines else []:
-        if issubclass(preset_task(name), task):
-            tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(starter_path(name)))
+    # Names that a folder with models of one's own has are left out: as options, they would mean these models.
+    starters = {name: starter_path(name) for name in starter_names() if lines}
+    for name, path in starters.items():
+        if path and issubclass(task_of_preset(path), task):
+            tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(str(path))
             found[name] = typical_surprisal(tokenizer, lines)
     best = min(found, key=found.__getitem__, default=None)
     return (best, found[best]) if best and found[best] < OTHER_LANGUAGE else (None, float("inf"))

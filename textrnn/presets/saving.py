@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from textrnn.files import set_aside
+from textrnn.presets.loading import find_preset
 
 
 def save_preset(task, folder, replace=False):
@@ -30,3 +31,21 @@ def save_preset(task, folder, replace=False):
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return preset
+
+
+def replaces_start(folder, start):
+    """Return whether `save_preset` would replace the preset that a model started from.
+
+    A run that may yet be resumed needs the earlier one, so it saves its own last.
+
+    Args:
+        folder: The model's folder.
+        start: What it started from, as for `load_preset`, or None.
+
+    Example:
+
+    >>> from textrnn.presets import replaces_start
+    >>> replaces_start("saved_models/novel", "english")
+    False
+    """
+    return start is not None and find_preset(start).resolve() == (Path(folder) / "preset").resolve()

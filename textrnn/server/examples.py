@@ -48,13 +48,19 @@ def parse_examples(request: Mapping[str, Any]) -> list[bytes]:
 
 def _feature(name, value):
     values = value if isinstance(value, list) else [value]
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise invalid(f"The name of feature {name!r} has half a surrogate pair")
     if all(isinstance(one, str) or is_b64(one) for one in values):
-        data = [one.encode("utf-8") if isinstance(one, str) else decoded(one["b64"]) for one in values]
+        # Graphs repair half a surrogate pair, as those of a cut text.
+        data = [
+            one.encode("utf-8", "surrogatepass") if isinstance(one, str) else decoded(one["b64"])
+            for one in values
+        ]
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=data))
     numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values)
+    if numbers and any(isinstance(one, int) and abs(one) >= 2**63 for one in values):
+        raise invalid(f"JSON Value: {shown(value)} of feature {name} is out of the range of int64")
     if numbers and all(isinstance(one, int) for one in values):
-        if any(abs(one) >= 2**63 for one in values):
-            raise invalid(f"JSON Value: {shown(value)} of feature {name} is out of the range of int64")
         return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
     if numbers:
         return tf.train.Feature(float_list=tf.train.FloatList(value=values))

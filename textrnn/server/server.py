@@ -4,7 +4,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,47 @@ def models_under(base: Path) -> list[ModelConfig]:
     >>> models_under(Path("/nowhere"))
     []
     """
-    if version_folders(base):
+    versions = version_folders(base)
+    if versions and not all(map(version_folders, versions.values())):
         return [ModelConfig(base.resolve().name, base)]
+    # Also where all names are numbers: those of models, since they have versions themselves.
     return [ModelConfig(child.name, child) for child in subfolders(base) if version_folders(child)]
+
+
+def models_of_folders(bases: Sequence[Path]) -> Callable[[], list[ModelConfig]]:
+    """A function that finds the models in some folders.
+
+    If two get the same name later, the first one is served.
+
+    Args:
+        bases: Folders, as for `models_under`.
+
+    Raises:
+        InputError: If two models have the same name.
+    """
+    told: set[str] = set()
+
+    def find(report):
+        found: dict[str, ModelConfig] = {}
+        for model in (model for base in bases for model in models_under(base)):
+            first = found.setdefault(model.name, model)
+            if first.path.resolve() != model.path.resolve():
+                report(
+                    f"{first.path} and {model.path} have the same name: rename one, or serve one of them. A "
+                    "models.config can give both a name of its own"
+                )
+        return [*found.values()]
+
+    def refuse(fault):
+        raise InputError(fault)
+
+    def log_once(fault):
+        if fault not in told:
+            told.add(fault)
+            log(fault)
+
+    find(refuse)
+    return lambda: find(log_once)
 
 
 def models_of_file(path: Path, seconds: float) -> Callable[[], list[ModelConfig]]:

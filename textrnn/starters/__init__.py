@@ -46,7 +46,7 @@ def starter_path(name) -> Path | None:
     """Return the preset of a starter model, or None if there is none of that name.
 
     Args:
-        name: A str or path. What exists as a file or folder is not a name.
+        name: A str or path. That of a folder with models of one's own is not a starter model's.
 
     Example:
 
@@ -54,7 +54,13 @@ def starter_path(name) -> Path | None:
     >>> starter_path("klingon") is None
     True
     """
-    return FOLDER / str(name) if str(name) in starter_names() and not Path(name).exists() else None
+    return FOLDER / str(name) if str(name) in starter_names() and not _has_model(Path(name)) else None
+
+
+def _has_model(folder):
+    """Whether a folder is or has a preset, a SavedModel or models. A folder of data, say, has none."""
+    files = ("task.json", "preset/task.json", "saved_model.pb", "*/saved_model.pb", "*/*/saved_model.pb")
+    return any(next(folder.glob(pattern), None) for pattern in files)
 
 
 def card(name: str) -> str:

@@ -52,7 +52,9 @@ def generate(
 
     prompts = [cleaned(text, "--prompt") for text in prompt or ()]
     if file is not None:
-        prompts += [line for line in read_lines(file, encoding) if line]
+        lines = [line for line in read_lines(file, encoding) if line]
+        expect(lines, f"{file} has no prompts")
+        prompts += lines
     functions = load_functions(model, "CausalLM", "generate", "text", "does not generate text", cell)
     sample = make_sampler(functions["generate"])
     settings = Settings(

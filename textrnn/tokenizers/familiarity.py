@@ -29,26 +29,32 @@ dashes, emoji. A vocabulary without them spells them in bytes, of which an emoji
 SAMPLE_LINES = 500
 """Number of lines that are looked at."""
 
-LINE_CHARACTERS = 200
-"""Lines are looked at up to this length, and not below a tenth of it."""
+LINE_CHARACTERS, SHORTEST = 200, 20
+"""Lines are looked at up to one length, and from the other on."""
 
 
 def sample_lines(texts: Iterable[str]) -> list[str]:
-    r"""Return the first lines of some texts: few of each, and those that are long enough to tell a language.
+    r"""Return the first lines of some texts. Those that are too short to tell a language are joined.
 
     Example:
 
     >>> from textrnn.tokenizers.familiarity import sample_lines
-    >>> sample_lines(["short\nA line that is long enough.\n", "Another one, of another text."])
-    ['A line that is long enough.', 'Another one, of another text.']
+    >>> sample_lines(["short\nA line that is long enough.\n", "too short\n", "as well"])
+    ['A line that is long enough.', 'short too short as well']
     """
     lines: list[str] = []
+    short = ""
     for text in texts:
-        found = [line[:LINE_CHARACTERS] for line in text[:100_000].split("\n")]
-        lines += [line for line in found if len(line) >= LINE_CHARACTERS // 10][:SAMPLE_LINES]
-        if len(lines) >= SAMPLE_LINES:
-            break
-    return lines[:SAMPLE_LINES]
+        for part in text[:100_000].split("\n"):
+            line = part[:LINE_CHARACTERS].strip()
+            if len(line) < SHORTEST:
+                short = f"{short} {line}".strip()
+                line, short = (short, "") if len(short) >= SHORTEST else ("", short)
+            if line:
+                lines.append(line)
+            if len(lines) == SAMPLE_LINES:
+                return lines
+    return lines
 
 
 def typical_surprisal(tokenizer, lines: list[str]) -> float:
