@@ -78,9 +78,12 @@ class Found:
         return self.scores[name].mean(axis=0)[:, scores.MEASURES.index(measure)]
 
     def ratios(self, name, measure):
-        """A measure relative to that of the naive forecast, the mean over rows, `(blocks, horizon)`."""
-        mine, naive = (self.measured(one, measure).mean(axis=1) for one in (name, "naive"))
-        return mine / naive
+        """A measure relative to that of the naive forecast, `(blocks, horizon)`.
+
+        It is the geometric mean over rows, so that all count the same, whatever their errors are.
+        """
+        mine, naive = (self.measured(one, measure) for one in (name, "naive"))
+        return np.exp(np.log(mine / naive).mean(axis=1))
 
     def rows_won(self, name, step):
         """The number of rows in which a forecaster has a lower error than the naive forecast."""

@@ -39,14 +39,14 @@ class Start:
         scale: The factor of the orthogonal recurrent matrices, or None for Glorot's uniform distribution.
         forget_bias: Whether the forget bias starts at 1, as by default.
         chrono: Whether the biases are those of chrono initialization for the distance at hand.
-        style: Colour of Okabe and Ito's palette, and line style.
+        style: Colour of Okabe and Ito's palette, line style, and marker.
     """
 
     cell: str
     scale: float | None = 1.0
     forget_bias: bool = True
     chrono: bool = False
-    style: tuple[str, str] = ("#555555", "-")
+    style: tuple[str, str, str] = ("#555555", "-", "")
 
     def make(self, units, distance, dtype=None):
         """The cell, for dependencies of a distance."""
@@ -62,14 +62,16 @@ class Start:
 
 
 STARTS = {
-    "simple, 2 × orthogonal": Start("simple", 2.0, style=("#D55E00", "-")),
-    "simple, orthogonal": Start("simple", style=("#D55E00", "--")),
-    "simple, Glorot": Start("simple", None, style=("#D55E00", ":")),
-    "gru": Start("gru", style=("#009E73", "--")),
-    "gru, chrono": Start("gru", chrono=True, style=("#009E73", "-")),
-    "lstm, forget bias 0": Start("lstm", forget_bias=False, style=("#0072B2", ":")),
-    "lstm, forget bias 1": Start("lstm", style=("#0072B2", "--")),
-    "lstm, chrono": Start("lstm", chrono=True, style=("#0072B2", "-")),
+    "simple, 2 × orthogonal": Start("simple", 2.0, style=("#D55E00", "-", "")),
+    "simple, orthogonal": Start("simple", style=("#D55E00", "--", "")),
+    "simple, Glorot": Start("simple", None, style=("#D55E00", "", "x")),
+    "gru": Start("gru", style=("#009E73", "--", "")),
+    "gru, Glorot": Start("gru", None, style=("#009E73", "", "x")),
+    "gru, chrono": Start("gru", chrono=True, style=("#009E73", "", "^")),
+    "lstm, forget bias 0": Start("lstm", forget_bias=False, style=("#0072B2", ":", "")),
+    "lstm, forget bias 1": Start("lstm", style=("#0072B2", "--", "")),
+    "lstm, forget bias 1, Glorot": Start("lstm", None, style=("#0072B2", "", "x")),
+    "lstm, chrono": Start("lstm", chrono=True, style=("#0072B2", "-", "")),
 }
 EXPLODING = "simple, 2 × orthogonal"
 CLIPPING = {"SGD": ("SGD", 0.1), "Adam": ("Adam", 0.01)}
@@ -292,12 +294,15 @@ def draw(results, path):
     """Draw the norms against distance, and the losses with and without clipping."""
     from textrnn.reporting.figures import make_figure, save_figure
 
-    figure = make_figure(8.6, 3.7)
+    figure = make_figure(9.6, 3.9)
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1])
     for name, runs in results["norms"].items():
-        color, line = STARTS[name].style
+        color, line, marker = STARTS[name].style
         values = np.array(runs)
-        left.plot(results["distances"], np.median(values, axis=0), color=color, linestyle=line, label=name)
+        left.plot(
+            results["distances"], np.median(values, axis=0), color=color, linestyle=line, marker=marker,
+            markersize=5, markerfacecolor="none", label=name,
+        )  # fmt: skip
         left.fill_between(
             results["distances"], values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0
         )
@@ -313,13 +318,16 @@ def draw(results, path):
         steps = 10 * np.arange(1, losses.shape[1] + 1)
         color, line = styles[name.partition(",")[0]], "-" if "to 1" in name else ":"
         right.plot(steps, np.median(losses, axis=0), color=color, linestyle=line, label=name)
-    right.axhline(np.log(SYMBOLS), color="#AAAAAA", linewidth=0.8)
+        right.fill_between(
+            steps, losses.min(axis=0), losses.max(axis=0), color=color, alpha=0.12, linewidth=0
+        )
+    right.axhline(np.log(SYMBOLS), color="#AAAAAA", linewidth=0.8, zorder=0)
     right.annotate(
         "guessing", (steps[-1], np.log(SYMBOLS)), xytext=(0, 3), textcoords="offset points",
         ha="right", fontsize=8, color="#555555",
     )  # fmt: skip
     right.set_yscale("log")
-    right.set_ylim(bottom=3e-5)  # room for the legend
+    right.set_ylim(1e-5, 10)  # room for the legend, and for losses above guessing
     right.set_xlabel("training step")
     right.set_ylabel("loss (nats), copy problem")
     right.legend(frameon=False, fontsize=8, loc="lower left")

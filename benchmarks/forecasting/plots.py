@@ -52,7 +52,13 @@ def draw_example(axis, one):
     axis.plot(every - origin, series.values[0, every] * scale, color="black", linewidth=1.6, label="true")
     low, _, high = np.moveaxis(one.example["network"][0], -1, 0) * scale
     axis.fill_between(
-        after - origin, low, high, color=STYLES["network"][0], alpha=0.2, linewidth=0, label="90 % interval"
+        after - origin,
+        low,
+        high,
+        color=STYLES["network"][0],
+        alpha=0.2,
+        linewidth=0,
+        label="90 % interval of the network",
     )
     for name in ("naive", "seasonal naive with drift", "linear", "network"):
         color, line = STYLES[name]
@@ -104,7 +110,8 @@ def draw_anomalies(found, path, sizes, labelled=4):
     left.set_xlabel("error in one value (ppm)")
     left.set_ylabel("fraction found")
     left.set_title("CO2: found at one false alarm a year", fontsize=10)
-    left.legend(frameon=False, fontsize=8)
+    handles = left.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower left", ncols=5, frameon=False, fontsize=9)
     draw_surprises(right, found["exchange_rate"], labelled)
     for axis in (left, right):
         harness.style(axis)
@@ -127,6 +134,10 @@ def draw_surprises(axis, one, labelled):
         )  # fmt: skip
         axis.plot([day], [found[row, column]], "o", color="#D55E00", markersize=4)
     axis.axhline(1, color="#555555", linewidth=0.8, linestyle="--")
+    axis.annotate(
+        "end of the 90 % interval", (1, 1), xycoords=("axes fraction", "data"), xytext=(-3, -11),
+        textcoords="offset points", ha="right", fontsize=8, color="#555555",
+    )  # fmt: skip
     axis.set_ylim(0.3, 3 * found.max())
     axis.set_xlabel("day")
     axis.set_ylabel("largest error ÷ half interval")
