@@ -9,7 +9,7 @@ from cell_comparison.tasks import TASKS
 
 # The palette of Okabe and Ito, which is safe for colour-blind readers.
 STYLES = {"S": ("#0072B2", "o"), "D": ("#D55E00", "s"), "P": ("#009E73", "^")}
-KINDS = {"S": "S: sequential", "D": "D: diagonal", "P": "P: parallel"}
+KINDS = {"S": "S: the state goes through a matrix", "D": "D: elementwise", "P": "P: linear in the state"}
 GREY = "#555555"
 
 
