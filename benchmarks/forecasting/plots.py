@@ -134,14 +134,10 @@ def draw_surprises(axis, one, labelled):
         )  # fmt: skip
         axis.plot([day], [found[row, column]], "o", color="#D55E00", markersize=4)
     axis.axhline(1, color="#555555", linewidth=0.8, linestyle="--")
-    axis.annotate(
-        "end of the 90 % interval", (1, 1), xycoords=("axes fraction", "data"), xytext=(-3, -11),
-        textcoords="offset points", ha="right", fontsize=8, color="#555555",
-    )  # fmt: skip
     axis.set_ylim(0.3, 3 * found.max())
     axis.set_xlabel("day")
     axis.set_ylabel("largest error ÷ half interval")
-    axis.set_title("exchange rates: surprises of the network on the test days", fontsize=10)
+    axis.set_title("exchange rates: surprises of the network (dashed: end of its 90 % interval)", fontsize=10)
 
 
 def largest(values, count):
