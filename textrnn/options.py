@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from textrnn.errors import expect
+from textrnn.errors import InputError, expect
 from textrnn.types import (
     Fraction,
     HeldOutFraction,
@@ -174,8 +174,12 @@ class ModelOptions(OptionGroup):
             find_cell(self.cell)
             find_preset(self.from_preset, self.preset_task)
             return
+        try:
+            cell = textrnn.GatedCell(4, self.cell)  # small, if the cell has no rule for its units
+        except InputError:
+            cell = textrnn.GatedCell(self.units, self.cell)
         layer = textrnn.Recurrent(
-            textrnn.GatedCell(4, self.cell),
+            cell,
             recurrent_dropout=self.recurrent_dropout,
             weight_drop=self.weight_drop,
             zoneout=self.zoneout,

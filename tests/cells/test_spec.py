@@ -248,3 +248,9 @@ def test_a_contradiction_is_refused_with_advice(contradiction):
     make, message = CONTRADICTIONS[contradiction]
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_the_shift_of_a_tie_is_kept_exactly():
+    spec = GateSpec(forget=Gate(), input="1 - forget(s - 0.123456789)")
+    assert spec.input == "1 - forget(s - 0.123456789)"
+    assert GateSpec(forget=Gate(), input="1 - forget(s + 1.0)").input == "1 - forget(s + 1)"

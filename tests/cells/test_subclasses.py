@@ -9,13 +9,14 @@ from keras import ops
 from references.gated_cells import REFERENCES, qrnn_as_convolution, slstm_without_stabilizer
 from references.gradients import assert_close, value_and_gradients
 
-from textrnn.cells import GatedCell
+from textrnn.cells import GatedCell, describe
 from textrnn.cells.min_lstm import MinLSTMCell
 from textrnn.cells.rg_lru import RGLRUCell
 from textrnn.cells.slstm import SLSTMCell
 from textrnn.cells.sru import SRUCell
 from textrnn.errors import InputError
 from textrnn.layers import Recurrent
+from textrnn.options import ModelOptions
 
 BATCH, UNITS = 3, 6
 CELLS = {"slstm": SLSTMCell, "sru": SRUCell, "min_lstm": MinLSTMCell, "rg_lru": RGLRUCell}
@@ -326,3 +327,36 @@ def test_wrong_arguments_are_refused(make, message):
 def test_an_initializer_of_a_missing_weight_is_refused():
     with pytest.raises(ValueError, match="recurrent_initializer"):
         MinLSTMCell(UNITS, recurrent_initializer="zeros")
+
+
+class Heads(SLSTMCell):
+    """A cell whose units are a multiple of 8.
+
+    hₜ = ...
+    """
+
+    equations = ("hₜ = ...",)
+
+    def __init__(self, units, num_heads=8, **kwargs):
+        super().__init__(units, num_heads, **kwargs)
+
+
+def test_a_cell_may_take_only_multiples_of_a_number_as_units():
+    reference = f"{__name__}:Heads"
+    ModelOptions(cell=reference, units=16).check()
+    with pytest.raises(InputError, match="units is 12, not a multiple of num_heads, which is 8"):
+        ModelOptions(cell=reference, units=12).check()
+    text = describe.sheet(reference)
+    assert "no formula" in text and "with m = 128 features, n = 256 units" in text
+
+
+class Averaged(GatedCell):
+    """A linear cell that averages its states with zoneout in a way of its own."""
+
+    def average_states(self, old, new, rates):
+        return super().average_states(old, new, rates)
+
+
+def test_a_cell_that_averages_states_in_its_own_way_is_not_run_as_a_scan():
+    assert GatedCell(4, "min_gru").kind == "P"
+    assert Averaged(4, "min_gru").kind == "D"

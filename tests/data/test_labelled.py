@@ -385,3 +385,10 @@ def test_labels_and_columns_in_two_forms_of_unicode_are_the_same(tmp_path):
     examples, warnings = read_labelled(tmp_path / "folder")
     assert [example.label for example in examples] == ["sch\u00f6n", "\u00fcbel"]
     assert warnings == []
+
+
+def test_a_header_of_lines_is_found_whatever_columns_are_given(tmp_path):
+    table = tmp_path / "a.txt"
+    table.write_text("text\tlabel\nso dull\tbad\na joy\tgood\n")
+    for columns in (("1", "2"), ("text", "2"), ("1", "label")):
+        assert [example.label for example in read_labelled(table, *columns).examples] == ["bad", "good"]

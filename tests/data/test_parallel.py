@@ -340,3 +340,13 @@ def test_codes_of_languages_in_a_first_line_are_named(tmp_path):
     assert sides(pairs) == [("en", "de"), ("Go.", "Geh.")]
     assert warning.endswith("If it has the names of columns, give --source_column en --target_column de")
     assert read_pairs(path, "en", "de").warnings == [] == read_pairs(path, no_header=True).warnings
+
+
+def test_a_header_is_none_of_the_pairs_whatever_columns_are_given(tmp_path):
+    table = tmp_path / "a.tsv"
+    table.write_text("id\tsource\ttarget\n1\tGo.\tVa !\n")
+    for columns in (("source", "target"), ("source", "3"), ("2", "target"), ("2", "3")):
+        assert [(pair.source, pair.target) for pair in read_pairs(table, *columns).pairs] == [("Go.", "Va !")]
+    assert [pair.target for pair in read_pairs(table, "2", "3", no_header=True).pairs] == ["target", "Va !"]
+    table.write_text("Go.\tVa !\n")
+    assert [(pair.source, pair.target) for pair in read_pairs(table, "2", "1").pairs] == [("Va !", "Go.")]

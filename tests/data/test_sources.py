@@ -11,6 +11,7 @@ from textrnn.data.labelled import Example
 from textrnn.data.parallel import Pair
 from textrnn.data.records import fingerprint
 from textrnn.data.sources import Splits, describe, load_labelled_texts, load_pairs, load_texts
+from textrnn.errors import InputError
 
 texts = st.text(st.characters(), max_size=3)
 
@@ -81,3 +82,11 @@ def test_texts_in_another_form_of_unicode_are_counted(tmp_path):
         assert [w for w in splits.warnings if w.startswith(f"{expected} {ending}")]
     table.write_text(table.read_text("utf-8").replace(other, composed), "utf-8")
     assert not [w for w in load_labelled_texts(table).warnings if "NFC" in w]
+
+
+def test_a_test_set_needs_texts_of_ones_own(tmp_path):
+    for options in ({}, {"dataset": "sst2"}):
+        with pytest.raises(
+            InputError, match=r"--test_data mine\.csv is for texts of your own: give those to train"
+        ):
+            load_labelled_texts(test_data="mine.csv", **options)

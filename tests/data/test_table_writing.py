@@ -1,12 +1,15 @@
 """Tables that are written: they are read back the same, or refused."""
 
+import json
+
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from textrnn.data.table_formats import Dialect
 from textrnn.data.table_values import is_missing
-from textrnn.data.table_writing import write_table
+from textrnn.data.table_writing import expect_writable, write_table
 from textrnn.data.tables import has_names, read_table
 from textrnn.errors import InputError
 
@@ -96,7 +99,7 @@ def test_excel_keeps_formulas_as_texts_and_replaces_control_characters(tmp_path)
     rows = [[text, 0.5, 10**17 + 1, ["list"]] for text in texts]
     write_table(path, ["text", "score", "id", "more"], rows)
     assert [row[0] for row in read(path)] == ["=1+1", "a\ufffdb", "\ufffd!", "+1", "12", "a\nb"]
-    assert read(path)[0][1:] == ["0.5", "100000000000000001", "['list']"]
+    assert read(path)[0][1:] == ["0.5", "100000000000000001", '["list"]']
     with pytest.raises(InputError, match="a text of row 2 has more than 32,767 characters"):
         write_table(path, ["text"], [["x" * 32_768]])
 
@@ -115,3 +118,28 @@ def test_json_lines_have_no_nan_and_keep_empty_columns(tmp_path):
     assert path.read_text() == '{"text": "a", "score": null, "more": [null, {"b": 1}]}\n'
     with pytest.raises(InputError, match="2 columns are called 'text': rename one"):
         write_table(path, ["text", "text"], [["a", "b"]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        (["rating"], [[4], ["n/a"]]),
+        (["meta"], [[{}]]),
+        (["count"], [[2**70]]),
+    ],
+)
+def test_values_that_parquet_cannot_hold_are_refused_before_there_are_answers(columns, rows, tmp_path):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(InputError, match=r"a\.parquet: .+: give a \.jsonl or \.csv file"):
+        expect_writable(tmp_path / "a.parquet", columns, rows)
+
+
+def test_lists_and_arrays_stay_lists(tmp_path):
+    row = [["x", None], np.arange(2000), {"a": [1]}, np.float64("nan"), np.int64(3)]
+    write_table(tmp_path / "a.jsonl", list("abcde"), [row])
+    found = json.loads((tmp_path / "a.jsonl").read_text())
+    assert found == {"a": ["x", None], "b": [*range(2000)], "c": {"a": [1]}, "d": None, "e": 3}
+    write_table(tmp_path / "a.csv", list("abcde"), [row])
+    [[_, cells]] = read_table(tmp_path / "a.csv").rows
+    assert json.loads(cells[1]) == [*range(2000)] and json.loads(cells[0]) == ["x", None]
+    assert cells[2] == '{"a": [1]}' and cells[4] == "3"

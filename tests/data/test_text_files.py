@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textrnn.data.text_files import files_in, lines_of, plain_name, read_bytes, read_lines, read_text
+from textrnn.data.text_files import (
+    BLOCK_BYTES,
+    files_in,
+    lines_of,
+    plain_name,
+    read_bytes,
+    read_lines,
+    read_text,
+)
 from textrnn.errors import InputError
 
 TEXT = "première\r\nseconde\n\nla\ufeffst"
@@ -52,8 +60,18 @@ def test_files_are_decompressed_and_decoded(name, encoding, tmp_path):
 def test_zst_is_read_where_zstandard_is_installed(tmp_path):
     zstandard = pytest.importorskip("zstandard")
     path = tmp_path / "note.txt.zst"
-    path.write_bytes(zstandard.compress(TEXT.encode()))
+    frame = zstandard.compress(TEXT.encode())
+    path.write_bytes(frame)
     assert read_text(path) == PLAIN and list(read_lines(path)) == LINES
+    path.write_bytes(frame + frame)
+    assert read_bytes(path) == 2 * TEXT.encode()
+    content = os.urandom(3 * BLOCK_BYTES)
+    path.write_bytes(zstandard.compress(content))
+    assert read_bytes(path) == content
+    for damaged in (frame[:12], frame + frame[:-1], b"no archive"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"note\.txt\.zst cannot be read: .+"):
+            read_text(path)
 
 
 def test_a_zip_archive_names_the_file_inside(tmp_path):

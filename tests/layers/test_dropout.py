@@ -262,3 +262,11 @@ def test_embedding_dropout_in_a_model_trains_in_half_precision_saves_and_loads(t
 def test_embedding_dropout_refuses_invalid_arguments(arguments, message):
     with pytest.raises(InputError, match=message):
         EmbeddingDropout(*arguments)
+
+
+@pytest.mark.parametrize("cell", [GatedCell(3, "gru"), keras.layers.GRUCell(3)], ids=["ours", "Keras's"])
+def test_inputs_may_be_integers(cell):
+    layer = Recurrent(cell, dropout=0.5)
+    x = np.arange(24, dtype="int32").reshape(2, 4, 3) % 5
+    assert layer(x, training=True).shape == (2, 3)
+    np.testing.assert_allclose(layer(x), layer(x.astype("float32")), atol=1e-6)

@@ -66,3 +66,9 @@ def test_reporting_does_not_import(unwanted):
     modules = "textrnn.reporting.learning_curve, textrnn.reporting.report"
     code = f"import sys, {modules}; sys.exit({unwanted!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_title_is_no_formula(tmp_path):
+    history = {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}
+    learning_curve(history, tmp_path / "curve.png", title="costs $5_$ a")
+    assert (tmp_path / "curve.png").stat().st_size > 1000

@@ -8,7 +8,7 @@ from builders.seeds import set_seed
 from builders.training import QUIET, At, Scripted, line, press_ctrl_c, weight
 
 from textrnn.errors import InputError
-from textrnn.training import AverageSteps, AverageWeights, Evaluate, fit
+from textrnn.training import AverageSteps, AverageWeights, Evaluate, GradualUnfreezing, fit
 
 
 class Weights(keras.callbacks.Callback):
@@ -178,3 +178,18 @@ def test_layers_may_be_frozen_for_some_epochs():
 
     fit(model, data, epochs=3, callbacks=[Thaw()], average=AverageSteps(), **QUIET)
     np.testing.assert_array_equal(model.layers[0].get_weights()[0], frozen[0], "the step was traced before")
+
+
+def test_epochs_with_frozen_layers_can_be_averaged():
+    low, high = keras.layers.Dense(2), keras.layers.Dense(1)
+    model = keras.Sequential([keras.Input((1,)), low, high])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    data, average = (np.ones((4, 1)), np.zeros((4, 1))), AverageWeights(3)
+    kept = []
+    keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: kept.append(model.get_weights()))
+    unfreezing = GradualUnfreezing([[low], [high]])
+    model.fit(*data, epochs=3, verbose=0, validation_data=data, callbacks=[unfreezing, average, keep])
+    losses = iter([2.0, 1.0])
+    assert average.apply(lambda: next(losses))
+    for mean, *values in zip(model.get_weights(), *kept, strict=True):
+        np.testing.assert_allclose(mean, np.mean(values, axis=0), atol=1e-6)

@@ -2,8 +2,10 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from builders.training import QUIET, At, Scripted, Terminal, line, press_ctrl_c, weight
 
 from textrnn import training
@@ -104,3 +106,28 @@ def test_a_first_evaluation_is_epoch_0_and_the_initial_weights_can_be_best(with_
     assert result.history["val_loss"][0] == min(result.history["val_loss"])
     assert (result.best_epoch, weight(model)) == (0, before)
     assert f"before training  validation loss {result.history['val_loss'][0]:.4f}" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_layers_are_frozen_leaves_none_frozen():
+    low, high = keras.layers.Dense(2), keras.layers.Dense(1)
+    model = keras.Sequential([keras.Input((1,)), low, high])
+    model.compile("adam", "mse")
+
+    class Interrupt(keras.callbacks.Callback):
+        async_safe = True
+
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    unfreezing = training.GradualUnfreezing([[low], [high]], epochs=5)
+    data = tf.data.Dataset.from_tensor_slices((np.ones((4, 1)), np.ones((4, 1)))).batch(2)
+    result = training.fit(model, data, epochs=9, callbacks=[unfreezing, Interrupt()])
+    assert result.stopped == "interrupted" and low.trainable and high.trainable
+
+
+def test_a_metric_may_have_a_value_for_each_class(capsys):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3, "softmax")])
+    model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+    data = tf.data.Dataset.from_tensor_slices((np.ones((6, 1)), np.eye(3)[[0, 1, 2] * 2])).batch(2)
+    training.fit(model, data, epochs=1, validation_data=data)
+    assert "(mean of 3)" in capsys.readouterr().err

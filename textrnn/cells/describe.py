@@ -7,11 +7,12 @@ from dataclasses import fields
 
 from textrnn.cells.assignments import SHAPES, weight_blocks
 from textrnn.cells.class_cell import ClassCell
-from textrnn.cells.equations import built, equations, one_line, state_symbols, states
+from textrnn.cells.equations import built, equations, one_line, small, state_symbols, states
 from textrnn.cells.gate import Gate
 from textrnn.cells.published import PUBLISHED
 from textrnn.cells.registry import Registered, cell_names, look_up
 from textrnn.cells.spec import GateSpec
+from textrnn.errors import InputError
 
 __all__ = [
     "KINDS",
@@ -36,6 +37,8 @@ KINDS = {
 PRIMES = 53, 59
 """Features and units: prime numbers, so that each dimension of a weight shows which of them it multiplies."""
 
+NO_FORMULA = "no formula"
+
 
 def kind(cell: Registered) -> str:
     """Return the kind of recurrence: `"S"`, `"D"` or `"P"`, see `KINDS`.
@@ -47,7 +50,7 @@ def kind(cell: Registered) -> str:
     >>> kind(find_cell("sru"))
     'D'
     """
-    return cell.kind if isinstance(cell, GateSpec | ClassCell) else built(cell, 4, 4).kind
+    return cell.kind if isinstance(cell, GateSpec | ClassCell) else small(cell).kind
 
 
 def count_parameters(cell: Registered, features: int, units: int) -> int:
@@ -69,6 +72,8 @@ def count_parameters(cell: Registered, features: int, units: int) -> int:
 def parameters(cell: Registered) -> str:
     """Return the number of weights as a formula, for m features and n units.
 
+    A class that takes only multiples of a number as units, such as that of its heads, has none.
+
     Example:
 
     >>> from textrnn.cells import find_cell
@@ -76,7 +81,10 @@ def parameters(cell: Registered) -> str:
     >>> parameters(find_cell("lstm_peephole"))
     '4mn + 4n² + 7n'
     """
-    return _formula(_weights_by_shape(cell))
+    try:
+        return _formula(_weights_by_shape(cell))
+    except InputError:
+        return NO_FORMULA
 
 
 def declaration(spec: GateSpec) -> str:
@@ -233,6 +241,8 @@ def _formula(total):
 
 def _where_equal(cell):
     """Return the formula for m = n, if it is not the general one with n in place of m."""
+    if parameters(cell) == NO_FORMULA:
+        return ""
     replaced: Counter[str] = Counter()
     for shape, count in _weights_by_shape(cell).items():
         replaced[shape.replace("m", "n")] += count

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from textrnn.cells.assignments import assignments, projections, symbol
 from textrnn.cells.class_cell import ClassCell
@@ -43,7 +44,7 @@ def equations(cell: Registered) -> tuple[str, ...]:
     docstring = ""
     for base in cell.__mro__:
         if base is GatedCell:
-            return equations(built(cell, 4, 4).spec)
+            return equations(small(cell).spec)
         own = vars(base)
         if own.get("equations"):
             return tuple(own["equations"])
@@ -123,7 +124,7 @@ def state_symbols(cell: Registered) -> dict[str, str]:
     else:
         from textrnn.cells.gated import GatedCell
 
-        made = built(cell, 4, 4)
+        made = small(cell)
         names = made.state_names
         if isinstance(made, GatedCell) and len(made.spec.states) == len(names):
             return state_symbols(made.spec)
@@ -149,3 +150,19 @@ def built(cell: type, features: int, units: int):
     except TypeError as error:
         raise InputError(f"{cell.__name__}(units) failed: {error}") from error
     return made
+
+
+def small(cell: type):
+    """Return a small built instance of a class, which may take only multiples of a number as its units.
+
+    Example:
+
+    >>> from textrnn.cells import find_cell
+    >>> from textrnn.cells.equations import small
+    >>> small(find_cell("min_lstm")).units
+    4
+    """
+    for units in (4, 8):
+        with suppress(InputError):
+            return built(cell, 4, units)
+    return built(cell, 4, 24)

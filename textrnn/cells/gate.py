@@ -61,7 +61,8 @@ class Tie(NamedTuple):
     shift: float = 0.0
 
     def __str__(self):
-        shift = f"(s {'-' if self.shift < 0 else '+'} {abs(self.shift):g})" if self.shift else ""
+        number = repr(abs(self.shift)).removesuffix(".0")
+        shift = f"(s {'-' if self.shift < 0 else '+'} {number})" if self.shift else ""
         return ("1 - " if self.complement else "") + self.role + shift
 
 

@@ -21,7 +21,7 @@ from textrnn.cells.assignments import (
     symbol,
     weight_blocks,
 )
-from textrnn.cells.base import Dot, Tensor, project
+from textrnn.cells.base import Cell, Dot, Tensor, project
 from textrnn.cells.expressions import (
     Activation,
     CombinedBias,
@@ -172,8 +172,10 @@ class GatedCell(WeightedCell, metaclass=_ByName):
 
     @property
     def kind(self) -> str:
-        """The kind of the spec. A subclass that overrides `step` is `"S"` or `"D"`."""
-        if type(self).step is GatedCell.step or self.spec.kind == "S":  # which needs no built cell
+        """The kind of the spec. A subclass that overrides `step` or `average_states` is `"S"` or `"D"`."""
+        own = type(self)
+        is_declared = own.step is GatedCell.step and own.average_states is Cell.average_states
+        if is_declared or self.spec.kind == "S":  # which needs no built cell
             return self.spec.kind
         return super().kind
 

@@ -173,10 +173,11 @@ def _read_table(path, text_column, label_column, encoding, no_header) -> Labelle
         f"{text_column!r} is both the text column and the label column: give two columns",
     )
     plain = not is_table(path)  # a .txt file has names only if they are the expected ones
+    expected = [column for column in columns if not column.isdecimal()] or ("text", "label")
     table = read_table(
         path,
         encoding,
-        (lambda names: not no_header and has_names(names, columns)) if plain else not no_header,
+        (lambda names: not no_header and has_names(names, expected)) if plain else not no_header,
     )
     expect(table.rows or table.columns, f"{path} is empty: give texts with their labels")
     warnings = list(table.warnings)

@@ -108,7 +108,8 @@ def read_pairs(
     given = [column for column in (source_column, target_column) if column]
     if not is_table(path) or plain_name(path).lower().endswith((".tsv", ".tab")):
         rows = tab_separated(read_text(path, encoding), str(path))
-        named = bool(rows) and not no_header and has_names(rows[0][1], given or columns)
+        names = [column for column in given if not column.isdecimal()] or ("source", "target")
+        named = bool(rows) and not no_header and has_names(rows[0][1], names)
         if not named and not given:
             pairs = _first_two(rows, str(path))
             return _checked(pairs, (str(path), str(path)), [] if no_header else _codes_as_pair(pairs, path))

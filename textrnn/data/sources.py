@@ -176,7 +176,8 @@ def load_labelled_texts(
 
     Raises:
         InputError: If the data cannot be read, if a class has too few texts for one in each split, if a
-            label of the test split is not in the training split, or if `document` is given without `data`.
+            label of the test split is not in the training split, or if `document` or `test_data` is given
+            without `data`.
 
     Example:
 
@@ -188,6 +189,10 @@ def load_labelled_texts(
     warnings: list[str] = []
     test = None
     _check_document(document, data)
+    expect(
+        data or not test_data,
+        f"--test_data {test_data} is for texts of your own: give those to train on with --data",
+    )
     if data:
         name, description = str(data), ""
         folders = [path for path in (data, test_data) if path and Path(path).is_dir()]

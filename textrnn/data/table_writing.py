@@ -64,7 +64,8 @@ def expect_writable(
     Raises:
         InputError: If a package that writes the format is not installed, if columns of a `.jsonl` or
             `.parquet` file have the same name, if tabs and line ends in a `.tsv` file would look like those
-            between texts, or if a text is too long for a cell of an `.xlsx` file.
+            between texts, if a text is too long for a cell of an `.xlsx` file, or if a `.parquet` file
+            cannot hold the values of a column, such as numbers and texts in one.
 
     Example:
 
@@ -97,10 +98,24 @@ def expect_writable(
                     f"{name}: a text of row {number} has more than {_EXCEL_CELL:,} characters, the most in "
                     "a cell of Excel: give a .csv file"
                 )
+    if suffix == ".parquet" and columns:
+        try:
+            _parquet(columns, rows)
+        except Exception as error:  # of several classes, and of pyarrow, which is not loaded
+            raise InputError(f"{name}: {error}: give a .jsonl or .csv file") from error
 
 
 def _spelled(value: Any) -> str:
+    """Return a value as the text of a cell: lists and objects as JSON."""
+    value = _plain(value)
+    if isinstance(value, (list, dict)):
+        value = json.dumps(_in_json(value), ensure_ascii=False, default=str)
     return "" if value is None else str(value).replace("\0", "\ufffd")
+
+
+def _plain(value: Any) -> Any:
+    """Return an array or a number of NumPy, as Parquet files have them, as a value of Python."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _in_text(text: str) -> str:
@@ -150,6 +165,7 @@ def _jsonl_writer(path, columns, rows, _dialect):
 
 def _in_json(value: Any) -> Any:
     """Return a value with None for the numbers that JSON lacks."""
+    value = _plain(value)
     if isinstance(value, dict):
         return {key: _in_json(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -167,7 +183,7 @@ def _excel_writer(path, columns, rows, _dialect):
     def cell(value):
         if value is None or (isinstance(value, (bool, int, float)) and abs(value) < _EXCEL_NUMBER):
             return value
-        found = WriteOnlyCell(sheet, _NOT_IN_XML.sub("\ufffd", str(value)))
+        found = WriteOnlyCell(sheet, _NOT_IN_XML.sub("\ufffd", _spelled(value)))
         found.data_type = "s"  # "=1+1" is a text, not a formula
         return found
 
@@ -179,11 +195,15 @@ def _excel_writer(path, columns, rows, _dialect):
 
 
 def _parquet_writer(path, columns, rows, _dialect):
+    path.write_bytes(_parquet(columns, rows))
+
+
+def _parquet(columns, rows) -> bytes:
     import pandas
 
     file = io.BytesIO()
     pandas.DataFrame(list(rows), columns=list(columns)).to_parquet(file, index=False)
-    path.write_bytes(file.getvalue())
+    return file.getvalue()
 
 
 WRITERS: dict[str, Callable[..., None]] = {

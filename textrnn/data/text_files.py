@@ -256,10 +256,52 @@ def _zip(path: Path, mode: str) -> Iterator[IO[bytes]]:
 
 def _zst(path: Path, mode: str) -> IO[bytes]:
     try:
-        import zstandard
+        import zstandard  # noqa: F401
     except ImportError:
         raise InputError(f"{path}: install zstandard to read it: pip install zstandard") from None
-    return io.BufferedReader(zstandard.open(path, "rb"))
+    return io.BufferedReader(_ZstFile(path))
+
+
+class _ZstFile(io.RawIOBase):
+    """Frames of zstandard, decompressed. Unlike `zstandard.open`, it notices that the last one is cut off."""
+
+    def __init__(self, path: Path):
+        self._file = open(path, "rb")  # noqa: SIM115 (closed by `close`)
+        self._frame: Any = None
+        self._ready = b""
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        while not self._ready and self._decompress():
+            pass
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def _decompress(self):
+        """Decompress the next part; return whether there is one."""
+        import zstandard
+
+        part = self._file.read(BLOCK_BYTES)
+        if not part and self._frame is not None:
+            raise EOFError("it ends in the middle of the compressed data")
+        try:
+            while part:
+                self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+                self._ready += self._frame.decompress(part)
+                part = self._frame.unused_data if self._frame.eof else b""
+                self._frame = None if self._frame.eof else self._frame
+                if not part:
+                    return True
+        except zstandard.ZstdError as error:
+            raise OSError(str(error)) from error
+        return False
+
+    def close(self):
+        self._file.close()
+        super().close()
 
 
 _OPENERS: dict[str, Callable[..., Any]] = {

@@ -217,16 +217,16 @@ class Recurrent(keras.layers.RNN):
         cell = self.cell
         if not isinstance(cell, Cell):
             if training and self.dropout:
+                sequences = ops.cast(sequences, self.compute_dtype)
                 kept = self._locked_mask(ops.shape(sequences)[0], sequences)
                 sequences = sequences * ops.expand_dims(kept, 1)
             return super().inner_loop(sequences, initial_state, mask, training=training)
 
         # Transpose the inputs, not the larger projections, and before anything else reads them, even their
         # shape. Then a compiler cancels this transpose against the last one of the layer below.
-        inputs = self._in_running_order(sequences)
+        inputs = ops.cast(self._in_running_order(sequences), cell.compute_dtype)
         if training and self.dropout:
             inputs = inputs * self._locked_mask(ops.shape(inputs)[1], inputs)
-        inputs = ops.cast(inputs, cell.compute_dtype)
         return self._recur(cell.project_inputs, inputs, initial_state, mask, training)
 
     def _recur(self, project, inputs, initial_state, mask, training):

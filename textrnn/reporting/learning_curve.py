@@ -51,7 +51,7 @@ def learning_curve(history, path, *, x="epoch", title=None):
     figure = make_figure(6.4 * panels, 4.2)
     axes = figure.subplots(1, panels, squeeze=False)[0]
     if title:
-        figure.suptitle(title)
+        figure.suptitle(title, parse_math=False)
 
     loss = axes[0]
     _line(loss, positions, train, label="training", color=BLUE, marker="o", linestyle="--")

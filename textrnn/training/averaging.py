@@ -58,7 +58,7 @@ class AverageWeights(keras.callbacks.Callback):
             return
         if len(self._kept) == self.count and rank >= self._kept[-1][0]:
             return
-        self._kept.append((rank, [variable.numpy() for variable in self.model.trainable_variables]))
+        self._kept.append((rank, [weight.numpy() for weight in _averaged(self.model)]))
         self._kept.sort(key=lambda kept: kept[0])
         del self._kept[self.count :]
 
@@ -73,15 +73,14 @@ class AverageWeights(keras.callbacks.Callback):
         """
         if len(self._kept) < 2:
             return False
-        before, now = loss(), [variable.numpy() for variable in self.model.trainable_variables]
-        for variable, *values in zip(
-            self.model.trainable_variables, *(weights for _, weights in self._kept), strict=True
-        ):
-            variable.assign(sum(values) / len(values))
+        weights = _averaged(self.model)
+        before, now = loss(), [weight.numpy() for weight in weights]
+        for weight, *values in zip(weights, *(kept for _, kept in self._kept), strict=True):
+            weight.assign(sum(values) / len(values))
         if loss() < before:
             return True
-        for variable, value in zip(self.model.trainable_variables, now, strict=True):
-            variable.assign(value)
+        for weight, value in zip(weights, now, strict=True):
+            weight.assign(value)
         return False
 
 
@@ -225,8 +224,12 @@ class AverageSteps(keras.callbacks.Callback):
             weight.assign(ops.cast(value, weight.dtype))
 
     def _weights(self):
-        """The weights to average, including those of layers that are frozen for some time."""
-        return [weight for weight in self.model.weights if "float" in weight.dtype]
+        return _averaged(self.model)
+
+
+def _averaged(model):
+    """The weights to average, including those of layers that are frozen for some time."""
+    return [weight for weight in model.weights if "float" in weight.dtype]
 
 
 def _variable(value):

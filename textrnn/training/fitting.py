@@ -152,6 +152,7 @@ def fit(
         if workers().size > 1 or (checkpoint is not None and checkpoint.found):
             raise
         stopped = "interrupted"
+        _tell_interrupt(callbacks)
         progress.close()
         print_message(
             f"Interrupted. The model has the weights {best.restore()}. What follows training, such as a "
@@ -173,6 +174,13 @@ def fit(
         resumed=resumed,
         peak_memory=_peak_memory(),
     )
+
+
+def _tell_interrupt(callbacks):
+    """Call `on_interrupt` of those that have it, since Keras does not call `on_train_end` after Ctrl-C."""
+    for callback in callbacks:
+        if hasattr(callback, "on_interrupt"):
+            callback.on_interrupt()
 
 
 def _peak_memory():

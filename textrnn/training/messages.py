@@ -3,6 +3,7 @@
 import sys
 from contextlib import contextmanager
 
+import numpy as np
 from tqdm import tqdm
 
 from textrnn.files import disk_problem
@@ -64,7 +65,19 @@ def format_metrics(logs):
 
 
 def format_number(value, digits):
-    """A number with so many decimal places, or in scientific notation if it is very large."""
+    """A number with so many decimal places, or in scientific notation if it is very large.
+
+    Of a metric with several values, such as one for each class, it is the mean.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from textrnn.training.messages import format_number
+    >>> format_number(0.5, 3), format_number(np.array([0.25, 0.5]), 3)
+    ('0.500', '0.375 (mean of 2)')
+    """
+    if values := np.ravel(value)[1:].size:
+        return f"{format_number(np.mean(value), digits)} (mean of {values + 1})"
     return f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.3g}"
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 
 import keras
+import numpy as np
 
 from textrnn.errors import expect
 from textrnn.training.messages import problems_as_warnings
@@ -103,5 +104,7 @@ class TensorBoard(keras.callbacks.Callback):
 
         with problems_as_warnings(self.folder), self._writer.as_default(int(self.model.optimizer.iterations)):
             for name, value in metrics.items():
-                tf.summary.scalar(name, float(value))
+                values = np.ravel(value)
+                for number, one in enumerate(values):  # a metric may have a value for each class
+                    tf.summary.scalar(name if len(values) == 1 else f"{name}/{number}", float(one))
             self._writer.flush()

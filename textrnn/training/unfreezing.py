@@ -67,6 +67,10 @@ class GradualUnfreezing(keras.callbacks.Callback):
         if self.epochs:
             self._unfreeze(len(self.groups))
 
+    def on_interrupt(self):
+        """Unfreeze all after Ctrl-C, which `textrnn.training.fit` tells."""
+        self.on_train_end()
+
     def _unfreeze(self, count):
         before = len(self.model.trainable_variables)
         frozen = max(len(self.groups) - count, 0)
