@@ -196,8 +196,19 @@ def sentence_counts(texts):
     [2, 1, 0]
     """
     texts = tf.convert_to_tensor(texts, tf.string)
-    blank = tf.strings.regex_full_match(texts, f"{_SPACE}*")
-    return tf.where(blank, tf.constant(0, tf.int64), sentences_of(texts).texts.row_lengths())
+    return tf.where(are_blank(texts), tf.constant(0, tf.int64), sentences_of(texts).texts.row_lengths())
+
+
+def are_blank(texts):
+    r"""Whether texts have nothing but white space of Unicode, booleans `(texts,)`.
+
+    Example:
+
+    >>> from textrnn.sentences import are_blank
+    >>> are_blank(["", " \u3000\n", "a"]).numpy().tolist()
+    [True, True, False]
+    """
+    return tf.strings.regex_full_match(texts, f"{_SPACE}*")
 
 
 def are_sentences(texts, sample=2000) -> bool:

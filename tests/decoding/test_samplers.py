@@ -135,7 +135,7 @@ def test_the_next_token_of_a_beam_is_the_most_probable():
 
 def test_a_sampler_takes_the_settings_that_it_shares_with_another():
     top_p = textrnn.RowSampler.like(keras_hub.samplers.TopPSampler(p=0.5, temperature=0.7, seed=2))
-    assert top_p.get_config() == {"temperature": 0.7, "top_k": 0, "top_p": 1.0, "seed": 2}
+    assert top_p.get_config() == {"temperature": 0.7, "top_k": 0, "top_p": 0.5, "seed": 2}
     beams = textrnn.BeamSearchSampler.like(keras_hub.samplers.BeamSampler(num_beams=3))
     assert beams.num_beams == 3
     kept = textrnn.BeamSearchSampler.like(beams, length_penalty=2.0, num_beams=None)
@@ -220,3 +220,26 @@ def test_beam_search_has_an_equivalent_and_other_samplers_stay_as_they_are():
     assert beams.get_config() == {"num_beams": 3, "length_penalty": 0.0, "coverage_penalty": 0.0}
     for sampler in (textrnn.RowSampler(), keras_hub.samplers.ContrastiveSampler(k=2, alpha=0.1)):
         assert rowwise(sampler) is sampler
+
+
+@pytest.mark.parametrize(
+    ("sampler", "settings"),
+    [
+        (keras_hub.samplers.GreedySampler(), {"temperature": 0.0}),
+        (keras_hub.samplers.TopKSampler(k=5, temperature=0.5), {"temperature": 0.5, "top_k": 5}),
+        (keras_hub.samplers.TopPSampler(p=0.9), {"top_p": 0.9}),
+        (textrnn.BeamSearchSampler(3), {"temperature": 0.0}),
+    ],
+)
+def test_settings_of_other_samplers_are_kept(sampler, settings):
+    expected = textrnn.RowSampler().get_config() | settings
+    assert textrnn.RowSampler.like(sampler).get_config() == expected
+
+
+def test_greedy_decoding_is_beam_search_with_one_beam():
+    assert textrnn.BeamSearchSampler.like(keras_hub.samplers.GreedySampler()).num_beams == 1
+    assert textrnn.BeamSearchSampler.like(textrnn.RowSampler(temperature=0)).num_beams == 1
+    assert (
+        textrnn.BeamSearchSampler.like(textrnn.RowSampler()).num_beams
+        == textrnn.BeamSearchSampler().num_beams
+    )

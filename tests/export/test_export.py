@@ -16,7 +16,7 @@ import textrnn
 from textrnn.errors import InputError
 from textrnn.export import checks, export, publish, write_models_config
 from textrnn.export.module import traced_module
-from textrnn.export.versions import versions
+from textrnn.export.versions import next_version, rename_to_next_version, versions
 from textrnn.presets import in_weight_precision
 from textrnn.serving.origin import is_exported
 from textrnn.serving.saved_model import find_saved_model, load_signatures
@@ -236,3 +236,12 @@ def test_the_command_to_try_a_model_can_be_pasted(tmp_path, monkeypatch, capsys)
     publish(None, folder, result, ["generate", folder, "--prompt", "a b"])
     command = capsys.readouterr().out.splitlines()[-1].removeprefix("try it:    ")
     assert shlex.split(command) == ["textrnn", "generate", str(folder), "--prompt", "a b"]
+
+
+def test_a_file_with_a_number_for_a_name_takes_the_number(lm, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "1").write_text("")
+    assert next_version(tmp_path / "m") == 2 and versions(tmp_path / "m") == []
+    unfinished = tmp_path / "m" / ".unfinished"
+    unfinished.mkdir()
+    assert rename_to_next_version(unfinished, tmp_path / "m").name == "2"

@@ -118,3 +118,10 @@ def test_the_graph_is_traced_once_for_texts_of_many_lengths(lm, monkeypatch):
     lm.log_probs(["a", "a b c"]), lm.log_probs("a longer text"), lm.log_probs("a text")
     monkeypatch.setattr(type(lm.backbone), "run", None)  # what a trace would call
     assert np.isfinite(lm.log_probs("another one").log_probs).all()
+
+
+def test_one_prompt_may_be_that_of_all_texts(lm):
+    one = [found.log_probs.tolist() for found in lm.log_probs(["the", "cat"], prompts="sat")]
+    assert one == [found.log_probs.tolist() for found in lm.log_probs(["the", "cat"], prompts=["sat", "sat"])]
+    with pytest.raises(textrnn.InputError, match=r"one text and prompts=\['the'\]: give one prompt, a str"):
+        lm.log_probs("cat", prompts=["the"])

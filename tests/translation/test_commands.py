@@ -74,3 +74,17 @@ def test_an_output_is_checked_before_the_model_is_loaded(options, column, tmp_pa
     files = ("--file", tmp_path / "a.csv", "--output", tmp_path / "b.csv")
     status, _, error = textrnn_command(capsys, "translate", "nowhere", *files, *options)
     assert status == 2 and f"already has a column '{column}', which the answers need: rename or" in error
+
+
+def test_several_translations_are_those_of_as_many_beams_as_the_model_has(model, capsys):
+    asked = []
+    for arguments in (
+        ("--n_best", 2),
+        ("--n_best", 2, "--num_beams", 2),
+        ("--n_best", 4),
+        ("--num_beams", 2),
+    ):
+        asked.append(translate(capsys, model, "--text", "one two", *arguments).splitlines())
+    two, as_given, four, one = asked
+    assert two == as_given and len(two) == 2 and len(four) == 4
+    assert two[0].split("\t")[1] == one[0]

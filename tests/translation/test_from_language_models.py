@@ -20,6 +20,7 @@ def make_lm(vocabulary_size, **arguments):
         ({"units": 5, "embedding_dim": 4}, {"units": 6, "embedding_dim": 4}),
         ({"units": 5, "embedding_dim": 3}, {"units": 6, "embedding_dim": 4}),
         ({"units": 5, "num_layers": 2}, {"units": 6, "num_layers": 2, "residual": True}),
+        ({"units": 5, "tie_embeddings": False}, {"units": 6, "tie_embeddings": False}),
     ],
 )
 def test_the_decoder_begins_as_the_target_model_and_the_encoder_reads_as_the_source_model(
@@ -36,6 +37,8 @@ def test_the_decoder_begins_as_the_target_model_and_the_encoder_reads_as_the_sou
     outputs, _, _ = backbone.run(ids, target.backbone.get_initial_states(1), memory, np.ones((1, 2), bool))
     expected, _ = target.backbone.run(ids, target.backbone.get_initial_states(1))
     np.testing.assert_allclose(outputs, np.tanh(expected), atol=1e-5)
+    logits = backbone.target_embedding(expected, reverse=True)
+    np.testing.assert_allclose(logits, target.backbone.token_embedding(expected, reverse=True), atol=1e-5)
 
 
 def test_a_source_model_alone_can_share_its_vocabulary():

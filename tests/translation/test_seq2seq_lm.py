@@ -144,9 +144,23 @@ def test_batches_of_pairs_have_the_loss_of_strings():
     np.testing.assert_allclose(lm.evaluate(batches, verbose=0), of_strings, rtol=1e-5)
 
 
-def test_a_blank_source_is_translated(lm):
+@pytest.mark.parametrize("splits", [True, False])
+def test_the_translation_of_a_blank_source_is_empty(lm, splits, monkeypatch):
+    monkeypatch.setattr(lm.preprocessor, "split_sentences", splits)
     lm.compile(sampler=GREEDY, run_eagerly=True)
-    assert len(lm.generate(["", "one"])) == 2
+    assert lm.generate(["", "one", "\u3000", " \n"]) == ["", "un", "", ""]
+    assert lm.generate(["\u00a0"]) == [""] and lm.generate("") == ""
+
+
+def test_a_beginning_that_leaves_no_room_is_refused(lm):
+    lm.compile(sampler=GREEDY, run_eagerly=True)
+    begun = {"encoder_text": ["one two"], "decoder_text": ["un deux trois"]}
+    with pytest.raises(
+        textrnn.InputError, match=r"beginning of a target of 4 tokens .* max_length=5 or more"
+    ):
+        lm.generate(begun, max_length=4)
+    with pytest.raises(textrnn.InputError, match="strip_prompt is for models that continue their prompts"):
+        lm.generate(["one"], strip_prompt=True)
 
 
 def test_source_vectors_have_a_width_of_their_own_with_a_vocabulary_of_their_own():

@@ -299,3 +299,9 @@ def test_a_long_pair_does_not_end_the_draw(monkeypatch):
     pairs = [[row] for row in range(30)] + [[*range(30)]]
     of_source, _, _ = lexicon(pairs, pairs)
     assert len(of_source) == 20
+
+
+def test_pairs_that_are_all_long_have_a_lexicon_of_one(monkeypatch):
+    monkeypatch.setattr(module, "MOST_LINKS", 10)
+    of_source, of_target, probability = lexicon([[0] * 5, [0] * 3], [[5] * 5, [6] * 3])
+    assert (of_source.tolist(), of_target.tolist(), probability.tolist()) == ([0], [6], [1.0])

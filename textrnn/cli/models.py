@@ -6,7 +6,7 @@ from typing import Any
 from textrnn.errors import expect
 from textrnn.starters import FOLDER, card, starter_names, starter_task
 from textrnn.startup import load_tensorflow, native_messages_hidden
-from textrnn.types import ModelName
+from textrnn.types import ModelName, PositiveInt
 
 
 def models(name: str | None = None):
@@ -36,6 +36,7 @@ def export(
     name: ModelName | None = None,
     float16: bool = False,
     whole_texts: bool = False,
+    max_new_tokens: PositiveInt | None = None,
 ):
     """Write the SavedModel of a preset for TF Serving.
 
@@ -45,6 +46,7 @@ def export(
         name: Name of the model for TF Serving (default: that of the preset or its folder)
         float16: Store the weights in half precision
         whole_texts: Of a translator: translate texts as a whole, not sentence by sentence
+        max_new_tokens: Of a language model: most tokens that it adds if a request says nothing (default: 100)
     """
     from textrnn.files import reserved
     from textrnn.presets import find_preset
@@ -57,6 +59,7 @@ def export(
             from textrnn import export as exporting
             from textrnn.presets import load_preset
         options: dict[str, Any] = {"split_sentences": False} if whole_texts else {}
+        options |= {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
         version = exporting.export(
             load_preset(model), folder, dtype="float16" if float16 else "float32", **options
         )

@@ -53,6 +53,9 @@ class RowwiseSampler(Sampler):
     def like(cls, sampler, **settings) -> Self:
         """A sampler of this class with the settings that it shares with another sampler.
 
+        Greedy decoding and beam search with one beam are the same. Otherwise, of a beam search nothing but
+        that it is not random is kept in a sampler of random tokens.
+
         Args:
             sampler: Any sampler of KerasHub.
             **settings: Arguments of the constructor to replace them; None for those that stay.
@@ -62,11 +65,20 @@ class RowwiseSampler(Sampler):
         >>> import keras_hub
         >>> textrnn.BeamSearchSampler.like(keras_hub.samplers.BeamSampler(num_beams=3)).num_beams
         3
+        >>> textrnn.BeamSearchSampler.like(keras_hub.samplers.GreedySampler()).num_beams
+        1
         >>> textrnn.RowSampler.like(textrnn.RowSampler(top_k=5), temperature=0.5, top_k=None).get_config()
         {'temperature': 0.5, 'top_k': 5, 'top_p': 1.0, 'seed': None}
         """
-        names = inspect.signature(cls).parameters
-        shared = {name: value for name, value in sampler.get_config().items() if name in names}
+        from textrnn.decoding.rowwise import rowwise  # which knows all samplers
+
+        names, own = inspect.signature(cls).parameters, sampler.get_config()
+        own |= {name: value for name, value in rowwise(sampler).get_config().items() if value is not None}
+        if "num_beams" in own:
+            own |= {"temperature": 0.0}
+        elif own.get("temperature") == 0:
+            own |= {"num_beams": 1}
+        shared = {name: value for name, value in own.items() if name in names}
         return cls(**shared | {name: value for name, value in settings.items() if value is not None})
 
 

@@ -29,7 +29,11 @@ def next_version(folder):
     >>> next_version("/nowhere")
     1
     """
-    return max(versions(folder), default=0) + 1
+    folder = Path(folder)
+    names = (
+        [child.name for child in folder.iterdir()] if folder.is_dir() else []
+    )  # a file takes a number, too
+    return max((int(name) for name in names if re.fullmatch(r"\d+", name)), default=0) + 1
 
 
 def rename_to_next_version(unfinished, folder):

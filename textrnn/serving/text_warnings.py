@@ -1,10 +1,13 @@
 """Warnings about texts that a model answers badly, from the outputs of a signature."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 UNFAMILIAR = "is unlike the texts that the model was trained on, so the answer may be meaningless"
+
+_SPECIAL = re.compile(rb"<.+>")  # a byte, or a token such as the end of a text
 
 
 def text_warnings(found: Mapping[str, np.ndarray]) -> Iterator[str]:
@@ -25,7 +28,8 @@ def text_warnings(found: Mapping[str, np.ndarray]) -> Iterator[str]:
         for tokens in (found.get("source_tokens", ()), found.get("tokens", [()])[0])
     )
     # Subword vocabularies fall back to bytes for unknown characters; byte vocabularies always use bytes.
-    if np.mean(source_bytes or [0]) > 0.5 and not all(target_bytes):
+    pieces = [token for token in found.get("source_tokens", ()) if token and not _SPECIAL.fullmatch(token)]
+    if pieces and np.mean(source_bytes) > 0.5 and not all(target_bytes):
         yield "consists mostly of characters that the model was not trained on"
     elif found.get("unfamiliar"):
         yield UNFAMILIAR

@@ -289,7 +289,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         Args:
             texts: A str or a list of str.
             prompts: A str or a list of str, which the texts continue and which are not scored themselves.
-                They are tokenized apart from the texts, as for `generate`.
+                They are tokenized apart from the texts, as for `generate`. A str is the prompt of all texts.
             end: bool. Whether to score the end token, too.
             batch_size: int. Number of texts that are read together.
 
@@ -314,8 +314,14 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         [('so', -11.106), ('it', -16.659), ('is', -16.659)]
         """
         if isinstance(texts, str):
+            expect(
+                prompts is None or isinstance(prompts, (str, bytes)),
+                f"log_probs got one text and prompts={prompts!r}: give one prompt, a str",
+            )
             return log_probs(self, [texts], None if prompts is None else [prompts], end, batch_size)[0]
-        return log_probs(self, list(texts), prompts, end, batch_size)
+        texts = list(texts)
+        prompts = [prompts] * len(texts) if isinstance(prompts, (str, bytes)) else prompts
+        return log_probs(self, texts, prompts, end, batch_size)
 
     # === Generation ===
 

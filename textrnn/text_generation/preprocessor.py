@@ -20,7 +20,8 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
         tokenizer: One of `textrnn.tokenizers`.
         sequence_length: int. `fit` truncates and pads texts to this number of tokens; it is the default
             `max_length` of `generate`.
-        add_start_token: bool. Whether to begin each text with the start token.
+        add_start_token: bool. Whether to begin each training text with the start token. Prompts and windows
+            begin with it in any case.
         add_end_token: bool. Whether to end each training text with the end token.
         **kwargs: `name`, `dtype` and `trainable`.
 
@@ -82,14 +83,14 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
         Raises:
             InputError: For a prompt that, with its start token, leaves no room for a new token.
         """
-        limit = sequence_length or self.sequence_length
+        limit = self.sequence_length if sequence_length is None else sequence_length
         import tensorflow as tf
 
         if not tf.executing_eagerly():  # mapped over a dataset, where lengths are unknown
             return super().generate_preprocess(x, sequence_length=sequence_length)
         tokens = self.tokenizer(x)
         lengths = tokens.row_lengths() if isinstance(tokens, tf.RaggedTensor) else tf.shape(tokens)
-        longest = max(lengths.numpy().tolist(), default=0) + int(self.add_start_token)
+        longest = max(lengths.numpy().tolist(), default=0) + 1  # the start token
         if longest >= limit:
             raise InputError(
                 f"a prompt of {longest} tokens leaves no room for a new one within max_length={limit}: "

@@ -51,7 +51,7 @@ def make_sampler(function) -> Callable[[str, Settings], list[str]]:
         def repeat(value, dtype):
             return tf.fill([count], tf.constant(-1 if value is None else value, dtype))
 
-        seeds = [-1 if seed is None and i == 0 else (seed or 0) + i for i in range(count)]
+        seeds = [-1 if seed is None and i == 0 else ((seed or 0) + i) % 2**63 for i in range(count)]
         made = function(
             text=repeat(prompt, tf.string),
             max_new_tokens=repeat(settings.max_new_tokens, tf.int32),

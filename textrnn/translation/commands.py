@@ -47,8 +47,6 @@ def translate(
     ways = {"--text": text is not None, "--file": file is not None, "--interactive": interactive}
     chosen = [way for way, is_given in ways.items() if is_given]
     expect(len(chosen) <= 1, f"{' and '.join(chosen)}: give one of them")
-    if num_beams is None and n_best > 1:
-        num_beams = max(n_best, 5)
     expect(
         num_beams is None or n_best <= num_beams,
         f"--n_best {n_best}: beam search with {num_beams} beams returns at most {num_beams}",
@@ -70,6 +68,8 @@ def translate(
     search = load_functions(model, "Seq2SeqLM", "translate", "attention", "does not translate", cell)[
         "translate"
     ]
+    if num_beams is None and n_best > 1:
+        num_beams = max(n_best, _own_beams(search))
     if interactive:
         print("Type a text, Enter for its translation, Ctrl-D to end.", file=sys.stderr)
 
@@ -97,6 +97,15 @@ def translate(
             if n_best > 1 and (text is None or len(text) > 1):
                 to.write("\n")
             to.flush()
+
+
+def _own_beams(search) -> int:
+    """Return the number of beams of a model, which the translations of any text have."""
+    import tensorflow as tf
+
+    own = tf.constant([-1])
+    found = search(text=[""], num_beams=own, length_penalty=tf.cast(own, tf.float32), max_new_tokens=own)
+    return found["text"].shape[1]
 
 
 def _names(n_best: int) -> list[str]:

@@ -9,7 +9,7 @@ def encode_pairs(preprocessor, pairs, max_tokens, split="training"):
     Args:
         preprocessor: A `textrnn.Seq2SeqLMPreprocessor`.
         pairs: A list of `Pair`.
-        max_tokens: The limit of each side; the preprocessor's, if that is lower.
+        max_tokens: The limit of each side; that of the preprocessor for this side, if it is lower.
         split: What the pairs are for, in messages.
 
     Returns:
@@ -30,9 +30,13 @@ def encode_pairs(preprocessor, pairs, max_tokens, split="training"):
     >>> len(sources)
     1
     """
-    limit = min(max_tokens, preprocessor.encoder_sequence_length)
+    lengths = preprocessor.encoder_sequence_length, preprocessor.decoder_sequence_length
+    limits = [min(max_tokens, length) for length in lengths]
     sides = preprocessor.encode([pair.source for pair in pairs], [pair.target for pair in pairs])
-    fits = [max(len(source), len(target)) < limit for source, target in zip(*sides, strict=True)]
+    fits = [
+        len(source) < limits[0] and len(target) < limits[1] for source, target in zip(*sides, strict=True)
+    ]
+    limit = limits[0] if limits[0] == limits[1] else f"{limits[0]} source tokens or {limits[1]} target"
     if not any(fits):
         raise InputError(f"all {split} pairs have {limit} tokens or more: give a higher --max_tokens")
     long = [pair.origin for pair, fit in zip(pairs, fits, strict=True) if not fit]

@@ -91,7 +91,7 @@ def backbone_from(source_lm=None, target_lm=None, vocabulary_sizes=(None, None),
             arguments |= dict(zip(names, (config["cell"], config["units"]), strict=True))
             arguments["num_layers"] = config["num_layers"]
             if side:
-                arguments["residual"] = config["residual"]
+                arguments |= {name: config[name] for name in ("residual", "tie_embeddings")}
             shared = not side and target_lm is None and sizes[1] is None
             name = "embedding_dim" if side or shared else "source_embedding_dim"
             arguments[name] = config["embedding_dim"]
@@ -103,7 +103,7 @@ def backbone_from(source_lm=None, target_lm=None, vocabulary_sizes=(None, None),
         )
     backbone = RecurrentSeq2Seq(*sizes, **arguments)
     if source_lm is not None:
-        _copy(source_lm.backbone.token_embedding, backbone.source_embedding)
+        backbone.source_embedding.embeddings.assign(source_lm.backbone.token_embedding.embeddings)
         first = source_lm.backbone.stack.recurrent_layers[0]
         _copy(first, backbone.encoder.recurrent_layers[0].forward_layer)
     if target_lm is not None:
@@ -114,7 +114,7 @@ def backbone_from(source_lm=None, target_lm=None, vocabulary_sizes=(None, None),
 
 
 def _copy(source, target):
-    for new, old in zip(target.weights, source.weights, strict=False):
+    for new, old in zip(target.weights, source.weights, strict=True):
         new.assign(old)
 
 

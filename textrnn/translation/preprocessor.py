@@ -3,6 +3,7 @@
 import keras
 import keras_hub
 
+from textrnn.errors import expect
 from textrnn.tasks.preprocessor import RecurrentPreprocessor, detokenized, encoded, padded
 from textrnn.tokenizers.text import string_tensor
 from textrnn.translation.backbone import RecurrentSeq2Seq
@@ -150,16 +151,27 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         Returns:
             A dict of the inputs of `RecurrentSeq2Seq`, `(batch, time)` and `(batch, sequence_length)`,
             without the batch for one string.
+
+        Raises:
+            InputError: If the beginning of a target, with the start token, leaves no room for a new token.
         """
         import tensorflow as tf
 
-        limit = sequence_length or self.decoder_sequence_length
+        limit = self.decoder_sequence_length if sequence_length is None else sequence_length
         source, target = (x["encoder_text"], x.get("decoder_text")) if isinstance(x, dict) else (x, None)
         source = string_tensor(source)
         single = source.shape.rank == 0
         source = tf.reshape(source, [-1])
         target = tf.fill(tf.shape(source), "") if target is None else string_tensor(target)
-        prompt = self.target_tokens(tf.reshape(target, [-1]), limit)[:, :-1]
+        eager = tf.executing_eagerly()  # mapped over a dataset, lengths are unknown
+        prompt = self.target_tokens(tf.reshape(target, [-1]), 2**31 - 1 if eager else limit)[:, :-1]
+        if eager:
+            longest = max(prompt.row_lengths().numpy().tolist(), default=0) + 1
+            expect(
+                longest < limit,
+                f"the beginning of a target of {longest} tokens leaves no room for a new one within "
+                f"max_length={limit}: pass max_length={longest + 1} or more, or a shorter beginning",
+            )
         prompt = tf.concat([tf.fill([tf.shape(source)[0], 1], self._start), prompt], axis=1)
         inputs = self.source_inputs(source, self.encoder_sequence_length if single else None)
         inputs |= padded(prompt, prefix="decoder_", length=limit)

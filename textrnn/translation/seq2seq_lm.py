@@ -106,6 +106,8 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
     def generate(self, inputs, *arguments, **options):
         """Translate texts, as `keras_hub.models.Seq2SeqLM.generate` does, but sentence by sentence.
 
+        The translation of a blank text is empty.
+
         Args:
             inputs: A text, str or bytes, or a list, array or tensor of texts. A dict with beginnings of
                 targets and a data set are not split, nor is anything if the preprocessor has
@@ -113,20 +115,34 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
             *arguments, **options: See KerasHub, such as `max_length`, which holds for each sentence.
 
         Returns:
-            A str or a list of str. They are those of the signature `serving_default`.
+            A str or a list of str. They are those of the signature `serving_default`, whose limit depends on
+            the sentence; here it is `max_length`, by default the preprocessor's `decoder_sequence_length`.
+
+        Raises:
+            InputError: For `strip_prompt`, and if the beginning of a target leaves no room for a new token.
         """
+        expect(
+            not options.get("strip_prompt") and not any(arguments[2:]),
+            "strip_prompt is for models that continue their prompts: leave it out",
+        )
         only_source = isinstance(inputs, dict) and inputs.keys() == {"encoder_text"}
         source: Any = inputs["encoder_text"] if only_source else inputs
-        splits = getattr(self.preprocessor, "split_sentences", False)
         import tensorflow as tf
 
-        if not splits or isinstance(source, (dict, tf.data.Dataset)):
+        if self.preprocessor is None or isinstance(source, (dict, tf.data.Dataset)):
             return super().generate(inputs, *arguments, **options)
-        from textrnn.sentences import join_sentences, sentences_of
+        from textrnn.sentences import are_blank, join_sentences, sentences_of, whole
 
         texts = string_tensor(source)
-        sentences = sentences_of(texts if texts.shape.rank else texts[None])
-        made = super().generate(sentences.texts.values, *arguments, **options)
+        splits = getattr(self.preprocessor, "split_sentences", False)
+        sentences = (sentences_of if splits else whole)(texts if texts.shape.rank else texts[None])
+        flat = sentences.texts.values
+        rows = tf.where(~are_blank(flat))[:, 0]
+        made = [""] * len(flat)
+        if len(rows):
+            found = super().generate(tf.gather(flat, rows), *arguments, **options)
+            for row, text in zip(rows.numpy(), found, strict=True):
+                made[row] = text
         joined = [text.decode("utf-8") for text in join_sentences(sentences, made).numpy()]
         return joined if texts.shape.rank else joined[0]
 

@@ -244,6 +244,7 @@ def lexicon(sources, targets, iterations=5, seed=0):
         order = np.random.default_rng(seed).permutation(len(pairs))
         order = order[links[order] <= MOST_LINKS // 10]  # so that no pair is most of the draw
         drawn = order[np.cumsum(links[order]) <= MOST_LINKS]
+        drawn = drawn if len(drawn) else np.argsort(links)[:1]  # all are long
         pairs = [pairs[row] for row in drawn]
     size = 1 + max((t.max(initial=0) for _, t in pairs), default=0)
     # Of each link: the key of its pair of tokens, and the place of its target token.

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from textrnn.decoding import BeamSearchSampler, complete, rowwise
 from textrnn.decoding.beam_search import MAX_BEAMS
-from textrnn.sentences import Sentences, join_sentences, sentences_of, whole
+from textrnn.sentences import Sentences, are_blank, join_sentences, sentences_of, whole
 from textrnn.tokenizers import valid_utf8
 from textrnn.translation.regrouping import any_of, following, hypotheses_of_texts
 
@@ -99,7 +99,7 @@ def translation_signatures(lm, split_sentences=None):
         default = 2 * tf.reduce_sum(tf.cast(inputs["encoder_padding_mask"], tf.int32), axis=1) + 20
         max_new_tokens = tf.gather(max_new_tokens, rows)
         budget = tf.where(max_new_tokens < 0, default, max_new_tokens)
-        budget = tf.where(tf.equal(tf.strings.strip(flat), ""), 0, tf.minimum(budget, MAX_NEW_TOKENS))
+        budget = tf.where(are_blank(flat), 0, tf.minimum(budget, MAX_NEW_TOKENS))
         limit = tf.reduce_max(tf.concat([budget, [0]], 0))
         return Source(sentences, rows, inputs, budget, limit, truncated)
 
