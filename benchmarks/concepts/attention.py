@@ -244,7 +244,8 @@ def draw(results, path):
     left.set_xticks(range(4, lengths[-1] + 1, 4))
     left.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     letters = [*results["text"], "end"]
-    right.imshow(results["map"], cmap="Blues", vmin=0, vmax=1)
+    image = right.imshow(results["map"], cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=right, shrink=0.7, label="attention weight")
     right.set_xticks(range(len(letters)), letters)
     right.set_yticks(range(len(letters)), letters)
     right.tick_params(length=0, labelsize=9)
