@@ -287,6 +287,30 @@ def test_durations_and_values_without_spelling_are_read_from_excel(tmp_path):
     assert spelled(pandas.Timedelta(hours=1)).endswith("01:00:00")
 
 
+def test_open_document_tables_are_read(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("python_calamine")
+    pytest.importorskip("odf")  # to write one
+    path = tmp_path / "a.ods"
+    pandas.DataFrame([["so dull", 1], ["a joy", 2.5]], columns=["text", "label"]).to_excel(path, index=False)
+    table = read_table(path)
+    assert table.columns == ["text", "label"]
+    assert table.rows == [(2, ["so dull", "1"]), (3, ["a joy", "2.5"])]
+
+
+@pytest.mark.parametrize(
+    "start", [b"\xd0\xcf\x11\xe0", b"PK\3\4" + b"\0" * 26 + b"mimetypeapplication/vnd.oasis.opendocument"]
+)
+def test_other_tables_need_one_package(start, tmp_path, monkeypatch):
+    pytest.importorskip("pandas")
+    monkeypatch.setitem(__import__("sys").modules, "python_calamine", None)
+    (tmp_path / "a.ods").write_bytes(start)
+    with pytest.raises(
+        InputError, match=r"a\.ods: this format needs python-calamine: pip install 'textrnn\[ta"
+    ):
+        read_table(tmp_path / "a.ods")
+
+
 @pytest.mark.parametrize("value", ["NAN", "Nan", "Null", "n.a.", "N.A.", "NA", " null "])
 def test_missing_values_in_any_case(value):
     assert is_missing(value)

@@ -202,7 +202,9 @@ def excel(content: bytes, name: str) -> tuple[Numbered, list[str]]:
     """
     pandas = _pandas(name)
     try:
-        book = pandas.ExcelFile(io.BytesIO(content))
+        # One package reads both the old format of Excel and OpenDocument, which begins with its type.
+        others = content.startswith(b"\xd0\xcf\x11\xe0") or b"opendocument" in content[:100]
+        book = pandas.ExcelFile(io.BytesIO(content), engine="calamine" if others else "openpyxl")
         frame = pandas.read_excel(book, sheet_name=0, header=None, dtype=object, na_filter=False)
     except ImportError as error:
         raise _not_installed(name, error) from error
@@ -212,8 +214,8 @@ def excel(content: bytes, name: str) -> tuple[Numbered, list[str]]:
         (number, [None if is_missing(value) else _cell(value) for value in values])
         for number, values in enumerate(frame.itertuples(index=False, name=None), start=1)
     ]
-    others = book.sheet_names[1:]
-    warnings = [f"{name}: only the first sheet is read, {book.sheet_names[0]!r}"] if others else []
+    first, *more = book.sheet_names
+    warnings = [f"{name}: only the first sheet is read, {first!r}"] if more else []
     return [row for row in rows if any(value is not None for value in row[1])], warnings
 
 
@@ -319,6 +321,6 @@ def _pandas(name: str) -> Any:
 
 
 def _not_installed(name: str, error: ImportError) -> InputError:
-    missing = re.search(r"pandas|openpyxl|pyarrow|xlrd|odfpy|calamine", str(error))
-    package = missing[0] if missing else "pandas"
+    missing = re.search(r"pandas|openpyxl|pyarrow|calamine", str(error))
+    package = missing[0].replace("calamine", "python-calamine") if missing else "pandas"
     return InputError(f"{name}: this format needs {package}: pip install 'textrnn[tables]'")
