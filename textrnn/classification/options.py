@@ -54,7 +54,7 @@ class ClassifierOptions(ModelOptions):
     ngram_buckets: PositiveInt = option(2**18, "Maximum number of n-grams with a weight")
     dropout: Fraction | None = option(
         None,
-        "Dropout of the inputs of layers and of the pooled features (default: 0.5, or by their number)",
+        "Dropout of layers' inputs and pooled features (default: 0.5, or 0.1 from a language model)",
     )
     embedding_dropout: Fraction | None = option(
         None, "Fraction of token types whose vector is zeroed, per batch (default: 0.2, or 0)"

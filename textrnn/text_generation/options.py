@@ -63,7 +63,7 @@ class LanguageModelOptions(ModelOptions):
         0, "Subwords of the text to add to the vocabulary of a trained model"
     )
     dropout: Fraction | None = option(
-        None, "Dropout on the inputs and outputs of layers (default: 0.2, or by size for --from_preset)"
+        None, "Dropout on the inputs and outputs of layers (default: 0.2, or 0.1 for --from_preset)"
     )
     ar: NonNegativeNumber = option(0.0, "Activation regularization; 2 in AWD-LSTM (alpha)")
     tar: NonNegativeNumber = option(0.0, "Temporal activation regularization; 1 in AWD-LSTM (beta)")
