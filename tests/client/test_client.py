@@ -16,6 +16,8 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 import textrnn
 from textrnn.client import Candidate, Classification, Explanation, Translation
+from textrnn.client.address import parse_url
+from textrnn.client.rest_transports import RestTransport
 from textrnn.server.grpc_api import PredictionService
 
 PROMPTS = ["the cat", "", "na\u00efve \ud800 \U0001f600"]
@@ -238,3 +240,16 @@ except textrnn.ServerError as error:
 def test_rest_needs_no_tensorflow():
     done = subprocess.run([sys.executable, "-c", REST], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["UNAVAILABLE"], done.stderr
+
+
+def test_separators_of_lines_in_a_stream_are_text():
+    text = "one \u2028 two\u2029\u0085 three"
+    events = [
+        {"text": text, "tokens": 1, "finish_reason": None},
+        {"text": "", "tokens": 1, "finish_reason": "stop"},
+    ]
+    content = "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events).encode()
+    parts = [content[i : i + 7] for i in range(0, len(content), 7)]
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=iter(parts)))
+    rest = RestTransport(parse_url("http://localhost:1"), {}, transport=transport)
+    assert [event["text"] for event in rest.stream("m", {"text": "a"}, 9)] == [text, ""]

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from textrnn.server.errors import RequestError
 from textrnn.server.json_tensors import (
     Spec,
+    decoded,
     parse_object,
     parse_predict,
     predict_response,
@@ -126,3 +127,14 @@ def test_any_bytes_are_an_object_or_an_error_of_the_request(body):
     else:
         with pytest.raises(RequestError, match="JSON"):
             parse_object(body)
+
+
+@pytest.mark.parametrize("text", ["YQ==", "YQ", " Y\nQ==\n", "YQ="])
+def test_base64_may_have_white_space_and_lack_padding(text):
+    assert decoded(text) == b"a"
+
+
+@pytest.mark.parametrize("text", ["Y", "Y?==", "é", 3, None])
+def test_what_is_not_base64_is_refused(text):
+    with pytest.raises(RequestError, match="Unable to base64 decode"):
+        decoded(text)

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textrnn.serving.running_text import RunningText
+from textrnn.serving.running_text import RunningText, _held_back
 
 CHUNKS = st.lists(st.integers(1, 5), min_size=80, max_size=80)
 TEXTS = st.text(st.sampled_from("abé漢😀 "), max_size=20)
@@ -49,3 +49,11 @@ def test_a_text_ends_before_the_first_stop_text(text, sizes, stop):
     places = [text.find(one) for one in stop if one in text]
     assert "".join(made) == text[: min(places, default=None)]
     assert reason == ("stop" if places else "length")
+
+
+def test_long_stop_texts_are_held_back_no_further_than_the_text_reaches():
+    stop = "ab" * 500
+    assert _held_back("xab", (stop, "b!")) == 2
+    assert _held_back("", (stop,)) == 0
+    assert _held_back("ab" * 499 + "a", (stop,)) == 999
+    assert _held_back("x", (stop,)) == 0

@@ -56,11 +56,13 @@ class RestTransport:
     def _events(self, response, seconds):
         try:
             with _errors(self.url, seconds):
-                for line in response.iter_lines():
-                    if event := event_of(line, self.url):
-                        yield event
-                        if event.get("finish_reason"):
-                            return
+                lines = Lines()
+                for part in response.iter_bytes():
+                    for line in lines.of(part):
+                        if event := event_of(line, self.url):
+                            yield event
+                            if event.get("finish_reason"):
+                                return
         finally:
             response.close()
         raise _cut_off(self.url)
@@ -108,11 +110,13 @@ class AsyncRestTransport:
     async def _events(self, response, seconds):
         try:
             with _errors(self.url, seconds):
-                async for line in response.aiter_lines():
-                    if event := event_of(line, self.url):
-                        yield event
-                        if event.get("finish_reason"):
-                            return
+                lines = Lines()
+                async for part in response.aiter_bytes():
+                    for line in lines.of(part):
+                        if event := event_of(line, self.url):
+                            yield event
+                            if event.get("finish_reason"):
+                                return
         finally:
             await response.aclose()
         raise _cut_off(self.url)
@@ -120,6 +124,28 @@ class AsyncRestTransport:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+class Lines:
+    r"""The lines of server-sent events, from the parts in which they arrive.
+
+    They end with a line feed alone. httpx also ends them at other separators of Unicode, which texts have.
+
+    Example:
+
+    >>> from textrnn.client.rest_transports import Lines
+    >>> lines = Lines()
+    >>> [lines.of(part) for part in (b"data: o", b"ne \xe2\x80", b"\xa8 two\n\nda")]
+    [[], [], ['data: one \u2028 two', '']]
+    """
+
+    def __init__(self):
+        self._rest = b""
+
+    def of(self, part: bytes) -> list[str]:
+        """The lines that a part ends."""
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        return [line.decode("utf-8", "replace").removesuffix("\r") for line in lines]
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                     "FAILED_PRECONDITION", f'Serving signature key "{spec.signature}" not found.'
                 )
         most = self.service.limits.body_bytes
-        inputs = {name: _array(name, tensor, most) for name, tensor in request.inputs.items()}
+        inputs = _arrays(request.inputs, most)
         answer = self._run(spec, inputs, tuple(request.output_filter), None, context)
         response = predict_pb2.PredictResponse()
         _echo(response.model_spec, spec, answer.version)
@@ -214,15 +214,18 @@ def model_spec(message) -> ModelSpec:
     return ModelSpec(message.name, version, label, message.signature_name or "serving_default")
 
 
-def _array(name, tensor, most) -> np.ndarray:
-    # A message of a few bytes may name a shape of any size, to be filled with its last value.
-    values = math.prod(dim.size for dim in tensor.tensor_shape.dim)
-    if values > most:
-        raise invalid(f"input {name} has {values} values, and the server takes {most}")
-    try:
-        return tf.make_ndarray(tensor)
-    except Exception as error:
-        raise invalid(f"input {name} is not a tensor: {error}") from None
+def _arrays(tensors, most) -> dict[str, np.ndarray]:
+    found, total = {}, 0
+    for name, tensor in tensors.items():
+        # A message of a few bytes may name a shape of any size, to be filled with its last value.
+        values = math.prod(dim.size for dim in tensor.tensor_shape.dim)
+        if (total := total + values) > most:
+            raise invalid(f"input {name} has {values} values, and the server takes {most} in all")
+        try:
+            found[name] = tf.make_ndarray(tensor)
+        except Exception as error:
+            raise invalid(f"input {name} is not a tensor: {error}") from None
+    return found
 
 
 def _echo(message, spec, version) -> None:

@@ -21,6 +21,9 @@ KINDS = {"float": "f", "int": "iu", "bool": "b", "string": "O"}
 SHOWN = 80
 """Characters of a value in an error."""
 
+MOST_DIMENSIONS = 64
+"""Of an array of NumPy."""
+
 
 class Spec(NamedTuple):
     """A tensor of a signature.
@@ -192,6 +195,8 @@ def _flattened(value):
     level = [value]
     while level and isinstance(level[0], list):
         size, depth = len(level[0]), len(shape)
+        if depth == MOST_DIMENSIONS:
+            raise invalid(f"Lists are nested more than {MOST_DIMENSIONS} deep")
         expected = f"Expecting shape {[*shape, size]}"
         for one in level:
             if not isinstance(one, list):
@@ -233,8 +238,10 @@ def is_b64(value) -> bool:
 
 
 def decoded(text) -> bytes:
+    """The bytes of base64, which may have white space and lack padding, as in TF Serving."""
     try:
-        return base64.b64decode(text.encode("ascii"), validate=True)
+        plain = "".join(text.split()).rstrip("=").encode("ascii")
+        return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
     except (AttributeError, UnicodeEncodeError, binascii.Error):
         raise invalid(f"Unable to base64 decode: {shown(text)}") from None
 

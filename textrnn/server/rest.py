@@ -255,9 +255,12 @@ def _error_of(error: Exception) -> Response:
 
 
 def spec_of(match) -> ModelSpec:
-    version = None if match["version"] is None else int(match["version"])
-    if version is not None and version >= 2**63:
-        raise invalid(f"Malformed request: version {match['version']} is out of range")
+    digits = match["version"]
+    if digits is not None and (
+        len(digits) > 19 or int(digits) >= 2**63
+    ):  # Python reads 4,300 digits, no more
+        raise invalid(f"Malformed request: version {digits[:40]} is out of range")
+    version = None if digits is None else int(digits)
     return ModelSpec(match["name"], version, match["label"])
 
 

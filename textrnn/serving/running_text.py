@@ -73,7 +73,7 @@ class RunningText:
 
 def _held_back(text: str, stops: tuple[str, ...]) -> int:
     """How many of the last characters of a text may be the beginning of a stop text."""
-    sizes = (n for stop in stops for n in range(1, len(stop)) if text.endswith(stop[:n]))
+    sizes = (n for stop in stops for n in range(1, min(len(stop), len(text) + 1)) if text.endswith(stop[:n]))
     return max(sizes, default=0)
 
 
