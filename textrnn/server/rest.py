@@ -256,12 +256,11 @@ def _error_of(error: Exception) -> Response:
 
 def spec_of(match) -> ModelSpec:
     digits = match["version"]
-    if digits is not None and (
-        len(digits) > 19 or int(digits) >= 2**63
-    ):  # Python reads 4,300 digits, no more
+    if digits is None:
+        return ModelSpec(match["name"], None, match["label"])
+    if len(digits) > 19 or int(digits) >= 2**63:  # Python reads no more than 4,300 digits
         raise invalid(f"Malformed request: version {digits[:40]} is out of range")
-    version = None if digits is None else int(digits)
-    return ModelSpec(match["name"], version, match["label"])
+    return ModelSpec(match["name"], int(digits), match["label"])
 
 
 def _json(body: bytes) -> Response:
