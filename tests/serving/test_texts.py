@@ -212,3 +212,12 @@ def test_tables_that_cannot_hold_answers_are_refused_first(name, columns, rows, 
     with pytest.raises(InputError, match=message):
         check_answers(tmp_path / name, table, ["label"])
     check_answers(tmp_path / "b.csv", table, ["other"])
+
+
+@pytest.mark.parametrize("column", ["text", "2"])
+def test_a_header_of_lines_is_no_text_whether_its_column_has_a_name_or_a_number(column, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("id\ttext\n1\tso dull\n")
+    assert list(given_texts(file=path, text_column=column).texts) == ["so dull"]
+    path.write_text("1\tso dull\n2\ta joy\n")
+    assert list(given_texts(file=path, text_column="2").texts) == ["so dull", "a joy"]

@@ -8,7 +8,15 @@ from textrnn.data.documents import read_files, refuse_folder_options
 from textrnn.data.records import count, listed, shortened
 from textrnn.data.splitting import Unit, split_at
 from textrnn.data.table_values import is_missing, spelled
-from textrnn.data.tables import has_names, header_note, is_table, left_out, no_header_advice, read_table
+from textrnn.data.tables import (
+    expected_names,
+    has_names,
+    header_note,
+    is_table,
+    left_out,
+    no_header_advice,
+    read_table,
+)
 from textrnn.data.text_files import files_in, plain_name
 from textrnn.errors import InputError, expect
 from textrnn.unicode import composed
@@ -173,7 +181,7 @@ def _read_table(path, text_column, label_column, encoding, no_header) -> Labelle
         f"{text_column!r} is both the text column and the label column: give two columns",
     )
     plain = not is_table(path)  # a .txt file has names only if they are the expected ones
-    expected = [column for column in columns if not column.isdecimal()] or ("text", "label")
+    expected = expected_names(columns, ("text", "label"))
     table = read_table(
         path,
         encoding,

@@ -19,6 +19,7 @@ from textrnn.data.table_formats import tab_separated
 from textrnn.data.table_values import is_missing
 from textrnn.data.tables import (
     Table,
+    expected_names,
     has_names,
     header_note,
     is_table,
@@ -108,7 +109,7 @@ def read_pairs(
     given = [column for column in (source_column, target_column) if column]
     if not is_table(path) or plain_name(path).lower().endswith((".tsv", ".tab")):
         rows = tab_separated(read_text(path, encoding), str(path))
-        names = [column for column in given if not column.isdecimal()] or ("source", "target")
+        names = expected_names(given, ("source", "target"))
         named = bool(rows) and not no_header and has_names(rows[0][1], names)
         if not named and not given:
             pairs = _first_two(rows, str(path))

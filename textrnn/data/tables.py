@@ -203,6 +203,22 @@ def has_names(row: Sequence[Any], columns: Iterable[str]) -> bool:
     return set(_comparable([*columns])) <= set(_comparable(row))
 
 
+def expected_names(columns: Iterable[str], defaults: Sequence[str]) -> Sequence[str]:
+    """Return the names by which a header is known: those of the chosen columns, or else the default ones.
+
+    Args:
+        columns: Names of columns, or numbers from 1, which say nothing about names.
+        defaults: The names that columns have if none is chosen.
+
+    Example:
+
+    >>> from textrnn.data.tables import expected_names
+    >>> expected_names(["body", "2"], ["text"]), expected_names(["2"], ["text"])
+    (['body'], ['text'])
+    """
+    return [column for column in columns if not column.isdecimal()] or defaults
+
+
 def no_header_advice(table: Table, noun: str) -> str:
     """Return the end of an error about a missing column, or nothing where formats have names.
 

@@ -3,7 +3,6 @@
 import bz2
 import codecs
 import gzip
-import io
 import lzma
 import os
 import sys
@@ -15,13 +14,21 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
+try:  # of the extra `tables`
+    from backports import zstd
+except ImportError:
+    zstd = None  # type: ignore[assignment]
+
 from textrnn.errors import InputError
 from textrnn.unicode import decode, decode_blocks, encoding_of
 
 BLOCK_BYTES = 2**20
 """Size of the parts in which long files are read."""
 
-DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
+DAMAGED: Any = (
+    *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError),
+    *((zstd.ZstdError,) if zstd else ()),
+)
 """Exceptions of files that cannot be read, of damaged archives and of encrypted ones."""
 
 
@@ -199,11 +206,10 @@ def files_in(folder: str | os.PathLike, include: str | None = None) -> list[Path
 
     found = []
     for parent, folders, names in os.walk(str(folder), onerror=refuse, followlinks=True):
-        above = {os.path.realpath(part) for part in [parent, *map(str, Path(parent).parents)]}
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and os.path.realpath(os.path.join(parent, name)) not in above
+            if not name.startswith(".") and not _leads_back(os.path.join(parent, name))
         )
         found += [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
     if not found:
@@ -214,6 +220,12 @@ def files_in(folder: str | os.PathLike, include: str | None = None) -> list[Path
             f"none of the {len(found):,} files in {folder} has a name that matches --include {include!r}"
         )
     return chosen
+
+
+def _leads_back(path: str) -> bool:
+    """Whether a path is a link to a folder that it is in."""
+    target = os.path.realpath(path)
+    return os.path.islink(path) and any(os.path.realpath(part) == target for part in Path(path).parents)
 
 
 @contextmanager
@@ -255,53 +267,9 @@ def _zip(path: Path, mode: str) -> Iterator[IO[bytes]]:
 
 
 def _zst(path: Path, mode: str) -> IO[bytes]:
-    try:
-        import zstandard  # noqa: F401
-    except ImportError:
-        raise InputError(f"{path}: install zstandard to read it: pip install zstandard") from None
-    return io.BufferedReader(_ZstFile(path))
-
-
-class _ZstFile(io.RawIOBase):
-    """Frames of zstandard, decompressed. Unlike `zstandard.open`, it notices that the last one is cut off."""
-
-    def __init__(self, path: Path):
-        self._file = open(path, "rb")  # noqa: SIM115 (closed by `close`)
-        self._frame: Any = None
-        self._ready = b""
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        while not self._ready and self._decompress():
-            pass
-        count = min(len(buffer), len(self._ready))
-        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
-        return count
-
-    def _decompress(self):
-        """Decompress the next part; return whether there is one."""
-        import zstandard
-
-        part = self._file.read(BLOCK_BYTES)
-        if not part and self._frame is not None:
-            raise EOFError("it ends in the middle of the compressed data")
-        try:
-            while part:
-                self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-                self._ready += self._frame.decompress(part)
-                part = self._frame.unused_data if self._frame.eof else b""
-                self._frame = None if self._frame.eof else self._frame
-                if not part:
-                    return True
-        except zstandard.ZstdError as error:
-            raise OSError(str(error)) from error
-        return False
-
-    def close(self):
-        self._file.close()
-        super().close()
+    if zstd is None:
+        raise InputError(f"{path}: install backports.zstd to read it: pip install 'textrnn[tables]'")
+    return zstd.open(path, "rb")
 
 
 _OPENERS: dict[str, Callable[..., Any]] = {

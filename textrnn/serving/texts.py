@@ -9,7 +9,7 @@ from typing import NamedTuple
 from textrnn.data.records import count, listed
 from textrnn.data.table_values import is_missing, spelled
 from textrnn.data.table_writing import WRITERS, expect_writable
-from textrnn.data.tables import Table, has_names, is_table, no_header_advice, read_table
+from textrnn.data.tables import Table, expected_names, has_names, is_table, no_header_advice, read_table
 from textrnn.data.text_files import lines_of, plain_name, read_lines
 from textrnn.errors import InputError, expect, warn
 from textrnn.files import expect_output
@@ -47,7 +47,7 @@ def given_texts(
             neither, the lines of the standard input.
         text_column: Column of the texts in a table, by name or number. Default: `text`, or the only column of
             a table without a header. With it, a file of lines is a table too, separated by tabs, whose first
-            line has the names of the columns only if this is one of them.
+            line has the names of the columns only if this is one of them, or `text` if this is a number.
         no_header: Whether the first row of a table has no names of columns.
         encoding: Encoding of the file or of the standard input. Default: that of the byte order mark, or
             UTF-8.
@@ -78,7 +78,7 @@ def given_texts(
             warn(f"{file}: each line, tabs included, is one text. To use one column, give --text_column N")
         return Texts(read_lines(file, encoding), tabs.total())
     names = ("source", "text") if pairs else ("text",)
-    expected = {text_column} if text_column else set(names)
+    expected = expected_names([text_column] if text_column else [], names)
     guessed = not is_table(file) or (pairs and plain_name(file).lower().endswith((".tsv", ".tab")))
     table = read_table(
         file,
