@@ -60,12 +60,7 @@ def known_labels(preset):
     >>> known_labels("sentiment")
     ['negative', 'positive']
     """
-    return config_of(preset)["labels"]
-
-
-def config_of(preset):
-    """Return the config of a task from its preset, without loading it."""
-    return json.loads((find_preset(preset) / "task.json").read_text(encoding="utf-8"))["config"]
+    return _config_of(preset)["labels"]
 
 
 def start_task(preset):
@@ -89,7 +84,7 @@ def start_task(preset):
         f"{preset} is a preset of a {task.__name__}: give that of a classifier or language model",
     )
     if issubclass(task, textrnn.CausalLM):
-        expect_equal_layers(config_of(preset)["backbone"]["config"]["units"])
+        expect_equal_layers(_config_of(preset)["backbone"]["config"]["units"])
     return task
 
 
@@ -154,3 +149,8 @@ def warn_if_unfamiliar(tokenizer, texts, name, option):
     advice = functools.partial(starter_advice, task=textrnn.CausalLM, option=option, otherwise=otherwise)
     for warning in unfamiliar_text_warnings(tokenizer, texts, name, advice):
         warn(warning)
+
+
+def _config_of(preset):
+    """Return the config of a task from its preset, without loading it."""
+    return json.loads((find_preset(preset) / "task.json").read_text(encoding="utf-8"))["config"]

@@ -28,8 +28,8 @@ def text_warnings(found: Mapping[str, np.ndarray]) -> Iterator[str]:
         for tokens in (found.get("source_tokens", ()), found.get("tokens", [()])[0])
     )
     # Subword vocabularies fall back to bytes for unknown characters; byte vocabularies always use bytes.
-    pieces = [token for token in found.get("source_tokens", ()) if token and not _SPECIAL.fullmatch(token)]
-    if pieces and np.mean(source_bytes) > 0.5 and not all(target_bytes):
+    has_pieces = any(token and not _SPECIAL.fullmatch(token) for token in found.get("source_tokens", ()))
+    if has_pieces and np.mean(source_bytes) > 0.5 and not all(target_bytes):
         yield "consists mostly of characters that the model was not trained on"
     elif found.get("unfamiliar"):
         yield UNFAMILIAR

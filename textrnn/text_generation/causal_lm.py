@@ -313,14 +313,6 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         >>> [(word, round(log_prob, 3)) for word, log_prob in found.words()]
         [('so', -11.106), ('it', -16.659), ('is', -16.659)]
         """
-        if isinstance(texts, str):
-            expect(
-                prompts is None or isinstance(prompts, (str, bytes)),
-                f"log_probs got one text and prompts={prompts!r}: give one prompt, a str",
-            )
-            return log_probs(self, [texts], None if prompts is None else [prompts], end, batch_size)[0]
-        texts = list(texts)
-        prompts = [prompts] * len(texts) if isinstance(prompts, (str, bytes)) else prompts
         return log_probs(self, texts, prompts, end, batch_size)
 
     # === Generation ===

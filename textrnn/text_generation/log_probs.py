@@ -68,10 +68,15 @@ def log_probs(lm, texts, prompts=None, end=True, batch_size=32):
         texts, prompts, end, batch_size: As there.
 
     Returns:
-        A list of `LogProbs`.
+        A `LogProbs`, or a list of them.
     """
     expect(lm.preprocessor is not None, "log_probs reads texts, but the model has no preprocessor")
-    prompts = [""] * len(texts) if prompts is None else list(prompts)
+    one_prompt = prompts is None or isinstance(prompts, (str, bytes))
+    if isinstance(texts, str):
+        expect(one_prompt, f"log_probs got one text and prompts={prompts!r}: give one prompt, a str")
+        return log_probs(lm, [texts], prompts, end, batch_size)[0]
+    texts = list(texts)
+    prompts = [prompts or ""] * len(texts) if one_prompt else list(prompts)
     expect(
         len(prompts) == len(texts),
         f"log_probs got {len(prompts)} prompts for {len(texts)} texts: give one for each",

@@ -76,8 +76,8 @@ def format_number(value, digits):
     >>> format_number(0.5, 3), format_number(np.array([0.25, 0.5]), 3)
     ('0.500', '0.375 (mean of 2)')
     """
-    if values := np.ravel(value)[1:].size:
-        return f"{format_number(np.mean(value), digits)} (mean of {values + 1})"
+    if np.size(value) > 1:
+        return f"{format_number(np.mean(value), digits)} (mean of {np.size(value)})"
     return f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.3g}"
 
 

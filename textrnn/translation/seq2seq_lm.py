@@ -103,7 +103,7 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         """Whether there are weights to save besides those of the backbone: those of a shortlist."""
         return self.shortlist is not None
 
-    def generate(self, inputs, *arguments, **options):
+    def generate(self, inputs, max_length=None, stop_token_ids="auto", strip_prompt=False):
         """Translate texts, as `keras_hub.models.Seq2SeqLM.generate` does, but sentence by sentence.
 
         The translation of a blank text is empty.
@@ -112,7 +112,9 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
             inputs: A text, str or bytes, or a list, array or tensor of texts. A dict with beginnings of
                 targets and a data set are not split, nor is anything if the preprocessor has
                 `split_sentences=False`.
-            *arguments, **options: See KerasHub, such as `max_length`, which holds for each sentence.
+            max_length: Maximum number of tokens of a sentence. Default: the preprocessor's.
+            stop_token_ids: Tokens that end a translation; `"auto"` is the end token.
+            strip_prompt: Not supported, since a translation has no prompt.
 
         Returns:
             A str or a list of str. They are those of the signature `serving_default`, whose limit depends on
@@ -121,16 +123,13 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         Raises:
             InputError: For `strip_prompt`, and if the beginning of a target leaves no room for a new token.
         """
-        expect(
-            not options.get("strip_prompt") and not any(arguments[2:]),
-            "strip_prompt is for models that continue their prompts: leave it out",
-        )
+        expect(not strip_prompt, "strip_prompt is for models that continue their prompts: leave it out")
         only_source = isinstance(inputs, dict) and inputs.keys() == {"encoder_text"}
         source: Any = inputs["encoder_text"] if only_source else inputs
         import tensorflow as tf
 
         if self.preprocessor is None or isinstance(source, (dict, tf.data.Dataset)):
-            return super().generate(inputs, *arguments, **options)
+            return super().generate(inputs, max_length, stop_token_ids)
         from textrnn.sentences import are_blank, join_sentences, sentences_of, whole
 
         texts = string_tensor(source)
@@ -140,7 +139,7 @@ class Seq2SeqLM(GenerativeTask, keras_hub.models.Seq2SeqLM):
         rows = tf.where(~are_blank(flat))[:, 0]
         made = [""] * len(flat)
         if len(rows):
-            found = super().generate(tf.gather(flat, rows), *arguments, **options)
+            found = super().generate(tf.gather(flat, rows), max_length, stop_token_ids)
             for row, text in zip(rows.numpy(), found, strict=True):
                 made[row] = text
         joined = [text.decode("utf-8") for text in join_sentences(sentences, made).numpy()]
