@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.conftest import Rest
@@ -265,6 +266,54 @@ def test_a_client_that_does_not_read_its_answer_is_left(server, rest, monkeypatc
             for _ in range(100):
                 connection.sendall(POST + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
     assert works(rest)
+
+
+@contextlib.contextmanager
+def answering(body):
+    """The port of a server that answers with so many bytes at once."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    config = uvicorn.Config(app, port=0, http=Connection, lifespan="off", log_level="error", ws="none")
+    serving = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        thread = threading.Thread(target=serving.run, kwargs={"sockets": [bound]})
+        thread.start()
+        yield bound.getsockname()[1]
+        serving.should_exit = True
+        thread.join()
+
+
+def test_a_client_that_reads_slowly_gets_its_whole_answer(monkeypatch):
+    monkeypatch.setattr(Connection, "seconds", 0.5)
+    body = bytes(2**25)
+    with answering(body) as port, socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        start, got = time.monotonic(), 0
+        while part := connection.recv(2**16):
+            got += len(part)
+            time.sleep(0.003)
+    assert got > len(body) and time.monotonic() - start > 2 * Connection.seconds
+
+
+def test_a_connection_is_kept_until_its_client_has_read_the_last_answer():
+    sizes, timers, ended = [300, 200, 200], [], []
+    connection = SimpleNamespace(
+        seconds=1.0,
+        transport=SimpleNamespace(
+            get_write_buffer_size=lambda: sizes.pop(0), abort=lambda: ended.append("abort")
+        ),
+        loop=SimpleNamespace(call_later=lambda seconds, *call: timers.append(call)),
+    )
+    connection._await_reading = lambda *given: Connection._await_reading(connection, *given)
+    Connection.timeout_keep_alive_handler(connection)
+    for expected in ([], ["abort"]):
+        function, *given = timers.pop()
+        function(*given)
+        assert ended == expected
+    assert not timers
 
 
 def test_a_client_that_reads_nothing_keeps_no_other_waiting(server, rest):

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.client
 import json
+import socket
 import queue
 import threading
 import time
@@ -219,17 +220,23 @@ def test_a_long_prompt_is_read_by_itself(server, complete):
     assert texts == [complete(prompt, 6, -1, temperature=0.0)[0] for prompt in prompts]
 
 
-def test_a_client_that_does_not_wait_for_the_whole_text_frees_its_place(server):
-    body = {"model": "novel", "prompt": "the", "max_tokens": 4096, "temperature": 1, "n": 8}
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
-    connection.request("POST", "/v1/completions", json.dumps(body))
+def prompts_of(server):
+    """The prompts that the server completes, once there are some."""
     end = time.monotonic() + 30
     while not server.streams._batches:
         assert time.monotonic() < end
         time.sleep(0.001)
     [batch] = server.streams._batches.values()
-    prompts = [*batch.waiting, *batch._joining, *(row.prompt for row in batch._rows)]
+    return [*batch.waiting, *batch._joining, *(row.prompt for row in batch._rows)]
+
+
+def test_a_client_that_does_not_wait_for_the_whole_text_frees_its_place(server):
+    body = {"model": "novel", "prompt": "the", "max_tokens": 4096, "temperature": 1, "n": 8}
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
+    connection.request("POST", "/v1/completions", json.dumps(body))
+    prompts = prompts_of(server)
     connection.close()
+    end = time.monotonic() + 30
     while server.streams._batches:
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -246,6 +253,20 @@ def test_a_client_that_leaves_frees_its_place(server):
     while server.streams._batches:
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_client_that_has_sent_another_request_and_leaves_frees_its_place(server, caplog):
+    body = json.dumps({"text": "the", "max_new_tokens": 4096, "temperature": 1}).encode()
+    head = f"POST /v1/models/novel:stream HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=60) as connection:
+        connection.sendall(2 * (head.encode() + body))
+        connection.recv(1000)
+        [prompt] = prompts_of(server)
+    end = time.monotonic() + 30
+    while server.streams._batches:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert prompt.cancelled and not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+import math
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 2**16
 """Maximum size of the head of a request: its first line and its headers."""
 
 IDLE_SECONDS = 60.0
-"""How long a client may take to send a request, and to read the next part of an answer."""
+"""How long a client may take to send a request, and to read anything of an answer."""
 
 
 class Connection(HttpToolsProtocol):
@@ -22,7 +23,8 @@ class Connection(HttpToolsProtocol):
     _head = 0  # bytes received since the last request was complete
     _arrived = False  # whether the last request is complete
     _arriving: asyncio.TimerHandle | None = None  # while it is not, or while no request has come yet
-    _writing: asyncio.TimerHandle | None = None  # while the client does not read
+    _writing: asyncio.TimerHandle | None = None  # while the client has much to read
+    _answering: RequestResponseCycle | None = None  # the last request whose answer has begun
 
     def connection_made(self, transport) -> None:
         """Begin to listen to a client."""
@@ -31,6 +33,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
+        self.pipeline.clear()
+        if self._answering is not None:
+            self.cycle = self._answering  # the one to be told, even if another request has arrived
         super().connection_lost(exc)
         for timer in (self._arriving, self._writing):
             if timer:
@@ -63,6 +68,10 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self._head = 0
 
+    def _start_asgi_task(self, cycle, app):
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_body(self, body: bytes) -> None:
         """Take a part of the body, which has a limit of its own."""
         super().on_body(body)
@@ -74,19 +83,27 @@ class Connection(HttpToolsProtocol):
         self._arrived = True
 
     def pause_writing(self) -> None:
-        """Wait until the client reads, but not for ever."""
+        """Wait until the client has read, but not for ever."""
         super().pause_writing()
-        self._writing = self.loop.call_later(self.seconds, self.transport.abort)
+        self._await_reading("_writing")
 
     def resume_writing(self) -> None:
-        """Go on, since the client reads."""
+        """Go on, since the client has read."""
         super().resume_writing()
         if self._writing:
             self._writing.cancel()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close a connection without requests, also if its client has not read the last answer."""
-        self.transport.abort()
+        """Close a connection without requests, once its client has read the last answer."""
+        self._await_reading("timeout_keep_alive_task")
+
+    def _await_reading(self, timer, before=math.inf):
+        """End the connection if the client has read nothing since the last look, or if nothing is left."""
+        unread = self.transport.get_write_buffer_size()
+        if 0 < unread < before:
+            setattr(self, timer, self.loop.call_later(self.seconds, self._await_reading, timer, unread))
+        else:
+            self.transport.abort()
 
     def _late(self):
         """End a connection whose request does not arrive, unless it is the server that lets it wait."""
