@@ -1,9 +1,18 @@
 """TF Serving's REST API, case by case."""
 
 import base64
+import gzip
+import json
 import math
+import threading
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from textrnn.server import json_tensors
+from textrnn.server import rest as rest_api
 
 
 @pytest.mark.parametrize(
@@ -149,3 +158,77 @@ def test_inputs_with_different_numbers_of_rows_are_refused(rest):
         400,
         {"error": "the inputs have different numbers of rows: text 1, x 2"},
     )
+
+
+def post(rest, body, encoding):
+    """The status and the answer of a request whose body is encoded."""
+    request = urllib.request.Request(
+        f"{rest.base}{rest.model}:predict", body, headers={"Content-Encoding": encoding}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())["error"]
+
+
+PACKED = gzip.compress(b'{"instances": [2]}')
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (PACKED, "gzip"),
+        (PACKED, "GZip"),
+        (PACKED, "x-gzip"),
+        (gzip.compress(b'{"instances": ') + gzip.compress(b"[2]}"), "gzip"),
+        (b'{"instances": [2]}', "identity"),
+    ],
+)
+def test_bodies_may_be_packed(rest, body, encoding):
+    assert post(rest, body, encoding) == (200, {"predictions": [3.0]})
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "message"),
+    [
+        (PACKED, "br", 415, "Content-Encoding is br: expected gzip, or none"),
+        (PACKED, "gzip, gzip", 415, "Content-Encoding is gzip, gzip: expected gzip, or none"),
+        (b'{"instances": [2]}', "gzip", 400, "not what gzip writes, as its Content-Encoding says"),
+        (PACKED[:-9], "gzip", 400, "not what gzip writes, as its Content-Encoding says"),
+        (PACKED[:12] + b"\0\0" + PACKED[14:], "gzip", 400, "not what gzip writes"),
+        (gzip.compress(bytes(2**24 + 1)), "gzip", 413, "the request has more than 16777216 bytes"),
+    ],
+)
+def test_packed_bodies_that_are_refused(rest, body, encoding, status, message):
+    found, error = post(rest, body, encoding)
+    assert found == status and message in error
+
+
+@pytest.mark.parametrize("function", ["parse_predict", "predict_response"])
+def test_no_request_waits_for_a_long_one_to_be_read_or_written(rest, monkeypatch, function):
+    plain, begun, go_on = getattr(json_tensors, function), threading.Event(), threading.Event()
+
+    def slow(content, *args, **options):
+        if any(len(part) > 1 for part in content.values()):
+            begun.set()
+            assert go_on.wait(60)
+        return plain(content, *args, **options)
+
+    monkeypatch.setattr(json_tensors, function, slow)
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(rest.predict, signature_name="any_shape", inputs=[[0.125] * 100] * 200)
+        try:
+            assert begun.wait(60)
+            assert rest.predict(inputs=[2]) == (200, {"outputs": [3.0]})
+        finally:
+            go_on.set()
+        assert long.result() == (200, {"outputs": [[2.0625] * 100] * 200})
+
+
+def test_an_answer_that_is_too_large_for_json_is_refused(rest, monkeypatch):
+    monkeypatch.setattr(rest_api, "MOST_VALUES", 3)
+    assert rest.predict(instances=[2, 2, 2]) == (200, {"predictions": [3.0] * 3})
+    status, answer = rest.predict(instances=[2] * 4)
+    assert status == 400
+    assert "the answer has 4 values, and the server writes 3 as JSON: send fewer" in answer["error"]

@@ -4,8 +4,8 @@ import contextlib
 import functools
 import http.client
 import json
-import socket
 import queue
+import socket
 import threading
 import time
 from types import SimpleNamespace

@@ -15,10 +15,11 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive
 
 from textrnn.server import json_tensors
+from textrnn.server.bodies import ClientLeft, read_object
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
 from textrnn.server.metadata import list_json
 from textrnn.server.prompts import event_of, number, prompt_settings, stream_settings
-from textrnn.server.rest import VERSION, ClientLeft, error_response, read_object, spec_of
+from textrnn.server.rest import VERSION, error_response, spec_of
 from textrnn.server.service import ModelSpec, Service
 from textrnn.server.streams import Piece, Prompt, Streams
 
@@ -71,7 +72,7 @@ def make_routes(service: Service, streams: Streams) -> list[BaseRoute]:
             with contextlib.ExitStack() as opened:
                 spec = spec_of(STREAM.fullmatch(request.url.path))
                 opened.enter_context(service.timed(spec, "stream", "REST"))
-                body = await read_object(request.receive, body_bytes)
+                body = await read_object(request.scope, request.receive, body_bytes)
                 [prompt], pieces = _prompts([stream_settings(body)])
                 streams.submit(prompt, spec.name, spec.version, spec.label)
                 counting = opened.pop_all()
@@ -82,7 +83,7 @@ def make_routes(service: Service, streams: Streams) -> list[BaseRoute]:
     async def completions(request):
         try:
             with contextlib.ExitStack() as opened:
-                body = await read_object(request.receive, body_bytes)
+                body = await read_object(request.scope, request.receive, body_bytes)
                 model = body.get("model")
                 spec = ModelSpec(model if isinstance(model, str) else "")
                 opened.enter_context(service.timed(spec, "completions", "REST"))

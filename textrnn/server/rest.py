@@ -5,16 +5,19 @@ import json
 import logging
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive
+from starlette.types import ASGIApp, Receive, Scope
 
 from textrnn.server import examples, json_tensors
+from textrnn.server.bodies import LONG, aside, read_body
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
 from textrnn.server.metadata import metadata_json, status_json
 from textrnn.server.service import Answer, ModelSpec, Service
@@ -22,6 +25,14 @@ from textrnn.server.service import Answer, ModelSpec, Service
 VERSION = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 CALL = re.compile(rf"/v1/models/(?P<name>[^/:]+){VERSION}:(?P<method>predict|classify|regress)", re.I)
 LOOK = re.compile(rf"/v1/models/(?P<name>[^/:]+){VERSION}(?P<metadata>/metadata)?", re.I)
+
+MOST_VALUES = 2**22
+"""Values of an answer: seconds of writing JSON, and tens of megabytes."""
+
+LONG_ANSWER = 2**12
+"""Values of an answer whose writing other requests would wait for."""
+
+Outputs = Mapping[str, np.ndarray]
 
 
 def make_app(service: Service, metrics_path: str | None, routes: list[BaseRoute] | None = None) -> ASGIApp:
@@ -87,64 +98,82 @@ class Calls:
             await self.others(scope, receive, send)
             return
         try:
-            response = await answered(self._answer(call, receive))
+            response = await answered(self._answer(call, scope, receive))
         except ClientDisconnect:
             return
         await response(scope, receive, send)
 
-    async def _answer(self, call: re.Match, receive: Receive) -> Response:
+    async def _answer(self, call: re.Match, scope: Scope, receive: Receive) -> Response:
         spec, method = spec_of(call), call["method"].lower()
         with self.service.timed(spec, method, "REST"):
-            body = await read_object(receive, self.service.limits.body_bytes)
-            return await getattr(self, f"_{method}")(spec, body)
+            body = await read_body(scope, receive, self.service.limits.body_bytes)
+            answer, written = await aside(len(body) > LONG, getattr(self, f"_{method}"), spec, body)
+            await self._ended(answer.future)
+            values = sum(array.size for array in answer.outputs.values())
+            if values > MOST_VALUES:
+                raise invalid(
+                    f"the answer has {values} values, and the server writes {MOST_VALUES} as JSON: send "
+                    "fewer or shorter rows at a time, or ask over gRPC"
+                )
+            return _json(await aside(values > LONG_ANSWER, written, answer.outputs))
 
-    async def _run(self, spec, make_inputs, method) -> Answer:
-        """Run a signature, and wait until its outputs are there.
+    async def _ended(self, future):
+        """Wait until the outputs are there.
 
         Raises:
-            RequestError: If the request is refused, or takes too long.
+            RequestError: If that takes too long.
         """
-        answer = self.service.submit(spec, make_inputs, method=method)
         loop, seconds = asyncio.get_running_loop(), self.service.limits.seconds
         if self._from_threads is None or self._from_threads.loop is not loop:
             self._from_threads = FromThreads(loop)
         ended, from_threads = loop.create_future(), self._from_threads
-        answer.future.add_done_callback(lambda _: from_threads.call(_set, ended))
+        future.add_done_callback(lambda _: from_threads.call(_set, ended))
         try:
             async with asyncio.timeout(seconds):
                 await ended
         except TimeoutError:
             raise RequestError("DEADLINE_EXCEEDED", f"the model took longer than {seconds:g} s") from None
         finally:
-            answer.future.cancel()  # nobody waits any more
-        return answer
+            future.cancel()  # nobody waits any more
 
-    async def _predict(self, spec: ModelSpec, request: dict) -> Response:
-        spec = spec._replace(signature=json_tensors.signature_name(request))
-        calls = []
+    # Each begins with a call, and returns its `Answer` and a function that writes its outputs.
+
+    def _predict(self, spec: ModelSpec, body: bytes) -> tuple[Answer, Callable[[Outputs], bytes]]:
+        request, calls = json_tensors.parse_object(body), []
 
         def make_inputs(signature):
             calls.append(json_tensors.parse_predict(request, signature.inputs))
             return calls[0].inputs
 
-        answer = await self._run(spec, make_inputs, None)
-        return _json(json_tensors.predict_response(answer.outputs, calls[0].columnar))
+        answer = self.service.submit(_with_signature(spec, request), make_inputs)
+        return answer, partial(json_tensors.predict_response, columnar=calls[0].columnar)
 
-    async def _classify(self, spec: ModelSpec, request: dict) -> Response:
-        rows, answer = await self._examples(spec, request, examples.CLASSIFY)
-        results = [
-            [[label, score] for label, score in row] for row in examples.classes(answer.outputs, len(rows))
-        ]
-        return _json(json.dumps({"results": results}, ensure_ascii=False).encode())
+    def _classify(self, spec: ModelSpec, body: bytes) -> tuple[Answer, Callable[[Outputs], bytes]]:
+        rows, answer = self._examples(spec, body, examples.CLASSIFY)
 
-    async def _regress(self, spec: ModelSpec, request: dict) -> Response:
-        rows, answer = await self._examples(spec, request, examples.REGRESS)
-        return _json(json.dumps({"results": examples.regressions(answer.outputs, len(rows))}).encode())
+        def written(outputs):
+            results = [[[*one] for one in row] for row in examples.classes(outputs, len(rows))]
+            return json.dumps({"results": results}, ensure_ascii=False).encode()
 
-    async def _examples(self, spec, request, method):
-        spec = spec._replace(signature=json_tensors.signature_name(request))
+        return answer, written
+
+    def _regress(self, spec: ModelSpec, body: bytes) -> tuple[Answer, Callable[[Outputs], bytes]]:
+        rows, answer = self._examples(spec, body, examples.REGRESS)
+
+        def written(outputs):
+            return json.dumps({"results": examples.regressions(outputs, len(rows))}).encode()
+
+        return answer, written
+
+    def _examples(self, spec, body, method):
+        request = json_tensors.parse_object(body)
         rows = examples.parse_examples(request)
-        return rows, await self._run(spec, lambda signature: examples.as_input(rows), method)
+        make_inputs = lambda signature: examples.as_input(rows)  # noqa: E731
+        return rows, self.service.submit(_with_signature(spec, request), make_inputs, method=method)
+
+
+def _with_signature(spec, request):
+    return spec._replace(signature=json_tensors.signature_name(request))
 
 
 class FromThreads:
@@ -177,48 +206,6 @@ class FromThreads:
 def _set(future: asyncio.Future) -> None:
     if not future.done():
         future.set_result(None)
-
-
-async def read_object(receive: Receive, most: int) -> dict:
-    """Read the JSON object of a request.
-
-    Args:
-        receive: ASGI's function that gives the parts of the request.
-        most: Its maximum number of bytes.
-
-    Raises:
-        RequestError: If it is larger, or no JSON object.
-        ClientLeft: If the client has left, or has taken too long.
-    """
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        parts.append(message.get("body", b""))
-        size, more = size + len(parts[-1]), message.get("more_body", False)
-        if size > most:
-            raise BodyTooLarge(f"the request has more than {most} bytes, which the server takes")
-    body = b"".join(parts)
-    if len(body) > 2**16:  # other requests do not wait for it
-        return await asyncio.to_thread(json_tensors.parse_object, body)
-    return json_tensors.parse_object(body)
-
-
-class ClientLeft(ClientDisconnect):
-    """There is nobody to answer any more."""
-
-    code = "CANCELLED"
-
-
-class BodyTooLarge(RequestError):
-    """A request is larger than the server takes."""
-
-    http_status = 413  # type: ignore[assignment]
-
-    def __init__(self, message: str):
-        super().__init__("INVALID_ARGUMENT", message)
 
 
 async def answered(answer: Awaitable[Response]) -> Response:
