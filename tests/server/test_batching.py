@@ -172,6 +172,30 @@ def test_rows_of_other_shapes_and_signatures_are_not_mixed(make):
     assert servable.sizes == [1, 1, 1]
 
 
+def test_texts_run_with_others_of_their_size_and_long_ones_in_small_batches(make):
+    batcher, servable = make(max_batch_size=64, num_batch_threads=1), Doubling()
+    servable.go.clear()
+    longest = [1, 256, 10, *[8000] * 17, 300, 512, 513, 6000]
+    futures = [batcher.submit(servable, "s", {"x": np.array([size])}, size) for size in longest]
+    servable.go.set()
+    assert [future.result(30)["y"].tolist() for future in futures] == [[2 * size] for size in longest]
+    # A thread may take the first request before the second one is there.
+    assert sorted(servable.sizes) in ([1, 2, 2, 3, 16], [1, 1, 2, 2, 2, 16])
+    several = batcher.submit(servable, "s", {"x": np.zeros(20)}, 8000)  # of one request
+    assert len(several.result(30)["y"]) == 20 and servable.sizes[-1] == 20
+    assert not batcher._running
+
+
+def test_a_signature_with_texts_of_all_sizes_leaves_threads_to_others(make):
+    batcher, servable, quick = make(max_batch_size=1, num_batch_threads=8), Doubling(), Doubling()
+    servable.go.clear()
+    x = {"x": np.ones(1)}
+    slow = [batcher.submit(servable, "s", x, size) for size in (1, 300, 600, 1200, 2400, 4800) * 4]
+    assert submit_all(batcher, quick, [1])[0].result(30)["y"].tolist() == [0]
+    servable.go.set()
+    assert all(future.result(30) for future in slow)
+
+
 def test_a_full_queue_and_too_large_a_request_are_refused(make):
     batcher, servable = make(max_batch_size=2, max_enqueued_batches=1, num_batch_threads=1), Doubling()
     servable.go.clear()

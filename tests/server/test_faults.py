@@ -351,9 +351,9 @@ def test_a_long_text_is_no_part_of_a_batch(server, rest, monkeypatch):
     sizes = []
     submit = server.service.batcher.submit
 
-    def noted(servable, name, inputs):
+    def noted(servable, name, inputs, longest):
         sizes.append(len(inputs["text"][0]))
-        return submit(servable, name, inputs)
+        return submit(servable, name, inputs, longest)
 
     monkeypatch.setattr(server.service.batcher, "submit", noted)
     for size in (BATCHED_BYTES, BATCHED_BYTES + 1):

@@ -6,7 +6,7 @@ time of a call.
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import NamedTuple
@@ -31,18 +31,23 @@ OVERLAP_SECONDS = 0.01
 """How long requests wait for the running batch of their signature, before another thread takes them."""
 
 
+SHORT_BYTES, BATCH_BYTES = 2**8, 2**17
+"""Sizes of texts that run together whatever they are, and of the longer ones of a batch."""
+
+
 class _Queue:
-    """The waiting requests for one signature of one version, and for one shape of rows.
+    """The waiting requests for one signature of one version, for one shape of rows and one size of texts.
 
     Attributes:
+        most: How many rows a batch has, or the first of its requests if that has more.
         tasks: The requests, the first ones first.
         rows: The number of their rows.
         running: How many batches of the queue are running.
         started: When the last one of them began.
     """
 
-    def __init__(self, servable: Servable, signature_name: str):
-        self.servable, self.signature_name = servable, signature_name
+    def __init__(self, servable: Servable, signature_name: str, most: int):
+        self.servable, self.signature_name, self.most = servable, signature_name, most
         self.tasks: deque[_Task] = deque()
         self.rows, self.running, self.started = 0, 0, 0.0
 
@@ -66,6 +71,7 @@ class Batcher:
         threads = parameters.num_batch_threads
         self._most_running = max(threads // 4, min(threads, 2))
         self._queues: dict[tuple, _Queue] = {}  # those with waiting requests, or whose batches are running
+        self._running: Counter[tuple] = Counter()  # batches of a signature
         self._changed = threading.Condition()
         self._stopped = False
         self._threads = [
@@ -75,8 +81,18 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, servable: Servable, signature_name: str, inputs: Arrays) -> Future:
+    def submit(self, servable: Servable, signature_name: str, inputs: Arrays, longest: int = 0) -> Future:
         """Put a request into the queue of its signature.
+
+        The texts of a batch are at most twice as long as one another, unless they are short, and the longer
+        they are, the fewer: a model computes all as if they were as long as the longest one, and what it
+        computes may grow with the square of the length.
+
+        Args:
+            servable: The version.
+            signature_name: The signature.
+            inputs: Arrays by the names of the inputs.
+            longest: The size of the longest text.
 
         Returns:
             A `Future` of a dict from names of outputs to arrays. If it is cancelled while it waits, the
@@ -93,14 +109,15 @@ class Batcher:
         if rows > most:
             raise invalid(f"Task size {rows} is larger than maximum input batch size {most}")
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs.items()))
-        key = id(servable), signature_name, shapes
+        size = 1 << (max(longest, SHORT_BYTES) - 1).bit_length()  # the next power of 2
+        key = id(servable), signature_name, shapes, size
         task = _Task(inputs, rows, Future(), time.monotonic())
         with self._changed:
             if self._stopped:
                 raise RequestError("UNAVAILABLE", "the server is shutting down")
             queue = self._queues.get(key)
             if queue is None:
-                queue = self._queues[key] = _Queue(servable, signature_name)
+                queue = self._queues[key] = _Queue(servable, signature_name, self._most(size))
             if queue.rows + rows > most * self.parameters.max_enqueued_batches:
                 raise RequestError(
                     "UNAVAILABLE", "The batch scheduling queue to which this task was submitted is full"
@@ -108,9 +125,13 @@ class Batcher:
             queue.tasks.append(task)
             queue.rows += rows
             # A thread is woken to look when the batch is due; for those that join it until then, none is.
-            if len(queue.tasks) == 1 or queue.rows >= most:
+            if len(queue.tasks) == 1 or queue.rows >= queue.most:
                 self._changed.notify()
         return task.answer
+
+    def _most(self, size):
+        rows = self.parameters.max_batch_size
+        return rows if size <= SHORT_BYTES else max(1, min(rows, BATCH_BYTES // size))
 
     def stop(self) -> None:
         """Run what is waiting, and end the threads."""
@@ -127,6 +148,9 @@ class Batcher:
                 self._run(queue, tasks, rows)
             with self._changed:
                 queue.running -= 1
+                self._running[key[:2]] -= 1
+                if not self._running[key[:2]]:
+                    del self._running[key[:2]]
                 if not queue.running and not queue.tasks:
                     del self._queues[key]
 
@@ -137,13 +161,13 @@ class Batcher:
                 now = time.monotonic()
                 ready, wait = None, None
                 for key, queue in self._queues.items():
-                    if not queue.tasks or queue.running >= self._most_running:
+                    if not queue.tasks or self._running[key[:2]] >= self._most_running:
                         continue  # the thread that ends one of its batches looks again
                     oldest = queue.tasks[0].arrived
                     due = oldest + self.parameters.batch_timeout_micros / 1e6
                     if queue.running:
                         due = max(due, queue.started + OVERLAP_SECONDS)
-                    if self._stopped or queue.rows >= self.parameters.max_batch_size or now >= due:
+                    if self._stopped or queue.rows >= queue.most or now >= due:
                         if ready is None or oldest < self._queues[ready].tasks[0].arrived:
                             ready = key
                     else:
@@ -157,7 +181,8 @@ class Batcher:
     def _pop(self, key, now):
         queue, tasks, rows = self._queues[key], [], 0
         queue.running, queue.started = queue.running + 1, now
-        while queue.tasks and rows + queue.tasks[0].rows <= self.parameters.max_batch_size:
+        self._running[key[:2]] += 1
+        while queue.tasks and (not rows or rows + queue.tasks[0].rows <= queue.most):
             task = queue.tasks.popleft()
             queue.rows -= task.rows
             if task.answer.set_running_or_notify_cancel():  # a client that has left is passed over

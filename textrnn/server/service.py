@@ -163,8 +163,9 @@ class Service:
             listed = ", ".join(f"{name} {count}" for name, count in sorted(rows.items()))
             raise invalid(f"the inputs have different numbers of rows: {listed}")
         fits = self.batcher and 0 < _rows(inputs) <= self.batcher.parameters.max_batch_size
-        if self.batcher and fits and max(map(_longest, inputs.values()), default=0) <= BATCHED_BYTES:
-            return self.batcher.submit(servable, signature_name, inputs)
+        longest = max(map(_longest, inputs.values()), default=0)
+        if self.batcher and fits and longest <= BATCHED_BYTES:
+            return self.batcher.submit(servable, signature_name, inputs, longest)
         try:
             return self._threads.submit(servable.run, signature_name, inputs, wanted)
         except RuntimeError:
