@@ -99,6 +99,43 @@ def test_it_serves_until_it_is_terminated(base, arguments, model, tmp_path):
     ]
 
 
+def test_a_signal_ends_it_while_models_are_loaded(base, capsys, monkeypatch):
+    def load(models):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal had no effect")
+
+    monkeypatch.setattr("textrnn.server.models.Models.start", load)
+    before = signal.getsignal(signal.SIGTERM)
+    status, _, error = textrnn_command(capsys, "serve", base, "--port", 0, "--rest_api_port", free_port())
+    assert not status and error.splitlines() == ["stopped before all models were loaded"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_it_does_not_wait_for_ever_for_a_long_call(base, signals, tmp_path):
+    port, log = free_port(), tmp_path / "log.txt"
+    command = [sys.executable, "-m", "textrnn", "serve", base, "--rest_api_port", str(port), "--port", "0"]
+    command += ["--rest_api_timeout_in_ms=600000", f"--stop_seconds={1 if signals == 1 else 600}"]
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stderr=stderr, env=ENVIRONMENT)
+    try:
+        end = time.monotonic() + 120
+        while "REST http" not in log.read_text() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        call = threading.Thread(target=endless, args=(port, "half"), daemon=True)
+        call.start()
+        time.sleep(0.5)
+        assert call.is_alive()
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+        assert process.wait(60) == (0 if signals == 1 else -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()
+    assert "stopping: requests in flight are finished" in log.read_text()
+
+
 def test_garbage_is_not_sought_among_the_objects_of_imported_modules(base, capsys):
     port, frozen = free_port(), []
 

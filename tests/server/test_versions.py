@@ -70,6 +70,51 @@ def test_a_new_version_is_served_and_requests_in_flight_finish_on_the_old_one(ba
         wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [3.0]}))
 
 
+def test_a_model_whose_last_version_is_deleted_is_withdrawn_and_another_one_is_loaded(base, saved):
+    with Server(settings(ModelConfig("m", base))) as server:
+        rest = Rest(server.rest_port, "/v1/models/m")
+        shutil.rmtree(base / "1")
+        wait_for(lambda: rest.predict(instances=[2])[0] == 404)
+        assert rest("")[1]["model_version_status"][0]["state"] in ("UNLOADING", "END")
+        put(saved[3], base / "1")
+        wait_for(lambda: rest.predict(instances=[2]) == (200, {"predictions": [4.0]}))
+        shutil.move(base, base.parent / "elsewhere")  # such as a disk that is not there for a while
+        wait_for(lambda: server.models._models["m"].faults == [f"m: there is no folder {base}"])
+        assert rest.predict(instances=[2]) == (200, {"predictions": [4.0]})
+
+
+def test_a_version_stays_until_one_that_is_asked_for_is_there(base, saved):
+    config, logged = ModelConfig("m", base), []
+    models = Models(lambda: [config], 0, log=logged.append)
+    models.start()
+    config = ModelConfig("m", base, versions=(4,))
+    models.refresh()
+    assert models.loaded == ["m"] and logged[-1] == f"m: there is no version 4 in {base}"
+    put(saved[3], base / "4")
+    models.refresh()
+    assert {number for number, version in models.status("m").items() if version.servable} == {4}
+    models.stop()
+
+
+def test_a_version_that_is_replaced_under_its_number_is_told_once(base, saved):
+    logged = []
+    models = Models(lambda: [ModelConfig("m", base)], 0, log=logged.append)
+    models.start()
+    shutil.rmtree(base / "1")
+    (base / "1").mkdir()
+    models.refresh()  # it is being deleted, or not yet whole
+    told = len(logged)
+    shutil.copytree(saved[3], base / "1", dirs_exist_ok=True)
+    for _ in range(2):
+        models.refresh()
+    [line] = logged[told:]
+    assert line == (
+        "version 1 of m has been replaced since it was loaded, and the earlier one is still served: give "
+        "the new one a higher number than 1"
+    )
+    models.stop()
+
+
 def test_a_damaged_version_is_refused_until_it_is_whole(base, saved):
     with Server(settings(ModelConfig("m", base))) as server:
         rest = Rest(server.rest_port, "/v1/models/m")
@@ -148,6 +193,31 @@ def test_the_configuration_is_read_once_at_the_start(base):
     )
     with Server(given) as server:
         assert server.models.loaded == ["m"] and len(reads) == 1
+
+
+def test_the_configuration_is_read_again_without_looks_at_the_folders(base, saved):
+    configs, logged = [ModelConfig("m", base)], []
+    models = Models(lambda: configs, 0, 0.02, log=logged.append)
+    models.start()
+    put(saved[3], base / "2")
+    time.sleep(0.2)
+    assert [*models.status("m")] == [1]
+    configs = [ModelConfig("n", base)]
+    wait_for(lambda: models.loaded == ["n"])
+    assert [*models.status("n")] == [2]
+    models.stop()
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [((0.02, 0), (1, 4)), ((0.02, 0.06), (2, 4))])
+def test_folders_and_the_configuration_have_intervals_of_their_own(base, monkeypatch, seconds, expected):
+    reads, looks = [], []
+    models = Models(lambda: reads.append(1) or [ModelConfig("m", base)], *seconds, log=lambda line: None)
+    monkeypatch.setattr(models, "_refresh_model", lambda model, gone: looks.append(1))
+    waits = iter([False, False, False, True])
+    monkeypatch.setattr(models._stopped, "wait", lambda period: next(waits))
+    models.refresh()
+    models._poll()
+    assert (len(reads), len(looks)) == expected
 
 
 def test_a_loop_without_end_is_cancelled(base):

@@ -1,6 +1,7 @@
 """The command `textrnn serve`: an embedded server with the API and the main flags of TF Serving."""
 
 import gc
+import os
 import signal
 import threading
 from pathlib import Path
@@ -39,7 +40,7 @@ FLAGS: dict[str, tuple[Any, Any, str]] = {
 def serve(**given):
     """Serve models over REST and gRPC, as TF Serving does.
 
-    It runs until SIGINT or SIGTERM.
+    It runs until SIGINT or SIGTERM. A second one does not wait for requests in flight.
 
     Args:
         **given: What `make_serve_parser` parses.
@@ -52,24 +53,40 @@ def serve(**given):
     from textrnn.server.ports import address
     from textrnn.server.server import Server, log
 
-    before = {
-        number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    def end(*_):
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        ended.set()
+        if not started:
+            raise _Ended
+
+    started = False
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         server = Server(settings)
         # Collecting garbage among the objects of TensorFlow's modules stops all requests for 0.2 s. Models
         # are loaded later, so that theirs are collected when versions are replaced.
         gc.freeze()
         with server:
+            started = True
             where = [f"gRPC {address(settings.host, server.grpc_port)}"] if server.grpc_port else []
             if server.rest_port:
                 where.append(f"REST http://{address(settings.host, server.rest_port)}")
             log(f"serving {', '.join(server.models.loaded) or 'no model yet'} on {' and '.join(where)}")
             ended.wait()
             log("stopping: requests in flight are finished")
+        if running := server.service.running:
+            log(f"{running} of them took longer than {settings.stop_seconds:g} s and are cut off")
+            os._exit(0)  # the interpreter would wait for their threads
+    except _Ended:
+        log("stopped before all models were loaded")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Ended(BaseException):
+    """A signal has ended the server before it answered."""
 
 
 def make_serve_parser() -> Parser:
@@ -116,8 +133,10 @@ def settings_of(given: dict[str, Any]):
         given["port"] != given["rest_api_port"],
         f"--port {given['port']}, --rest_api_port {given['rest_api_port']}: give two different ports",
     )
+    source_seconds = None
     if given["model_config_file"]:
-        sources = models_of_file(given["model_config_file"], given["model_config_file_poll_wait_seconds"])
+        sources = models_of_file(given["model_config_file"])
+        source_seconds = given["model_config_file_poll_wait_seconds"]
     elif given["model_base_path"]:
         base = ModelConfig(given["model_name"], given["model_base_path"])
         expect(base.path.is_dir(), f"--model_base_path {base.path}: there is no such folder")
@@ -140,6 +159,7 @@ def settings_of(given: dict[str, Any]):
         grpc_port=given["port"] or None,
         rest_port=given["rest_api_port"] or None,
         poll_seconds=given["file_system_poll_wait_seconds"],
+        source_seconds=source_seconds,
         batching=batching,
         metrics_path=read_metrics_path(metrics) if metrics else PATH,
         limits={

@@ -133,13 +133,18 @@ class Batcher:
         rows = self.parameters.max_batch_size
         return rows if size <= SHORT_BYTES else max(1, min(rows, BATCH_BYTES // size))
 
-    def stop(self) -> None:
-        """Run what is waiting, and end the threads."""
+    def stop(self, timeout: float | None = None) -> None:
+        """Run what is waiting, and end the threads.
+
+        Args:
+            timeout: Seconds after which it is not awaited any more.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(None if end is None else max(end - time.monotonic(), 0))
 
     def _work(self):
         while (taken := self._take()) is not None:

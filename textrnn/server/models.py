@@ -1,5 +1,7 @@
 """The models of a server: versions come and go while it runs."""
 
+import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,12 +25,14 @@ class Version:
         servable: The loaded `Servable`, or None.
         error: Why it could not be loaded, a `RequestError`, or None.
         stamp: What its folder looked like when it could not be loaded: it is tried again when that changes.
+        identity: What tells its graph from another one with the same number.
     """
 
     state: str = START
     servable: Servable | None = None
     error: RequestError | None = None
     stamp: tuple = ()
+    identity: tuple = ()
 
 
 @dataclass
@@ -56,6 +60,8 @@ class Models:
     Args:
         read_configs: A function that returns the `ModelConfig`s; an error leaves the models as they are.
         poll_seconds: Seconds between two looks at the folders; 0 for one look alone.
+        config_seconds: Seconds between two calls of `read_configs`; 0 for one alone, and None for one with
+            each look.
         timeout: Seconds after which a call of a model is cancelled.
         log: A function of a line of text.
     """
@@ -64,10 +70,13 @@ class Models:
         self,
         read_configs: Callable[[], Iterable[ModelConfig]],
         poll_seconds: float = 1.0,
+        config_seconds: float | None = None,
         timeout: float | None = None,
         log: Callable[[str], None] = print,
     ):
         self._read_configs, self._poll_seconds = read_configs, poll_seconds
+        self._config_seconds = poll_seconds if config_seconds is None else config_seconds
+        self._configs: list[ModelConfig] = []
         self._timeout, self._log = timeout, log
         self._models: dict[str, Model] = {}
         self._lock = threading.RLock()
@@ -78,7 +87,7 @@ class Models:
     def start(self) -> None:
         """Load the versions that there are, and begin to look for others."""
         self.refresh()
-        if self._poll_seconds > 0:
+        if self._poll_seconds > 0 or self._config_seconds > 0:
             self._thread = threading.Thread(target=self._poll, name="models", daemon=True)
             self._thread.start()
 
@@ -94,15 +103,32 @@ class Models:
             thread.join(timeout)
 
     def _poll(self):
-        while not self._stopped.wait(self._poll_seconds):
+        intervals = self._poll_seconds, self._config_seconds
+        period = min(interval for interval in intervals if interval > 0)
+        look_each, read_each = (round(interval / period) for interval in intervals)
+        for count in itertools.count(1):
+            if self._stopped.wait(period):
+                return
+            look, read = (bool(each) and count % each == 0 for each in (look_each, read_each))
             try:
-                self.refresh()
+                self._look_again(look, read)
             except Exception as error:  # the next look may succeed
                 self._log(f"looking for versions failed: {error}")
 
+    def _look_again(self, look, read):
+        before = self._configs
+        if read:
+            self._configs = [*self._read_configs()]
+        if look or self._configs != before:
+            self._refresh_models()
+
     def refresh(self) -> None:
         """Read the configuration, load new versions, and unload those that are no longer wanted."""
-        configs = {config.name: config for config in self._read_configs()}
+        self._configs = [*self._read_configs()]
+        self._refresh_models()
+
+    def _refresh_models(self):
+        configs = {config.name: config for config in self._configs}
         with self._lock:
             for name, config in configs.items():
                 if name in self._models:
@@ -126,19 +152,36 @@ class Models:
                 continue
             self._load(model, number, found[number])
         loaded = {number for number, version in model.versions.items() if version.servable}
-        # The old version stays until one that is wanted is loaded.
+        # An old version stays until one that is wanted is loaded.
         if gone or loaded & wanted:
-            for number in sorted(loaded - wanted):
-                self._unload(model, number)
-        faults = [] if gone else model.config.faults(found)
+            unwanted = loaded - wanted
+        elif not wanted and os.access(model.config.path, os.R_OK | os.X_OK):
+            unwanted = loaded - found.keys()  # deleted, since the folder can be read
+        else:
+            unwanted = set()
+        for number in sorted(unwanted):
+            self._unload(model, number)
+        faults = [] if gone else [*model.config.faults(found), *self._replaced(model, found)]
         for fault in faults:
             if fault not in model.faults:
                 self._log(fault)
         model.faults = faults
 
+    def _replaced(self, model, found):
+        """What to say about loaded versions whose files are others by now."""
+        return [
+            f"version {number} of {model.config.name} has been replaced since it was loaded, and the earlier "
+            f"one is still served: give the new one a higher number than {max(found)}"
+            for number, version in sorted(model.versions.items())
+            if version.servable
+            and number in found
+            # Not while its files are being deleted.
+            and _identity(found[number]) not in ((), version.identity)
+        ]
+
     def _load(self, model, number, path):
         name = model.config.name
-        version = Version(LOADING, stamp=_stamp(path))
+        version = Version(LOADING, stamp=_stamp(path), identity=_identity(path))
         with self._lock:
             model.versions[number] = version
         start = time.perf_counter()
@@ -269,3 +312,12 @@ def _stamp(path) -> tuple:
             continue
         found.append((str(file), stat.st_size, stat.st_mtime_ns))
     return tuple(found)
+
+
+def _identity(path) -> tuple:
+    """What tells the graph of a version from one that has replaced it; empty if there is none."""
+    try:
+        stat = (path / "saved_model.pb").stat()
+    except OSError:
+        return ()
+    return stat.st_size, stat.st_mtime_ns

@@ -31,10 +31,11 @@ class Settings:
     """How a server runs.
 
     Attributes:
-        sources: A function that gives the `ModelConfig`s; it is called again and again.
+        sources: A function that gives the `ModelConfig`s.
         host: The address that the server listens on.
         grpc_port, rest_port: Its ports; 0 for any, None for none.
         poll_seconds: Seconds between two looks for versions; 0 for none after the first.
+        source_seconds: Seconds between two calls of `sources`; 0 for one, and None for one with each look.
         batching: How requests are batched; None for not at all.
         metrics_path: Where the metrics are, or None for nowhere.
         limits: Arguments of `textrnn.server.service.Limits`.
@@ -46,6 +47,7 @@ class Settings:
     grpc_port: int | None = 8500
     rest_port: int | None = 8501
     poll_seconds: float = 1.0
+    source_seconds: float | None = None
     batching: Batching | None = None
     metrics_path: str | None = PATH
     limits: dict = field(default_factory=dict)
@@ -108,21 +110,22 @@ def models_of_folders(bases: Sequence[Path]) -> Callable[[], list[ModelConfig]]:
     return lambda: find(log_once)
 
 
-def models_of_file(path: Path, seconds: float) -> Callable[[], list[ModelConfig]]:
-    """A function that reads a `models.config`, and again when so many seconds have passed; 0 for never.
+def models_of_file(path: Path) -> Callable[[], list[ModelConfig]]:
+    """A function that reads a `models.config`.
 
     A file that cannot be read later leaves the models as they are.
+
+    Raises:
+        InputError: If it cannot be read now.
     """
-    known, read_at = read_models(path), time.monotonic()
+    known = read_models(path)
 
     def read():
-        nonlocal known, read_at
-        if seconds and time.monotonic() - read_at >= seconds:
-            read_at = time.monotonic()
-            try:
-                known = read_models(path)
-            except InputError as error:
-                log(str(error))
+        nonlocal known
+        try:
+            known = read_models(path)
+        except InputError as error:
+            log(str(error))
         return known
 
     return read
@@ -162,7 +165,9 @@ class Server:
         self.settings = settings
         metrics, limits = Metrics(), Limits(**settings.limits)
         batcher = Batcher(settings.batching, metrics.batch) if settings.batching else None
-        self.models = Models(settings.sources, settings.poll_seconds, limits.seconds, log)
+        self.models = Models(
+            settings.sources, settings.poll_seconds, settings.source_seconds, limits.seconds, log
+        )
         self.service = Service(self.models, batcher, limits, metrics)
         self.streams = Streams(self.models, metrics, text_bytes=limits.text_bytes)
         self._grpc: Any = None
@@ -226,8 +231,12 @@ class Server:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Take no more requests, finish those in flight, and unload the models."""
+        """Take no more requests, finish those in flight, and unload the models.
+
+        Calls of models that take longer than `stop_seconds` are not awaited any more.
+        """
         seconds = self.settings.stop_seconds
+        end = time.monotonic() + seconds
         if self._rest:
             self._rest.should_exit = True
         done = self._grpc.stop(seconds) if self._grpc else None
@@ -237,9 +246,8 @@ class Server:
             done.wait(seconds + 1)
         for bound in self._sockets.values():
             bound.close()
-        self.streams.stop()
-        self.service.stop()
-        self.models.stop(seconds)
+        for part in (self.streams, self.service, self.models):
+            part.stop(max(end - time.monotonic(), 0.1))
 
     def __enter__(self):
         try:

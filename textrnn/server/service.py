@@ -1,5 +1,6 @@
 """Requests to models, for both transports: checks, limits, batches and metrics."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -98,13 +99,25 @@ class Service:
         self._threads = ThreadPoolExecutor(limits.threads, "requests")
         self._running = 0
         self._lock = threading.Lock()
-        metrics.in_flight(lambda: self._running)
+        metrics.in_flight(lambda: self.running)
 
-    def stop(self) -> None:
-        """Finish what is running."""
+    def stop(self, timeout: float | None = None) -> None:
+        """Finish what is running.
+
+        Args:
+            timeout: Seconds after which it is not awaited any more.
+        """
+        end = math.inf if timeout is None else time.monotonic() + timeout
         if self.batcher:
-            self.batcher.stop()
-        self._threads.shutdown()
+            self.batcher.stop(timeout)
+        self._threads.shutdown(wait=False)
+        while self.running and time.monotonic() < end:
+            time.sleep(0.01)
+
+    @property
+    def running(self) -> int:
+        """The number of requests that have not ended."""
+        return self._running
 
     def signature(self, spec: ModelSpec) -> Signature:
         """Return the signature that a request is for.

@@ -173,7 +173,7 @@ class Streams:
             del self._batches[id(batch.servable)]
             return batch.waiting
 
-    def stop(self) -> None:
+    def stop(self, timeout: float | None = None) -> None:
         """Cancel all texts."""
         with self._lock:
             self._stopped = True
@@ -181,7 +181,7 @@ class Streams:
         for batch in batches:
             batch.cancel()
         for batch in batches:
-            batch.thread.join()
+            batch.thread.join(timeout)
 
 
 class _Batch:
