@@ -56,6 +56,13 @@ def endless(port, model):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/{model}:predict", body, timeout=60)
 
 
+def wait_for_line(process, log, text):
+    """Wait until a process has logged something, or has ended."""
+    end = time.monotonic() + 120
+    while text not in log.read_text() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "model"),
     [
@@ -75,9 +82,7 @@ def test_it_serves_until_it_is_terminated(base, arguments, model, tmp_path):
     with log.open("w") as stderr:
         process = subprocess.Popen(command, cwd=tmp_path, stderr=stderr, env=ENVIRONMENT)
     try:
-        end = time.monotonic() + 120
-        while "REST http" not in log.read_text() and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.1)
+        wait_for_line(process, log, "REST http")
         calls = [threading.Thread(target=endless, args=(port, model), daemon=True) for _ in range(2)]
         for call in calls:
             call.start()
@@ -119,21 +124,22 @@ def test_it_does_not_wait_for_ever_for_a_long_call(base, signals, tmp_path):
     with log.open("w") as stderr:
         process = subprocess.Popen(command, stderr=stderr, env=ENVIRONMENT)
     try:
-        end = time.monotonic() + 120
-        while "REST http" not in log.read_text() and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.1)
+        wait_for_line(process, log, "REST http")
         call = threading.Thread(target=endless, args=(port, "half"), daemon=True)
         call.start()
         time.sleep(0.5)
         assert call.is_alive()
-        for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        if signals == 2:
+            wait_for_line(process, log, "stopping")
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
         assert process.wait(60) == (0 if signals == 1 else -signal.SIGTERM)
     finally:
         process.kill()
         process.wait()
-    assert "stopping: requests in flight are finished" in log.read_text()
+    lines = log.read_text().splitlines()
+    assert lines[3] == "stopping: requests in flight are finished" and "Traceback" not in log.read_text()
+    assert signals == 2 or lines[-1] == "1 of them took longer than 1 s and are cut off"
 
 
 def test_garbage_is_not_sought_among_the_objects_of_imported_modules(base, capsys):

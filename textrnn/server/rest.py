@@ -95,7 +95,8 @@ class Calls:
             CALL.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         )
         if call is None:
-            await self.others(scope, receive, send)
+            with suppress(asyncio.CancelledError):  # a stream that has not ended when the server stops
+                await self.others(scope, receive, send)
             return
         try:
             response = await answered(self._answer(call, scope, receive))
@@ -121,7 +122,7 @@ class Calls:
         """Wait until the outputs are there.
 
         Raises:
-            RequestError: If that takes too long.
+            RequestError: If that takes too long, also for a server that is to stop.
         """
         loop, seconds = asyncio.get_running_loop(), self.service.limits.seconds
         if self._from_threads is None or self._from_threads.loop is not loop:
@@ -133,6 +134,8 @@ class Calls:
                 await ended
         except TimeoutError:
             raise RequestError("DEADLINE_EXCEEDED", f"the model took longer than {seconds:g} s") from None
+        except asyncio.CancelledError:  # uvicorn waits no longer
+            raise RequestError("UNAVAILABLE", "the server is shutting down") from None
         finally:
             future.cancel()  # nobody waits any more
 
