@@ -338,3 +338,47 @@ def test_a_model_is_checked_once_within_the_time_of_the_call(make_client, pauses
     answers.extend([BUSY, (200, {}, {"outputs": {"text": [[""]]}}), BUSY])
     with pytest.raises(ServerError, match="12 requests are running"):
         make_client(URL, "en_de", answer=answer, retries=1).translate("A dog")
+
+
+class Drops(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of an answer of which a part comes every 20 ms."""
+
+    def __init__(self, parts):
+        self.parts, self.sent = parts, 0
+
+    def __iter__(self):
+        for part in self.parts:
+            time.sleep(0.02)
+            self.sent += 1
+            yield part
+
+    async def __aiter__(self):
+        for part in self.parts:
+            await asyncio.sleep(0.02)
+            self.sent += 1
+            yield part
+
+
+def test_an_answer_that_comes_in_drops_has_to_end_in_time(make_client):
+    drops = Drops([b" "] * 500)
+    client = make_client(URL, "novel", timeout=0.2, answer=lambda request: httpx.Response(200, stream=drops))
+    with pytest.raises(ServerError, match=r"did not answer within 0\.2 s") as error:
+        client.generate("a")
+    assert error.value.code == "DEADLINE_EXCEEDED" and drops.sent < 500
+
+
+def test_the_pieces_of_a_stream_have_the_whole_time_after_attempts_too(make_client):
+    events = [
+        {"text": " b", "tokens": 1, "finish_reason": None},
+        {"text": "", "tokens": 1, "finish_reason": "length"},
+    ]
+    parts = [f"data: {json.dumps(event)}\n\n".encode() for event in events]
+    answers, seconds = [httpx.Response(503), httpx.Response(200, stream=Drops(parts))], []
+
+    def answer(request):
+        seconds.append(request.extensions["timeout"]["read"])
+        return answers.pop(0)
+
+    client = make_client(URL, "novel", timeout=5, answer=answer)
+    assert [*client.stream("a")] == [" b"]
+    assert seconds == [5, 5]

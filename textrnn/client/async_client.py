@@ -89,7 +89,7 @@ class AsyncClient(ClientMethods):
         attempts = await self._attempts()
         try:
             events = await self._retried(
-                lambda seconds: self.transport.stream(model, prompt.body(), seconds), attempts
+                lambda _: self.transport.stream(model, prompt.body(), self.timeout), attempts
             )
         except ServerError as error:
             if error.code != "UNIMPLEMENTED":

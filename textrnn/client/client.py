@@ -69,7 +69,7 @@ class Client(ClientMethods):
         attempts = self._attempts()
         try:
             events = self._retried(
-                lambda seconds: self.transport.stream(model, prompt.body(), seconds), attempts
+                lambda _: self.transport.stream(model, prompt.body(), self.timeout), attempts
             )
         except ServerError as error:
             if error.code != "UNIMPLEMENTED":

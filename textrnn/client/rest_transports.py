@@ -1,5 +1,7 @@
 """Requests over REST, by httpx."""
 
+import asyncio
+import time
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,13 +35,19 @@ class RestTransport:
 
     def predict(self, model: str, call: Call, seconds: float) -> dict[str, Any]:
         """The outputs of a call."""
-        with _errors(self.url, seconds):
-            response = self._client.post(
-                self.url + path_of(model, "predict"), content=body_of(call), timeout=seconds
-            )
+        url, end = self.url + path_of(model, "predict"), time.monotonic() + seconds
+        with (
+            _errors(self.url, seconds),
+            self._client.stream("POST", url, content=body_of(call), timeout=seconds) as response,
+        ):
+            parts = []
+            for part in response.iter_bytes():
+                parts.append(part)
+                if time.monotonic() > end:  # httpx has limits for each part alone
+                    raise TimeoutError
         if response.is_error:
-            raise error_of(self.url, response.status_code, response.headers, response.content)
-        return outputs_of(call, response.content, self.url)
+            raise error_of(self.url, response.status_code, response.headers, b"".join(parts))
+        return outputs_of(call, b"".join(parts), self.url)
 
     def stream(self, model: str, body: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
         """Open a stream, and return the iterator of its events."""
@@ -88,9 +96,10 @@ class AsyncRestTransport:
     async def predict(self, model: str, call: Call, seconds: float) -> dict[str, Any]:
         """The outputs of a call."""
         with _errors(self.url, seconds):
-            response = await self._client.post(
-                self.url + path_of(model, "predict"), content=body_of(call), timeout=seconds
-            )
+            async with asyncio.timeout(seconds):  # httpx has limits for each part alone
+                response = await self._client.post(
+                    self.url + path_of(model, "predict"), content=body_of(call), timeout=None
+                )
         if response.is_error:
             raise error_of(self.url, response.status_code, response.headers, response.content)
         return outputs_of(call, response.content, self.url)
@@ -153,7 +162,7 @@ def _errors(url, seconds):
     """Raise a `ServerError` for an error of httpx."""
     try:
         yield
-    except httpx.TimeoutException:
+    except (httpx.TimeoutException, TimeoutError):
         raise ServerError(
             f"{url} did not answer within {seconds:.3g} s: give a larger timeout", "DEADLINE_EXCEEDED"
         ) from None
