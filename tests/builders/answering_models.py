@@ -143,9 +143,15 @@ def interpreter():
             "unfinished": row > 1, "unfamiliar": row[:, 0] > 1, "truncated": tf.strings.length(text) > 400,
         }  # fmt: skip
 
+    def serving_default(text):
+        none = tf.zeros_like(text, tf.int32)
+        return {"text": translate(text, none, none, none)["text"][:, 0]}
+
     parameters = [("num_beams", tf.int32), ("length_penalty", tf.float32), ("max_new_tokens", tf.int32)]
     specs = [TEXT, *((name, [None], dtype) for name, dtype in parameters)]
-    return Answering({"translate": (translate, specs)}, translations)
+    return Answering(
+        {"translate": (translate, specs), "serving_default": (serving_default, [TEXT])}, translations
+    )
 
 
 def save_all(base):

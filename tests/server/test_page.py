@@ -265,6 +265,18 @@ def test_a_text_is_translated_and_pointing_shows_the_attention(page):
     assert found.locator(".target").text_content() == TRANSLATION.lower()
 
 
+def test_a_long_text_is_translated_without_its_attention(page):
+    run(page, "Translate", SENTENCE).locator(".target span").first.focus()
+    long = "\n".join([SENTENCE] * 17)
+    found = run(page, "Translate", long)
+    assert found.locator(".target").text_content() == " ".join([TRANSLATION] * 17)
+    assert found.locator(".source").text_content() == long
+    assert found.get_by_text("A text of more than 1,000 characters is translated with the").is_visible()
+    assert not found.locator(".others").is_visible() and not found.locator(".detail").text_content()
+    run(page, "Translate", SENTENCE).get_by_text("door", exact=True).hover()
+    assert found.get_by_text("“door” is attended to by").is_visible()
+
+
 def test_a_warning_of_a_classifier_is_shown(page):
     found = run(page, "Classify", "1234")
     assert found.get_by_text(
@@ -287,7 +299,7 @@ def test_models_and_versions_are_listed(page):
         ["en_de", "3", "ready"], ["novel", "2", "ready"], ["novel", "1", "ready"], ["reviews", "1", "ready"],
     ]  # fmt: skip
     assert cells[0][0] == "broken" and cells[0][2].startswith("cannot be loaded: ")
-    assert cells[1][3] == "translate"
+    assert cells[1][3] == "serving_default, translate"
 
 
 def test_without_models_the_page_says_how_to_make_some(browser, tmp_path):

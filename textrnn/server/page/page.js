@@ -287,8 +287,11 @@ function showWords(answer, { label, words, weights, attention }, text) {
 
 // === Translate ===
 
+const MOST_ATTENDED = 1000; // characters of a text: the size of the attention grows with their square
+
 onRun("translate", async (form, model, signal) => {
   const text = textOf(form);
+  if (text.length > MOST_ATTENDED) return await translateLong(form, model, text, signal);
   const instance = { text, num_beams: -1, length_penalty: -1, max_new_tokens: -1, ...numbersOf(form) };
   const [found] = await predict(model, "translate", [instance], signal);
   const answer = form.querySelector(".answer"), others = form.querySelector(".others");
@@ -302,6 +305,18 @@ onRun("translate", async (form, model, signal) => {
   answer.hidden = false;
   return warningsOf(found).join(" ");
 });
+
+async function translateLong(form, model, text, signal) {
+  const [found] = await predict(model, "serving_default", [text], signal);
+  const answer = form.querySelector(".answer");
+  for (const [place, whole] of [[".target", found], [".source", text]])
+    showPieces(answer.querySelector(place), [{ text: whole }], whole);
+  answer.querySelector(".detail").textContent = "";
+  answer.querySelector(".others").hidden = true;
+  answer.hidden = false;
+  const most = MOST_ATTENDED.toLocaleString("en");
+  return `A text of more than ${most} characters is translated with the model’s own settings, without its attention.`;
+}
 
 function warningsOf({ truncated, unfamiliar, unfinished }) {
   return [
