@@ -246,7 +246,7 @@ def test_the_tables_of_options_are_complete_and_name_the_defaults(recipe, column
         if len(cells) == 5 and cells[0].startswith("`") and cells[column] != "-":
             told |= dict(zip(re.findall(r"`(\w+)`", cells[0]), cells[column].split(", "), strict=True))
     expected = {
-        name: "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        name: "unset" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in yaml.safe_load(printed).items()
     }
     assert told == expected
