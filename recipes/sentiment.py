@@ -149,9 +149,8 @@ def main(options: Options):
     calibrated = calibration.calibrate(
         classifier, validation, validation_targets, linear_logits=linear_logits, earlier_weight=earlier_weight
     )
-    keep_start = presets.replaces_start(folder, preset)  # until the run is not resumed any more
-    if not keep_start:
-        save_learned(presets.save_preset(classifier, folder), all_texts, learned)
+    saved = presets.save_preset(classifier, folder, preset)  # before anything else can fail
+    save_learned(saved, all_texts, learned)
 
     # === Evaluation and report ===
     probabilities = evaluation.predict_probabilities(classifier, test)
@@ -170,8 +169,7 @@ def main(options: Options):
     # === SavedModel ===
     ask = ["explain", folder, report.example_text(test)]
     publish(classifier, folder, result, ask, dtype=options.export_dtype, warmup_prompts=test[:1])
-    if keep_start:
-        save_learned(presets.save_preset(classifier, folder), all_texts, learned)
+    presets.replace_start(saved)
     checkpoint.remove()
     checkpoint_of_adapting.remove()
 

@@ -115,9 +115,7 @@ def main(options: Options):
     )
     if not training.disband():
         return  # the chief goes on alone
-    keep_start = presets.replaces_start(folder, options.from_preset)  # until the run is not resumed any more
-    if not keep_start:
-        presets.save_preset(lm, folder)  # before anything else can fail
+    preset = presets.save_preset(lm, folder, options.from_preset)  # before anything else can fail
     trained, lm = lm, presets.in_weight_precision(lm)
 
     # === Evaluation and report, with the best weights ===
@@ -133,6 +131,7 @@ def main(options: Options):
     adaptive, cache = adaptive_scores(lm, windows, options.cache, options.dynamic_evaluation)
     if options.cached_generation:
         trained.neural_cache = lm.neural_cache = cache
+        presets.save_preset(trained, folder, options.from_preset, replace=True)
     metrics = report.closing_metrics(result, score, by_source, adapted) | adaptive
     save_report(
         folder / "report", options=options, metrics=metrics, history=result.history, seed=options.seed
@@ -146,8 +145,7 @@ def main(options: Options):
         lm, folder, result, ask,
         dtype=options.export_dtype, max_new_tokens=options.max_new_tokens, warmup_prompts=[prompt],
     )  # fmt: skip
-    if keep_start or options.cached_generation:
-        presets.save_preset(trained, folder, replace=not keep_start)
+    presets.replace_start(preset)
     checkpoint.remove()
 
 

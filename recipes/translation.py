@@ -103,10 +103,8 @@ def main(options: Options):
         return  # the chief goes on alone
     if options.shortlist is not None:
         lm.shortlist = shortlist_of(lm, *train, options.shortlist) if options.shortlist else None
-    keep_start = presets.replaces_start(folder, options.from_preset)  # until the run is not resumed any more
-    if not keep_start:
-        presets.save_preset(lm, folder)  # before anything else can fail
-    trained, lm = lm, presets.in_weight_precision(lm)
+    preset = presets.save_preset(lm, folder, options.from_preset)  # before anything else can fail
+    lm = presets.in_weight_precision(lm)
 
     # === Evaluation and report ===
     texts, references = [pair.source for pair in pairs.test], [pair.target for pair in pairs.test]
@@ -127,8 +125,7 @@ def main(options: Options):
     # === SavedModel ===
     ask = ["translate", folder, "--text", texts[0]]
     publish(lm, folder, result, ask, dtype=options.export_dtype, warmup_prompts=texts[:1])
-    if keep_start:
-        presets.save_preset(trained, folder)
+    presets.replace_start(preset)
     checkpoint.remove()
 
 

@@ -5,7 +5,7 @@ from builders.language_models import make_lm
 from builders.translators import make_translator, word_tokenizers
 
 import textrnn
-from textrnn.presets import find_preset, load_preset, save_preset
+from textrnn.presets import find_preset, load_preset, replace_start, save_preset
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +18,22 @@ def test_an_earlier_preset_is_kept_under_another_name(lm, tmp_path):
         save_preset(lm, tmp_path / "m")
     assert sorted(child.name for child in (tmp_path / "m").iterdir()) == ["preset", "preset-1", "preset-2"]
     assert find_preset(tmp_path / "m") == tmp_path / "m" / "preset"
+
+
+def test_the_preset_that_a_model_started_from_stays_until_it_is_replaced(lm, tmp_path):
+    start = save_preset(lm, tmp_path / "m")
+    (start / "first").touch()
+    for _ in range(2):  # a run that was resumed saves again
+        waiting = save_preset(lm, tmp_path / "m", start=tmp_path / "m")
+        assert {child.name for child in (tmp_path / "m").iterdir()} == {"preset", "preset.next"}
+    assert (find_preset(tmp_path / "m") / "first").exists()
+    load_preset(waiting)
+    replace_start(waiting)
+    assert {child.name for child in (tmp_path / "m").iterdir()} == {"preset", "preset-1"}
+    assert (tmp_path / "m" / "preset-1" / "first").exists() and not (start / "first").exists()
+    other = save_preset(lm, tmp_path / "other", start=tmp_path / "m")
+    replace_start(other)
+    assert [child.name for child in (tmp_path / "other").iterdir()] == ["preset"]
 
 
 def test_a_preset_loads_as_the_expected_task_only(lm, tmp_path):

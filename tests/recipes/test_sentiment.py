@@ -270,6 +270,7 @@ def test_a_run_that_replaces_its_start_resumes_after_an_error_at_the_end(
         recipe_command(capsys, RECIPE, *command)
     for one, other in zip(before, load_preset(tmp_path / "tiny").get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "tiny" / "preset.next" / "config.json").exists()  # what was trained is not lost
     monkeypatch.setattr("textrnn.export.publish", lambda *_, **__: None)
     status, _, error = recipe_command(capsys, RECIPE, *command)
     assert status == 0, error

@@ -3,7 +3,7 @@
 from textrnn.presets.closest import closest_starter, starter_advice
 from textrnn.presets.loading import find_preset, load_preset, preset_task
 from textrnn.presets.precision import in_weight_precision
-from textrnn.presets.saving import replaces_start, save_preset
+from textrnn.presets.saving import replace_start, save_preset
 
 __all__ = [
     "closest_starter",
@@ -11,7 +11,7 @@ __all__ = [
     "in_weight_precision",
     "load_preset",
     "preset_task",
-    "replaces_start",
+    "replace_start",
     "save_preset",
     "starter_advice",
 ]

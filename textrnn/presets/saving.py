@@ -7,19 +7,28 @@ from pathlib import Path
 from textrnn.files import set_aside
 from textrnn.presets.loading import find_preset
 
+NEXT = "preset.next"
+"""What a preset is called that is to take the place of the one its model started from."""
 
-def save_preset(task, folder, replace=False):
+
+def save_preset(task, folder, start=None, replace=False):
     """Save a task to `<folder>/preset`; an earlier preset there is renamed to `preset-1`, `preset-2`, ...
+
+    If the model started from that preset, a run that may yet be resumed needs it. Then the new one waits in
+    `<folder>/preset.next` for `replace_start`.
 
     Args:
         task: A KerasHub task.
         folder: The model's folder, `<base>/<name>`.
-        replace: Whether to remove the earlier preset instead of renaming it.
+        start: What the model started from, as for `load_preset`, or None.
+        replace: Whether to remove an earlier preset of that name instead of renaming it.
 
     Returns:
         The `pathlib.Path` of the preset, for `from_preset`.
     """
     preset = Path(folder) / "preset"
+    if start is not None and find_preset(start).resolve() == preset.resolve():
+        preset, replace = preset.with_name(NEXT), True
     unfinished = preset.with_name(f".preset.{os.getpid()}")
     unfinished.mkdir(parents=True)
     try:
@@ -33,19 +42,26 @@ def save_preset(task, folder, replace=False):
     return preset
 
 
-def replaces_start(folder, start):
-    """Return whether `save_preset` would replace the preset that a model started from.
-
-    A run that may yet be resumed needs the earlier one, so it saves its own last.
+def replace_start(preset):
+    """Put a preset that waits in the place of the one its model started from, which is renamed.
 
     Args:
-        folder: The model's folder.
-        start: What it started from, as for `load_preset`, or None.
+        preset: What `save_preset` has returned. Nothing happens if it does not wait.
 
     Example:
 
-    >>> from textrnn.presets import replaces_start
-    >>> replaces_start("saved_models/novel", "english")
-    False
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.presets import replace_start
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("preset", "preset.next"):
+    ...     (folder / name).mkdir()
+    >>> replace_start(folder / "preset.next")
+    >>> sorted(path.name for path in folder.iterdir())
+    ['preset', 'preset-1']
     """
-    return start is not None and find_preset(start).resolve() == (Path(folder) / "preset").resolve()
+    preset = Path(preset)
+    if preset.name == NEXT:
+        place = preset.with_name("preset")
+        set_aside(place)
+        preset.rename(place)
