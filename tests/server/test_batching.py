@@ -186,6 +186,15 @@ def test_texts_run_with_others_of_their_size_and_long_ones_in_small_batches(make
     assert not batcher._running
 
 
+def test_long_texts_fill_an_allowed_size(make):
+    batcher, servable = make(max_batch_size=64, allowed_batch_sizes=(8, 64), num_batch_threads=1), Doubling()
+    servable.go.clear()
+    futures = [batcher.submit(servable, "s", {"x": np.array([number])}, 8000) for number in range(17)]
+    servable.go.set()
+    assert [future.result(30)["y"].tolist() for future in futures] == [[2 * n] for n in range(17)]
+    assert set(servable.sizes) == {8}
+
+
 def test_a_signature_with_texts_of_all_sizes_leaves_threads_to_others(make):
     batcher, servable, quick = make(max_batch_size=1, num_batch_threads=8), Doubling(), Doubling()
     servable.go.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import resource
 import socket
@@ -67,6 +68,25 @@ def test_too_many_requests_are_told_to_try_again(half_plus_two):
             server.service._leave()
         assert status == 429 and "try again later" in answer["error"]
         assert works(rest)
+
+
+def test_requests_that_the_server_does_not_wait_for_when_it_stops_are_told_so(half_plus_two, caplog):
+    answers = []
+    with Server(server_settings(ModelConfig("half_plus_two", half_plus_two), stop_seconds=0.2)) as stopping:
+        rest = Rest(stopping.rest_port)
+        ask = functools.partial(rest.predict, signature_name="loop", instances=[2**31 - 1])
+        endless = threading.Thread(target=lambda: answers.append(ask()))
+        endless.start()
+        arriving = socket.create_connection(("127.0.0.1", stopping.rest_port), timeout=60)
+        arriving.sendall(POST + b"Content-Length: 100\r\n\r\n{")
+        while not stopping.service.running:
+            time.sleep(0.01)
+    endless.join()
+    with arriving:
+        part = arriving.recv(10_000)
+    assert part.startswith(b"HTTP/1.1 503") and b"the server is shutting down" in part
+    assert answers == [(503, {"error": "the server is shutting down"})]
+    assert stopping.unfinished == 1 and not any(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.parametrize(
@@ -281,9 +301,11 @@ def answering(body):
     with socket.create_server(("127.0.0.1", 0)) as bound:
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [bound]})
         thread.start()
-        yield bound.getsockname()[1]
-        serving.should_exit = True
-        thread.join()
+        try:
+            yield bound.getsockname()[1]
+        finally:
+            serving.should_exit = True
+            thread.join()
 
 
 def test_a_client_that_reads_slowly_gets_its_whole_answer(monkeypatch):
@@ -296,6 +318,23 @@ def test_a_client_that_reads_slowly_gets_its_whole_answer(monkeypatch):
             got += len(part)
             time.sleep(0.003)
     assert got > len(body) and time.monotonic() - start > 2 * Connection.seconds
+
+
+@pytest.mark.parametrize("request_head", [b"Connection: close\r\n", b""])
+def test_a_client_that_stops_reading_the_end_of_an_answer_is_left(monkeypatch, request_head):
+    monkeypatch.setattr(Connection, "seconds", 0.2)
+    monkeypatch.setattr(Connection, "timeout_keep_alive", 0.2, raising=False)
+    with answering(bytes(2**23)) as port, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2000)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n" + request_head + b"\r\n")
+        connection.recv(1000)
+        time.sleep(2)
+        with contextlib.suppress(ConnectionError):
+            got = 0
+            while part := connection.recv(2**16):
+                got += len(part)
+            assert got < 2**23
 
 
 def test_a_connection_is_kept_until_its_client_has_read_the_last_answer():

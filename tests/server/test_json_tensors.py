@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from textrnn.server import json_tensors
 from textrnn.server.errors import RequestError
 from textrnn.server.json_tensors import (
     Spec,
@@ -49,6 +51,29 @@ def test_floats_have_as_few_digits_as_tell_them_apart(array):
     for written, value in zip(np.ravel(to_json("y", array)), array.ravel(), strict=True):
         assert np.float32(written) == value or math.isnan(value)
         assert len(repr(float(written))) <= len(repr(float(value)))
+
+
+@given(json_values)
+def test_a_value_is_written_in_parts_as_it_is_written_whole(value):
+    with mock.patch.object(json_tensors, "PART", 2):
+        assert json_tensors._in_parts(value) == json.dumps(value, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("columnar", [True, False])
+def test_a_long_answer_is_written_a_few_values_at_a_time(columnar):
+    values, sizes = np.arange(60_000).reshape(2, 30_000), []
+    encode = json_tensors._encode
+
+    def noted(value):
+        sizes.append(np.size(value))
+        return encode(value)
+
+    with mock.patch.object(json_tensors, "_encode", noted):
+        body = predict_response({"y": values, "z": values}, columnar)
+    rows = [{"y": row, "z": row} for row in values.tolist()]
+    columns = {"y": values.tolist(), "z": values.tolist()}
+    assert json.loads(body) == ({"outputs": columns} if columnar else {"predictions": rows})
+    assert max(sizes) == json_tensors.PART
 
 
 @given(texts)

@@ -172,41 +172,41 @@ def post(rest, body, encoding):
         return error.code, json.loads(error.read())["error"]
 
 
-PACKED = gzip.compress(b'{"instances": [2]}')
+COMPRESSED = gzip.compress(b'{"instances": [2]}')
 
 
 @pytest.mark.parametrize(
     ("body", "encoding"),
     [
-        (PACKED, "gzip"),
-        (PACKED, "GZip"),
-        (PACKED, "x-gzip"),
+        (COMPRESSED, "gzip"),
+        (COMPRESSED, "GZip"),
+        (COMPRESSED, "x-gzip"),
         (gzip.compress(b'{"instances": ') + gzip.compress(b"[2]}"), "gzip"),
         (b'{"instances": [2]}', "identity"),
     ],
 )
-def test_bodies_may_be_packed(rest, body, encoding):
+def test_bodies_may_be_compressed(rest, body, encoding):
     assert post(rest, body, encoding) == (200, {"predictions": [3.0]})
 
 
 @pytest.mark.parametrize(
     ("body", "encoding", "status", "message"),
     [
-        (PACKED, "br", 415, "Content-Encoding is br: expected gzip, or none"),
-        (PACKED, "gzip, gzip", 415, "Content-Encoding is gzip, gzip: expected gzip, or none"),
-        (b'{"instances": [2]}', "gzip", 400, "not what gzip writes, as its Content-Encoding says"),
-        (PACKED[:-9], "gzip", 400, "not what gzip writes, as its Content-Encoding says"),
-        (PACKED[:12] + b"\0\0" + PACKED[14:], "gzip", 400, "not what gzip writes"),
+        (COMPRESSED, "br", 415, "Content-Encoding is br: expected gzip, or none"),
+        (COMPRESSED, "gzip, gzip", 415, "Content-Encoding is gzip, gzip: expected gzip, or none"),
+        (b'{"instances": [2]}', "gzip", 400, "not valid gzip data, as its Content-Encoding says"),
+        (COMPRESSED[:-9], "gzip", 400, "not valid gzip data, as its Content-Encoding says"),
+        (COMPRESSED[:12] + b"\0\0" + COMPRESSED[14:], "gzip", 400, "not valid gzip data"),
         (gzip.compress(bytes(2**24 + 1)), "gzip", 413, "the request has more than 16777216 bytes"),
     ],
 )
-def test_packed_bodies_that_are_refused(rest, body, encoding, status, message):
+def test_compressed_bodies_that_are_refused(rest, body, encoding, status, message):
     found, error = post(rest, body, encoding)
     assert found == status and message in error
 
 
 @pytest.mark.parametrize("function", ["parse_predict", "predict_response"])
-def test_no_request_waits_for_a_long_one_to_be_read_or_written(rest, monkeypatch, function):
+def test_a_long_request_is_converted_and_a_long_answer_written_beside_others(rest, monkeypatch, function):
     plain, begun, go_on = getattr(json_tensors, function), threading.Event(), threading.Event()
 
     def slow(content, *args, **options):

@@ -269,6 +269,30 @@ def test_a_client_that_has_sent_another_request_and_leaves_frees_its_place(serve
     assert prompt.cancelled and not caplog.records
 
 
+def test_texts_that_run_when_the_server_stops_end_with_an_error(version, monkeypatch):
+    iterate = _Batch._iterate
+    monkeypatch.setattr(_Batch, "_iterate", lambda batch: (time.sleep(0.05), iterate(batch)))
+    body = {"max_new_tokens": 4096, "temperature": 1, "text": "the"}
+    completion = {"model": "novel", "prompt": "the", "max_tokens": 4096, "temperature": 1}
+    pieces, answers = [], []
+    with Server(settings(ModelConfig("novel", version.parent), stop_seconds=0.2)) as stopping:
+        rest = Rest(stopping.rest_port)
+        threads = [
+            threading.Thread(target=lambda: pieces.extend(events(stopping, "/v1/models/novel:stream", body))),
+            threading.Thread(target=lambda: answers.append(rest("/v1/completions", completion))),
+        ]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + 30
+        while len(prompts_of(stopping)) < 2:
+            assert time.monotonic() < end
+    for thread in threads:
+        thread.join()
+    assert pieces[-1] == {"error": "the server is shutting down"} and not stopping.unfinished
+    [(status, answer)] = answers
+    assert status == 503 and answer["error"]["message"] == "the server is shutting down"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "message"),
     [

@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -208,16 +209,55 @@ def test_the_configuration_is_read_again_without_looks_at_the_folders(base, save
     models.stop()
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [((0.02, 0), (1, 4)), ((0.02, 0.06), (2, 4))])
+@pytest.mark.parametrize(("seconds", "expected"), [((2, 0), (0, 6)), ((2, 3), (4, 6)), ((0, 5), (2, 0))])
 def test_folders_and_the_configuration_have_intervals_of_their_own(base, monkeypatch, seconds, expected):
-    reads, looks = [], []
+    reads, looks, now = [], [], 0.0
     models = Models(lambda: reads.append(1) or [ModelConfig("m", base)], *seconds, log=lambda line: None)
     monkeypatch.setattr(models, "_refresh_model", lambda model, gone: looks.append(1))
-    waits = iter([False, False, False, True])
-    monkeypatch.setattr(models._stopped, "wait", lambda period: next(waits))
     models.refresh()
+
+    def wait(period):
+        nonlocal now
+        now += period
+        return now > 12
+
+    monkeypatch.setattr("textrnn.server.models.time.monotonic", lambda: now)
+    monkeypatch.setattr(models, "_stopped", SimpleNamespace(wait=wait, is_set=lambda: False))
     models._poll()
-    assert (len(reads), len(looks)) == expected
+    assert (len(reads) - 1, len(looks) - 1) == expected
+
+
+def test_a_configuration_is_applied_later_if_a_folder_cannot_be_read_at_first(base, monkeypatch):
+    configs = [ModelConfig("m", base)]
+    models = Models(lambda: configs, 0, 1, log=lambda line: None)
+    models.refresh()
+    configs = [ModelConfig("n", base)]
+    with monkeypatch.context() as patch, pytest.raises(InputError):
+        patch.setattr("textrnn.server.models.version_folders", raising(InputError("too many open files")))
+        models._look_again(look=False, read=True)
+    models._look_again(look=False, read=True)
+    assert models.loaded == ["n"]
+    models.stop()
+
+
+def raising(error):
+    def function(*_):
+        raise error
+
+    return function
+
+
+def test_no_version_is_loaded_once_the_models_are_stopped(base, monkeypatch, saved):
+    def make(*given):
+        models._stopped.set()
+        return Servable(*given)
+
+    models = Models(lambda: [ModelConfig("m", base, None), ModelConfig("n", base)], log=lambda line: None)
+    shutil.copytree(saved[3], base / "2")
+    monkeypatch.setattr("textrnn.server.models.Servable", make)
+    models.refresh()
+    assert not models.loaded and [*models.status("m")] == [1]
+    models.stop()
 
 
 def test_a_loop_without_end_is_cancelled(base):

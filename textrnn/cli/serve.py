@@ -55,7 +55,7 @@ def serve(**given):
 
     def end(*_):
         for number in before:
-            signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+            signal.signal(number, _exit)
         ended.set()
         if not started:
             raise _Ended
@@ -75,14 +75,20 @@ def serve(**given):
             log(f"serving {', '.join(server.models.loaded) or 'no model yet'} on {' and '.join(where)}")
             ended.wait()
             log("stopping: requests in flight are finished")
-        if running := server.service.running:
-            log(f"{running} of them took longer than {settings.stop_seconds:g} s and are cut off")
+        if server.unfinished:
+            log(f"requests cut off after {settings.stop_seconds:g} s: {server.unfinished}")
+        if server.unfinished or server.models.loading:
             os._exit(0)  # the interpreter would wait for their threads
     except _Ended:
         log("stopped before all models were loaded")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _exit(number, _):
+    """End the process at once. The first process of a container ignores signals that it does not handle."""
+    os._exit(128 + number)
 
 
 class _Ended(BaseException):

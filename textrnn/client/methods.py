@@ -22,8 +22,9 @@ class ClientMethods(ABC):
         url: `http://HOST:PORT` for REST, `grpc://HOST:PORT` for gRPC; `https` and `grpcs` if encrypted. gRPC
             loads TensorFlow when it is first used.
         model: The model of calls that name none: `NAME`, `NAME/versions/NUMBER` or `NAME/labels/LABEL`.
-        timeout: Seconds in which a call has to be answered, retries included. For `stream`: seconds from one
-            piece to the next, and in which a server that is busy or absent has to take the text.
+        timeout: Seconds in which a call has to be answered, retries included. Over REST, a `Client`
+            notices at the next part of an answer, at the latest after twice the time. For `stream`: seconds
+            from one piece to the next, and those of each attempt until the first one.
         retries: How often a request is sent again that a busy or absent server did not answer (429 and 503 of
             REST, RESOURCE_EXHAUSTED and UNAVAILABLE of gRPC), after growing pauses, and not before the time
             that the server names in `Retry-After`.

@@ -131,7 +131,11 @@ class Batcher:
 
     def _most(self, size):
         rows = self.parameters.max_batch_size
-        return rows if size <= SHORT_BYTES else max(1, min(rows, BATCH_BYTES // size))
+        if size <= SHORT_BYTES:
+            return rows
+        most = max(1, min(rows, BATCH_BYTES // size))
+        allowed = (size for size in self.parameters.allowed_batch_sizes if size <= most)
+        return max(allowed, default=most)  # a batch is not padded to more rows than it may have
 
     def stop(self, timeout: float | None = None) -> None:
         """Run what is waiting, and end the threads.

@@ -5,6 +5,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
@@ -41,18 +42,18 @@ class RefusedBody(RequestError):
 
 
 async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """Read the body of a request, and unpack it if it is packed by gzip, as TF Serving does.
+    """Read the body of a request, and decompress it if it is compressed with gzip, as TF Serving does.
 
     Args:
         scope: ASGI's description of the request.
         receive: ASGI's function that gives its parts.
-        most: Maximum number of bytes, packed and unpacked.
+        most: Maximum number of bytes, compressed and decompressed.
 
     Raises:
-        RequestError: If it is larger, packed in another way, or damaged.
+        RequestError: If it is larger, compressed in another way, or damaged.
         ClientLeft: If the client has left, or has taken too long.
     """
-    packed = _is_packed(scope)
+    compressed = _is_compressed(scope)
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -64,7 +65,7 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
         if size > most:
             raise _too_large(most)
     body = b"".join(parts)
-    return await asyncio.to_thread(unpacked, body, most) if packed else body
+    return await aside(len(body) > 2**12, decompressed, body, most) if compressed else body
 
 
 async def read_object(scope: Scope, receive: Receive, most: int) -> dict[str, Any]:
@@ -73,17 +74,26 @@ async def read_object(scope: Scope, receive: Receive, most: int) -> dict[str, An
     return await aside(len(body) > LONG, parse_object, body)
 
 
+@contextmanager
+def until_stop():
+    """Context manager in which a request may wait: when the server waits no longer, it is told so."""
+    try:
+        yield
+    except asyncio.CancelledError:  # by uvicorn
+        raise RequestError("UNAVAILABLE", "the server is shutting down") from None
+
+
 async def aside(long: bool, function: Callable[..., T], *args) -> T:
     """Call a function, in a thread if it takes long, so that other requests do not wait for it."""
     return await asyncio.to_thread(function, *args) if long else function(*args)
 
 
-def unpacked(body: bytes, most: int) -> bytes:
-    """Unpack what gzip has packed.
+def decompressed(body: bytes, most: int) -> bytes:
+    """Decompress what gzip has compressed.
 
     Args:
-        body: The packed bytes.
-        most: Maximum number of unpacked bytes.
+        body: The compressed bytes.
+        most: Maximum number of decompressed bytes.
 
     Raises:
         RequestError: If there are more, or if the bytes are damaged.
@@ -91,33 +101,33 @@ def unpacked(body: bytes, most: int) -> bytes:
     Example:
 
     >>> import gzip
-    >>> from textrnn.server.bodies import unpacked
-    >>> unpacked(gzip.compress(b"{}"), 2)
+    >>> from textrnn.server.bodies import decompressed
+    >>> decompressed(gzip.compress(b"{}"), 2)
     b'{}'
-    >>> unpacked(gzip.compress(bytes(3)), 2)
+    >>> decompressed(gzip.compress(bytes(3)), 2)
     Traceback (most recent call last):
     textrnn.server.bodies.RefusedBody: the request has more than 2 bytes, which the server takes
     """
     try:
         found = gzip.GzipFile(fileobj=io.BytesIO(body)).read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise invalid(f"the body is not what gzip writes, as its Content-Encoding says: {error}") from None
+        raise invalid(f"the body is not valid gzip data, as its Content-Encoding says: {error}") from None
     if len(found) > most:
         raise _too_large(most)
     return found
 
 
-def _is_packed(scope):
+def _is_compressed(scope):
     encodings = [
         encoding.strip().lower()
         for name, value in scope["headers"]
         if name == b"content-encoding"
         for encoding in value.decode("latin-1").split(",")
     ]
-    packed = [encoding for encoding in encodings if encoding not in ("", "identity")]
-    if packed and packed not in (["gzip"], ["x-gzip"]):
-        raise RefusedBody(415, f"Content-Encoding is {', '.join(packed)}: expected gzip, or none")
-    return bool(packed)
+    used = [encoding for encoding in encodings if encoding not in ("", "identity")]
+    if used and used not in (["gzip"], ["x-gzip"]):
+        raise RefusedBody(415, f"Content-Encoding is {', '.join(used)}: expected gzip, or none")
+    return bool(used)
 
 
 def _too_large(most):

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive
 
 from textrnn.server import json_tensors
-from textrnn.server.bodies import ClientLeft, read_object
+from textrnn.server.bodies import ClientLeft, read_object, until_stop
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
 from textrnn.server.metadata import list_json
 from textrnn.server.prompts import event_of, number, prompt_settings, stream_settings
@@ -72,7 +72,8 @@ def make_routes(service: Service, streams: Streams) -> list[BaseRoute]:
             with contextlib.ExitStack() as opened:
                 spec = spec_of(STREAM.fullmatch(request.url.path))
                 opened.enter_context(service.timed(spec, "stream", "REST"))
-                body = await read_object(request.scope, request.receive, body_bytes)
+                with until_stop():
+                    body = await read_object(request.scope, request.receive, body_bytes)
                 [prompt], pieces = _prompts([stream_settings(body)])
                 streams.submit(prompt, spec.name, spec.version, spec.label)
                 counting = opened.pop_all()
@@ -83,7 +84,8 @@ def make_routes(service: Service, streams: Streams) -> list[BaseRoute]:
     async def completions(request):
         try:
             with contextlib.ExitStack() as opened:
-                body = await read_object(request.scope, request.receive, body_bytes)
+                with until_stop():
+                    body = await read_object(request.scope, request.receive, body_bytes)
                 model = body.get("model")
                 spec = ModelSpec(model if isinstance(model, str) else "")
                 opened.enter_context(service.timed(spec, "completions", "REST"))
@@ -192,12 +194,15 @@ async def _unless_left(receive: Receive, answer: Coroutine[Any, Any, Response]) 
             pass
 
     answering, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(left())
-    await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    leaving.cancel()
-    if not answering.done():
+    try:
+        with until_stop():
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientLeft
+        return answering.result()
+    finally:
+        leaving.cancel()
         answering.cancel()
-        raise ClientLeft
-    return answering.result()
 
 
 def _events(

@@ -64,13 +64,19 @@ class Connection(HttpToolsProtocol):
         self._arrived = False
 
     def on_headers_complete(self) -> None:
-        """Begin to answer a request."""
+        """Begin to answer a request, once those before it are answered."""
+        before = self.cycle
         super().on_headers_complete()
         self._head = 0
+        if before is None or before.response_complete:
+            self._answering = self.cycle
 
-    def _start_asgi_task(self, cycle, app):
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+    def on_response_complete(self) -> None:
+        """Go on with the next request."""
+        following = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
+        self._answering = following or self._answering
+        self._await_last_reading()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body, which has a limit of its own."""
@@ -90,12 +96,19 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Go on, since the client has read."""
         super().resume_writing()
-        if self._writing:
+        if self._writing and not self.transport.is_closing():
             self._writing.cancel()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection without requests, once its client has read the last answer."""
         self._await_reading("timeout_keep_alive_task")
+
+    def _await_last_reading(self):
+        """Do not wait for ever for the client to read what is left when the connection ends."""
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            if self._writing:
+                self._writing.cancel()
+            self._await_reading("_writing")
 
     def _await_reading(self, timer, before=math.inf):
         """End the connection if the client has read nothing since the last look, or if nothing is left."""
@@ -123,6 +136,7 @@ class Connection(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+        self._await_last_reading()
 
 
 class Joined:

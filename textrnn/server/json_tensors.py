@@ -21,6 +21,9 @@ KINDS = {"float": "f", "int": "iu", "bool": "b", "string": "O"}
 SHOWN = 80
 """Characters of a value in an error."""
 
+PART = 2**12
+"""Values that are written at once."""
+
 MOST_DIMENSIONS = 64
 """Of an array of NumPy."""
 
@@ -279,9 +282,10 @@ def predict_response(outputs: Mapping[str, np.ndarray], columnar: bool) -> bytes
     b'{"predictions": [3.0, 3.5]}'
     """
     names = sorted(outputs)
+    long = sum(array.size for array in outputs.values()) > PART
     if columnar:
         columns = {name: to_json(name, outputs[name]) for name in names}
-        return _dumped({"outputs": columns if len(names) > 1 else columns[names[0]]})
+        return _dumped({"outputs": columns if len(names) > 1 else columns[names[0]]}, long)
     sizes = {}
     for name in names:
         if not outputs[name].ndim:
@@ -293,9 +297,9 @@ def predict_response(outputs: Mapping[str, np.ndarray], columnar: bool) -> bytes
             )
     columns = {name: to_json(name, outputs[name]) for name in names}
     if len(names) == 1:
-        return _dumped({"predictions": columns[names[0]]})
+        return _dumped({"predictions": columns[names[0]]}, long)
     rows = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return _dumped({"predictions": rows})
+    return _dumped({"predictions": rows}, long)
 
 
 def to_json(name: str, array: np.ndarray) -> Any:
@@ -339,5 +343,17 @@ def _text(value):
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def _dumped(value) -> bytes:
-    return _encode(value).encode("utf-8", "replace")
+def _dumped(value, long) -> bytes:
+    return (_in_parts if long else _encode)(value).encode("utf-8", "replace")
+
+
+def _in_parts(value) -> str:
+    """JSON as `_encode` writes it, which lets no other thread run until it has written all of it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_encode(key)}: {_in_parts(one)}" for key, one in value.items()) + "}"
+    if not isinstance(value, list) or not value:
+        return _encode(value)
+    if isinstance(value[0], (list, dict)):
+        return "[" + ", ".join(map(_in_parts, value)) + "]"
+    parts = (value[start : start + PART] for start in range(0, len(value), PART))
+    return "[" + ", ".join(_encode(part)[1:-1] for part in parts) + "]"

@@ -1,6 +1,6 @@
 """The models of a server: versions come and go while it runs."""
 
-import itertools
+import math
 import os
 import threading
 import time
@@ -77,6 +77,7 @@ class Models:
         self._read_configs, self._poll_seconds = read_configs, poll_seconds
         self._config_seconds = poll_seconds if config_seconds is None else config_seconds
         self._configs: list[ModelConfig] = []
+        self._applied: list[ModelConfig] = []  # those that the models are as they should be for
         self._timeout, self._log = timeout, log
         self._models: dict[str, Model] = {}
         self._lock = threading.RLock()
@@ -95,31 +96,39 @@ class Models:
         """Stop looking, and unload everything when its requests are done."""
         self._stopped.set()
         if self._thread:
-            self._thread.join(timeout)
-        for model in self._models.values():
+            self._thread.join(1.0)  # unless it loads a version
+        for model in [*self._models.values()]:
             for number in [*model.versions]:
                 self._unload(model, number, timeout)
         for thread in self._unloading:
             thread.join(timeout)
 
+    @property
+    def loading(self) -> bool:
+        """Whether a version is still being loaded after `stop`."""
+        return self._thread is not None and self._thread.is_alive()
+
     def _poll(self):
-        intervals = self._poll_seconds, self._config_seconds
-        period = min(interval for interval in intervals if interval > 0)
-        look_each, read_each = (round(interval / period) for interval in intervals)
-        for count in itertools.count(1):
-            if self._stopped.wait(period):
-                return
-            look, read = (bool(each) and count % each == 0 for each in (look_each, read_each))
+        intervals = [seconds or math.inf for seconds in (self._poll_seconds, self._config_seconds)]
+        now = time.monotonic()
+        due = [now + seconds for seconds in intervals]
+        while not self._stopped.wait(max(min(due) - now, 0)):
+            now = time.monotonic()
+            are_due = [now >= end for end in due]
             try:
-                self._look_again(look, read)
+                self._look_again(*are_due)
             except Exception as error:  # the next look may succeed
                 self._log(f"looking for versions failed: {error}")
+            now = time.monotonic()
+            due = [
+                now + seconds if is_due else end
+                for seconds, is_due, end in zip(intervals, are_due, due, strict=True)
+            ]
 
     def _look_again(self, look, read):
-        before = self._configs
         if read:
             self._configs = [*self._read_configs()]
-        if look or self._configs != before:
+        if look or self._configs != self._applied:
             self._refresh_models()
 
     def refresh(self) -> None:
@@ -137,17 +146,22 @@ class Models:
                     self._models[name] = Model(config)
             models = list(self._models.values())
         for model in models:
+            if self._stopped.is_set():
+                return
             gone = model.config.name not in configs
             self._refresh_model(model, gone)
             if gone and not any(v.servable for v in model.versions.values()):
                 with self._lock:
                     del self._models[model.config.name]
+        self._applied = self._configs
 
     def _refresh_model(self, model, gone):
         found = {} if gone else version_folders(model.config.path)
         wanted = model.config.wanted(found)
         for number in sorted(wanted):
             version = model.versions.get(number)
+            if self._stopped.is_set():
+                return
             if version and (version.servable or version.stamp == _stamp(found[number])):
                 continue
             self._load(model, number, found[number])
@@ -196,7 +210,11 @@ class Models:
             version.state, version.error = END, RequestError(code, message)
             self._log(f"version {number} of {name} cannot be loaded: {message}")
             return
-        version.servable, version.state = servable, AVAILABLE
+        with self._lock:
+            if self._stopped.is_set():  # meanwhile; nobody would unload it
+                servable.unload(0)
+                return
+            version.servable, version.state = servable, AVAILABLE
         self._log(
             f"serving version {number} of {name}: loaded in {time.perf_counter() - start:.1f} s"
             + (f", {requests} warm-up requests" if requests else "")

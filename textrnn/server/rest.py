@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope
 
 from textrnn.server import examples, json_tensors
-from textrnn.server.bodies import LONG, aside, read_body
+from textrnn.server.bodies import LONG, aside, read_body, until_stop
 from textrnn.server.errors import RETRY_AFTER, RequestError, invalid
 from textrnn.server.metadata import metadata_json, status_json
 from textrnn.server.service import Answer, ModelSpec, Service
@@ -95,7 +95,7 @@ class Calls:
             CALL.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         )
         if call is None:
-            with suppress(asyncio.CancelledError):  # a stream that has not ended when the server stops
+            with suppress(asyncio.CancelledError):  # the server has stopped, and the client does not read
                 await self.others(scope, receive, send)
             return
         try:
@@ -106,7 +106,7 @@ class Calls:
 
     async def _answer(self, call: re.Match, scope: Scope, receive: Receive) -> Response:
         spec, method = spec_of(call), call["method"].lower()
-        with self.service.timed(spec, method, "REST"):
+        with self.service.timed(spec, method, "REST"), until_stop():
             body = await read_body(scope, receive, self.service.limits.body_bytes)
             answer, written = await aside(len(body) > LONG, getattr(self, f"_{method}"), spec, body)
             await self._ended(answer.future)
@@ -122,7 +122,7 @@ class Calls:
         """Wait until the outputs are there.
 
         Raises:
-            RequestError: If that takes too long, also for a server that is to stop.
+            RequestError: If that takes too long.
         """
         loop, seconds = asyncio.get_running_loop(), self.service.limits.seconds
         if self._from_threads is None or self._from_threads.loop is not loop:
@@ -134,8 +134,6 @@ class Calls:
                 await ended
         except TimeoutError:
             raise RequestError("DEADLINE_EXCEEDED", f"the model took longer than {seconds:g} s") from None
-        except asyncio.CancelledError:  # uvicorn waits no longer
-            raise RequestError("UNAVAILABLE", "the server is shutting down") from None
         finally:
             future.cancel()  # nobody waits any more
 

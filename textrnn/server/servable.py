@@ -125,7 +125,9 @@ class Servable:
             raise of_tensorflow(error) from None
         except RuntimeError:
             raise self._gone() from None
-        return dict(zip(names, values, strict=True))
+        # TensorFlow gives a single string as bytes.
+        arrays = (np.array(value, object) if isinstance(value, bytes) else value for value in values)
+        return dict(zip(names, arrays, strict=True))
 
     def _make_callable(self, signature_name, names, several_threads):
         signature, options = self.signatures[signature_name], _run_options(several_threads, self._timeout)

@@ -1,5 +1,6 @@
 """The embedded server: models, REST and gRPC, from start to a graceful end."""
 
+import math
 import socket
 import sys
 import threading
@@ -21,6 +22,9 @@ first never sends a request that the other no longer takes."""
 
 BACKLOG = 2048
 """How many connections of REST may wait to be accepted."""
+
+CLOSING_SECONDS = 1.0
+"""How long the server still waits when the streams that are running have been ended."""
 
 GRPC, REST = "--port", "--rest_api_port"
 """The options that ports are from."""
@@ -144,6 +148,7 @@ class Server:
 
     Attributes:
         grpc_port, rest_port: The ports that it listens on.
+        unfinished: How many requests were not awaited when it stopped.
 
     Raises:
         InputError: If no model can be served, or if an address is in use.
@@ -173,6 +178,7 @@ class Server:
         self._grpc: Any = None
         self._rest: Any = None
         self._thread: threading.Thread | None = None
+        self.unfinished = 0
         self.grpc_port: int | None = None
         self.rest_port: int | None = None
 
@@ -220,7 +226,8 @@ class Server:
         config = uvicorn.Config(
             app, http=Connection, ws="none", interface="asgi3", log_config=None, log_level="error",
             access_log=False, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS, proxy_headers=False,
-            timeout_graceful_shutdown=int(settings.stop_seconds), lifespan="off", server_header=False,
+            timeout_graceful_shutdown=math.ceil(settings.stop_seconds + CLOSING_SECONDS), lifespan="off",
+            server_header=False,
         )  # fmt: skip
         self._rest = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -233,21 +240,26 @@ class Server:
     def stop(self) -> None:
         """Take no more requests, finish those in flight, and unload the models.
 
-        Calls of models that take longer than `stop_seconds` are not awaited any more.
+        What takes longer than `stop_seconds` is told so, and not awaited any more; see `unfinished`.
         """
         seconds = self.settings.stop_seconds
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds + CLOSING_SECONDS
         if self._rest:
             self._rest.should_exit = True
-        done = self._grpc.stop(seconds) if self._grpc else None
+        closing = threading.Timer(seconds, self.streams.stop)
+        closing.start()
+        done = self._grpc.stop(seconds + CLOSING_SECONDS) if self._grpc else None
         if self._thread:
-            self._thread.join(seconds + 1)
+            self._thread.join(seconds + 3 * CLOSING_SECONDS)
         if done is not None:
-            done.wait(seconds + 1)
+            done.wait(seconds + 3 * CLOSING_SECONDS)
+        closing.cancel()
         for bound in self._sockets.values():
             bound.close()
-        for part in (self.streams, self.service, self.models):
+        for part in (self.streams, self.service):
             part.stop(max(end - time.monotonic(), 0.1))
+        self.unfinished = self.service.running
+        self.models.stop(max(end - time.monotonic(), 0.1))
 
     def __enter__(self):
         try:

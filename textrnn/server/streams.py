@@ -174,7 +174,7 @@ class Streams:
             return batch.waiting
 
     def stop(self, timeout: float | None = None) -> None:
-        """Cancel all texts."""
+        """End all texts with an error."""
         with self._lock:
             self._stopped = True
             batches = [*self._batches.values()]
@@ -213,9 +213,13 @@ class _Batch:
             self.thread.start()
 
     def cancel(self) -> None:
-        """Cancel all texts."""
-        for prompt in [*self.waiting, *(row.prompt for row in self._rows)]:
+        """Cancel all texts, and tell their clients."""
+        prompts = [*self.waiting, *self._joining, *(row.prompt for row in self._rows)]
+        running = [prompt for prompt in prompts if not prompt.cancelled]
+        for prompt in running:
             prompt.cancelled = True
+        error = RequestError("UNAVAILABLE", "the server is shutting down")
+        _emit([(prompt, Piece("", 0, error=error)) for prompt in running])
 
     def _run(self):
         try:
