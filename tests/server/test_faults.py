@@ -320,34 +320,38 @@ def test_a_client_that_reads_slowly_gets_its_whole_answer(monkeypatch):
     assert got > len(body) and time.monotonic() - start > 2 * Connection.seconds
 
 
-@pytest.mark.parametrize("request_head", [b"Connection: close\r\n", b""])
-def test_a_client_that_stops_reading_the_end_of_an_answer_is_left(monkeypatch, request_head):
-    monkeypatch.setattr(Connection, "seconds", 0.2)
-    monkeypatch.setattr(Connection, "timeout_keep_alive", 0.2, raising=False)
-    with answering(bytes(2**23)) as port, socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2000)
-        connection.connect(("127.0.0.1", port))
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n" + request_head + b"\r\n")
-        connection.recv(1000)
-        time.sleep(2)
-        with contextlib.suppress(ConnectionError):
-            got = 0
-            while part := connection.recv(2**16):
-                got += len(part)
-            assert got < 2**23
+@pytest.fixture
+def unread(monkeypatch):
+    """A function that makes a closing `Connection`, by how much its client has not read at each look."""
+
+    def make(*sizes):
+        left, timers, ended = [*sizes], [], []
+        connection = object.__new__(Connection)
+        connection.transport = SimpleNamespace(
+            get_write_buffer_size=lambda: left.pop(0),
+            is_closing=lambda: True,
+            abort=lambda: ended.append("abort"),
+        )
+        later = lambda seconds, *call: timers.append(call) or SimpleNamespace(cancel=lambda: None)  # noqa: E731
+        connection.loop = SimpleNamespace(call_later=later)
+        return connection, timers, ended
+
+    return make
 
 
-def test_a_connection_is_kept_until_its_client_has_read_the_last_answer():
-    sizes, timers, ended = [300, 200, 200], [], []
-    connection = SimpleNamespace(
-        seconds=1.0,
-        transport=SimpleNamespace(
-            get_write_buffer_size=lambda: sizes.pop(0), abort=lambda: ended.append("abort")
-        ),
-        loop=SimpleNamespace(call_later=lambda seconds, *call: timers.append(call)),
-    )
-    connection._await_reading = lambda *given: Connection._await_reading(connection, *given)
-    Connection.timeout_keep_alive_handler(connection)
+def test_a_connection_is_kept_until_its_client_has_read_the_last_answer(unread):
+    connection, timers, ended = unread(300, 200, 0)
+    connection.timeout_keep_alive_handler()
+    for expected in ([], ["abort"]):
+        function, *given = timers.pop()
+        function(*given)
+        assert ended == expected
+    assert not timers
+
+
+def test_a_client_that_stops_reading_a_last_answer_is_left(unread):
+    connection, timers, ended = unread(300, 300, 200, 200)  # little: writing never had to pause
+    connection._await_last_reading()
     for expected in ([], ["abort"]):
         function, *given = timers.pop()
         function(*given)
