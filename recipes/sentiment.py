@@ -46,7 +46,7 @@ def main(options: Options):
     from textrnn.cli.checkpoints import checkpoint_of
     from textrnn.data import batching, labelled_splits, records, sources
     from textrnn.export import publish
-    from textrnn.reporting.report import save_report
+    from textrnn.reporting.report import begin_report, save_report
     from textrnn.tasks.execution import execution_of
     from textrnn.training.losses import TokenCrossentropy
 
@@ -124,7 +124,7 @@ def main(options: Options):
     if options.tensorboard:
         callbacks.append(training.TensorBoard(options.tensorboard))
     if not checkpoint.found:
-        files.set_aside(folder / "report")
+        begin_report(folder / "report", options)
     result = training.fit(
         classifier,
         batches,

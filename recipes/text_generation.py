@@ -37,7 +37,7 @@ def main(options: Options):
     from textrnn.data.passages import mean_length, relative_lengths
     from textrnn.data.stored_texts import count_characters
     from textrnn.export import publish
-    from textrnn.reporting.report import save_report
+    from textrnn.reporting.report import begin_report, save_report
     from textrnn.tasks.execution import execution_of
     from textrnn.text_generation import adaptation, evaluation, report
     from textrnn.text_generation.adaptive_evaluation import adaptive_scores
@@ -100,7 +100,7 @@ def main(options: Options):
     if options.tensorboard:
         callbacks.append(training.TensorBoard(options.tensorboard, lambda _: {"sample": samples.latest}))
     if not checkpoint.found:
-        files.set_aside(folder / "report")
+        begin_report(folder / "report", options)
     tokens_per_step = options.batch_size * mean_length(options.sequence_length, options.variable_length)
     result = training.fit(
         lm,

@@ -36,7 +36,7 @@ def main(options: Options):
     from textrnn.data import batching, sources
     from textrnn.errors import warn
     from textrnn.export import publish
-    from textrnn.reporting.report import save_report
+    from textrnn.reporting.report import begin_report, save_report
     from textrnn.tasks.execution import execution_of
     from textrnn.training.losses import TokenCrossentropy
     from textrnn.translation import evaluation, report, translations
@@ -86,7 +86,7 @@ def main(options: Options):
         watched = report.ForTensorBoard(lm, pairs.validation)
         callbacks.append(training.TensorBoard(options.tensorboard, watched.texts, watched.images))
     if not checkpoint.found:
-        files.set_aside(folder / "report")
+        begin_report(folder / "report", options)
     result = training.fit(
         lm,
         batches,

@@ -206,3 +206,21 @@ def test_a_disk_that_fills_while_a_model_is_saved_is_one_sentence(tmp_path, caps
     )
     assert {child.name for child in (tmp_path / "m").iterdir()} == {"report", "checkpoint"}
     assert not list((tmp_path / "m" / "checkpoint").glob("checkpoint-*"))
+
+
+def test_what_an_earlier_process_with_the_same_number_left_is_removed(tmp_path):
+    """In a container, each process that is started again is number 1."""
+    (tmp_path / f".preset.{os.getpid()}" / "assets").mkdir(parents=True)
+    (tmp_path / f".other.{os.getppid()}").mkdir()
+    files.remove_leftovers(tmp_path)
+    assert [child.name for child in tmp_path.iterdir()] == [f".other.{os.getppid()}"]
+
+
+def test_the_checkpoints_of_a_run_are_part_of_the_space_that_it_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=60))
+    with pytest.raises(InputError, match=r"the disk has 0\.00 MB left"):
+        files.expect_space(tmp_path, 100)
+    for name in ("checkpoint", "checkpoint_of_adapting"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_bytes(bytes(20))
+    files.expect_space(tmp_path, 100)

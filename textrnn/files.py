@@ -108,6 +108,9 @@ def reserved(folder):
 def remove_leftovers(folder):
     """Remove what killed processes have left unfinished in a folder: children named `.<name>.<process id>`.
 
+    Also those with the number of this process, which must not write there yet: in a container each process
+    that is started again has the same number.
+
     Example:
 
     >>> import tempfile
@@ -121,7 +124,7 @@ def remove_leftovers(folder):
     """
     for path in Path(folder).glob(".*"):
         process = path.suffix[1:]
-        if path.stem.count(".") and process.isdigit() and not _is_running(int(process)):
+        if path.stem.count(".") and process.isdigit() and not _is_other(int(process)):
             target = path.with_name(path.stem[1:])
             if not target.exists() and target.with_name(f"{target.name}-1").exists():
                 path.rename(target)  # it was finished: the earlier one had been set aside
@@ -131,7 +134,10 @@ def remove_leftovers(folder):
                 path.unlink(missing_ok=True)
 
 
-def _is_running(process):
+def _is_other(process):
+    """Whether there is another process with this number."""
+    if process == os.getpid():
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -198,6 +204,8 @@ def disk_problem(error, place=None):
 def expect_space(folder, size):
     """Raise an `InputError` if the disk of a folder, which need not exist yet, lacks space for so many bytes.
 
+    The checkpoints of the run that is resumed there are part of these.
+
     Example:
 
     >>> from textrnn.files import expect_space
@@ -207,6 +215,7 @@ def expect_space(folder, size):
         each for each in (Path(folder).absolute(), *Path(folder).absolute().parents) if each.exists()
     )
     free = shutil.disk_usage(existing).free
+    size -= sum(file.stat().st_size for file in Path(folder).glob("checkpoint*/*") if file.is_file())
     expect(
         free >= size,
         f"{folder}: the disk has {_megabytes(free)} left, and the model takes {_megabytes(size)}. Free some "

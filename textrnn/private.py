@@ -6,7 +6,21 @@ TensorFlow's compatibility guarantees cover its protocol buffers.
 """
 
 import importlib.util
+import re
 from pathlib import Path
+
+
+def yaml_mode():
+    """Return jsonargparse's mode in which a line that begins with `#` is a text, such as a heading."""
+    # An option that may be None is read as YAML, where such a line is a comment, and so None. `set_loader` is
+    # public, but not the loaders and dumpers that it has.
+    from jsonargparse import set_dumper, set_loader
+    from jsonargparse._loaders_dumpers import dumpers, loaders
+
+    load = loaders["yaml"]
+    set_loader("text_yaml", lambda text: text if re.fullmatch(r"\s*#.*", text) else load(text))
+    set_dumper("text_yaml", dumpers["yaml"])
+    return "text_yaml"
 
 
 def load_preset_json(preset, config_file):

@@ -144,7 +144,10 @@ def encoding_of(start: bytes, encoding: str | None = None) -> str:
             raise InputError(
                 f"unknown encoding {encoding!r}: give a name such as utf-8, utf-16, cp1252 or shift_jis"
             ) from None
-        return encoding
+        # Without a mark, Python's readers of files refuse what it decodes in memory.
+        name = codecs.lookup(encoding).name
+        marked = any(start.startswith(mark) for mark, marks in MARKS.items() if marks == name)
+        return f"{name}-le" if name in ("utf-16", "utf-32") and not marked else encoding
     return next((name for mark, name in MARKS.items() if start.startswith(mark)), "utf-8")
 
 

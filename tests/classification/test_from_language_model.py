@@ -1,5 +1,8 @@
 """Classifiers that start from a language model: what they keep of it."""
 
+import signal
+
+import keras
 import numpy as np
 import pytest
 from builders.language_models import make_lm
@@ -55,6 +58,14 @@ def test_adapting_lowers_the_loss_on_the_texts():
     before = lm.evaluate(ENGLISH, verbose=0, return_dict=True)["loss"]
     assert adapt_to_texts(lm, ENGLISH, epochs=2, learning_rate=0.01, sequence_length=16) >= 20
     assert lm.evaluate(ENGLISH, verbose=0, return_dict=True)["loss"] < before
+
+
+def test_ctrl_c_while_adapting_ends_the_run():
+    interrupt = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: signal.raise_signal(signal.SIGINT)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        adapt_to_texts(make_lm("byte"), ENGLISH, 2, sequence_length=16, callbacks=[interrupt])
 
 
 def test_more_texts_are_in_the_column_that_the_labelled_ones_are_in(tmp_path):

@@ -155,6 +155,16 @@ def test_options_read_from_a_file_are_plain_values_and_flags_win(name, tmp_path)
     assert type(given["units"]) is int and type(given["dropout"]) is float and type(given["name"]) is str
 
 
+def test_a_value_may_begin_with_a_number_sign(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text('# mine\nsample_prompt: "# One"\nunits: 12  # few\n', "utf-8")
+    parser = make_recipe_parser(OPTIONS["text_generation"], "A recipe")
+    given = parser.parse(["--sample_prompt", "# Chapter 1", "--data=#1.txt"])
+    assert (given["sample_prompt"], given["data"]) == ("# Chapter 1", Path("#1.txt"))
+    given = parser.parse(["--config", str(config)])
+    assert (given["sample_prompt"], given["units"]) == ("# One", 12)
+
+
 def test_the_folder_of_a_copy_may_stand_where_the_usage_has_it(capsys, tmp_path):
     status, _, error = textrnn_command(capsys, "recipe", "translation", tmp_path, "--copy")
     assert status == 0, error

@@ -392,3 +392,44 @@ def test_a_header_of_lines_is_found_whatever_columns_are_given(tmp_path):
     table.write_text("text\tlabel\nso dull\tbad\na joy\tgood\n")
     for columns in (("1", "2"), ("text", "2"), ("1", "label")):
         assert [example.label for example in read_labelled(table, *columns).examples] == ["bad", "good"]
+
+
+@pytest.mark.parametrize("name", ["reviews.csv", "reviews.tsv"])
+def test_a_carriage_return_without_quotes_is_part_of_a_text(name, tmp_path):
+    separator = "," if name.endswith("csv") else "\t"
+    rows = [
+        ["label", "text"],
+        ["good", "I love it\rso much"],
+        ["bad", '"Bad\r\nor ""not"""'],
+        ["good", "Yes"],
+    ]
+    path = write(tmp_path / name, "".join(separator.join(row) + "\n" for row in rows))
+    examples, warnings = read_labelled(path)
+    assert [(e.text, e.label) for e in examples] == [
+        ("I love it\rso much", "good"), ('Bad\nor "not"', "bad"), ("Yes", "good"),
+    ]  # fmt: skip
+    assert [e.origin.rpartition(" ")[2] for e in examples] == ["2", "4", "5"] and not warnings
+
+
+@pytest.mark.parametrize("splits", [("train", "test"), ("20news-bydate-train", "20news-bydate-test")])
+def test_folders_of_splits_are_no_classes(splits, tmp_path):
+    for split in splits:
+        for label in ("neg", "pos"):
+            (tmp_path / split / label).mkdir(parents=True)
+            (tmp_path / split / label / "1.txt").write_text(f"a text that is {label}")
+    with pytest.raises(InputError, match=rf"are splits, and no classes: .* such as --data \S*{splits[0]}"):
+        read_labelled(tmp_path)
+    assert {e.label for e in read_labelled(tmp_path / splits[0]).examples} == {"neg", "pos"}
+    (tmp_path / "bus").mkdir()
+    (tmp_path / "bus" / "1.txt").write_text("a text about a bus")
+    assert {e.label for e in read_labelled(tmp_path).examples} == {"bus", *splits}
+
+
+def test_files_whose_names_differ_in_their_ends_alone_are_classes(tmp_path):
+    for name in ("rt-polarity.neg", "rt-polarity.pos"):
+        (tmp_path / name).write_text("one\ntwo\n")
+    examples, _ = read_labelled(tmp_path, document="line")
+    assert [(e.text, e.label) for e in examples] == [
+        ("one", "rt-polarity.neg"), ("two", "rt-polarity.neg"),
+        ("one", "rt-polarity.pos"), ("two", "rt-polarity.pos"),
+    ]  # fmt: skip

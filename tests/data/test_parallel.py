@@ -350,3 +350,15 @@ def test_a_header_is_none_of_the_pairs_whatever_columns_are_given(tmp_path):
     assert [pair.target for pair in read_pairs(table, "2", "3", no_header=True).pairs] == ["target", "Va !"]
     table.write_text("Go.\tVa !\n")
     assert [(pair.source, pair.target) for pair in read_pairs(table, "2", "1").pairs] == [("Va !", "Go.")]
+
+
+def test_tables_with_the_numbers_of_sentences_are_refused(tmp_path):
+    """As Tatoeba's own tables have them."""
+    path = write(tmp_path / "pairs.tsv", "1276\tLet's go.\t414\tOn y va.\n1277\tI have to.\t\tJe dois.\n")
+    with pytest.raises(
+        InputError, match=r"all sources are numbers, such as 1276: choose two of its 4 columns"
+    ):
+        read_pairs(path)
+    assert sides(read_pairs(path, "2", "4").pairs)[0] == ("Let's go.", "On y va.")
+    numbers = write(tmp_path / "numbers.tsv", "1\tone\n2\ttwo\n")
+    assert sides(read_pairs(numbers).pairs) == [("1", "one"), ("2", "two")]

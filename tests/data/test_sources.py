@@ -90,3 +90,11 @@ def test_a_test_set_needs_texts_of_ones_own(tmp_path):
             InputError, match=r"--test_data mine\.csv is for texts of your own: give those to train"
         ):
             load_labelled_texts(test_data="mine.csv", **options)
+
+
+def test_sources_may_have_numbers_for_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("2023", "2024"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(f"texts of {name}\n" * 20)
+    assert load_texts({2023: 1, 2024: 2}).name == "2023, 2024"

@@ -161,3 +161,14 @@ def test_links_to_folders_are_followed_but_not_in_circles(tmp_path):
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "data")
     found = [path.relative_to(tmp_path).as_posix() for path in files_in(tmp_path / "data")]
     assert found == ["data/one/a.txt", "data/two/b.txt"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF16", "utf-32"])
+def test_a_wide_encoding_without_a_mark_is_little_endian_however_it_is_read(encoding, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("first\nsecond\n".encode(codecs.lookup(encoding).name + "-le"))
+    assert read_text(path, encoding) == "first\nsecond\n"
+    assert [*read_lines(path, encoding)] == ["first", "second"]
+    path.write_bytes("first\nsecond\n".encode(encoding))
+    assert read_text(path, encoding) == "first\nsecond\n"
+    assert [*read_lines(path, encoding)] == ["first", "second"]

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from builders.exporting import signatures_alone
 from references.command import recipe_command, start_recipe, textrnn_command
 
@@ -121,6 +122,8 @@ def test_a_killed_run_goes_on_and_only_with_the_same_options(tmp_path, capsys, m
         patch.setattr("textrnn.presets.save_preset", lambda *_: {}["killed"])
         run(capsys, **options)
     samples = Path("out/cats/report/samples.txt").read_bytes()
+    written = yaml.safe_load(Path("out/cats/report/config.yaml").read_text())  # for a run from its own config
+    assert (written["name"], written["epochs"]) == ("cats", 2) and "fresh" not in written
 
     status, _, err = run(capsys, **options | {"epochs": 3})
     assert status == 2

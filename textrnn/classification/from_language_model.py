@@ -153,6 +153,9 @@ def adapt_to_texts(
     Returns:
         The number of updates. With too few texts it is 0, and the model stays as it is.
 
+    Raises:
+        KeyboardInterrupt: After Ctrl-C.
+
     Example:
 
     >>> import textrnn
@@ -171,7 +174,9 @@ def adapt_to_texts(
     steps = len(data) * epochs
     rate = training.SlantedTriangular(learning_rate, steps)
     lm.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
-    training.fit(
+    result = training.fit(
         lm, data, epochs=epochs, **{"progress": training.ProgressBar("tok", rows * sequence_length)} | options
     )
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt  # the model is not adapted
     return steps

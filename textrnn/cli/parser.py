@@ -19,7 +19,12 @@ class Parser(ArgumentParser):
     """
 
     def __init__(self, **kwargs):
-        super().__init__(formatter_class=private.help_formatter(), allow_abbrev=False, **kwargs)
+        super().__init__(
+            formatter_class=private.help_formatter(),
+            parser_mode=private.yaml_mode(),
+            allow_abbrev=False,
+            **kwargs,
+        )
 
     def parse(self, arguments=None) -> dict[str, Any]:
         """Parse a command line.

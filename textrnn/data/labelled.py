@@ -1,6 +1,8 @@
 """Labelled text: tables and folders to examples."""
 
 import collections
+import re
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,9 @@ from textrnn.data.tables import (
 from textrnn.data.text_files import files_in, plain_name
 from textrnn.errors import InputError, expect
 from textrnn.unicode import composed
+
+SPLIT = re.compile(r"(^|[-_.])(train|training|test|testing|valid|validation|val|dev)$", re.I)
+"""Names of folders with the splits of a data set."""
 
 
 class Example(NamedTuple):
@@ -142,14 +147,24 @@ def _read_folder(folder, encoding, include, document) -> LabelledTexts:
             "its files are the classes, with one text per line, give --document line. Or give a table, such "
             "as a .csv file"
         )
+    if len(folders) > 1 and all(map(SPLIT.search, folders)):
+        one = shlex.quote(str(folder / folders[-1]))
+        raise InputError(
+            f"the subfolders of {folder} are splits, and no classes: {listed(folders, ', ')}. Give one of "
+            f"them, such as --data {one}, and the test set with --test_data"
+        )
     files = files_in(folder, include)
     if document == "file":
         files = [file for file in files if file.parent != folder]
     documents, warnings = read_files(files, encoding, folder)
+    names = {plain_name(file.origin) for file in documents if Path(file.origin).parent == folder}
+    stems = collections.Counter(Path(name).stem for name in names)
     examples = []
     for file in documents:
         first, *below = Path(file.origin).relative_to(folder).parts
-        label = composed(first if below else Path(plain_name(file.origin)).stem)
+        name = Path(plain_name(file.origin))
+        # Of `polarity.neg` and `polarity.pos`, the whole names are the classes.
+        label = composed(first if below else name.stem if stems[name.stem] == 1 else name.name)
         examples += [Example(origin, text, label) for origin, text in split_at([file], document)]
     warnings = warnings + _odd_classes(folder, [Path(file.origin) for file in documents], document)
     labels = {example.label for example in examples}

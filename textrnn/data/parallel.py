@@ -113,6 +113,8 @@ def read_pairs(
         named = bool(rows) and not no_header and has_names(rows[0][1], names)
         if not named and not given:
             pairs = _first_two(rows, str(path))
+            if rows and len(rows[0][1]) > 2:
+                _refuse_numbers(pairs, str(path), len(rows[0][1]))
             return _checked(pairs, (str(path), str(path)), [] if no_header else _codes_as_pair(pairs, path))
         table = read_table(path, encoding, header=named)
     else:
@@ -302,6 +304,16 @@ def _first_two(rows, name: str) -> dict[int, tuple[str, str]]:
             )
         found[number] = fields[0].strip(), fields[1].strip() if len(fields) > 1 else ""
     return found
+
+
+def _refuse_numbers(pairs: dict[int, tuple[str, str]], name: str, columns: int) -> None:
+    """Refuse pairs of which one side is numbers, such as those of the sentences in Tatoeba's own tables."""
+    for noun, texts in zip(("source", "target"), zip(*pairs.values(), strict=True), strict=True):
+        if any(texts) and all(text.isdecimal() for text in texts if text):
+            raise InputError(
+                f"{name}: all {noun}s are numbers, such as {next(filter(None, texts))}: choose two of its "
+                f"{columns} columns with --source_column and --target_column, such as 2 and 4"
+            )
 
 
 def _codes_as_pair(pairs: dict[int, tuple[str, str]], path) -> list[str]:

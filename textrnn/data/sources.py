@@ -123,7 +123,8 @@ def load_texts(
 def _mixed(sources: Mapping, held_out, **options) -> Splits[Document | LongDocument]:
     """The splits of several sources, each of which is split by itself."""
     expect(sources, "--data names no source: give a path, or paths with how often an epoch reads them")
-    found = {str(path): load_texts(path, None, held_out, **options) for path in sources}
+    sources = {str(path): times for path, times in sources.items()}  # YAML reads 2024 as a number
+    found = {path: load_texts(path, None, held_out, **options) for path in sources}
     repeated = sorted(name for name, texts in found.items() if _same(texts, found.values()) > 1)
     expect(not repeated, f"--data: {', '.join(repeated)} have the same text: keep one of them")
     train = (

@@ -253,6 +253,9 @@ def parquet(content: bytes, name: str) -> tuple[list[str], Numbered]:
     ]
 
 
+CARRIAGE_RETURN = "\ufdd0"
+"""Stands for a carriage return within a line while it is parsed: no character of a text."""
+
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -272,7 +275,7 @@ def _parse(text: str, name: str, separator: str) -> Numbered:
     try:
         for fields in reader:
             if fields:
-                rows.append((reader.line_num, fields))
+                rows.append((reader.line_num, [field.replace(CARRIAGE_RETURN, "\r") for field in fields]))
             start = reader.line_num + 1
     except csv.Error as error:
         raise InputError(f"{name}, line {start}: {error}: check the quotes in this row") from error
@@ -281,7 +284,9 @@ def _parse(text: str, name: str, separator: str) -> Numbered:
 
 def _reader(text: str, separator: str):
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a text may be a whole book
-    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    # Some programs write a carriage return within a field without quotes. Python's parser ends a row there.
+    lines = (re.sub("\r(?!\n)", CARRIAGE_RETURN, line) for line in io.StringIO(text, newline="\n"))
+    return csv.reader(lines, delimiter=separator, strict=True)
 
 
 def _separator(text: str) -> str:

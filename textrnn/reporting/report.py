@@ -21,7 +21,7 @@ from pathlib import Path
 
 import textrnn
 from textrnn.errors import InputError
-from textrnn.files import replacing
+from textrnn.files import replacing, set_aside
 
 
 def save_report(folder, *, options, metrics, history, seed=None):
@@ -61,8 +61,34 @@ def save_report(folder, *, options, metrics, history, seed=None):
     return folder
 
 
+def begin_report(folder, options):
+    """Set an earlier report aside, and write the options, with which a run that is killed can be resumed.
+
+    Args:
+        folder: The folder of the report.
+        options: The recipe's options, a dataclass or a mapping.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from textrnn.reporting.report import begin_report
+    >>> folder = Path(tempfile.mkdtemp()) / "report"
+    >>> for units in (32, 64):
+    ...     begin_report(folder, {"units": units, "fresh": True})
+    >>> for file in sorted(folder.parent.glob("*/*")):
+    ...     print(file.parent.name, file.read_text(encoding="utf-8").strip())
+    report units: 64
+    report-1 units: 32
+    """
+    set_aside(folder)
+    save_config(Path(folder) / "config.yaml", options)
+
+
 def save_config(path, options):
     """Write options as YAML for a recipe's `--config`.
+
+    `fresh` is left out: a run that is repeated and killed must not start over each time.
 
     Args:
         path: The file to write.
@@ -89,7 +115,8 @@ def save_config(path, options):
     import yaml
 
     try:
-        text = yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True)
+        values = {name: value for name, value in _plain(options).items() if name != "fresh"}
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     except yaml.representer.RepresenterError as error:
         raise InputError(
             f"the options cannot be written to {path}: {error.args[-1]!r} is not a number, string, path, "

@@ -184,7 +184,6 @@ class SentencePieceTokenizer(Tokenizer):
         >>> [len(each(" zebra")) for each in (tokenizer, extended)]
         [6, 1]
         """
-        documents = list(documents)
         trained = _train_sentencepiece(documents, self._model_type, self._character_coverage, None)
         theirs = sentencepiece.SentencePieceProcessor(model_proto=trained)
         ours = sentencepiece.SentencePieceProcessor(model_proto=self.proto)

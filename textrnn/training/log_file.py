@@ -37,13 +37,13 @@ class LogFile(ProgressBar):
 
     def on_train_begin(self, logs=None):
         """Open the file."""
-        with problems_as_warnings(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
         super().on_train_begin(logs)
         self._print("training begins")
 
     def _print(self, text):
         # Opened for each line, since a run may be killed, and its folder renamed.
         now = datetime.datetime.now().isoformat(" ", "seconds")
-        with problems_as_warnings(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{now}  {text}\n")
+        with problems_as_warnings(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{now}  {text}\n")

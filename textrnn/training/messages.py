@@ -31,8 +31,8 @@ def problems_as_warnings(path):
     try:
         yield
     except Exception as error:  # of the system or of TensorFlow
-        problem = disk_problem(error, path)
-        if problem is None:
+        problem = disk_problem(error, path) or (isinstance(error, OSError) and f"{path}: {error.strerror}")
+        if not problem:
             raise
         print_message(f"warning: {problem}. Training continues.")
 

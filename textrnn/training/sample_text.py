@@ -68,8 +68,7 @@ class SampleText(keras.callbacks.Callback):
         sample = textwrap.indent(replace_control_characters(text), "    ")
         print_message(f"\n  {heading}\n{sample}\n")
         if self.path is not None:
-            with (
-                problems_as_warnings(self.path),
-                self.path.open("a", encoding="utf-8", errors="replace") as file,
-            ):
-                file.write(f"{heading}\n{text}\n\n")
+            with problems_as_warnings(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a", encoding="utf-8", errors="replace") as file:
+                    file.write(f"{heading}\n{text}\n\n")
