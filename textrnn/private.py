@@ -57,6 +57,14 @@ def compiled_by_xla():
     return not tf.executing_eagerly() and GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
+def autocast_to(dtype):
+    """Return a context manager in which float variables are read in a dtype, as in the call of a layer."""
+    # A public call of a layer opens it, but a loop of steps is none.
+    from keras.src.backend import AutocastScope
+
+    return AutocastScope(dtype)
+
+
 def in_stateless_scope():
     """Whether Keras reads the weights of a `keras.StatelessScope` instead of those of a model."""
     # The class is public, the question is not.

@@ -285,3 +285,9 @@ def test_the_documented_module_exports_the_estimator():
 def test_half_surrogate_pairs_are_read_as_the_replacement_character(fitted):
     texts = ["cut \ud83d", "caf\udce9"]
     assert fitted.predict_proba(texts).tolist() == fitted.predict_proba(["cut \ufffd", "caf\ufffd"]).tolist()
+
+
+def test_a_network_that_nothing_has_judged_does_not_join_the_n_grams():
+    estimator = RecurrentTextClassifier("gru", units=4, tokenizer="byte", epochs=1)
+    estimator.fit(["so dull", "a joy", "what time"], ["x", "y", "z"])
+    assert estimator.model_.linear is not None and estimator.model_.network_weight == 0

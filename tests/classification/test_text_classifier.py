@@ -140,3 +140,17 @@ def test_training_is_that_of_the_network_whatever_its_weight_is():
     for alone, beside, value in zip(*trained, start, strict=True):
         np.testing.assert_allclose(alone, beside, atol=1e-6)
         assert not np.allclose(alone, value, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "message"),
+    [
+        ("ab", {}, "labels is 'ab': give a list of names"),
+        (["a", "b"], {"temperature": 0}, "temperature is 0: give a number above 0"),
+        (["a", "b"], {"temperature": "1"}, "temperature is '1': give a number above 0"),
+        (["a", "b"], {"network_weight": -1}, "network_weight is -1: give a number of at least 0"),
+    ],
+)
+def test_labels_and_weights_that_are_none_are_refused(labels, options, message):
+    with pytest.raises(InputError, match=message):
+        TextClassifier(RecurrentEncoder(9, units=4), labels, **options)

@@ -245,3 +245,9 @@ def test_a_file_with_a_number_for_a_name_takes_the_number(lm, tmp_path):
     unfinished = tmp_path / "m" / ".unfinished"
     unfinished.mkdir()
     assert rename_to_next_version(unfinished, tmp_path / "m").name == "2"
+
+
+def test_a_task_without_a_preprocessor_is_refused(tmp_path):
+    with pytest.raises(textrnn.InputError, match="the task has no preprocessor, so it reads no strings"):
+        export(textrnn.CausalLM(textrnn.RecurrentBackbone(9, units=4)), tmp_path / "m")
+    assert not (tmp_path / "m").exists()

@@ -352,3 +352,14 @@ def test_sequences_without_features_are_refused(built):
     with pytest.raises(InputError, match=r"sequences has the shape \(4, 5\): give \(batch, time, features\)"):
         layer(sequences()[..., 0])
     assert layer(sequences()).shape == (BATCH, UNITS)
+
+
+def test_states_of_one_row_are_those_of_every_sequence():
+    layer, x = Recurrent(GatedCell(4, "gru")), np.ones((3, 2, 5), "float32")
+    one = np.random.default_rng(0).normal(size=(1, 4)).astype("float32")
+    np.testing.assert_array_equal(
+        layer(x, initial_state=[ops.convert_to_tensor(one)]),
+        layer(x, initial_state=[ops.convert_to_tensor(np.repeat(one, 3, axis=0))]),
+    )
+    with pytest.raises(InputError, match="initial_state has 2 rows for 3 sequences: give as many, or one"):
+        layer(x, initial_state=[ops.zeros((2, 4))])

@@ -263,3 +263,24 @@ def test_a_bidirectional_stack_has_the_strategy_it_is_given_and_seeds_each_layer
     assert BidirectionalStack.from_config(config).get_config() == config
     earlier = {name: value for name, value in config.items() if name not in ("strategy", "seed")}
     assert BidirectionalStack.from_config(earlier).strategy == "auto"
+
+
+class MinimalCell(keras.layers.Layer):
+    """A cell with `state_size` alone, as in Keras's documentation of RNNs."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = self.state_size = units
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+
+    def call(self, inputs, states):
+        h = ops.tanh(ops.matmul(inputs, self.kernel) + states[0])
+        return h, [h]
+
+
+def test_cells_need_no_output_size():
+    stack = RecurrentStack([MinimalCell(4), MinimalCell(4)], residual=True)
+    outputs, _ = stack(np.ones((2, 3, 5), "float32"))
+    assert outputs.shape == (2, 3, 4)

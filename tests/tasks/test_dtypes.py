@@ -154,3 +154,70 @@ def test_every_dtype_policy_works(name, policy, use, tmp_path):
             made.__wrapped__ if use in (generates, generates_in_a_graph) else made
         )  # these change the sampler
         use(make(name, policy), policy, tmp_path)
+
+
+class Decay(textrnn.Cell):
+    """h = s ⊙ tanh(Wx + Uh), a cell without anything of `GatedCell`."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    state_size = property(lambda self: [self.units])
+    output_size = property(lambda self: self.units)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+        self.recurrent_kernel = self.add_weight(shape=(self.units, self.units), name="recurrent_kernel")
+        self.scale = self.add_weight(shape=(self.units,), initializer="ones", name="scale")
+
+    @property
+    def recurrent_kernels(self):
+        return {"state": keras.ops.convert_to_tensor(self.recurrent_kernel)}
+
+    @property
+    def elementwise_weights(self):
+        return {"scale": self.scale}
+
+    def project_inputs(self, x):
+        return (keras.ops.matmul(x, self.kernel),)
+
+    def step(self, projected, states, dot, weights):
+        h = weights["scale"] * keras.ops.tanh(dot("state", states[0], projected[0]))
+        return h, [h]
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_a_cell_of_ones_own_steps_as_it_runs_in_every_precision(policy):
+    layer = textrnn.Recurrent(Decay(4, dtype=policy), return_sequences=True)
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    expected, step, states = layer(x), layer.stepper(), layer.get_initial_state(2)
+    for t in range(5):
+        output, states = step(keras.ops.cast(x[:, t], layer.compute_dtype), states)
+        np.testing.assert_allclose(values(output), values(expected[:, t]), rtol=2e-2, atol=1e-2)
+        assert keras.backend.standardize_dtype(states[0].dtype) == layer.compute_dtype
+    rows = np.array([[0, 1, 1], [1, 1, 0]])
+    looked_up = layer.look_up(rows, keras.ops.convert_to_tensor(x[0, :2]), layer.get_initial_state(2))
+    np.testing.assert_allclose(values(looked_up), values(layer(x[0, :2][rows])), rtol=2e-2, atol=1e-2)
+
+
+def test_a_cell_of_ones_own_generates_in_mixed_precision():
+    tokenizer = textrnn.tokenizers.ByteTokenizer()
+    backbone = textrnn.RecurrentBackbone(258, cell=Decay, units=4, dtype="mixed_bfloat16")
+    lm = textrnn.CausalLM(backbone, textrnn.CausalLMPreprocessor(tokenizer))
+    assert lm.generate("ab", max_length=8).startswith("ab")
+
+
+def test_a_linear_cell_steps_as_exactly_as_it_scans():
+    cell = textrnn.GatedCell(8, "rg_lru", dtype="mixed_bfloat16")
+    x = np.random.default_rng(0).normal(size=(2, 200, 4)).astype("float32")
+    found = {}
+    for strategy in ("scan", "loop"):
+        layer = textrnn.Recurrent(cell, return_sequences=True, strategy=strategy)
+        found[strategy] = values(layer(x))
+    exact = textrnn.Recurrent(textrnn.GatedCell(8, "rg_lru"), return_sequences=True)
+    exact.build(x.shape)
+    exact.set_weights(layer.get_weights())
+    expected = values(exact(x))
+    errors = {name: np.sqrt(np.mean((y - expected) ** 2) / np.mean(expected**2)) for name, y in found.items()}
+    assert errors["scan"] < 0.01 and errors["loop"] < 0.02, errors

@@ -8,6 +8,7 @@ from references.adaptive import cached_distribution, dynamic_update
 
 import textrnn
 from textrnn.data.windows import evaluation_windows
+from textrnn.decoding.neural_cache import NeuralCache
 from textrnn.errors import InputError
 from textrnn.text_generation.cached_evaluation import choose_neural_cache
 from textrnn.text_generation.dynamic_evaluation import (
@@ -174,3 +175,29 @@ def test_too_short_a_text_is_refused():
         gradient_rms(make_lm(), text(1))
     with pytest.raises(InputError, match="needs at least 2"):
         DynamicEvaluation(0.1, 0.1).score(make_lm(), text(1), 5, gradient_rms(make_lm(), text(9)))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "mixed_bfloat16"])
+def test_dynamic_evaluation_computes_in_every_dtype(dtype):
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(10, units=4, dtype=dtype))
+    stream = np.arange(60) % 7
+    rms = gradient_rms(lm, stream)
+    assert all(np.isfinite(each.numpy().astype("float32")).all() for each in rms)
+    score = DynamicEvaluation(0.01, 0.01).score(lm, stream, 60, rms)
+    assert np.isfinite(score.loss)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NeuralCache(window=2.5), r"window is 2\.5: give the number of vectors"),
+        (lambda: NeuralCache(window="5"), "window is '5': give the number of vectors"),
+        (lambda: NeuralCache(5, theta="1"), "theta is '1': give a number"),
+        (lambda: DynamicEvaluation(0.1, 0.1, segment=2.5), r"segment is 2\.5: give the tokens per update"),
+        (lambda: DynamicEvaluation("a", 0.1), "learning_rate is 'a': give a number above 0"),
+        (lambda: DynamicEvaluation(0.1, 0.1, epsilon=0), "epsilon is 0: give a number above 0"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

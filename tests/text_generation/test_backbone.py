@@ -340,3 +340,18 @@ def test_one_step_of_a_language_model_projects_no_vocabulary():
     graph = step.get_concrete_function(tf.TensorSpec([2], tf.int32)).graph
     shapes = [tuple(x.inputs[0].shape) for x in graph.get_operations() if "MatMul" in x.type]
     assert shapes and all(shape[0] == 2 for shape in shapes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_layers": 0}, "num_layers is 0: give a positive integer"),
+        ({"num_layers": 1.5}, r"num_layers is 1\.5: give a positive integer"),
+        ({"units": 4.0}, r"units is 4\.0: give a positive integer"),
+        ({"units": "8"}, "units is '8': give a positive integer"),
+    ],
+)
+def test_sizes_that_are_none_are_named(options, message):
+    for backbone in (textrnn.RecurrentBackbone, textrnn.RecurrentSeq2Seq, textrnn.RecurrentEncoder):
+        with pytest.raises(textrnn.InputError, match=message):
+            backbone(9, **options)

@@ -125,3 +125,17 @@ def test_one_prompt_may_be_that_of_all_texts(lm):
     assert one == [found.log_probs.tolist() for found in lm.log_probs(["the", "cat"], prompts=["sat", "sat"])]
     with pytest.raises(textrnn.InputError, match=r"one text and prompts=\['the'\]: give one prompt, a str"):
         lm.log_probs("cat", prompts=["the"])
+
+
+def test_bytes_are_one_text_and_a_batch_has_rows():
+    lm = make_lm("byte")
+    np.testing.assert_array_equal(lm.log_probs(b"abc").log_probs, lm.log_probs("abc").log_probs)
+    with pytest.raises(textrnn.InputError, match="batch_size is 0: give a positive integer"):
+        lm.log_probs(["abc"], batch_size=0)
+
+
+def test_arguments_of_generate_that_are_none_or_no_number():
+    lm = make_lm("byte")
+    assert lm.generate("a", stop=None, max_length=5) == lm.generate("a", max_length=5)
+    with pytest.raises(textrnn.InputError, match="max_length is '8': give a number of tokens"):
+        lm.generate("a", max_length="8")

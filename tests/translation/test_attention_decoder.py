@@ -162,3 +162,15 @@ def test_dropout_between_layers_is_random_in_training_only():
 def test_config_restores_every_option(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
+
+
+@tensorflow_only
+def test_it_may_be_built_while_a_graph_is_traced():
+    import tensorflow as tf
+
+    decoder = AttentionDecoder([textrnn.GatedCell(4, "gru")], output_dim=3)
+    x, memory = np.ones((2, 5, 6), "float32"), np.ones((2, 7, 4), "float32")
+    states = [[np.ones((2, 4), "float32")]]
+    run = tf.function(lambda x, memory, states: decoder(x, memory, encoder_states=states))
+    outputs = run(x, memory, states)
+    assert outputs[0].shape[:2] == (2, 5) and decoder.bridge[0][0] is not None

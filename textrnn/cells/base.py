@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from textrnn import private
+
 Tensor = Any
 """A tensor of the Keras backend."""
 
@@ -93,12 +95,14 @@ class Cell(keras.layers.Layer, abc.ABC):
             vectors: `(n, features)`. If given, the inputs of a step are rows of it, integers `(batch,)`. All
                 vectors are projected at once, before the first step.
         """
-        project, dot = self.projector(), dot_with(self.recurrent_kernels)
-        project = project if vectors is None else look_up(project, vectors)
-        weights = self.elementwise_weights
+        with private.autocast_to(self.compute_dtype):
+            project, dot = self.projector(), dot_with(_read(self.recurrent_kernels))
+            project = project if vectors is None else look_up(project, vectors)
+            weights = _read(self.elementwise_weights)
 
         def step(inputs, states):
-            output, new_states = self.step(project(inputs), list(states), dot, weights)
+            with private.autocast_to(self.compute_dtype):
+                output, new_states = self.step(project(inputs), list(states), dot, weights)
             return output, list(new_states)
 
         return step
@@ -277,9 +281,31 @@ class LinearCell(Cell):
         seen = list(projected)
         for index, x in zip(self.delayed, before, strict=True):
             seen[index] = x
-        kept, written = self.coefficients(seen, weights)
-        memory = kept * memory + written
+        # In half precision, a coefficient close to 1 would be 1.
+        exact = at_least_float32(memory)
+        kept, written = self.coefficients([ops.cast(x, exact) for x in seen], weights)
+        new = ops.cast(kept, exact) * ops.cast(memory, exact) + ops.cast(written, exact)
+        memory = ops.cast(new, memory.dtype)
         return self.read_out(seen, memory, weights), [memory, *(projected[index] for index in self.delayed)]
+
+
+def _read(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The present values of variables, and tensors as they are."""
+    return {name: ops.convert_to_tensor(value) for name, value in weights.items()}
+
+
+def output_size_of(cell: Any) -> int:
+    """Return the size of the output of any Keras cell, which is that of its first state by default.
+
+    Example:
+
+    >>> import keras
+    >>> from textrnn.cells.base import output_size_of
+    >>> output_size_of(keras.layers.LSTMCell(4))
+    4
+    """
+    size = getattr(cell, "output_size", None)
+    return keras.tree.flatten(cell.state_size)[0] if size is None else size
 
 
 def dot_with(kernels: Mapping[str, Tensor]) -> Dot:

@@ -3,8 +3,9 @@
 import keras
 import keras_hub
 
+from textrnn.cells.base import output_size_of
 from textrnn.cells.options import cell_config, make_cell
-from textrnn.errors import InputError
+from textrnn.cells.weights import check_size
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import BidirectionalStack, RecurrentStack
 from textrnn.tasks.arguments import stored_arguments
@@ -70,11 +71,10 @@ class RecurrentEncoder(RecurrentNetwork, keras_hub.models.Backbone):
         dtype=None,
         **kwargs,
     ):
-        if num_layers < 1:
-            raise InputError(f"num_layers is {num_layers}: expected 1 or more")
+        num_layers = check_size("num_layers", num_layers)
         dtype = keras.dtype_policies.get(dtype)
         cells = [make_cell(cell, units, dtype) for _ in range(num_layers)]
-        embedding_dim = cells[0].output_size if embedding_dim is None else embedding_dim
+        embedding_dim = output_size_of(cells[0]) if embedding_dim is None else embedding_dim
 
         # === Layers ===
         self.token_embedding = keras.layers.Embedding(

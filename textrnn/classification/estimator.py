@@ -204,6 +204,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         )  # fmt: skip
         if self.model_.linear is None or validation_texts:
             calibrate(self.model_, validation_texts, targets[validation], weights[validation], linear_logits)
+        else:
+            self.model_.network_weight = 0.0  # nothing shows that it helps
 
     def _plan(self, texts):
         """Return how to train on a number of texts, a `Defaults`."""

@@ -1,5 +1,7 @@
 """The classifier as a KerasHub task."""
 
+import math
+
 import keras
 import keras_hub
 from keras import ops
@@ -9,7 +11,7 @@ from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.linear import LinearTextLogits  # noqa: F401  registers it with Keras
 from textrnn.classification.ngrams import NGramLogits
 from textrnn.classification.preprocessor import TextClassifierPreprocessor
-from textrnn.errors import InputError
+from textrnn.errors import InputError, expect, is_number
 from textrnn.layers.pooling import SequencePooling
 from textrnn.tasks.arguments import stored_arguments
 from textrnn.tasks.backbone import layer_groups
@@ -79,9 +81,18 @@ class TextClassifier(RecurrentTask, keras_hub.models.TextClassifier):
         network_weight=1.0,
         **kwargs,
     ):
+        expect(not isinstance(labels, (str, bytes)), f"labels is {labels!r}: give a list of names")
         labels = [str(label) for label in labels]
         if len(set(labels)) != len(labels) or len(labels) < 2:
             raise InputError(f"labels are {labels}: expected the names of two or more different classes")
+        expect(
+            is_number(temperature) and 0 < temperature < math.inf,
+            f"temperature is {temperature!r}: give a number above 0",
+        )
+        expect(
+            is_number(network_weight) and 0 <= network_weight < math.inf,
+            f"network_weight is {network_weight!r}: give a number of at least 0",
+        )
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor

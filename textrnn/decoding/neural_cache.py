@@ -7,7 +7,7 @@ from keras import ops
 
 from textrnn.cells.base import Tensor
 from textrnn.decoding.decoder import Decoder
-from textrnn.errors import expect
+from textrnn.errors import expect, is_integer, is_number
 
 NONE = -1
 """The next token of a place of the cache that is not filled."""
@@ -46,9 +46,18 @@ class NeuralCache:
     share: float = 0.1
 
     def __post_init__(self):
-        expect(self.window >= 1, f"window is {self.window}: give the number of vectors to store, at least 1")
-        expect(0 <= self.theta < float("inf"), f"theta is {self.theta}: give a number of at least 0")
-        expect(0 <= self.share < 1, f"share is {self.share}: give the share of the cache, from 0 to below 1")
+        window, theta, share = self.window, self.theta, self.share
+        expect(
+            is_integer(window) and window >= 1,
+            f"window is {window!r}: give the number of vectors to store, an integer of at least 1",
+        )
+        expect(
+            is_number(theta) and 0 <= theta < float("inf"), f"theta is {theta!r}: give a number of at least 0"
+        )
+        expect(
+            is_number(share) and 0 <= share < 1,
+            f"share is {share!r}: give the share of the cache, from 0 to below 1",
+        )
 
     def get_config(self) -> dict:
         """Return the arguments of the constructor."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 
+from textrnn.errors import expect
 from textrnn.export.checks import check_in_fresh_process, refuse_unservable_ops
 from textrnn.export.module import WeightDtype, traced_module
 from textrnn.export.versions import rename_to_next_version
@@ -40,11 +41,15 @@ def export(task, folder, warmup_prompts=("One.",), dtype: WeightDtype = "float32
         The `pathlib.Path` of the new version, `<folder>/<version>`.
 
     Raises:
-        InputError: If the task is of no registered kind or has no such option, or if a weight is too large
-            for `dtype`.
+        InputError: If the task is of no registered kind, has no preprocessor or no such option, or if a
+            weight is too large for `dtype`.
         ValueError: If the graph holds an op that a stock TF Serving lacks.
         RuntimeError: If the model does not load or run in a fresh process.
     """
+    expect(
+        getattr(task, "preprocessor", None) is not None,
+        "the task has no preprocessor, so it reads no strings: give one that has",
+    )
     kind, task = kind_of(task), in_weight_precision(task)
     tokenizers = getattr(task.preprocessor, "tokenizers", [task.preprocessor.tokenizer])
     signatures = signatures_of(task, **options)

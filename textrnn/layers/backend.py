@@ -36,6 +36,17 @@ def current_values(tensors: Iterable) -> list[Tensor]:
     return [tf.identity(x) for x in tensors]
 
 
+def outside_graph() -> contextlib.AbstractContextManager:
+    """Context manager in which tensors that depend on no input have values, also while a graph is traced."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.ensure_compile_time_eval()
+    import tensorflow as tf
+
+    return tf.init_scope()
+
+
 def upstream_gradients(arguments: tuple) -> list[Tensor]:
     """The positional arguments of a custom gradient as one list of dense tensors.
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from textrnn import private
 from textrnn.cells.base import Cell, Tensor, look_up
+from textrnn.errors import InputError
 from textrnn.layers.checks import (
     expect_cell,
     expect_fusible,
@@ -186,6 +188,7 @@ class Recurrent(keras.layers.RNN):
         expect_sequences(sequences.shape)
         expect_mask(mask, sequences.shape)
         expect_states(initial_state, self.state_size)
+        initial_state = _for_each_row(initial_state, sequences)
         if sequences.shape[1] != 0:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         # One masked step is like no step, and RNN.call wants a step.
@@ -316,10 +319,11 @@ class Recurrent(keras.layers.RNN):
         if rows.shape[1] == 0 or not self._projects_vectors(bool(training), mask is not None):
             sequences = ops.take(vectors, rows, axis=0)
             return self(sequences, initial_state=initial_state, mask=mask, training=training)
-        project = look_up(cell.project_inputs, ops.cast(vectors, cell.compute_dtype))
-        initial_state = [ops.cast(state, cell.compute_dtype) for state in initial_state]
-        rows = self._in_running_order(rows)
-        last_output, outputs, states = self._recur(project, rows, initial_state, mask, training)
+        with private.autocast_to(cell.compute_dtype):
+            project = look_up(cell.project_inputs, ops.cast(vectors, cell.compute_dtype))
+            initial_state = [ops.cast(state, cell.compute_dtype) for state in initial_state]
+            rows = self._in_running_order(rows)
+            last_output, outputs, states = self._recur(project, rows, initial_state, mask, training)
         output = outputs if self.return_sequences else last_output
         return (output, *states) if self.return_state else output
 
@@ -408,3 +412,22 @@ def _seed_of_direction(seed, go_backwards):
     Those have the same `seed`, and with equal masks they would drop the same features.
     """
     return (seed + _BACKWARDS) % 2**31 if go_backwards and seed is not None else seed
+
+
+def _for_each_row(states, sequences):
+    """Give states of one row to each sequence, as the loops of `keras.layers.RNN` do.
+
+    Raises:
+        InputError: If there is another number of rows.
+    """
+    batch = sequences.shape[0]
+
+    def spread(state):
+        rows = state.shape[0]
+        if rows == 1 and batch != 1:
+            return ops.broadcast_to(state, (ops.shape(sequences)[0], *state.shape[1:]))
+        if None not in (rows, batch) and rows != batch:
+            raise InputError(f"initial_state has {rows} rows for {batch} sequences: give as many, or one")
+        return state
+
+    return None if states is None else keras.tree.map_structure(spread, states)

@@ -6,6 +6,7 @@ import types
 import keras
 from keras import ops
 
+from textrnn.cells.base import output_size_of
 from textrnn.errors import InputError
 from textrnn.layers.checks import expect_cell
 from textrnn.layers.dropout import check_rate
@@ -42,7 +43,7 @@ class _Stack(keras.layers.Layer, abc.ABC):
                 "cells has the same cell twice, so that layers would share weights: make a cell for each "
                 'layer, such as [textrnn.GatedCell(8, "lstm") for _ in range(2)]'
             )
-        widths = [cell.output_size for cell in cells]
+        widths = [output_size_of(cell) for cell in cells]
         if residual and len(set(widths)) > 1:
             raise InputError(
                 f"residual with layers of {widths} units: inputs are added to outputs, so give layers of the "

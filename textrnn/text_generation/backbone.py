@@ -1,13 +1,14 @@
 """The network of a language model."""
 
 import math
-import numbers
 
 import keras
 import keras_hub
 from keras import ops
 
+from textrnn.cells.base import output_size_of
 from textrnn.cells.options import cell_config, make_cell
+from textrnn.cells.weights import check_size
 from textrnn.errors import expect
 from textrnn.layers.activation_regularization import (
     ActivationRegularization,
@@ -108,7 +109,8 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
         cells = [make_cell(cell, width, dtype) for width in _widths(units, num_layers)]
         rates = {"input_dropout": input_dropout, "output_dropout": output_dropout}
         rates = {name: check_rate(name, dropout if r is None else r) for name, r in rates.items()}
-        embedding_dim = cells[-1].output_size if embedding_dim is None else embedding_dim
+        width = output_size_of(cells[-1])
+        embedding_dim = width if embedding_dim is None else embedding_dim
 
         # === Layers ===
         self.token_embedding = token_embedding(
@@ -142,7 +144,7 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
             activation_regularization, dtype=dtype, name="output_penalty"
         )
         self.output_projection = None
-        if project_outputs or cells[-1].output_size != embedding_dim:
+        if project_outputs or width != embedding_dim:
             self.output_projection = keras.layers.Dense(
                 embedding_dim, use_bias=False, dtype=dtype, name="output_projection"
             )
@@ -256,7 +258,8 @@ class RecurrentBackbone(RecurrentNetwork, keras_hub.models.Backbone):
 
 def _widths(units, num_layers):
     """The width of each layer."""
-    if isinstance(units, numbers.Integral):
+    num_layers = check_size("num_layers", num_layers)
+    if not isinstance(units, (list, tuple)):
         return [units] * num_layers
     expect(
         len(units) == num_layers,

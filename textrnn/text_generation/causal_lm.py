@@ -343,7 +343,7 @@ class CausalLM(GenerativeTask, keras_hub.models.CausalLM):
         """
         import tensorflow as tf
 
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
         if self.preprocessor is None:
             expect(
                 not stops,

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from textrnn.cells.base import exact_dtype
 from textrnn.data.windows import evaluation_windows, windows
-from textrnn.errors import InputError, expect
+from textrnn.errors import InputError, expect, is_integer, is_number
 from textrnn.text_generation.score import LanguageModelScore, score_of
 
 RATES = (3e-5, 1e-4, 3e-4)
@@ -51,10 +52,14 @@ class DynamicEvaluation:
     epsilon: float = 1e-3
 
     def __post_init__(self):
-        expect(self.learning_rate > 0, f"learning_rate is {self.learning_rate}: give a number above 0")
-        expect(self.decay >= 0, f"decay is {self.decay}: give a number of at least 0")
-        expect(self.segment >= 1, f"segment is {self.segment}: give the tokens per update, at least 1")
-        expect(self.epsilon > 0, f"epsilon is {self.epsilon}: give a number above 0")
+        for name, rate in (("learning_rate", self.learning_rate), ("epsilon", self.epsilon)):
+            expect(is_number(rate) and rate > 0, f"{name} is {rate!r}: give a number above 0")
+        decay, segment = self.decay, self.segment
+        expect(is_number(decay) and decay >= 0, f"decay is {decay!r}: give a number of at least 0")
+        expect(
+            is_integer(segment) and segment >= 1,
+            f"segment is {segment!r}: give the tokens per update, an integer of at least 1",
+        )
 
     def score(self, lm, stream: np.ndarray, characters: int, rms: Sequence[tf.Tensor]) -> LanguageModelScore:
         """Evaluate a language model on a text, in one row.
@@ -81,7 +86,8 @@ def _learner(lm, rms):
         for weight, first, gradient, r, decay in zip(
             lm.trainable_variables, trained, gradients, rms, decays, strict=True
         ):
-            change = decay * (first - weight) - learning_rate * gradient / (r + epsilon)
+            moved, *factors = (tf.cast(x, r.dtype) for x in (first - weight, decay, learning_rate, epsilon))
+            change = factors[0] * moved - factors[1] * gradient / (r + factors[2])
             weight.assign_add(tf.cast(change, weight.dtype))
         return nats, tf.reduce_sum(counts), states
 
@@ -92,8 +98,8 @@ def _score(dynamic, learn, lm, stream, characters, rms):
     """Evaluate as `DynamicEvaluation.score` does, with a `_learner`."""
     weights = lm.trainable_variables
     trained = [tf.identity(weight.value) for weight in weights]
-    mean = tf.reduce_mean([tf.reduce_mean(each) for each in rms])
-    decays = [tf.minimum(dynamic.decay * each / mean, 1.0) for each in rms]
+    mean = tf.reduce_mean([tf.cast(tf.reduce_mean(each), tf.float32) for each in rms])
+    decays = [tf.minimum(dynamic.decay * each / tf.cast(mean, each.dtype), 1.0) for each in rms]
     rates = tf.constant(dynamic.learning_rate), tf.constant(dynamic.epsilon)
     states, nats, tokens = lm.backbone.get_initial_states(1), 0.0, 0.0
     try:
@@ -124,7 +130,9 @@ def gradient_rms(lm, stream: np.ndarray, segment: int = 5, rows: int = 100, batc
     segment = min(segment, len(stream) - 1)
     rows = max(1, min(rows, (len(stream) - 1) // segment))
     gradients_of = _gradients(lm)
-    squares = [tf.Variable(tf.zeros(weight.shape)) for weight in lm.trainable_variables]
+    squares = [
+        tf.Variable(tf.zeros(weight.shape, exact_dtype(weight.dtype))) for weight in lm.trainable_variables
+    ]
 
     @tf.function(reduce_retracing=True, autograph=False)
     def add(token_ids, targets, states):
@@ -178,7 +186,9 @@ def _gradients(lm):
             loss = tf.reduce_sum(nats) / tf.maximum(tf.reduce_sum(counts), 1.0)
         found = tape.gradient(loss, [weight.value for weight in lm.trainable_variables])
         found = [
-            tf.zeros(weight.shape) if gradient is None else tf.convert_to_tensor(gradient)
+            tf.zeros(weight.shape, exact_dtype(weight.dtype))
+            if gradient is None
+            else tf.cast(tf.convert_to_tensor(gradient), exact_dtype(weight.dtype))
             for gradient, weight in zip(found, lm.trainable_variables, strict=True)
         ]
         return tf.reduce_sum(nats), found, keras.tree.map_structure(tf.stop_gradient, states)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from textrnn.errors import expect
+from textrnn.errors import expect, is_integer
 from textrnn.tasks.tracing import graph_of_model
 from textrnn.tokenizers import encode_documents
 from textrnn.tokenizers.text import text_of
@@ -72,7 +72,10 @@ def log_probs(lm, texts, prompts=None, end=True, batch_size=32):
     """
     expect(lm.preprocessor is not None, "log_probs reads texts, but the model has no preprocessor")
     one_prompt = prompts is None or isinstance(prompts, (str, bytes))
-    if isinstance(texts, str):
+    expect(
+        is_integer(batch_size) and batch_size >= 1, f"batch_size is {batch_size!r}: give a positive integer"
+    )
+    if isinstance(texts, (str, bytes)):
         expect(one_prompt, f"log_probs got one text and prompts={prompts!r}: give one prompt, a str")
         return log_probs(lm, [texts], prompts, end, batch_size)[0]
     texts = list(texts)
@@ -81,7 +84,8 @@ def log_probs(lm, texts, prompts=None, end=True, batch_size=32):
         len(prompts) == len(texts),
         f"log_probs got {len(prompts)} prompts for {len(texts)} texts: give one for each",
     )
-    texts, tokenizer = [text_of(text) for text in texts], lm.preprocessor.tokenizer
+    texts = [text.decode("utf-8", "replace") if isinstance(text, bytes) else text_of(text) for text in texts]
+    tokenizer = lm.preprocessor.tokenizer
     start = [tokenizer.start_token_id] * bool(lm.preprocessor.add_start_token)
     contexts = [np.array([*start, *ids], np.int32) for ids in encode_documents(tokenizer, prompts)]
     expect(

@@ -4,7 +4,7 @@ import keras
 import keras_hub
 
 from textrnn.data.windows import windows
-from textrnn.errors import InputError
+from textrnn.errors import InputError, expect, is_integer
 from textrnn.tasks.preprocessor import RecurrentPreprocessor, detokenized
 from textrnn.text_generation.backbone import RecurrentBackbone
 
@@ -84,6 +84,7 @@ class CausalLMPreprocessor(RecurrentPreprocessor, keras_hub.models.CausalLMPrepr
             InputError: For a prompt that, with its start token, leaves no room for a new token.
         """
         limit = self.sequence_length if sequence_length is None else sequence_length
+        expect(is_integer(limit), f"max_length is {limit!r}: give a number of tokens")
         import tensorflow as tf
 
         if not tf.executing_eagerly():  # mapped over a dataset, where lengths are unknown

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from textrnn.cells.base import at_least_float32
+from textrnn.cells.base import at_least_float32, output_size_of
 from textrnn.errors import InputError
 from textrnn.layers.attention import GlobalAttention
-from textrnn.layers.backend import fold, stack_outputs
+from textrnn.layers.backend import fold, outside_graph, stack_outputs
 from textrnn.layers.dropout import locked_mask
 from textrnn.layers.stack import RecurrentStack, with_cells
 
@@ -105,7 +105,7 @@ class AttentionDecoder(keras.layers.Layer):
         batch, steps, features = sequences_shape
         self.stack.build((batch, steps, features + self.output_dim * self.input_feeding))
         self.stack.built = True
-        width = self.stack.cells[-1].output_size
+        width = output_size_of(self.stack.cells[-1])
         memory_width = memory_shape[-1]
         if self.attention.score in ("dot", "scaled_dot") and memory_width != width:
             self.memory_projection = self._linear(memory_width, width, "memory_projection", use_bias=False)
@@ -124,12 +124,16 @@ class AttentionDecoder(keras.layers.Layer):
     def _bridge(self, encoder_sizes):
         """A linear map per layer and state, or None where the initial value of the cell stays."""
         bridge = []
+        with outside_graph():
+            constant = [
+                [np.any(ops.convert_to_numpy(s)) for s in layer] for layer in self.stack.get_initial_states(1)
+            ]
         for index, states in enumerate(self.stack.get_initial_states(1)):
             features = sum(encoder_sizes[min(index, len(encoder_sizes) - 1)])
             bridge.append(
                 [
                     None
-                    if np.any(ops.convert_to_numpy(state))
+                    if constant[index][number]
                     else self._linear(features, state.shape[-1], f"bridge_{index}_{number}")
                     for number, state in enumerate(states)
                 ]
@@ -190,7 +194,7 @@ class AttentionDecoder(keras.layers.Layer):
         layers = self.stack.recurrent_layers
         steppers = [layer.stepper() for layer in layers]
         noise = [
-            locked_mask(ops.shape(sequences)[0], below.cell.output_size, layer.dropout,
+            locked_mask(ops.shape(sequences)[0], output_size_of(below.cell), layer.dropout,
                         self.compute_dtype, layer.seed_generator)
             if training and layer.dropout else None
             for below, layer in itertools.pairwise(layers)

@@ -4,7 +4,9 @@ import keras
 import keras_hub
 from keras import ops
 
+from textrnn.cells.base import output_size_of
 from textrnn.cells.options import cell_config, make_cell
+from textrnn.cells.weights import check_size
 from textrnn.errors import expect
 from textrnn.layers.dropout import EmbeddingDropout
 from textrnn.layers.stack import BidirectionalStack
@@ -89,10 +91,11 @@ class RecurrentSeq2Seq(RecurrentNetwork, keras_hub.models.Backbone):
         **kwargs,
     ):
         dtype = keras.dtype_policies.get(dtype)
+        num_layers = check_size("num_layers", num_layers)
         encoder_cells = [make_cell(cell, units, dtype) for _ in range(num_layers)]
         of_decoder = cell if decoder_cell is None else decoder_cell
         decoder_cells = [make_cell(of_decoder, decoder_units or units, dtype) for _ in range(num_layers)]
-        embedding_dim = decoder_cells[-1].output_size if embedding_dim is None else embedding_dim
+        embedding_dim = output_size_of(decoder_cells[-1]) if embedding_dim is None else embedding_dim
         expect(
             target_vocabulary_size is not None or source_embedding_dim in (None, embedding_dim),
             f"source_embedding_dim is {source_embedding_dim}, but both sides share the embedding: leave it "

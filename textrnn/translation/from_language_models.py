@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from textrnn.cells.base import output_size_of
 from textrnn.errors import expect, warn
 from textrnn.presets import load_preset, starter_advice
 from textrnn.tokenizers.familiarity import unfamiliar_text_warnings
@@ -121,7 +122,7 @@ def _copy(source, target):
 def _keep_predictions(backbone, decoder):
     """Let the output of the decoder begin as the projection of the language model, apart from its tanh."""
     projection = backbone.output_projection
-    width = decoder.stack.cells[-1].output_size
+    width = output_size_of(decoder.stack.cells[-1])
     kernel = decoder.combine.kernel.numpy()
     kernel[:width] = np.eye(width) if projection is None else projection.kernel.numpy()
     decoder.combine.kernel.assign(kernel)
