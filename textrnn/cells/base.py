@@ -263,8 +263,8 @@ class LinearCell(Cell):
 
         Args:
             projected: The results of `project_inputs` for one step `(batch, n)` or for all
-                `(time, batch, n)`; those at `delayed` are of the previous step. A scan casts them to float32
-                or wider.
+                `(time, batch, n)`; those at `delayed` are of the previous step. Steps and scans cast them to
+                float32 or wider.
             weights: `elementwise_weights`.
 
         Returns:
@@ -281,11 +281,9 @@ class LinearCell(Cell):
         seen = list(projected)
         for index, x in zip(self.delayed, before, strict=True):
             seen[index] = x
-        # In half precision, a coefficient close to 1 would be 1.
         exact = at_least_float32(memory)
-        kept, written = self.coefficients([ops.cast(x, exact) for x in seen], weights)
-        new = ops.cast(kept, exact) * ops.cast(memory, exact) + ops.cast(written, exact)
-        memory = ops.cast(new, memory.dtype)
+        kept, written = coefficients_in(exact, self, seen, weights)
+        memory = ops.cast(kept * ops.cast(memory, exact) + written, memory.dtype)
         return self.read_out(seen, memory, weights), [memory, *(projected[index] for index in self.delayed)]
 
 
@@ -306,6 +304,21 @@ def output_size_of(cell: Any) -> int:
     """
     size = getattr(cell, "output_size", None)
     return keras.tree.flatten(cell.state_size)[0] if size is None else size
+
+
+def coefficients_in(
+    dtype: str, cell: Any, projected: Sequence[Tensor], weights: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the `coefficients` of a cell of kind P in a dtype: in half precision, one close to 1 would be 1.
+
+    Args:
+        dtype: At least float32.
+        cell: A cell with the methods of `LinearCell`.
+        projected, weights: As for its `coefficients`. They are cast before: a projection may be the logarithm
+            of a coefficient.
+    """
+    weights = {name: ops.cast(w, dtype) if is_float(w) else w for name, w in weights.items()}
+    return cell.coefficients([ops.cast(x, dtype) for x in projected], weights)
 
 
 def dot_with(kernels: Mapping[str, Tensor]) -> Dot:

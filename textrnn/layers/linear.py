@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from keras import ops
 
-from textrnn.cells.base import Cell, Tensor, at_least_float32, is_float
+from textrnn.cells.base import Cell, Tensor, at_least_float32, coefficients_in
 from textrnn.layers.backend import (
     fold,
     forbid_second_derivative,
@@ -99,9 +99,7 @@ def recur_linearly(
         seen[index] = _previous(valid_inputs, first)
         last_delayed.append(last_step(valid_inputs, first))
 
-    # Cast before computing the coefficients: a projection may be the logarithm of one.
-    exact_weights = {name: ops.cast(w, exact) if is_float(w) else w for name, w in weights.items()}
-    a, b = cell.coefficients([ops.cast(x, exact) for x in seen], exact_weights)
+    a, b = coefficients_in(exact, cell, seen, weights)
     initial = ops.cast(initial_memory, exact)
     kept, written = _zoned_out(a, b, zoned)
     if mask is not None:
