@@ -339,19 +339,17 @@ def unread(monkeypatch):
     return make
 
 
-def test_a_connection_is_kept_until_its_client_has_read_the_last_answer(unread):
-    connection, timers, ended = unread(300, 200, 0)
-    connection.timeout_keep_alive_handler()
-    for expected in ([], ["abort"]):
-        function, *given = timers.pop()
-        function(*given)
-        assert ended == expected
-    assert not timers
-
-
-def test_a_client_that_stops_reading_a_last_answer_is_left(unread):
-    connection, timers, ended = unread(300, 300, 200, 200)  # little: writing never had to pause
-    connection._await_last_reading()
+@pytest.mark.parametrize(
+    ("begin", "sizes"),
+    [
+        (Connection.timeout_keep_alive_handler, (300, 200, 0)),
+        (Connection._await_last_reading, (300, 300, 200, 200)),  # little: writing never had to pause
+    ],
+    ids=["until all is read", "until nothing more is read"],
+)
+def test_a_connection_is_kept_while_its_client_reads_the_last_answer(unread, begin, sizes):
+    connection, timers, ended = unread(*sizes)
+    begin(connection)
     for expected in ([], ["abort"]):
         function, *given = timers.pop()
         function(*given)

@@ -8,7 +8,7 @@ from textrnn.files import set_aside
 from textrnn.presets.loading import find_preset
 
 NEXT = "preset.next"
-"""What a preset is called that is to take the place of the one its model started from."""
+"""Name of a preset that is to replace the one its model started from."""
 
 
 def save_preset(task, folder, start=None, replace=False):

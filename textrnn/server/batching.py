@@ -32,14 +32,15 @@ OVERLAP_SECONDS = 0.01
 
 
 SHORT_BYTES, BATCH_BYTES = 2**8, 2**17
-"""Sizes of texts that run together whatever they are, and of the longer ones of a batch."""
+"""Texts of up to the first size share batches, whatever their lengths. The longer texts of a batch have at
+most the second size in all, each counted as long as the longest may be."""
 
 
 class _Queue:
     """The waiting requests for one signature of one version, for one shape of rows and one size of texts.
 
     Attributes:
-        most: How many rows a batch has, or the first of its requests if that has more.
+        most: Maximum number of rows of a batch. A single request may have more.
         tasks: The requests, the first ones first.
         rows: The number of their rows.
         running: How many batches of the queue are running.
