@@ -14,7 +14,18 @@ import textrnn
 PACKAGE = Path(textrnn.__file__).parent
 ORDER = [
     {"errors"},
-    {"cluster", "files", "private", "sentences", "starters", "startup", "types", "unicode", "unspaced"},
+    {
+        "cluster",
+        "files",
+        "private",
+        "sentences",
+        "starters",
+        "startup",
+        "tensors",
+        "types",
+        "unicode",
+        "unspaced",
+    },
     {"cells"},
     {"layers"},
     {"decoding"},

@@ -8,14 +8,8 @@ import keras
 from keras import ops
 
 from textrnn import private
-
-Tensor = Any
-"""A tensor of the Keras backend."""
-
-Dot = Callable[..., Tensor]
-"""`dot(name, x)` multiplies x `(batch, n)` by the recurrent kernel of that name `(n, m)`. The result is
-`(batch, m)`. `dot(name, x, plus)` adds a tensor of that shape, so that a strategy keeps one tensor instead of
-two."""
+from textrnn.cells.products import Dot, dot_with, look_up
+from textrnn.tensors import Tensor, at_least_float32, is_float
 
 
 class Cell(keras.layers.Layer, abc.ABC):
@@ -319,105 +313,3 @@ def coefficients_in(
     """
     weights = {name: ops.cast(w, dtype) if is_float(w) else w for name, w in weights.items()}
     return cell.coefficients([ops.cast(x, dtype) for x in projected], weights)
-
-
-def dot_with(kernels: Mapping[str, Tensor]) -> Dot:
-    """Return a `dot` that multiplies by the given kernels, name -> `(n, m)`.
-
-    Example:
-
-    >>> from keras import ops
-    >>> from textrnn.cells.base import dot_with
-    >>> dot = dot_with({"state": 2 * ops.eye(2)})
-    >>> [[float(value) for value in row] for row in dot("state", ops.ones((1, 2)), ops.ones((1, 2)))]
-    [[3.0, 3.0]]
-    """
-
-    def dot(name, x, plus=None):
-        product = ops.matmul(x, kernels[name])
-        return product if plus is None else product + plus
-
-    return dot
-
-
-def look_up(project: Callable[[Tensor], tuple[Tensor, ...]], vectors: Tensor) -> Callable:
-    """Return `rows -> project(vectors[rows])`, which projects each vector once and looks the results up.
-
-    That is less arithmetic where rows are more than vectors, such as the characters of a batch.
-
-    Args:
-        project: A cell's `project_inputs`.
-        vectors: `(n, features)`.
-
-    Returns:
-        A function of integers `(...)` that returns a tuple of tensors `(..., m)`.
-
-    Example:
-
-    >>> from keras import ops
-    >>> from textrnn.cells.base import look_up
-    >>> (looked_up,) = look_up(lambda x: (2 * x,), ops.eye(2))(ops.array([1, 0, 1]))
-    >>> ops.convert_to_numpy(looked_up).tolist()
-    [[0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]
-    """
-    projected = project(vectors)
-    return lambda rows: tuple(ops.take(x, rows, axis=0) for x in projected)
-
-
-def at_least_float32(x: Tensor) -> str:
-    """Return the dtype in which to accumulate tensors like x: float32 for half precision, else its own.
-
-    `keras.backend.result_type` with float32 does not do this: on JAX it gives float32 for float64.
-
-    Example:
-
-    >>> from keras import ops
-    >>> from textrnn.cells.base import at_least_float32
-    >>> at_least_float32(ops.ones(1, "bfloat16")), at_least_float32(ops.ones(1, "float32"))
-    ('float32', 'float32')
-    """
-    return exact_dtype(keras.backend.standardize_dtype(x.dtype))
-
-
-def exact_dtype(dtype: str) -> str:
-    """Return the dtype in which to accumulate numbers of a dtype: at least float32.
-
-    Example:
-
-    >>> from textrnn.cells.base import exact_dtype
-    >>> exact_dtype("bfloat16"), exact_dtype("float64")
-    ('float32', 'float64')
-    """
-    return "float32" if dtype in ("float16", "bfloat16") else dtype
-
-
-def is_float(x: Tensor) -> bool:
-    """Return whether a tensor or a variable holds floating point numbers.
-
-    Example:
-
-    >>> from keras import ops
-    >>> from textrnn.cells.base import is_float
-    >>> is_float(ops.ones(1, "bfloat16")), is_float(ops.ones(1, "bool"))
-    (True, False)
-    """
-    return "float" in keras.backend.standardize_dtype(x.dtype)
-
-
-def project(x: Tensor, kernel: Tensor) -> Tensor:
-    """Multiply x `(..., n)` by a kernel `(n, m)`, as one matrix product.
-
-    A batched product of `(time, batch, n)` with a matrix is slower, and its gradient much slower.
-
-    Example:
-
-    >>> from keras import ops
-    >>> from textrnn.cells.base import project
-    >>> project(ops.ones((5, 2, 3)), ops.ones((3, 4))).shape == (5, 2, 4)
-    True
-    """
-    *leading, features = ops.shape(x)
-    if len(leading) == 1:
-        return ops.matmul(x, kernel)
-    product = ops.matmul(ops.reshape(x, (-1, features)), kernel)
-    return ops.reshape(product, (*leading, kernel.shape[-1]))

@@ -21,7 +21,7 @@ from textrnn.cells.assignments import (
     symbol,
     weight_blocks,
 )
-from textrnn.cells.base import Cell, Dot, Tensor, project
+from textrnn.cells.base import Cell
 from textrnn.cells.expressions import (
     Activation,
     CombinedBias,
@@ -35,11 +35,13 @@ from textrnn.cells.expressions import (
 )
 from textrnn.cells.gate import COMMON_ACTIVATIONS
 from textrnn.cells.initial_bias import check_chrono, opened
+from textrnn.cells.products import Dot, project
 from textrnn.cells.registry import find_cell
 from textrnn.cells.scope import Scope, activate
 from textrnn.cells.spec import GateSpec
 from textrnn.cells.weights import WeightedCell, gate_by_gate
 from textrnn.errors import InputError
+from textrnn.tensors import Tensor
 
 FAMILIES = {
     "kernel": "kernel",

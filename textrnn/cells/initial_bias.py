@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor
 from textrnn.cells.gate import parse_tie
 from textrnn.cells.spec import GateSpec
 from textrnn.errors import InputError, is_integer
+from textrnn.tensors import Tensor
 
 
 def opened(spec: GateSpec, bias: Tensor, unit_forget_bias: bool, chrono: int | None) -> Tensor:

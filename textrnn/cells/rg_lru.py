@@ -5,7 +5,8 @@ from typing import ClassVar
 import keras
 from keras import ops
 
-from textrnn.cells.base import LinearCell, project
+from textrnn.cells.base import LinearCell
+from textrnn.cells.products import project
 from textrnn.cells.published import RG_LRU
 from textrnn.cells.weights import WeightedCell, affine, drawn_exactly
 

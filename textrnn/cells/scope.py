@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor, at_least_float32
 from textrnn.cells.expressions import Expression, Name
+from textrnn.tensors import Tensor, at_least_float32
 
 EPSILON = 1e-5
 """Added to the variance in layer normalization."""

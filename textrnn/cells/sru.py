@@ -6,7 +6,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
-from textrnn.cells.base import project
+from textrnn.cells.products import project
 from textrnn.cells.published import SRU
 from textrnn.cells.weights import WeightedCell, affine
 

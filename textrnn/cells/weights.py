@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from textrnn.cells.base import Cell, Tensor, exact_dtype, project
+from textrnn.cells.base import Cell
+from textrnn.cells.products import project
 from textrnn.errors import InputError, is_integer
+from textrnn.tensors import Tensor, exact_dtype
 
 
 def check_size(name: str, size: int) -> int:

@@ -6,7 +6,6 @@ import keras
 import keras_hub
 from keras import ops
 
-from textrnn.cells.base import at_least_float32
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.linear import LinearTextLogits  # noqa: F401  registers it with Keras
 from textrnn.classification.ngrams import NGramLogits
@@ -16,6 +15,7 @@ from textrnn.layers.pooling import SequencePooling
 from textrnn.tasks.arguments import stored_arguments
 from textrnn.tasks.backbone import layer_groups
 from textrnn.tasks.recurrent_task import RecurrentTask
+from textrnn.tensors import at_least_float32
 from textrnn.tokenizers.text import string_tensor
 from textrnn.training.losses import TokenCrossentropy
 

@@ -1,11 +1,8 @@
 """Parallel text: tables, TMX and aligned files to pairs, with checks and splits by source."""
 
 import collections
-import functools
 import operator
 import re
-import statistics
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +11,7 @@ import numpy as np
 
 from textrnn.data.labelled import Example
 from textrnn.data.labelled_splits import repeated_examples
-from textrnn.data.records import collapsed, count, listed, partition, shortened
+from textrnn.data.records import collapsed, count, numbered, partition, shortened
 from textrnn.data.table_formats import tab_separated
 from textrnn.data.table_values import is_missing
 from textrnn.data.tables import (
@@ -29,10 +26,8 @@ from textrnn.data.tables import (
 )
 from textrnn.data.text_files import plain_name, read_text
 from textrnn.data.translation_memory import chosen_languages, is_memory, read_memory
+from textrnn.data.unusual_texts import unusual_texts
 from textrnn.errors import InputError, expect
-
-LONG_TEXT_CHARACTERS = 1000
-"""No sentence is longer than this."""
 
 
 class Pair(NamedTuple):
@@ -379,83 +374,21 @@ def _checked(
         raise InputError(f"{both}: no {place} has both a source and a target: give at least one pair")
     empty = [number for number in rows if number not in complete]
     same = [number for number, (source, target) in complete.items() if source == target]
-    places = functools.partial(_places, place=place)
     found = list(warnings)
     if empty:
         words = missing_words(side for number in empty for side in rows[number] if is_empty(side))
         reason = "an empty side" if words == "empty" else f"a side that is {words}"
-        found.append(f"skipped {count(len(empty), 'pair')} with {reason}: {both}, {places(empty)}")
+        found.append(f"skipped {count(len(empty), 'pair')} with {reason}: {both}, {numbered(place, empty)}")
     if same:
         twice = "is one language given twice?"
         everything = len(same) == len(complete) > 1
         expect(not everything, f"{both}: all {len(same):,} pairs are identical: {twice}")
         question = f"; {twice}" if len(same) > len(complete) / 2 else ""
-        found.append(f"{count(len(same), 'pair')} with identical sides: {both}, {places(same)}{question}")
+        found.append(
+            f"{count(len(same), 'pair')} with identical sides: {both}, {numbered(place, same)}{question}"
+        )
     for side, (noun, file) in enumerate(zip(("source", "target"), files, strict=True)):
         texts = {number: row[side] for number, row in complete.items()}
-        found += [
-            *_long_texts(texts, noun, file, places),
-            *_texts_in_other_scripts(texts, noun, file, places),
-        ]
+        found += unusual_texts(texts, noun, file, place)
     pairs = [Pair(f"{files[0]}, {place} {number}", *row) for number, row in complete.items()]
     return ParallelTexts(pairs, found)
-
-
-def _places(numbers: Sequence[int], notes: Sequence[str] = (), place: str = "line") -> str:
-    """List the first numbers of lines or rows, each followed by its note if there are notes."""
-    words = [str(number) for number in numbers]
-    if notes:
-        words = [f"{word} ({note})" for word, note in zip(words, notes, strict=True)]
-    return f"{place if len(numbers) == 1 else place + 's'} {listed(words, ', ')}"
-
-
-def _long_texts(texts: dict[int, str], noun: str, file: str, places) -> list[str]:
-    """Return a warning about texts too long to be a sentence, often a sign of missing line breaks."""
-    median = statistics.median(map(len, texts.values()))
-    long = [number for number, text in texts.items() if len(text) > max(LONG_TEXT_CHARACTERS, 10 * median)]
-    if not long:
-        return []
-    limit = f"{LONG_TEXT_CHARACTERS:,} characters (median {median:,.0f})"
-    return [f"{count(len(long), noun)} longer than {limit}: {file}, {places(long)}"]
-
-
-def _texts_in_other_scripts(texts: dict[int, str], noun: str, file: str, places) -> list[str]:
-    """Return a warning about texts whose main script is not the main script of all texts."""
-    counts = _scripts(collections.Counter("".join(texts.values())))
-    if len(counts) < 2:
-        return []
-    [(usual, _)] = counts.most_common(1)
-    foreign = {c for c in set().union(*texts.values()) if _script(c) not in (usual, None)}
-    found = {}
-    for number, text in texts.items():
-        if not foreign.isdisjoint(text):  # few texts have foreign letters, and only these are counted
-            letters = _scripts(collections.Counter(text))
-            [(script, most)] = letters.most_common(1)
-            if script != usual and most > letters.total() / 2:
-                found[number] = script
-    if not found:
-        return []
-    listed_places = places(list(found), list(found.values()))
-    return [f"{count(len(found), noun)} in another script than {usual}: {file}, {listed_places}"]
-
-
-def _scripts(characters: collections.Counter) -> collections.Counter:
-    """Count the letters of each script."""
-    counts: collections.Counter = collections.Counter()
-    for character, number in characters.items():
-        if script := _script(character):
-            counts[script] += number
-    return counts
-
-
-@functools.cache
-def _script(character: str) -> str | None:
-    """Return the script of a letter, or None for other characters.
-
-    The script is the first word of the letter's Unicode name. Compatibility characters (ª, ﬁ, full width)
-    count as the letter they stand for. The three scripts that Japanese mixes count as one.
-    """
-    if not character.isalpha():
-        return None
-    word = unicodedata.name(unicodedata.normalize("NFKC", character)[0], "UNNAMED").split()[0]
-    return "CJK" if word in ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA") else word

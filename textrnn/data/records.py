@@ -32,6 +32,21 @@ def listed(items: Sequence[str], separator: str = "; ", shown: int = 5) -> str:
     return separator.join(items[:shown]) + rest
 
 
+def numbered(place: str, numbers: Sequence[int], notes: Sequence[str] = ()) -> str:
+    """List the first numbers of lines or rows, each followed by its note if there are notes.
+
+    Example:
+
+    >>> from textrnn.data.records import numbered
+    >>> numbered("row", [2]), numbered("line", [3, 4], ["Greek", "Latin"])
+    ('row 2', 'lines 3 (Greek), 4 (Latin)')
+    """
+    words = [str(number) for number in numbers]
+    if notes:
+        words = [f"{word} ({note})" for word, note in zip(words, notes, strict=True)]
+    return f"{place if len(numbers) == 1 else place + 's'} {listed(words, ', ')}"
+
+
 def shortened(text: str, size: int = 80) -> str:
     """Return the beginning of a text for a message.
 

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from textrnn.cells.base import Tensor
 from textrnn.decoding.hypotheses import duplicates, traced, without_rest
 from textrnn.decoding.loop import while_loop
 from textrnn.decoding.selection import at, largest, log_total, rows_at
+from textrnn.tensors import Tensor
 
 MAX_BEAMS = 32
 """Maximum number of hypotheses per row in a request."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from textrnn.cells.base import Tensor
+from textrnn.tensors import Tensor
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 
 from keras import ops
 
-from textrnn.cells.base import Tensor
 from textrnn.decoding.decoder import Decoder
 from textrnn.errors import expect, is_integer, is_number
+from textrnn.tensors import Tensor
 
 NONE = -1
 """The next token of a place of the cache that is not filled."""

@@ -5,8 +5,8 @@ import numbers
 import keras
 from keras import ops
 
-from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
+from textrnn.tensors import at_least_float32
 
 
 class _Penalty(keras.layers.Layer):

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
+from textrnn.tensors import at_least_float32
 
 SCORES = ("additive", "dot", "general", "scaled_dot", "scaled_general")
 """The score functions of `GlobalAttention`."""

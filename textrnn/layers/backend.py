@@ -13,8 +13,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor
 from textrnn.errors import InputError
+from textrnn.tensors import Tensor
 
 Fold = Callable[..., tuple[list[Tensor], list]]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor
 from textrnn.errors import InputError
+from textrnn.tensors import Tensor
 
 _PREFIX = "dropout/"
 

@@ -15,10 +15,11 @@ from keras import ops
 
 from textrnn import private
 from textrnn.cells.assignments import assignments
-from textrnn.cells.base import Cell, Tensor
+from textrnn.cells.base import Cell
 from textrnn.cells.gated import GatedCell
 from textrnn.cells.registry import gate_spec
 from textrnn.layers.backend import current_values, differentiable_once, has_accelerator
+from textrnn.tensors import Tensor
 
 ARCHITECTURES = ("lstm", "gru")
 """The published cells for which backends may have a kernel."""

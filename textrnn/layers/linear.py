@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from keras import ops
 
-from textrnn.cells.base import Cell, Tensor, at_least_float32, coefficients_in
+from textrnn.cells.base import Cell, coefficients_in
 from textrnn.layers.backend import (
     fold,
     forbid_second_derivative,
@@ -16,6 +16,7 @@ from textrnn.layers.backend import (
     stack_outputs,
     upstream_gradients,
 )
+from textrnn.tensors import Tensor, at_least_float32
 
 
 def linear_recurrence(a: Tensor, b: Tensor, initial: Tensor, parallel: bool = False) -> Tensor:

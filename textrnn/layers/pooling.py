@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from textrnn.cells.base import at_least_float32
 from textrnn.errors import InputError
 from textrnn.layers.attention import masked_softmax
+from textrnn.tensors import at_least_float32
 
 POOLINGS = ("last", "mean", "max", "attention", "concat")
 """The modes of `SequencePooling`."""

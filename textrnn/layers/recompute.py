@@ -13,7 +13,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor, at_least_float32, dot_with, is_float
+from textrnn.cells.products import dot_with
 from textrnn.errors import InputError
 from textrnn.layers.backend import (
     captures_refused,
@@ -25,6 +25,7 @@ from textrnn.layers.backend import (
     upstream_gradients,
     vector_jacobian_product,
 )
+from textrnn.tensors import Tensor, at_least_float32, is_float
 
 
 def recompute(advance, carry, projected, constants, kernels, weights, outputs_like):

@@ -7,7 +7,8 @@ import keras
 from keras import ops
 
 from textrnn import private
-from textrnn.cells.base import Cell, Tensor, look_up
+from textrnn.cells.base import Cell
+from textrnn.cells.products import look_up
 from textrnn.errors import InputError
 from textrnn.layers.checks import (
     expect_cell,
@@ -24,6 +25,7 @@ from textrnn.layers.linear import last_step, recur_linearly
 from textrnn.layers.segments import check_segments, run_in_segments
 from textrnn.layers.strategies import recur, resolve
 from textrnn.layers.zoneout import check_zoneout, expect_zoneout, noise_name, zone_out, zoneout_rates
+from textrnn.tensors import Tensor
 
 _BACKWARDS = 1_000_003  # added to the seed of a layer that runs backwards
 

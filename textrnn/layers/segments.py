@@ -12,9 +12,9 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from textrnn.cells.base import is_float
 from textrnn.errors import InputError
 from textrnn.layers.backend import current_values, split_steps
+from textrnn.tensors import is_float
 
 
 def check_segments(segments: int) -> int:

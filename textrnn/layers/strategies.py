@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from keras import ops
 
-from textrnn.cells.base import Tensor, dot_with
+from textrnn.cells.products import dot_with
 from textrnn.errors import InputError
 from textrnn.layers.backend import current_values, fold, stack_outputs
 from textrnn.layers.linear import last_step
 from textrnn.layers.recompute import recompute
+from textrnn.tensors import Tensor
 
 
 def recur(

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from textrnn.cells.base import Tensor
 from textrnn.errors import InputError
 from textrnn.layers.dropout import check_rate
+from textrnn.tensors import Tensor
 
 
 def noise_name(group: int) -> str:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from textrnn.cells.base import exact_dtype
 from textrnn.data.windows import evaluation_windows, windows
 from textrnn.errors import InputError, expect, is_integer, is_number
+from textrnn.tensors import exact_dtype
 from textrnn.text_generation.score import LanguageModelScore, score_of
 
 RATES = (3e-5, 1e-4, 3e-4)

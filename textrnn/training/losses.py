@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from textrnn.cells.base import Tensor, at_least_float32
 from textrnn.errors import InputError
+from textrnn.tensors import Tensor, at_least_float32
 
 
 @keras.saving.register_keras_serializable("textrnn")

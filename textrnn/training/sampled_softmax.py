@@ -4,8 +4,8 @@ import math
 
 from keras import ops
 
-from textrnn.cells.base import Tensor, at_least_float32
 from textrnn.decoding.sampling import row_uniforms
+from textrnn.tensors import Tensor, at_least_float32
 from textrnn.training.losses import crossentropy
 
 

@@ -6,12 +6,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from textrnn.cells.base import at_least_float32, output_size_of
+from textrnn.cells.base import output_size_of
 from textrnn.errors import InputError
 from textrnn.layers.attention import GlobalAttention
 from textrnn.layers.backend import fold, outside_graph, stack_outputs
 from textrnn.layers.dropout import locked_mask
 from textrnn.layers.stack import RecurrentStack, with_cells
+from textrnn.tensors import at_least_float32
 
 
 @keras.saving.register_keras_serializable("textrnn")
