@@ -13,8 +13,8 @@ HEADINGS = {STEPS: "The same steps", TIME: "The same time"}
 INTRODUCTIONS = {STEPS: "Updates: {}.", TIME: "As long as `lstm` takes for these updates: {}."}
 NOTES = f"""\
 Scores are means over seeds on the test part, with the lowest, the highest and the learning rate. \
-{BETTER} and {WORSE}: better and worse than `{CONTROL}` by Dunnett's test over the seeds, at 5 % for all \
-cells of a column together. It assumes equal variances. Squared errors are compared by their logarithms.
+{BETTER} and {WORSE}: better and worse than `{CONTROL}` by Welch's t-test over the seeds; of the marks of a \
+column, at most 5 % are expected to be false. Squared errors are compared by their logarithms.
 
 Kinds: S, the state goes through a matrix. D, elementwise. P, linear in the state.
 """

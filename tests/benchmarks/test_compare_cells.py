@@ -15,6 +15,7 @@ import types
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import compare_cells
 import harness
@@ -23,7 +24,7 @@ import textrnn
 from cell_comparison import plan, plot, runs, sequences, speed, table, texts
 from cell_comparison.plan import BUDGETS, Plan, Run
 from cell_comparison.settings import Settings, largest_units, sized
-from cell_comparison.significance import compared
+from cell_comparison.significance import compared, p_value
 from cell_comparison.table import Result
 from cell_comparison.tasks import TASKS
 from textrnn.errors import InputError
@@ -357,29 +358,43 @@ def test_processes_have_a_core_of_their_own_where_there_are_enough():
 # === Significance ===
 
 
-def dunnett_by_hand(groups, control):
-    """The statistics of Dunnett's test, from the definition: differences over the pooled standard error."""
-    everyone = [*groups, control]
-    freedom = sum(len(g) - 1 for g in everyone)
-    pooled = sum(((np.array(g) - np.mean(g)) ** 2).sum() for g in everyone) / freedom
-    return [
-        (np.mean(g) - np.mean(control)) / math.sqrt(pooled * (1 / len(g) + 1 / len(control))) for g in groups
-    ]
+def welch_by_hand(scores, control):
+    """The statistic and the degrees of freedom of Welch's test, from the definition (Welch 1947)."""
+    shares = [np.var(group, ddof=1) / len(group) for group in (scores, control)]
+    freedom = sum(shares) ** 2 / sum(
+        s**2 / (len(group) - 1) for s, group in zip(shares, (scores, control), strict=True)
+    )
+    return (np.mean(scores) - np.mean(control)) / math.sqrt(sum(shares)), freedom
 
 
-def test_marks_are_those_of_dunnetts_test():
+def test_p_values_are_those_of_welchs_test():
+    scores, control = (1.80, 1.84, 1.91), (2.00, 2.02, 2.03)
+    statistic, freedom = welch_by_hand(scores, control)
+    assert p_value(scores, control) == pytest.approx(2 * scipy.stats.t.sf(abs(statistic), freedom))
+    assert p_value((1.0, 1.0), (2.0, 2.0)) == 0
+    assert p_value((1.0, 1.0), (1.0, 1.0)) == 1
+
+
+def test_marks_are_those_of_benjamini_and_hochberg():
+    control = (2.00, 2.02, 2.04)
     values = {
-        "lstm": (2.00, 2.02, 2.04),
-        "clearly_lower": (1.80, 1.82, 1.84),
+        "far_lower": (1.80, 1.82, 1.84),
+        "lower": (1.94, 1.95, 1.97),
         "hardly_lower": (1.98, 2.00, 2.02),
-        "clearly_higher": (2.20, 2.21, 2.25),
+        "higher": (2.07, 2.09, 2.11),
+        "far_higher": (2.20, 2.21, 2.25),
     }
-    results = {cell: Result(scores) for cell, scores in values.items()}
-    statistics = dunnett_by_hand([values[c] for c in values if c != "lstm"], values["lstm"])
-    # Dunnett's table: |t| > 2.88 for 3 comparisons and 8 degrees of freedom, two-sided, 5 %
-    assert [abs(t) > 2.88 for t in statistics] == [True, False, True]
-    assert compared("text", results) == {"clearly_lower": "▲", "clearly_higher": "▼"}
-    assert compared("copy", results) == {"clearly_lower": "▼", "clearly_higher": "▲"}
+    results = {cell: Result(scores) for cell, scores in (values | {"lstm": control}).items()}
+    p = {cell: p_value(scores, control) for cell, scores in values.items()}
+    ranked = sorted(p, key=p.get)
+    # The largest rank k of five with p <= 0.05 k / 5, and all before it.
+    last = max(k for k, cell in enumerate(ranked, 1) if p[cell] <= 0.05 * k / 5)
+    assert ranked[last:] == ["hardly_lower"]
+    assert max(p[cell] for cell in ranked[:last]) > 0.05 / 5  # for which Bonferroni's limit is too low
+    expected = {"far_lower": "▲", "lower": "▲", "higher": "▼", "far_higher": "▼"}
+    assert compared("text", results) == expected
+    opposite = {"▲": "▼", "▼": "▲"}
+    assert compared("copy", results) == {cell: opposite[mark] for cell, mark in expected.items()}
 
 
 def test_squared_errors_are_compared_by_their_logarithms():
@@ -387,11 +402,19 @@ def test_squared_errors_are_compared_by_their_logarithms():
         "lstm": Result((0.10, 0.13, 0.16)),
         "tiny": Result((1e-5, 2e-5, 3e-5)),
         "same": Result((0.11, 0.12, 0.14)),
+        "low": Result((0.0010, 0.0100, 0.0110)),
     }
     assert compared("adding", results) == {"tiny": "▲"}
-    wide = results | {"wide": Result((0.001, 0.05, 0.9))}  # its variance counts for all
-    assert compared("adding", wide) == {"tiny": "▲"}
-    assert compared("text", wide) == {}
+    assert compared("text", results) == {"tiny": "▲", "low": "▲"}
+
+
+def test_a_cell_whose_seeds_differ_widely_does_not_hide_other_differences():
+    results = {
+        "lstm": Result((2.38, 2.40, 2.42)),
+        "better": Result((2.10, 2.11, 2.12)),
+        "wild": Result((2.8, 15.0, 21.8)),
+    }
+    assert compared("text", results) == {"better": "▲"}
 
 
 def test_cells_without_all_scores_take_no_part():
