@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from textrnn.errors import InputError, expect
+from textrnn.errors import InputError, expect, warn
 from textrnn.types import (
     Fraction,
     HeldOutFraction,
@@ -132,9 +132,13 @@ class ModelOptions(OptionGroup):
 
     Attributes:
         preset_task: Name of the class that a preset has to be of; None for several.
+        new_model_parts: Names of the options that a trained model does not take, since it has its own.
     """
 
     preset_task: ClassVar[str | None] = None
+    new_model_parts: ClassVar[tuple[str, ...]] = (
+        *("tokenizer", "vocabulary_size", "cell", "units", "layers", "residual", "embedding_dim"),
+    )
     from_preset: Path | None = option(
         None,
         "Continue with a trained model, saved_models/NAME; keeps its tokenizer, cell and sizes",
@@ -158,10 +162,23 @@ class ModelOptions(OptionGroup):
         super().__post_init__()
         check_cell_name(self.cell)
 
+    def of_new_models(self) -> list[str]:
+        """The flags that were given for the parts of a new model, which a trained model has already.
+
+        Example:
+
+        >>> from textrnn.options import ModelOptions
+        >>> ModelOptions(cell="gru", units=32, dropout=0.1).of_new_models()
+        ['--cell', '--units']
+        """
+        defaults = {each.name: each.default for each in fields(self)}
+        return [f"--{name}" for name in self.new_model_parts if getattr(self, name) != defaults[name]]
+
     def check(self):
         """Find the preset, or build a small layer with the cell and its regularization.
 
-        This also registers a custom cell class, which a preset may need.
+        This also registers a custom cell class, which a preset may need. A warning names options that the
+        preset does not take.
 
         Raises:
             InputError: If the preset or the cell does not exist, or the cell does not support an option.
@@ -173,6 +190,9 @@ class ModelOptions(OptionGroup):
         if self.from_preset:
             find_cell(self.cell)
             find_preset(self.from_preset, self.preset_task)
+            if given := self.of_new_models():
+                without_effect = f"{', '.join(given)} {'has' if len(given) == 1 else 'have'} no effect"
+                warn(f"--from_preset {self.from_preset}: the model keeps its own parts, so {without_effect}")
             return
         try:
             cell = textrnn.GatedCell(4, self.cell)  # small, if the cell has no rule for its units

@@ -181,8 +181,10 @@ def test_prompts_of_a_file_may_have_another_encoding(model, tmp_path, capsys):
             ["generate", "MODEL", "--max_new_tokens", "many"],
             "--max_new_tokens many: expected an integer from 0 to 4096",
         ),
-        (["generate"], "arguments are required: model"),
-        (["dance"], "generate"),
+        (["generate"], "arguments are required: model\nFor the options: textrnn generate --help"),
+        (["explain", "MODEL"], "arguments are required: text\nFor the options: textrnn explain --help"),
+        (["dance"], "there is no command 'dance': choose one of generate, classify"),
+        (["classify", "MODEL", "so", "dull"], "so dull: give it with a flag, such as --text 'so dull'"),
     ],
 )
 def test_invalid_arguments_are_reported_without_a_traceback(arguments, message, model, capsys):
@@ -190,6 +192,10 @@ def test_invalid_arguments_are_reported_without_a_traceback(arguments, message, 
     status, _, error = textrnn_command(capsys, *arguments)
     assert status == 2
     assert message in error and error.startswith("error: ") and "Traceback" not in error
+
+
+def test_the_version(capsys):
+    assert textrnn_command(capsys, "--version") == (0, f"textrnn {textrnn.__version__}\n", "")
 
 
 @pytest.mark.parametrize(

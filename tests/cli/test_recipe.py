@@ -95,7 +95,9 @@ def test_it_copies_a_recipe_and_overwrites_nothing(capsys, tmp_path):
         (["sentiment", "--epochs", "0"], "--epochs 0: expected an integer of at least 1"),
         (["sentiment", "--epoch", "3"], "--epoch: there is no such option; did you mean --epochs?"),
         (["sentiment", "--blue", "3"], "For the options: textrnn recipe sentiment --help"),
-        (["sentiment", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["sentiment", "--config", "nowhere.yaml"], "--config nowhere.yaml: there is no such file"),
+        (["sentiment", "--config=sentimental"], "The package has awd_lstm_ptb,"),
+        (["sentiment", "reviews.csv"], "reviews.csv: give it with a flag, such as --data reviews.csv"),
     ],
 )
 def test_invalid_arguments_are_reported_without_a_traceback(arguments, message, capsys):

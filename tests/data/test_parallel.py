@@ -221,7 +221,7 @@ def test_a_split_holds_out_at_most_max_held_out_pairs_and_at_least_one_source():
 @pytest.mark.parametrize(
     ("pairs", "options", "message"),
     [
-        (many(1, 4), {"held_out": 0.5}, "4 pairs with 1 different sources cannot be split"),
+        (many(1, 4), {"held_out": 0.5}, "4 pairs with 1 different source cannot be split"),
         ([], {"held_out": 0.5}, "0 pairs with 0 different sources"),
         (many(9, 1), {"held_out": 0.0}, "held_out is 0.0: give a fraction"),
         (many(9, 1), {"held_out": 1.0}, "held_out is 1.0: give a fraction"),

@@ -4,9 +4,9 @@
 Unlike in `textrnn.options`, None stands for a default that depends on the texts.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from textrnn.classification.defaults import defaults_for
 from textrnn.errors import expect
@@ -23,7 +23,8 @@ class LabelledTextOptions(DataOptions):
     )
     dataset: Literal["sst2", "imdb"] | None = option(None, "Public texts instead of --data")
     held_out: HeldOutFraction | None = option(
-        None, "Fraction for validation, and for the test if there is none (default: 0.1, or 30 of 100 to 300)"
+        None,
+        "Fraction for validation, and for the test if there is none (default: 0.1; of 100 to 300 texts, 30)",
     )
     test_data: Path | None = option(None, "Texts of the test set, as --data (default: from --data)")
     text_column: str = option("text", "Column with the texts: its name, or its number from 1")
@@ -39,10 +40,11 @@ class LabelledTextOptions(DataOptions):
 class ClassifierOptions(ModelOptions):
     """Model: what a classifier starts from, or the parts of a new one."""
 
+    new_model_parts: ClassVar = (*ModelOptions.new_model_parts, "lowercase", "pooling")
     from_preset: Path | None = option(
         None,
-        "Start from a trained classifier, or from a language model; keeps its tokenizer, cell and sizes "
-        "(default: of few texts, a starter model of their language, with their labels if there is one)",
+        "Start from a trained classifier or language model, whose tokenizer, cell and sizes are kept "
+        "(default: a starter model if there are few texts)",
     )
     from_scratch: bool = option(False, "Start from random weights, not from a starter model")
     lowercase: bool = option(True, "Ignore case")
@@ -57,7 +59,8 @@ class ClassifierOptions(ModelOptions):
         "Dropout of layers' inputs and pooled features (default: 0.5, or 0.1 from a language model)",
     )
     embedding_dropout: Fraction | None = option(
-        None, "Fraction of token types whose vector is zeroed, per batch (default: 0.2, or 0)"
+        None,
+        "Fraction of token types zeroed, per batch (default: 0.2, or 0 from a language model)",
     )
 
     def __post_init__(self):
@@ -73,22 +76,6 @@ class ClassifierOptions(ModelOptions):
         super().check()
         if self.from_preset:
             start_task(self.from_preset)
-
-    def of_new_models(self) -> list[str]:
-        """The flags that were given for the parts of a new model, which a starter model has already.
-
-        Example:
-
-        >>> from textrnn.classification.options import ClassifierOptions
-        >>> ClassifierOptions(cell="gru", units=32, dropout=0.1).of_new_models()
-        ['--cell', '--units']
-        """
-        parts = (
-            *("tokenizer", "vocabulary_size", "lowercase", "cell", "units", "layers", "residual"),
-            *("embedding_dim", "pooling"),
-        )
-        defaults = {field.name: field.default for field in fields(self)}
-        return [f"--{name}" for name in parts if getattr(self, name) != defaults[name]]
 
     def classifier_arguments(self) -> dict[str, Any]:
         """The arguments of `textrnn.classification.new_classifier.new_classifier`."""
@@ -111,10 +98,12 @@ class ClassifierTrainingOptions(TrainingOptions):
         None, "Peak learning rate (default: 0.002, or 0.004 from a language model)"
     )
     layer_rate_factor: PositiveNumber | None = option(
-        None, "By how much lower the rate of a layer is than that of the next one (default: 1, or 2.6)"
+        None,
+        "By how much a layer's rate is below the next one's (default: 1, or 2.6 from a language model)",
     )
     unfreeze_epochs: NonNegativeInt | None = option(
-        None, "Train the last layer first, and one more after so many epochs (default: 0, or 1)"
+        None,
+        "Train the last layer first, one more after so many epochs (default: 0, or 1 from a language model)",
     )
 
     def sample_weight(self, targets):
@@ -134,7 +123,8 @@ class AdaptationOptions(OptionGroup):
         None, "More texts without labels, for the language model: lines, a table or a folder", "Data"
     )
     adapt_epochs: NonNegativeInt | None = option(
-        None, "Epochs of a language model on the texts before (default: by the number of texts)"
+        None,
+        "Epochs of adapting the language model to the texts first (default: by the number of texts)",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from docstring_parser import parse
 
+import textrnn
 from textrnn.cli.cells import cells
 from textrnn.cli.models import export, models
 from textrnn.cli.parser import Parser, add_option
@@ -49,7 +50,12 @@ def commands() -> dict[str, FunctionType]:
 
 def make_command_parser():
     """Make the parser of the `textrnn` command."""
-    parser = Parser(prog="textrnn", description="Run recipes, use trained models, and describe cells.")
+    parser = Parser(
+        prog="textrnn",
+        description="Run recipes, use trained models, and describe cells.",
+    )
+    version = f"textrnn {textrnn.__version__}"
+    parser.add_argument("--version", action="version", version=version, help="Print the version and exit")
     subcommands = parser.add_subcommands(metavar="COMMAND", title="commands", description="")
     for name, function in commands().items():
         summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 import sys
 from typing import Any, Literal, get_args, get_origin
 
@@ -45,7 +46,9 @@ class Parser(ArgumentParser):
         """Print the error and exit with status 2."""
         parser = getattr(ex, "subcommand_parser", None) or self
         text = in_words(message, parser)
-        tip = "" if ": expected " in text else f"\nFor the options: {parser.prog} --help"
+        missing = re.match(r"the following arguments are required: (\w+)\.", message)  # of a command
+        command = f"{parser.prog} {missing[1]}" if missing else parser.prog
+        tip = "" if ": expected " in text else f"\nFor the options: {command} --help"
         print(f"error: {text}{tip}", file=sys.stderr)
         raise SystemExit(2)
 
@@ -71,6 +74,12 @@ def in_words(message: str, parser: ArgumentParser) -> str:
         flags = [flag for action in private.options_of(parser) for flag in action.option_strings]
         nearest = difflib.get_close_matches(flag, flags, n=1)
         return f"{flag}: there is no such option" + "".join(f"; did you mean {name}?" for name in nearest)
+    if choices := re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message):
+        return f"there is no command {choices[1]!r}: choose one of {choices[2].replace(chr(39), '')}"
+    if (stray := re.match(r"unrecognized arguments: ([^-].*?)(?: -|\Z)", message)) and (
+        flag := _of_text(parser)
+    ):
+        return f"{stray[1]}: give it with a flag, such as {flag} {shlex.quote(stray[1])}"
     found = re.match(r"argument --(\w+): (invalid \w+ value: '.*)", message) or re.match(
         r'Parser key "(?:\w+\.)*(\w+)"(?: element \d+)?:\s+(.*)', message, re.DOTALL
     )
@@ -85,6 +94,15 @@ def in_words(message: str, parser: ArgumentParser) -> str:
     patterns = (r"(?:Got|Given) value: (.*)", r": (\S*) does not (?:conform|match)", r": '(.*)'\Z")
     value = next((match[1] for pattern in patterns if (match := re.search(pattern, problem))), "")
     return f"{name} {value}".strip() + f": expected {expected(annotation)}"
+
+
+def _of_text(parser):
+    """The first flag of a parser that takes a text or a path, or None."""
+    for action in private.options_of(parser):
+        annotation = private.type_of(action)
+        if action.option_strings and annotation is not None and metavar(annotation) in ("TEXT", "PATH"):
+            return action.option_strings[0]
+    return None
 
 
 def add_option(container, name, annotation, default, text, positional=False, nargs=None):

@@ -1,6 +1,7 @@
 """The command `textrnn recipe`: list, run and copy the recipes of the installed package."""
 
 import ast
+import itertools
 import runpy
 import shutil
 from pathlib import Path
@@ -47,14 +48,33 @@ def run_packaged(name: str, arguments: list[str]):
         name: A recipe.
         arguments: Its command line, in which `--config` may have the name of a config of the package.
     """
-    paths = {config: str(config_path(config)) for config in config_names()}
-    paths |= {f"--config={config}": f"--config={path}" for config, path in paths.items()}
     arguments = [
-        paths.get(word, word) if before == "--config" or word.startswith("--config=") else word
-        for before, word in zip(["", *arguments], arguments, strict=False)
+        word if before != "--config" else found_config(word)
+        for before, word in itertools.pairwise(["", *_separated(arguments)])
     ]
     defined = runpy.run_path(str(recipe_path(name)))
     run_recipe(defined["main"], defined["Options"], defined["__doc__"], f"textrnn recipe {name}", arguments)
+
+
+def _separated(arguments):
+    """Words of a command line, in which `--config=FILE` is two."""
+    for word in arguments:
+        yield from word.split("=", 1) if word.startswith("--config=") else (word,)
+
+
+def found_config(config: str) -> str:
+    """Return the path of a config, of which a name may be given.
+
+    Raises:
+        InputError: If it is neither a file nor the name of a config of the package.
+    """
+    if config in config_names():
+        return str(config_path(config))
+    expect(
+        Path(config).is_file(),
+        f"--config {config}: there is no such file. The package has {', '.join(config_names())}",
+    )
+    return config
 
 
 def recipe_names() -> list[str]:

@@ -14,25 +14,29 @@ from textrnn.types import NonNegativeNumber, Port, PositiveInt, PositiveNumber
 FLAGS: dict[str, tuple[Any, Any, str]] = {
     "port": (Port, 8500, "Port of gRPC; 0 for none"),
     "rest_api_port": (Port, 8501, "Port of REST and the page; 0 for none"),
-    "host": (str, "127.0.0.1", "Address to listen on; 0.0.0.0 for all of this machine"),
+    "host": (str, "127.0.0.1", "Address to listen on; 0.0.0.0 lets other machines in"),
     "model_base_path": (Path | None, None, "Folder of the versions of one model"),
     "model_name": (str, "default", "Name of the model of --model_base_path"),
     "model_config_file": (Path | None, None, "File that lists models, such as saved_models/models.config"),
-    "model_config_file_poll_wait_seconds": (
+    "model_config_file_poll_wait_seconds": (NonNegativeNumber, 0.0, "Seconds between its reads; 0 for once"),
+    "file_system_poll_wait_seconds": (
         NonNegativeNumber,
-        0.0,
-        "Read that file again so often; 0 for never",
+        1.0,
+        "Seconds between searches for versions; 0 for one",
     ),
-    "file_system_poll_wait_seconds": (NonNegativeNumber, 1.0, "Look for versions so often; 0 for once"),
     "enable_batching": (bool, True, "Run the rows of several requests at once"),
     "batching_parameters_file": (Path | None, None, "File with parameters of batching"),
-    "monitoring_config_file": (Path | None, None, "File that says where the metrics are, if at all"),
-    "rest_api_timeout_in_ms": (PositiveInt, 30000, "How long a request may take"),
-    "max_request_bytes": (PositiveInt, 16 * 2**20, "Size of a request"),
-    "max_text_bytes": (PositiveInt, 2**17, "Size of a text"),
-    "max_rows": (PositiveInt, 4096, "Rows of a request"),
-    "max_requests": (PositiveInt, 2048, "Requests at a time; more are told to try again"),
-    "stop_seconds": (PositiveNumber, 30.0, "How long requests in flight may take when the server stops"),
+    "monitoring_config_file": (
+        Path | None,
+        None,
+        "Settings of the metrics, such as saved_models/monitoring.config",
+    ),
+    "rest_api_timeout_in_ms": (PositiveInt, 30000, "Maximum milliseconds of a request"),
+    "max_request_bytes": (PositiveInt, 16 * 2**20, "Maximum size of a request"),
+    "max_text_bytes": (PositiveInt, 2**17, "Maximum size of a text"),
+    "max_rows": (PositiveInt, 4096, "Maximum rows of a request"),
+    "max_requests": (PositiveInt, 2048, "Maximum requests at a time; more are told to try again"),
+    "stop_seconds": (PositiveNumber, 30.0, "Seconds for requests in flight when the server stops"),
 }
 """Flags with types, defaults and help. Those of `tensorflow_model_server` have its names and meanings."""
 

@@ -249,8 +249,8 @@ def split_pairs(
         rows_by_source[collapsed(pair.source)].append(row)
     if len(rows_by_source) < 2:
         raise InputError(
-            f"{len(pairs)} pairs with {len(rows_by_source)} different sources cannot be split: give at least "
-            "one source for each side"
+            f"{count(len(pairs), 'pair')} with {count(len(rows_by_source), 'different source')} cannot be "
+            "split: give at least one source for each part"
         )
     wanted = max(1, min(round(held_out * len(pairs)), len(pairs) - 1, max_held_out or len(pairs)))
     groups = list(rows_by_source.values())

@@ -11,7 +11,7 @@ from textrnn.data.documents import Document, find_documents
 from textrnn.data.labelled import Example
 from textrnn.data.mixtures import Mixture, Part
 from textrnn.data.parallel import Pair
-from textrnn.data.records import fingerprint
+from textrnn.data.records import collapsed, count, fingerprint
 from textrnn.data.splitting import Unit, hold_out, split_at, unit_hint
 from textrnn.data.stored_texts import LongDocument, StoredTexts, is_long, store_texts
 from textrnn.errors import expect, warn
@@ -286,6 +286,7 @@ def load_pairs(
     else:
         name, description = _starter("dates, times, numbers and prices", "your own pairs")
         train, test = starter.starter_phrases()
+    _expect_sources(train, 1 + (validation is None) + (test is None), name)
     warnings = warnings + other_form_warnings(side for pair in train for side in (pair.source, pair.target))
     if test is None:
         train, test = parallel.split_pairs(train, held_out, seed, max_held_out)
@@ -314,6 +315,16 @@ def describe(splits: Splits) -> None:
         print("splits: " + ", ".join(f"{len(part):,} {name}" for name, part in sizes.items()), flush=True)
     for warning in splits.warnings:
         warn(warning)
+
+
+def _expect_sources(pairs, parts, name):
+    """Refuse pairs of which not all parts would get a source."""
+    found = len({collapsed(pair.source) for pair in pairs})
+    expect(
+        found >= parts,
+        f"{name} has {count(len(pairs), 'pair')} with {count(found, 'different source')}: training, "
+        f"validation and test need at least one source each, so give {parts} or more",
+    )
 
 
 def _check_document(document, data):

@@ -27,7 +27,7 @@ def generate(
 
     Args:
         model: Folder of a model (saved_models/NAME), a version or a preset, or a name from `textrnn models`
-        prompt: Text to continue; can be repeated
+        prompt: Text to continue; can be repeated (default: empty)
         file: Text file with a prompt on each line
         encoding: Encoding of the file, such as cp1252 (default: UTF-8, or as marked)
         interactive: Read prompts until Ctrl-D or /quit; /help lists the commands there

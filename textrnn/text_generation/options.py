@@ -53,6 +53,11 @@ class LanguageModelOptions(ModelOptions):
     """Model: a trained one, or the parts of a new one, and how it samples."""
 
     preset_task: ClassVar = "CausalLM"
+    new_model_parts: ClassVar = (
+        *(*ModelOptions.new_model_parts, "last_units", "output_projection", "ar", "tar"),
+        *("recurrent_dropout", "weight_drop", "zoneout"),
+        *("input_dropout", "output_dropout", "embedding_dropout"),
+    )
     from_preset: Path | None = option(
         None,
         "Continue with a trained model, saved_models/NAME or a starter model (`textrnn models` lists them); "
@@ -165,6 +170,10 @@ class TextGenerationOptions(
         expect(
             self.from_preset or not self.compare_with_scratch, "--compare_with_scratch: give --from_preset"
         )
+
+    def of_new_models(self) -> list[str]:
+        """None if a new model is compared, which has them; see `textrnn.options.ModelOptions`."""
+        return [] if self.compare_with_scratch else super().of_new_models()
 
     def by_size(self, characters: int, documents: Iterable = ()) -> Self:
         """Return the options with defaults by the size of the training text, and print these.

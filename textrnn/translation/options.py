@@ -51,6 +51,11 @@ class TranslatorOptions(ModelOptions):
     """Model: what a translator starts from, or the parts of a new one, and its search."""
 
     preset_task: ClassVar = "Seq2SeqLM"
+    new_model_parts: ClassVar = (
+        *(*ModelOptions.new_model_parts, "shared_vocabulary", "decoder_cell", "decoder_units"),
+        *("attention", "input_feeding", "dropout", "recurrent_dropout", "weight_drop", "zoneout"),
+        "embedding_dropout",
+    )
     encoder_from: Path | None = option(None, "Start the encoder from this language model")
     decoder_from: Path | None = option(None, "Start the decoder from this language model")
     shared_vocabulary: bool = option(True, "One vocabulary for both languages")
