@@ -13,6 +13,7 @@ from textrnn.classification.new_classifier import new_classifier
 from textrnn.classification.options import ClassificationOptions
 from textrnn.classification.start import find_start, known_labels, starting_point
 from textrnn.presets import save_preset
+from textrnn.text_generation.options import TextGenerationOptions
 from textrnn.tokenizers import SentencePieceTokenizer
 
 ENGLISH = [f"The night was clear and cold, and {n} boats lay in the harbour." for n in range(60)]
@@ -169,3 +170,15 @@ def test_a_language_model_of_unequal_layers_is_refused_before_it_is_adapted(tmp_
         textrnn.InputError, match=r"\[4, 6\] units: a classifier starts from one whose layers"
     ):
         ClassificationOptions(from_preset=tmp_path).check()
+
+
+def test_a_warning_names_options_that_a_preset_does_not_take(tmp_path, capsys):
+    preset = save_preset(textrnn.CausalLM(textrnn.RecurrentBackbone(258, units=4)), tmp_path)
+    TextGenerationOptions(from_preset=preset, dropout=0.3).check()
+    assert capsys.readouterr().err == ""
+    TextGenerationOptions(from_preset=preset, units=512, cell="gru", zoneout=0.1).check()
+    assert "its own parts, so --cell, --units, --zoneout have no effect" in capsys.readouterr().err
+    ClassificationOptions(from_preset=preset, pooling="mean", zoneout=0.1).check()
+    assert "so --pooling has no effect" in capsys.readouterr().err
+    TextGenerationOptions(from_preset=preset, cell="gru", compare_with_scratch=True).check()
+    assert capsys.readouterr().err == ""  # the model that is compared has this cell

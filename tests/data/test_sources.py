@@ -98,3 +98,13 @@ def test_sources_may_have_numbers_for_names(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.txt").write_text(f"texts of {name}\n" * 20)
     assert load_texts({2023: 1, 2024: 2}).name == "2023, 2024"
+
+
+def test_each_part_needs_a_source_of_its_own(tmp_path):
+    table = tmp_path / "few.tsv"
+    table.write_text("one\tun\ntwo\tdeux\n", "utf-8")
+    with pytest.raises(InputError, match=r"2 pairs with 2 different sources: .* so give 3 or more"):
+        load_pairs(table)
+    table.write_text("one\tun\ntwo\tdeux\nthree\ttrois\n", "utf-8")
+    splits = load_pairs(table)
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [1, 1, 1]

@@ -75,7 +75,8 @@ def in_words(message: str, parser: ArgumentParser) -> str:
         nearest = difflib.get_close_matches(flag, flags, n=1)
         return f"{flag}: there is no such option" + "".join(f"; did you mean {name}?" for name in nearest)
     if choices := re.match(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message):
-        return f"there is no command {choices[1]!r}: choose one of {choices[2].replace(chr(39), '')}"
+        names = choices[2].replace("'", "")
+        return f"there is no command {choices[1]!r}: choose one of {names}"
     if (stray := re.match(r"unrecognized arguments: ([^-].*?)(?: -|\Z)", message)) and (
         flag := _of_text(parser)
     ):

@@ -318,7 +318,7 @@ def describe(splits: Splits) -> None:
 
 
 def _expect_sources(pairs, parts, name):
-    """Refuse pairs of which not all parts would get a source."""
+    """Refuse pairs with fewer different sources than parts."""
     found = len({collapsed(pair.source) for pair in pairs})
     expect(
         found >= parts,

@@ -172,7 +172,7 @@ class TextGenerationOptions(
         )
 
     def of_new_models(self) -> list[str]:
-        """None if a new model is compared, which has them; see `textrnn.options.ModelOptions`."""
+        """Empty with `compare_with_scratch`, whose new model has them; see `textrnn.options.ModelOptions`."""
         return [] if self.compare_with_scratch else super().of_new_models()
 
     def by_size(self, characters: int, documents: Iterable = ()) -> Self:
