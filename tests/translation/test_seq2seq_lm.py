@@ -10,7 +10,7 @@ import tensorflow as tf
 from builders.translators import PAIRS, SOURCES, TARGETS, make_translator, trained, word_tokenizers
 
 import textrnn
-from textrnn.tokenizers import ByteTokenizer
+from textrnn.tokenizers import ByteTokenizer, WordTokenizer
 
 GREEDY = textrnn.RowSampler(temperature=0)
 
@@ -116,6 +116,29 @@ def test_a_preset_has_its_tokenizers_and_gives_the_same_translations(name, reque
     for side in ("tokenizer", "target_tokenizer"):
         ours, theirs = (getattr(each.preprocessor, side).get_vocabulary() for each in (lm, again))
         assert ours == theirs
+
+
+def test_presets_have_their_tokenizers_where_models_share_them(tmp_path):
+    french, german = (WordTokenizer.train([text]) for text in ("un chat", "eine Katze"))
+    there, back, same = (
+        make_translator(sides) for sides in ([french, german], [german, french], [german] * 2)
+    )
+    lm = textrnn.CausalLM(
+        textrnn.RecurrentBackbone(german.vocabulary_size(), units=4), textrnn.CausalLMPreprocessor(german)
+    )
+    for number, model in enumerate((there, back, same, lm)):
+        model.save_to_preset(str(tmp_path / f"{number}"))
+        again = type(model).from_preset(str(tmp_path / f"{number}"))
+        for side in ("tokenizer", "target_tokenizer")[: 1 if model is lm else 2]:
+            ours, theirs = (getattr(each.preprocessor, side).get_vocabulary() for each in (model, again))
+            assert ours == theirs, (number, side)
+        again.save_to_preset(str(tmp_path / f"{number} again"))
+        lm_again = textrnn.CausalLM(
+            lm.backbone, textrnn.CausalLMPreprocessor(again.preprocessor.tokenizers[-1])
+        )
+        lm_again.save_to_preset(str(tmp_path / f"{number} alone"))
+        alone = textrnn.CausalLM.from_preset(str(tmp_path / f"{number} alone"))
+        assert alone.preprocessor.tokenizer.get_vocabulary() == ours
 
 
 @pytest.mark.slow

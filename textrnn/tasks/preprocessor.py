@@ -9,6 +9,9 @@ from textrnn.tasks.arguments import KnownArguments
 from textrnn.tokenizers.base import Tokenizer
 from textrnn.tokenizers.text import string_tensor
 
+TOKENIZER_FILES = ("tokenizer.json", "target_tokenizer.json")
+"""The configs of tokenizers in a preset, in the order of `tokenizers`."""
+
 
 class RecurrentPreprocessor(KnownArguments):
     """Mixin of preprocessors; it stands before KerasHub's class among the bases."""
@@ -17,6 +20,26 @@ class RecurrentPreprocessor(KnownArguments):
         super().__init_subclass__(**kwargs)
         if "backbone_cls" in vars(cls):
             _register_tokenizer_of(cls.backbone_cls)
+
+    @property
+    def tokenizers(self):
+        """A list of the tokenizers, each once."""
+        return [self.tokenizer]
+
+    def get_config(self):
+        """Return the arguments of the constructor."""
+        self._name_files()  # KerasHub saves the config, and then the tokenizers
+        return super().get_config()
+
+    def load_preset_assets(self, preset):
+        """Load the vocabularies of the tokenizers from a preset."""
+        self._name_files()
+        super().load_preset_assets(preset)
+
+    def _name_files(self):
+        """Give each tokenizer its name in presets of this model; in those of another it may differ."""
+        for tokenizer, name in zip(self.tokenizers, TOKENIZER_FILES, strict=False):
+            tokenizer.config_file = name
 
 
 def _register_tokenizer_of(backbone_cls):

@@ -20,7 +20,8 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
 
     Args:
         tokenizer: One of `textrnn.tokenizers`, for sources.
-        target_tokenizer: One of `textrnn.tokenizers`, for targets; None if both sides share one.
+        target_tokenizer: One of `textrnn.tokenizers`, for targets; None, or `tokenizer`, if both sides share
+            one.
         encoder_sequence_length: int. Sources are truncated to this number of tokens.
         decoder_sequence_length: int. Targets are truncated to this number of tokens; it is the default
             `max_length` of `generate`.
@@ -59,9 +60,7 @@ class Seq2SeqLMPreprocessor(RecurrentPreprocessor, keras_hub.models.Seq2SeqLMPre
         super().__init__(tokenizer, encoder_sequence_length, decoder_sequence_length, **kwargs)
         if isinstance(target_tokenizer, dict):
             target_tokenizer = keras.saving.deserialize_keras_object(target_tokenizer)
-        if target_tokenizer is not None:
-            target_tokenizer.config_file = "target_tokenizer.json"  # next to tokenizer.json in a preset
-        self.own_target_tokenizer = target_tokenizer
+        self.own_target_tokenizer = None if target_tokenizer is tokenizer else target_tokenizer
         self.split_sentences = split_sentences
 
     @property
