@@ -18,6 +18,7 @@ from textrnn.classification import fitting
 from textrnn.classification.baseline import tfidf_vectorizer
 from textrnn.classification.fitting import fit_linear, fit_linear_part, shares_of
 from textrnn.classification.linear import LinearTextLogits, weighted_sum
+from textrnn.classification.scales import log_losses
 from textrnn.errors import InputError
 from textrnn.serving.saved_model import load_signatures
 from textrnn.tasks.tracing import graph_of_model
@@ -42,6 +43,19 @@ def fit():
 def logits(linear, texts):
     run = graph_of_model(linear, linear.call)
     return run.get_concrete_function(tf.TensorSpec([None], tf.string))(tf.constant(texts, tf.string)).numpy()
+
+
+def test_held_out_copies_of_a_text_were_not_learned():
+    """Labels are random, so that only a copy of a text tells what its label is."""
+    texts, targets = corpus()[0] * 4, np.tile(np.random.default_rng(0).integers(2, size=60), 4)
+    texts[60:] = [text.replace(" ", "  ") for text in texts[60:]]
+    fit = fit_linear(texts, targets, 2)
+    assert np.mean(fit.held_out.argmax(axis=1) == targets) < 0.7
+    assert log_losses(fit.held_out, targets).mean() > 0.6
+    alone = fit_linear(texts[:60], targets[:60], 2)
+    assert fit.held_out.shape == (240, 2) and np.isfinite(fit.held_out).all()
+    assert abs(softmax(fit.held_out, axis=1).max() - softmax(alone.held_out, axis=1).max()) < 0.2
+    assert np.isnan(fit_linear(["dull"] * 4, np.array([0, 1, 0, 1]), 2).held_out).all()
 
 
 def union():

@@ -53,6 +53,15 @@ def test_every_text_is_held_out_at_most_once(texts, folds):
         assert not set(fitted) & set(predicted)
 
 
+@pytest.mark.parametrize("texts", [40, 3 * 2500, MANY + 6000])
+def test_copies_of_a_text_are_in_the_same_fold(texts):
+    names = [f"text {row // 3}" for row in range(texts)]
+    for fitted, predicted in folds_of(np.arange(texts) % 2, texts=names):
+        assert {*fitted} | {*predicted} == {*range(texts)}
+        assert not {names[row] for row in fitted} & {names[row] for row in predicted}
+        assert abs(len(predicted) / texts - (0.2 if texts == 40 else 1 / 3)) < 0.1
+
+
 def test_classes_of_one_text_are_fitted(monkeypatch):
     features, targets = problem(40)
     targets[0] = 3

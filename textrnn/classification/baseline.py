@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from textrnn.classification.evaluation import score_predictions
-from textrnn.classification.logistic import fit_logistic
+from textrnn.classification.logistic import fit_logistic, folds_of
 from textrnn.unspaced import mostly_unspaced
 
 
@@ -117,5 +117,6 @@ def score_tfidf_baseline(train_texts, train_targets, texts, targets, classes, sa
     from scipy.special import softmax
 
     vectorizer = tfidf_vectorizer(tfidf_features(train_texts))
-    model = fit_logistic(vectorizer.fit_transform(train_texts), train_targets, classes, sample_weight)
+    features, folds = vectorizer.fit_transform(train_texts), folds_of(train_targets, texts=train_texts)
+    model = fit_logistic(features, train_targets, classes, sample_weight, folds)
     return score_predictions(targets, softmax(model.logits(vectorizer.transform(texts)), axis=1))

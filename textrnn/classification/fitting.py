@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from textrnn.classification.evaluation import predict_linear_logits
 from textrnn.classification.linear import LinearTextLogits, counted, find, tfidf, weighted_sum
-from textrnn.classification.logistic import MANY, fit_logistic
+from textrnn.classification.logistic import MANY, fit_logistic, folds_of
 from textrnn.classification.scales import fit_pool, fit_scales, log_losses
 from textrnn.classification.text_ngrams import text_ngrams
 from textrnn.errors import InputError
@@ -42,7 +42,8 @@ def fit_linear(texts, targets, classes, sample_weight=None, folds=None, words=2,
         targets: Classes, ints `(texts,)`.
         classes: Number of classes.
         sample_weight: Weights `(texts,)`, or None.
-        folds: Pairs of row numbers, to fit and to predict; None for those of `folds_of`.
+        folds: Pairs of row numbers, to fit and to predict; None for those of `folds_of`, where copies of a
+            text stay together.
         words: int. Length of the longest n-grams of words.
         max_features: int. Only so many n-grams get a weight, those that most texts have.
         seed: Seed of the folds and the solver.
@@ -74,6 +75,7 @@ def fit_linear(texts, targets, classes, sample_weight=None, folds=None, words=2,
         known, documents = _most_frequent(known, documents, max_features)
     frequency = (np.log((1 + len(texts)) / (1 + documents)) + 1).astype("float32")
     features = _features(rows, hashes, counts, known, frequency, len(texts))
+    folds = folds_of(targets, seed, texts) if folds is None else folds
     model = fit_logistic(features, targets, classes, sample_weight, folds, seed)
     linear = LinearTextLogits(classes, len(known), *sizes, name="linear")
     linear.set_weights([known, frequency, model.kernel, model.bias])

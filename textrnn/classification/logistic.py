@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from textrnn.data.records import collapsed
+
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Inverse strengths of the L2 penalty to choose from (`C`), in scikit-learn's parametrization."""
 
@@ -38,16 +40,18 @@ class LogisticModel(NamedTuple):
         return self.scale * (features @ self.kernel + self.bias)
 
 
-def folds_of(targets, seed=0):
+def folds_of(targets, seed=0, texts=None):
     """Split texts for cross-validation, into fewer folds the more there are.
 
     Args:
         targets: Classes `(texts,)`.
         seed: Seed of the split.
+        texts: The texts, strings `(texts,)`. Copies of a text are in the same fold, since what is predicted
+            of a text that was learned says nothing about others. Whitespace is ignored. Default: all differ.
 
     Returns:
-        A list of pairs of row numbers: to fit and to predict. Up to 2,000 texts have five folds, and up to
-        20,000 have three. Of more, a tenth is held out once.
+        A list of pairs of row numbers: to fit and to predict. Up to 2,000 different texts have five folds,
+        and up to 20,000 have three. Of more, a tenth is held out once. A text alone has none.
 
     Example:
 
@@ -55,17 +59,28 @@ def folds_of(targets, seed=0):
     >>> from textrnn.classification.logistic import folds_of
     >>> [len(folds_of(np.arange(n) % 2)) for n in (100, 10_000, 50_000)]
     [5, 3, 1]
+    >>> [sorted(predicted.tolist()) for _, predicted in folds_of([0, 1, 0], texts=["dull", "joy", "dull"])]
+    [[1], [0, 2]]
     """
     from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 
-    texts = len(targets)
-    rarest = np.unique(targets, return_counts=True)[1].min()
-    if texts > MANY:
+    targets = np.asarray(targets)
+    numbers: dict = {}
+    keys = range(len(targets)) if texts is None else map(collapsed, texts)
+    number = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+    _, first = np.unique(number, return_index=True)  # one row for each text
+    rarest = np.unique(targets[first], return_counts=True)[1].min()
+    if len(first) > MANY:
         kind = StratifiedShuffleSplit if rarest > 1 else ShuffleSplit
-        return list(kind(1, test_size=0.1, random_state=seed).split(targets, targets))
-    count = min(5 if texts <= 2000 else 3, texts)
-    kind = StratifiedKFold if rarest >= count else KFold
-    return list(kind(count, shuffle=True, random_state=seed).split(targets, targets))
+        splitter = kind(1, test_size=0.1, random_state=seed)
+    elif len(first) > 1:
+        count = min(5 if len(first) <= 2000 else 3, len(first))
+        kind = StratifiedKFold if rarest >= count else KFold
+        splitter = kind(count, shuffle=True, random_state=seed)
+    else:
+        return []
+    folds = splitter.split(first, targets[first])
+    return [tuple(np.flatnonzero(np.isin(number, part)) for part in fold) for fold in folds]
 
 
 def fit_logistic(features, targets, classes, sample_weight=None, folds=None, seed=0):
