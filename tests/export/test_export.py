@@ -90,6 +90,18 @@ def test_ops_that_a_stock_server_lacks_are_refused_with_the_reason(tmp_path):
         checks.refuse_unservable_ops(tmp_path / "xla")
 
 
+def test_a_fresh_process_finds_packages_on_pythonpath_and_no_modules_of_the_current_folder(
+    tmp_path, monkeypatch
+):
+    for folder, module, content in (("packages", "installed", ""), ("here", "random", "raise ImportError")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{module}.py").write_text(content)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(checks, "FRESH_PROCESS", "import installed, random")
+    checks.check_in_fresh_process(tmp_path)
+
+
 def test_a_model_that_fails_in_a_fresh_process_is_not_published(lm, tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "FRESH_PROCESS", "raise SystemExit('no such op')")
     with signatures_alone("serving_default"), pytest.raises(RuntimeError, match="no such op"):

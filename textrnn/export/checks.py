@@ -72,10 +72,11 @@ def check_in_fresh_process(path):
     Raises:
         RuntimeError: If that fails; the message ends with the process's standard error.
     """
-    # -I ignores the current folder and PYTHONPATH, so that this project cannot be imported by accident.
+    # -P leaves out the current folder, where a file may have the name of a module of Python. Packages may be
+    # those of the user or on PYTHONPATH.
     # No GPU: the model must load on any machine, and training may hold all of the GPU's memory.
     run = subprocess.run(
-        [sys.executable, "-I", "-c", FRESH_PROCESS, str(path), *private.sentencepiece_libraries()],
+        [sys.executable, "-P", "-c", FRESH_PROCESS, str(path), *private.sentencepiece_libraries()],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,
         text=True,
