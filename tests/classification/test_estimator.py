@@ -20,7 +20,8 @@ from sklearn.utils import estimator_checks, get_tags
 
 import textrnn.estimator
 from textrnn import InputError, RecurrentTextClassifier
-from textrnn.classification.estimator import _validation_rows
+from textrnn.classification import fitting
+from textrnn.classification.estimator import _check_labels, _validation_rows
 
 TEXTS = ["dull", "a joy", "so dull", "what joy", "joy", "Dull and long"] * 6
 LABELS = np.array(["bad", "good", "bad", "good", "good", "bad"] * 6)
@@ -87,6 +88,21 @@ def test_fitting_leaves_global_random_generators_alone():
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_error_while_n_grams_are_fitted_ends_fit_and_leaves_the_estimator_as_it_was(error, monkeypatch):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(fitting, "fit_linear", fail)
+    estimator = small(epochs=1, ngrams=0).fit(TEXTS, LABELS)
+    before = dict(vars(estimator.set_params(ngrams=1)))
+    with pytest.raises(error):
+        estimator.fit(TEXTS, LABELS == "good")
+    assert vars(estimator) == before
+    with pytest.raises(error):
+        cross_val_score(small(epochs=1), TEXTS, LABELS, cv=2, error_score="raise")
+
+
 def test_sample_weights_count():
     ignored = np.where(LABELS == "good", 0.0, 1.0)
     assert set(small().fit(TEXTS, LABELS, ignored).predict(TEXTS)) == {"bad"}
@@ -126,6 +142,15 @@ def test_predicted_labels_have_the_type_of_those_learned(labels):
     nothing = estimator.predict([])
     assert nothing.shape == (0,) and nothing.dtype == labels.dtype
     assert estimator.predict_proba([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype"),
+    [([7, 1, 7], "Int64"), ([True, False], "boolean"), ([7, 1, 7], object), ([True, False], object)],
+)
+def test_numbers_in_nullable_columns_and_in_arrays_of_objects_are_labels(labels, dtype):
+    classes, targets = _check_labels(pd.Series(labels, dtype=dtype))
+    assert classes.dtype == type(labels[0]) and classes[targets].tolist() == labels
 
 
 def test_columns_of_tables_are_texts_and_labels_and_numbers_of_numpy_arguments():

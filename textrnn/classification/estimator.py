@@ -24,7 +24,7 @@ with native_messages_hidden():  # in a worker of joblib, this module is the firs
 from textrnn.classification import evaluation
 from textrnn.classification.calibration import calibrate
 from textrnn.classification.defaults import Defaults, defaults_for
-from textrnn.classification.fitting import fit_linear_part
+from textrnn.classification.fitting import add_linear_part
 from textrnn.classification.from_language_model import adapt_to_texts, classifier_from
 from textrnn.classification.new_classifier import new_classifier
 from textrnn.classification.start import warn_if_unfamiliar
@@ -138,7 +138,8 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
 
         Args:
             X: Texts, a sequence of str: a list, an array or a column of a table.
-            y: Labels `(texts,)`: str, ints or bools.
+            y: Labels `(texts,)`: str, ints or bools, also in an array of objects or a nullable column of
+                pandas.
             sample_weight: Weights of 0 or more `(texts,)`, or None.
 
         Returns:
@@ -149,40 +150,43 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
                 texts alone, or if there are fewer than two classes.
             ValueError: If lengths differ, if `y` holds no class labels, or if a weight is negative or not
                 finite, or if `class_weight` does not fit the labels.
+
+        After an error or Ctrl-C the estimator is as it was.
         """
         _check_arguments(self)
         texts = _check_texts(X)
         expect(any(map(str.strip, texts)), "all texts are blank: give texts with words")
-        self.classes_, targets = _check_labels(y)
+        classes, targets = _check_labels(y)
         check_consistent_length(texts, targets)
         weights = check_sample_weight(sample_weight, texts)
-        weights = weights * compute_sample_weight(self.class_weight, self.classes_[targets])
+        weights = weights * compute_sample_weight(self.class_weight, classes[targets])
         seed = _draw_seed(self.seed)
         fraction = self.validation_fraction
         fraction = validation_fraction(len(texts)) if fraction is None else fraction
         validation = _validation_rows(texts, targets, weights, fraction, seed)
         with _keras_seed(seed):
-            self._fit(texts, targets.astype("int32"), weights.astype("float32"), validation, seed)
+            model = self._fit(
+                texts, classes, targets.astype("int32"), weights.astype("float32"), validation, seed
+            )
+        self.classes_, self.model_ = classes, model  # not before everything has succeeded
         return self
 
-    def _fit(self, texts, targets, weights, validation, seed):
-        """Train and calibrate; `validation` is a bool mask `(texts,)`."""
+    def _fit(self, texts, classes, targets, weights, validation, seed):
+        """Return a trained and calibrated model; `validation` is a bool mask `(texts,)`."""
         train = ~validation
         train_texts, validation_texts = (
             [text for text, chosen in zip(texts, mask, strict=True) if chosen] for mask in (train, validation)
         )
         plan = self._plan(len(train_texts))
-        self.model_ = self._make_model(train_texts, plan, seed)
-        encode, few_lengths = self.model_.preprocessor.encode, execution_of(self.model_).xla
+        model = self._make_model(train_texts, classes, plan, seed)
+        encode, few_lengths = model.preprocessor.encode, execution_of(model).xla
         batches = text_batches(
             encode(train_texts), targets[train], plan.batch_size, weights[train], seed=seed,
             few_lengths=few_lengths,
         )  # fmt: skip
         schedule = training.warmup_cosine(plan.learning_rate, steps=len(batches) * plan.epochs)
-        groups = self.model_.layer_groups
-        self.model_.compile(
-            training.discriminative_optimizer(groups, schedule, plan.layer_rate_factor), metrics=[]
-        )
+        groups = model.layer_groups
+        model.compile(training.discriminative_optimizer(groups, schedule, plan.layer_rate_factor), metrics=[])
         callbacks = [training.BestWeights(), training.GradualUnfreezing(groups, plan.unfreeze_epochs)]
         validation_batches = None
         if validation_texts:
@@ -190,22 +194,23 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
                 encode(validation_texts), targets[validation], 64, weights[validation], shuffle=False,
                 few_lengths=few_lengths,
             )  # fmt: skip
-        self.model_.fit(
+        model.fit(
             batches,
             epochs=plan.epochs,
             validation_data=validation_batches,
             callbacks=callbacks,
             verbose=0,
         )
-        linear_logits = fit_linear_part(
-            self.model_, (train_texts, targets[train]), (validation_texts, targets[validation]),
+        linear_logits = add_linear_part(
+            model, (train_texts, targets[train]), (validation_texts, targets[validation]),
             np.concatenate([weights[train], weights[validation]]),
             words=self.ngrams, max_features=self.ngram_buckets, seed=seed,
         )  # fmt: skip
-        if self.model_.linear is None or validation_texts:
-            calibrate(self.model_, validation_texts, targets[validation], weights[validation], linear_logits)
+        if model.linear is None or validation_texts:
+            calibrate(model, validation_texts, targets[validation], weights[validation], linear_logits)
         else:
-            self.model_.network_weight = 0.0  # nothing shows that it helps
+            model.network_weight = 0.0  # nothing shows that it helps
+        return model
 
     def _plan(self, texts):
         """Return how to train on a number of texts, a `Defaults`."""
@@ -213,7 +218,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         given = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
         return plan._replace(**{name: value for name, value in given.items() if value is not None})
 
-    def _make_model(self, texts, plan, seed):
+    def _make_model(self, texts, classes, plan, seed):
         """Return a model to be trained: with a tokenizer of these texts, or of an adapted language model."""
         if self.preset is not None:
             lm = load_preset(self.preset, textrnn.CausalLM)
@@ -221,10 +226,10 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
             adapt_to_texts(
                 lm, texts, plan.adapt_epochs, seed=seed, progress=training.ProgressBar(file=StringIO())
             )
-            return classifier_from(lm, self.classes_, self.max_tokens, self.dropout)
+            return classifier_from(lm, classes, self.max_tokens, self.dropout)
         return new_classifier(
             texts,
-            self.classes_,
+            classes,
             self.tokenizer,
             self.vocabulary_size,
             self.lowercase,
@@ -316,13 +321,22 @@ def _check_labels(y):
     """Return the classes, sorted, and the class of each text, an int array `(texts,)`."""
     expect(y is not None, "y is None: give a label for each text")
     # As objects, since NumPy makes str of a list of str and NaN.
-    labels = list(np.asarray(y, dtype=object).flat)
+    given = np.asarray(y, dtype=object)
+    labels = list(given.flat)
     if others := [row for row, label in enumerate(labels) if not _is_label(label)]:
         label = labels[others[0]]
         advice = "leave out texts without a label" if _is_missing(label) else "give a str, an int or a bool"
         raise InputError(f"y has the label {label!r}{_places(others)}: {advice}")
     kinds = {isinstance(label, str) for label in labels}
     expect(len(kinds) < 2, "y has both str and numbers: give labels of one kind")
+    dtype = getattr(y, "dtype", None)
+    if (
+        dtype is not None
+        and kinds == {False}
+        and (dtype == np.dtype(object) or not isinstance(dtype, np.dtype))
+    ):
+        # NumPy makes floats of nullable columns of pandas, and scikit-learn takes no numbers as objects.
+        y = np.array(labels).reshape(given.shape)
     check_classification_targets(y)
     classes, targets = np.unique(column_or_1d(y, warn=True), return_inverse=True)
     expect(len(classes) > 1, f"all {len(labels)} texts have the same label: expected two classes or more")

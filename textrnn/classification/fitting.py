@@ -83,7 +83,7 @@ def fit_linear(texts, targets, classes, sample_weight=None, folds=None, words=2,
     return LinearFit(linear, (model.scale * model.held_out).astype("float32"), model.penalty)
 
 
-def fit_linear_part(
+def add_linear_part(
     classifier, train, validation, sample_weight=None, words=2, max_features=2**18, seed=0, learned=None
 ):
     """Give a classifier a linear part, fitted to training and validation texts.
@@ -103,16 +103,15 @@ def fit_linear_part(
 
     Returns:
         Logits of the validation texts by classifiers that were fitted without them, for `calibrate`. None if
-        the earlier part is kept alone, if fewer than two classes have texts with words, or if Ctrl-C
-        interrupts.
+        the earlier part is kept alone, or if fewer than two classes have texts with words.
 
     Example:
 
     >>> import numpy as np, textrnn
-    >>> from textrnn.classification.fitting import fit_linear_part
+    >>> from textrnn.classification.fitting import add_linear_part
     >>> classifier = textrnn.TextClassifier(textrnn.RecurrentEncoder(258, units=4), ["bad", "good"])
     >>> train, validation = (["dull", "a joy", "so dull", "joy"], [0, 1, 0, 1]), (["what a joy"], [1])
-    >>> fit_linear_part(classifier, train, validation).shape, classifier.linear is None
+    >>> add_linear_part(classifier, train, validation).shape, classifier.linear is None
     ((1, 2), False)
     """
     texts, targets = [*train[0], *validation[0]], np.array([*train[1], *validation[1]], "int32")
@@ -123,14 +122,7 @@ def fit_linear_part(
     split, folds = len(train[0]), None
     if len(texts) > MANY and len(validation[0]):
         folds = [(np.arange(split), np.arange(split, len(texts)))]
-    try:
-        fit = fit_linear(
-            texts, targets, len(classifier.labels), sample_weight, folds, words, max_features, seed
-        )
-    except KeyboardInterrupt:
-        earlier = "network alone" if classifier.linear is None else "network with its earlier n-grams"
-        print_message(f"Interrupted while fitting the n-grams: the classifier is the {earlier}.")
-        return None
+    fit = fit_linear(texts, targets, len(classifier.labels), sample_weight, folds, words, max_features, seed)
     if classifier.linear is not None:
         judging = counting & ~np.array([False] if learned is None else learned)
         fit = _beside_earlier(classifier, fit, texts, targets, counting, judging, sample_weight)
@@ -140,11 +132,28 @@ def fit_linear_part(
     return fit.held_out[split:]
 
 
+def fit_linear_part(classifier, *args, **kwargs):
+    """Call `add_linear_part` in a recipe, which goes on after Ctrl-C with the network that it has trained.
+
+    Args:
+        classifier, *args, **kwargs: As for `add_linear_part`.
+
+    Returns:
+        What that returns. After Ctrl-C None; the classifier is then as before.
+    """
+    try:
+        return add_linear_part(classifier, *args, **kwargs)
+    except KeyboardInterrupt:
+        earlier = "network alone" if classifier.linear is None else "network with its earlier n-grams"
+        print_message(f"Interrupted while fitting the n-grams: the classifier is the {earlier}.")
+        return None
+
+
 def _beside_earlier(classifier, fit, texts, targets, counting, judging, sample_weight):
     """Return the fit that replaces the linear part of a classifier; None to keep that alone.
 
     Args:
-        classifier, texts, targets, sample_weight: As in `fit_linear_part`.
+        classifier, texts, targets, sample_weight: As in `add_linear_part`.
         fit: The `LinearFit` of the texts.
         counting, judging: Which texts count, and which of them are new to the earlier part, bools.
     """
