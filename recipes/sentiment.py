@@ -88,8 +88,9 @@ def main(options: Options):
 
     # === Baseline: it has no epoch to choose, and so may learn from the validation texts, too ===
     all_texts, all_targets = train + validation, np.concatenate([targets, validation_targets])
+    all_weights = options.sample_weight(all_targets)
     baseline_score = baseline.score_tfidf_baseline(
-        all_texts, all_targets, test, test_targets, len(labels), options.sample_weight(all_targets)
+        all_texts, all_targets, test, test_targets, len(labels), all_weights
     )
     features = baseline.tfidf_features(all_texts)
     print(f"{'TF-IDF of ' + features + ':':31} {baseline_score}", flush=True)
@@ -97,12 +98,12 @@ def main(options: Options):
     # === Batches ===
     few_lengths = execution_of(classifier).xla
     tokens, validation_tokens = map(classifier.preprocessor.encode, (train, validation))
-    weights = options.sample_weight(targets)
+    weights, validation_weights = (None, None) if all_weights is None else np.split(all_weights, [len(train)])
     batches = batching.text_batches(
         tokens, targets, options.batch_size, weights, seed=options.seed, few_lengths=few_lengths
     )
     validation_batches = batching.text_batches(
-        validation_tokens, validation_targets, 64, shuffle=False, few_lengths=few_lengths
+        validation_tokens, validation_targets, 64, validation_weights, shuffle=False, few_lengths=few_lengths
     )
     report.describe_training(classifier, [e.origin for e in examples.train], tokens)
 
@@ -143,11 +144,11 @@ def main(options: Options):
     classifier = presets.in_weight_precision(classifier)
     linear_logits = fit_linear_part(
         classifier, (train, targets), (validation, validation_targets),
-        options.sample_weight(all_targets), options.ngrams, options.ngram_buckets, options.seed,
+        all_weights, options.ngrams, options.ngram_buckets, options.seed,
         learned=are_learned(all_texts, learned),
     )  # fmt: skip
     calibrated = calibration.calibrate(
-        classifier, validation, validation_targets, linear_logits=linear_logits, earlier_weight=earlier_weight
+        classifier, validation, validation_targets, validation_weights, linear_logits, earlier_weight
     )
     saved = presets.save_preset(classifier, folder, preset)  # before anything else can fail
     save_learned(saved, all_texts, learned)

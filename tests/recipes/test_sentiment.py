@@ -14,7 +14,9 @@ from builders.language_models import make_lm
 from builders.translators import make_translator, word_tokenizers
 from references.command import recipe_command, recipe_in, start_recipe, textrnn_command
 
+from textrnn import training
 from textrnn.classification.learned_texts import FILE
+from textrnn.errors import InputError
 from textrnn.presets import load_preset, save_preset
 from textrnn.serving.saved_model import load_signatures
 
@@ -51,6 +53,33 @@ def trained(tmp_path_factory):
     status, out, err = recipe_in(folder, RECIPE, *arguments)
     assert status == 0, err
     return folder / "tiny", out
+
+
+def test_weights_of_classes_count_in_training_validation_and_calibration(tmp_path, monkeypatch):
+    seen, fitted = {}, training.fit
+
+    def fit(classifier, batches, validation_data, **options):
+        seen["training"], seen["validation"] = (
+            np.concatenate([batch[2] for batch in each]) for each in (batches, validation_data)
+        )
+        return fitted(classifier, batches, validation_data=validation_data, **options)
+
+    def calibrate(classifier, texts, targets, sample_weight=None, *others):
+        seen["calibration"] = sample_weight
+        raise InputError("enough")
+
+    monkeypatch.setattr("textrnn.training.fit", fit)
+    monkeypatch.setattr("textrnn.classification.calibration.calibrate", calibrate)
+    data = tmp_path / "reviews.tsv"
+    verdicts = ["good", "bad", "good", "good"]
+    rows = [f"{i} {WORDS[verdicts[i % 4]]}\t{verdicts[i % 4]}" for i in range(120)]
+    data.write_text("review\tverdict\n" + "\n".join(rows), encoding="utf-8")
+    arguments = ["--data", data, *COLUMNS, "--output", tmp_path, *SMALL, "--class_weights", "balanced"]
+    _, _, err = recipe_in(tmp_path, RECIPE, *arguments)
+    assert "enough" in err
+    for name, weights in seen.items():
+        assert weights is not None and len({*weights.tolist()}) == 2, name
+        assert weights.max() / weights.min() == pytest.approx(3, rel=0.1), name
 
 
 @pytest.mark.slow
