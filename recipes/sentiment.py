@@ -79,7 +79,9 @@ def main(options: Options):
         texts = [] if checkpoint.found else train + validation + unlabelled
         classifier = adapted_model(options, labels, texts, checkpoint_of_adapting)
     else:
-        classifier, earlier_weight = load_relabelled(preset, labels, dtype=options.precision)
+        classifier, earlier_weight = load_relabelled(
+            preset, labels, options.max_tokens, options.ngrams > 0, dtype=options.precision
+        )
     labels = classifier.labels  # in the model's order; it may know more
     targets, validation_targets, test_targets = (
         np.array([labels.index(e.label) for e in split], "int32") for split in splits
@@ -184,7 +186,7 @@ def adapted_model(options, labels, texts, checkpoint):
     if options.adapt_epochs and texts:
         print(f"adapting {options.from_preset} to {len(texts):,} texts ...", flush=True)
         adapt_to_texts(lm, texts, options.adapt_epochs, seed=options.seed, checkpoint=checkpoint)
-    return classifier_from(lm, labels, options.max_tokens, **options.regularization())
+    return classifier_from(lm, labels, options.max_tokens or 512, **options.regularization())
 
 
 if __name__ == "__main__":

@@ -57,13 +57,16 @@ def main(options: Options):
         lm = presets.load_preset(options.from_preset, textrnn.Seq2SeqLM, dtype=options.precision)
         if options.split_sentences is not None:
             lm.preprocessor.split_sentences = options.split_sentences
+        if options.max_tokens is not None:
+            lm.preprocessor.encoder_sequence_length = options.max_tokens
+            lm.preprocessor.decoder_sequence_length = options.max_tokens
     else:
         lm = new_model(options, pairs.train)
     lm.default_sampler = textrnn.BeamSearchSampler.like(lm.default_sampler, **options.search())
 
     # === Batches ===
-    train = encode_pairs(lm.preprocessor, pairs.train, options.max_tokens, "training")
-    validation = encode_pairs(lm.preprocessor, pairs.validation, options.max_tokens, "validation")
+    train = encode_pairs(lm.preprocessor, pairs.train)
+    validation = encode_pairs(lm.preprocessor, pairs.validation, split="validation")
     start, few_lengths = lm.preprocessor.target_tokenizer.start_token_id, execution_of(lm).xla
     batches = batching.pair_batches(
         *train, options.batch_size, start, seed=options.seed, few_lengths=few_lengths
@@ -151,8 +154,8 @@ def new_model(options, pairs):
     backbone = backbone_from(*starts, sizes, dtype=options.precision, **options.backbone_arguments())
     preprocessor = textrnn.Seq2SeqLMPreprocessor(
         *tokenizers,
-        encoder_sequence_length=options.max_tokens,
-        decoder_sequence_length=options.max_tokens,
+        encoder_sequence_length=options.max_tokens or 100,
+        decoder_sequence_length=options.max_tokens or 100,
         split_sentences=are_sentences(sources)
         if options.split_sentences is None
         else options.split_sentences,

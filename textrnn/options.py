@@ -5,7 +5,7 @@ the fields, so no two groups of a recipe share one, unless a subclass changes it
 has is in the `options.py` of its folder.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +64,23 @@ def check_cell_name(cell: str):
 
     if ":" not in cell:
         look_up(cell)
+
+
+def small_cell(cell: str, units: int):
+    """Make a cell of few units to check options with, or of `units` if it has a rule for its units.
+
+    Example:
+
+    >>> from textrnn.options import small_cell
+    >>> small_cell("gru", 256).units
+    4
+    """
+    from textrnn.cells.gated import GatedCell
+
+    try:
+        return GatedCell(4, cell)
+    except InputError:
+        return GatedCell(units, cell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +188,12 @@ class ModelOptions(OptionGroup):
         >>> ModelOptions(cell="gru", units=32, dropout=0.1).of_new_models()
         ['--cell', '--units']
         """
+        return self.given(self.new_model_parts)
+
+    def given(self, names: Iterable[str]) -> list[str]:
+        """The flags of those options, by their names, that differ from the defaults."""
         defaults = {each.name: each.default for each in fields(self)}
-        return [f"--{name}" for name in self.new_model_parts if getattr(self, name) != defaults[name]]
+        return [f"--{name}" for name in names if getattr(self, name) != defaults[name]]
 
     def check(self):
         """Find the preset, or build a small layer with the cell and its regularization.
@@ -183,7 +204,6 @@ class ModelOptions(OptionGroup):
         Raises:
             InputError: If the preset or the cell does not exist, or the cell does not support an option.
         """
-        import textrnn
         from textrnn.cells import find_cell
         from textrnn.presets import find_preset
 
@@ -194,10 +214,12 @@ class ModelOptions(OptionGroup):
                 without_effect = f"{', '.join(given)} {'has' if len(given) == 1 else 'have'} no effect"
                 warn(f"--from_preset {self.from_preset}: the model keeps its own parts, so {without_effect}")
             return
-        try:
-            cell = textrnn.GatedCell(4, self.cell)  # small, if the cell has no rule for its units
-        except InputError:
-            cell = textrnn.GatedCell(self.units, self.cell)
+        self.check_rates(small_cell(self.cell, self.units))
+
+    def check_rates(self, cell):
+        """Refuse rates of dropout and zoneout that a cell, a layer of Keras, does not support."""
+        import textrnn
+
         layer = textrnn.Recurrent(
             cell,
             recurrent_dropout=self.recurrent_dropout,

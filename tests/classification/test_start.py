@@ -2,15 +2,18 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from builders.translators import make_translator, word_tokenizers
 
 import textrnn
 from textrnn import starters
 from textrnn.classification import start
+from textrnn.classification.fitting import fit_linear
 from textrnn.classification.from_language_model import classifier_from
 from textrnn.classification.new_classifier import new_classifier
 from textrnn.classification.options import ClassificationOptions
+from textrnn.classification.relabel import load_relabelled
 from textrnn.classification.start import find_start, known_labels, starting_point
 from textrnn.presets import save_preset
 from textrnn.text_generation.options import TextGenerationOptions
@@ -163,6 +166,42 @@ def test_short_texts_are_judged_together(package):
     assert starting_point([text[:9] for text in GREEK], LABELS)[0] is None
 
 
+def test_rates_of_dropout_are_given_for_a_new_encoder():
+    assert ClassificationOptions().start_arguments()["classifiers"]
+    assert not ClassificationOptions(zoneout=0.1).start_arguments()["classifiers"]
+
+
+def test_rates_that_the_cell_does_not_have_are_refused_before_it_is_adapted(tmp_path):
+    lm = textrnn.CausalLM(textrnn.RecurrentBackbone(258, cell="min_gru", units=4))
+    save_preset(lm, tmp_path)
+    ClassificationOptions(from_preset=tmp_path, zoneout=0.1).check()
+    with pytest.raises(textrnn.InputError, match=r"recurrent_dropout is 0.1, but the cell min_gru"):
+        ClassificationOptions(from_preset=tmp_path, recurrent_dropout=0.1).check()
+
+
+def test_what_is_for_a_language_model_needs_one():
+    with pytest.raises(textrnn.InputError, match=r"--layer_rate_factor 0.5: expected a number of at least 1"):
+        ClassificationOptions(layer_rate_factor=0.5)
+    for preset in (None, "sentiment"):
+        with pytest.raises(textrnn.InputError, match="--adapt_epochs 3: there is no language model to adapt"):
+            ClassificationOptions(adapt_epochs=3).starting_from(preset, False, texts=500)
+        ClassificationOptions(adapt_epochs=0).starting_from(preset, False, texts=500)
+
+
+def test_a_classifier_that_is_trained_further_gets_another_length_and_loses_its_n_grams(tmp_path):
+    texts, labels = ["so dull it was", "a joy it was"], ["bad", "good"]
+    classifier = new_classifier(texts, labels, "word", units=4)
+    classifier.linear, classifier.network_weight = fit_linear(texts, np.array([0, 1]), 2).linear, 0.25
+    save_preset(classifier, tmp_path)
+    kept, weight = load_relabelled(tmp_path, labels)
+    assert (kept.linear is None, kept.preprocessor.sequence_length, weight) == (False, 512, 0.25)
+    changed, weight = load_relabelled(tmp_path, labels, max_tokens=3, ngrams=False)
+    assert (changed.linear, changed.network_weight, weight) == (None, 1, 1)
+    assert [len(tokens) for tokens in changed.preprocessor.encode(texts)] == [3, 3]
+    renewed, _ = load_relabelled(tmp_path, ["angry", "happy"], max_tokens=4)
+    assert renewed.preprocessor.sequence_length == 4
+
+
 def test_a_language_model_of_unequal_layers_is_refused_before_it_is_adapted(tmp_path):
     lm = textrnn.CausalLM(textrnn.RecurrentBackbone(258, units=[4, 6], num_layers=2))
     save_preset(lm, tmp_path)
@@ -180,5 +219,7 @@ def test_a_warning_names_options_that_a_preset_does_not_take(tmp_path, capsys):
     assert "its own parts, so --cell, --units, --zoneout have no effect" in capsys.readouterr().err
     ClassificationOptions(from_preset=preset, pooling="mean", zoneout=0.1).check()
     assert "so --pooling has no effect" in capsys.readouterr().err
+    ClassificationOptions(from_preset="sentiment", zoneout=0.1, weight_drop=0.1, dropout=0.5).check()
+    assert "so --dropout, --weight_drop, --zoneout have no effect" in capsys.readouterr().err
     TextGenerationOptions(from_preset=preset, cell="gru", compare_with_scratch=True).check()
     assert capsys.readouterr().err == ""  # the model that is compared has this cell

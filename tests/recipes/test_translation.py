@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from builders.exporting import signatures_alone
 from references.command import recipe_command, recipe_in, start_recipe, textrnn_command
 
 import textrnn
+from textrnn.errors import InputError
 from textrnn.presets import load_preset
 from textrnn.serving.saved_model import load_signatures
+from textrnn.translation.options import TranslationOptions
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "translation.py"
 WORDS = {"one": "un", "two": "deux", "three": "trois", "four": "quatre", "five": "cinq"}
@@ -150,6 +153,35 @@ def test_a_warning_says_that_a_text_is_truncated(trained, capsys):
     assert status == 0
     assert printed.count("\n") == 1
     assert re.search("warning: text 1 is longer than the model reads, so its end is ignored", note)
+
+
+def test_a_preset_translates_texts_of_the_length_that_is_given(trained, folder, capsys):
+    arguments = (
+        "--data", folder / "pairs.tsv", "--from_preset", trained[0], "--output", folder, "--epochs", "1",
+        "--num_beams", "1",
+    )  # fmt: skip
+    for given, expected in ((["--max_tokens", "120"], 120), ([], 100)):
+        with signatures_alone("serving_default"):
+            status, _, error = recipe_command(capsys, RECIPE, *arguments, "--name", f"of_{expected}", *given)
+        assert status == 0, error
+        preprocessor = load_preset(folder / f"of_{expected}").preprocessor
+        assert preprocessor.encoder_sequence_length == preprocessor.decoder_sequence_length == expected
+
+
+def test_cells_with_a_rule_for_their_units_are_checked_with_those(tmp_path, monkeypatch):
+    (tmp_path / "three_heads.py").write_text(
+        "from textrnn.cells.slstm import SLSTMCell\n\n\n"
+        "class ThreeHeads(SLSTMCell):\n"
+        "    def __init__(self, units, num_heads=3, **kwargs):\n"
+        "        super().__init__(units, num_heads, **kwargs)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    cell = "three_heads:ThreeHeads"
+    TranslationOptions(cell=cell, units=6).check()
+    TranslationOptions(decoder_cell=cell, decoder_units=6).check()
+    for options in ({"cell": cell, "units": 8}, {"decoder_cell": cell, "units": 8}):
+        with pytest.raises(InputError, match="units is 8, not a multiple of num_heads, which is 3"):
+            TranslationOptions(**options).check()
 
 
 @pytest.mark.slow

@@ -48,7 +48,9 @@ class ClassifierOptions(ModelOptions):
     )
     from_scratch: bool = option(False, "Start from random weights, not from a starter model")
     lowercase: bool = option(True, "Ignore case")
-    max_tokens: PositiveInt = option(512, "Maximum number of tokens of a text; the rest is cut")
+    max_tokens: PositiveInt | None = option(
+        None, "Maximum number of tokens of a text; the rest is cut (default: 512, or as saved)"
+    )
     units: PositiveInt = option(64, "Units of each direction of a recurrent layer")
     embedding_dim: PositiveInt = option(64, "Size of a token vector")
     pooling: Literal["max", "mean", "last", "attention", "concat"] = option("max", "Pooling over the steps")
@@ -69,18 +71,26 @@ class ClassifierOptions(ModelOptions):
             not (self.from_preset and self.from_scratch), "--from_preset, --from_scratch: give one of them"
         )
 
+    def of_new_models(self) -> list[str]:
+        """With the rates of dropout, which a trained classifier keeps; see `ModelOptions.of_new_models`."""
+        from textrnn.classification.start import starts_from_classifier
+
+        keeps_rates = self.from_preset and starts_from_classifier(self.from_preset)
+        return super().of_new_models() + (self.given(self.regularization()) if keeps_rates else [])
+
     def check(self):
         """Check the preset, also that a classifier can start from it; see `ModelOptions.check`."""
-        from textrnn.classification.start import start_task
+        from textrnn.classification.start import cell_of, starts_from_classifier
 
         super().check()
-        if self.from_preset:
-            start_task(self.from_preset)
+        if self.from_preset and not starts_from_classifier(self.from_preset):
+            self.check_rates(cell_of(self.from_preset))
 
     def classifier_arguments(self) -> dict[str, Any]:
         """The arguments of `textrnn.classification.new_classifier.new_classifier`."""
-        names = ("tokenizer", "vocabulary_size", "lowercase", "max_tokens", "pooling")
-        return {name: getattr(self, name) for name in names} | self.backbone_arguments()
+        names = ("tokenizer", "vocabulary_size", "lowercase", "pooling")
+        arguments = {name: getattr(self, name) for name in names} | self.backbone_arguments()
+        return arguments | {"max_tokens": self.max_tokens or 512}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +115,13 @@ class ClassifierTrainingOptions(TrainingOptions):
         None,
         "Train the last layer first, one more after so many epochs (default: 0, or 1 from a language model)",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        factor = self.layer_rate_factor
+        expect(
+            factor is None or factor >= 1, f"--layer_rate_factor {factor}: expected a number of at least 1"
+        )
 
     def sample_weight(self, targets):
         """Return the weights of texts of these classes, float32 `(texts,)`, or None for equal ones."""
@@ -139,8 +156,11 @@ class ClassificationOptions(
         return {
             "preset": self.from_preset,
             "from_scratch": self.from_scratch,
-            # A classifier has n-grams, and reads no texts without labels.
-            "classifiers": self.ngrams > 0 and not self.unlabelled and self.adapt_epochs is None,
+            # A classifier has n-grams and its rates of dropout, and reads no texts without labels.
+            "classifiers": self.ngrams > 0
+            and not self.unlabelled
+            and self.adapt_epochs is None
+            and not self.given(self.regularization()),
             "parts": self.of_new_models(),
         }
 
@@ -153,7 +173,7 @@ class ClassificationOptions(
             texts: Number of training texts.
 
         Raises:
-            InputError: If there are texts for a language model, but no language model.
+            InputError: If there are texts or epochs for a language model, but no language model.
 
         Example:
 
@@ -165,5 +185,10 @@ class ClassificationOptions(
         expect(
             is_language_model or not self.unlabelled,
             "--unlabelled: texts without labels are for a language model: give one with --from_preset",
+        )
+        expect(
+            is_language_model or not self.adapt_epochs,
+            f"--adapt_epochs {self.adapt_epochs}: there is no language model to adapt: give one with "
+            "--from_preset, or leave it out",
         )
         return self.filled({"from_preset": preset, **defaults_for(texts, is_language_model)._asdict()})

@@ -42,12 +42,14 @@ def relabel(classifier, labels):
     return renewed
 
 
-def load_relabelled(preset, labels, **options):
+def load_relabelled(preset, labels, max_tokens=None, ngrams=True, **options):
     """Load a classifier and adapt it to labels. If they are new, print that.
 
     Args:
         preset: As for `textrnn.presets.load_preset`.
         labels: A list of str.
+        max_tokens: int. Texts are truncated to this many tokens; None for as many as before.
+        ngrams: Whether to keep n-grams, the linear part.
         **options: As for `textrnn.presets.load_preset`.
 
     Returns:
@@ -61,6 +63,9 @@ def load_relabelled(preset, labels, **options):
     True
     """
     known = load_preset(preset, **options)
+    known.preprocessor.sequence_length = max_tokens or known.preprocessor.sequence_length
+    if not ngrams:
+        known.linear, known.network_weight = None, 1.0
     classifier = relabel(known, labels)
     if classifier is known:
         return classifier, known.network_weight / known.temperature

@@ -3,6 +3,7 @@
 import functools
 import json
 
+from textrnn.cells.options import make_cell
 from textrnn.classification.defaults import FEW_TEXTS
 from textrnn.classification.from_language_model import expect_equal_layers
 from textrnn.classification.text_classifier import TextClassifier
@@ -86,6 +87,31 @@ def start_task(preset):
     if issubclass(task, textrnn.CausalLM):
         expect_equal_layers(_config_of(preset)["backbone"]["config"]["units"])
     return task
+
+
+def starts_from_classifier(preset):
+    """Whether a preset is a classifier; otherwise it is a language model. Raises the errors of `start_task`.
+
+    Example:
+
+    >>> from textrnn.classification.start import starts_from_classifier
+    >>> starts_from_classifier("sentiment"), starts_from_classifier("english")
+    (True, False)
+    """
+    return issubclass(start_task(preset), TextClassifier)
+
+
+def cell_of(preset):
+    """Make the cell of a preset from its config, without its weights.
+
+    Example:
+
+    >>> from textrnn.classification.start import cell_of
+    >>> cell_of("english").units
+    1024
+    """
+    config = _config_of(preset)["backbone"]["config"]
+    return make_cell(config["cell"], config["units"], None)
 
 
 def find_start(texts, labels, preset=None, from_scratch=False, classifiers=True, parts=()):

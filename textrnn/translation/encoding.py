@@ -3,13 +3,14 @@
 from textrnn.errors import InputError, warn
 
 
-def encode_pairs(preprocessor, pairs, max_tokens, split="training"):
+def encode_pairs(preprocessor, pairs, max_tokens=None, split="training"):
     """Tokenize pairs, and leave out those that are too long: a truncated target teaches a wrong ending.
 
     Args:
         preprocessor: A `textrnn.Seq2SeqLMPreprocessor`.
         pairs: A list of `Pair`.
-        max_tokens: The limit of each side; that of the preprocessor for this side, if it is lower.
+        max_tokens: The limit of each side; that of the preprocessor for this side, if it is lower or this
+            is None.
         split: What the pairs are for, in messages.
 
     Returns:
@@ -31,7 +32,7 @@ def encode_pairs(preprocessor, pairs, max_tokens, split="training"):
     1
     """
     lengths = preprocessor.encoder_sequence_length, preprocessor.decoder_sequence_length
-    limits = [min(max_tokens, length) for length in lengths]
+    limits = [min(max_tokens or length, length) for length in lengths]
     sides = preprocessor.encode([pair.source for pair in pairs], [pair.target for pair in pairs])
     fits = [
         len(source) < limits[0] and len(target) < limits[1] for source, target in zip(*sides, strict=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from textrnn.errors import InputError, expect
-from textrnn.options import DataOptions, ModelOptions, OutputOptions, TrainingOptions, option
+from textrnn.options import DataOptions, ModelOptions, OutputOptions, TrainingOptions, option, small_cell
 from textrnn.types import (
     Beams,
     Fraction,
@@ -59,7 +59,9 @@ class TranslatorOptions(ModelOptions):
     encoder_from: Path | None = option(None, "Start the encoder from this language model")
     decoder_from: Path | None = option(None, "Start the decoder from this language model")
     shared_vocabulary: bool = option(True, "One vocabulary for both languages")
-    max_tokens: PositiveInt = option(100, "Maximum number of tokens of a source or a target")
+    max_tokens: PositiveInt | None = option(
+        None, "Maximum number of tokens of a source or a target (default: 100, or as saved)"
+    )
     split_sentences: bool | None = option(
         None, "Translate sentence by sentence (default: if most sources are single sentences)"
     )
@@ -90,7 +92,6 @@ class TranslatorOptions(ModelOptions):
 
     def check(self):
         """Check the presets, or the cells of the encoder and of the decoder; see `ModelOptions.check`."""
-        from textrnn.cells.gated import GatedCell
         from textrnn.presets import find_preset
         from textrnn.translation.attention_decoder import AttentionDecoder
 
@@ -103,7 +104,8 @@ class TranslatorOptions(ModelOptions):
                     raise InputError(f"--{name}: {error}") from None
         if not self.from_preset:
             AttentionDecoder(
-                [GatedCell(4, self.decoder_cell or self.cell)], 4, self.attention, self.input_feeding,
+                [small_cell(self.decoder_cell or self.cell, self.decoder_units or self.units)], 4,
+                self.attention, self.input_feeding,
                 recurrent_dropout=self.recurrent_dropout, weight_drop=self.weight_drop, zoneout=self.zoneout,
             )  # fmt: skip
 
