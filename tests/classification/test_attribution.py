@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from textrnn.classification.attribution import as_written, attributions_of, log_odds, words_of
 from textrnn.classification.backbone import RecurrentEncoder
 from textrnn.classification.fitting import fit_linear
+from textrnn.classification.ngrams import NGramLogits
 from textrnn.classification.text_classifier import TextClassifier
 from textrnn.layers.pooling import POOLINGS
 from textrnn.tokenizers import ByteTokenizer, train_tokenizer
@@ -130,6 +131,25 @@ def test_the_logits_of_the_linear_part_have_a_direction_of_their_own():
     np.testing.assert_allclose(found.of_tokens, 0, atol=1e-6)
     without_bias = (logits - classifier.linear.bias).numpy()
     np.testing.assert_allclose(found.difference, without_bias[:, 1] - without_bias[:, 0], rtol=1e-4)
+
+
+def test_a_network_of_weight_0_does_not_run(monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("the network runs")
+
+    classifier = decisive(ngrams=2)
+    classifier.linear = fit_linear(["good", "bad"] * 3, np.array([1, 0] * 3), 2).linear
+    classifier.network_weight = 0.0
+    logits = classifier.linear(tf.constant(["good day", "bad"]))
+    token_ids, mask, target = tf.constant([[5, 3], [4, 0]]), tf.constant([[True] * 2, [True, False]]), [1, 0]
+    for layer in (RecurrentEncoder, NGramLogits, keras.layers.Embedding):
+        monkeypatch.setattr(layer, "read" if layer is RecurrentEncoder else "call", fail)
+    found = attributions_of(classifier, token_ids, mask, tf.constant(target), logits)
+    assert found.of_tokens.shape == (2, 2) and not found.of_tokens.numpy().any()
+    without_bias = (logits - classifier.linear.bias).numpy()
+    attributed = (found.directions.numpy() * without_bias).sum(axis=1)
+    np.testing.assert_allclose(found.difference, attributed, rtol=1e-4)
+    assert np.abs(attributed).min() > 0.1
 
 
 def test_log_odds_of_three_classes():

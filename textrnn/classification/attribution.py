@@ -114,22 +114,25 @@ def attributions_of(classifier, token_ids, padding_mask, target, linear_logits=N
 
 def _attributions_of_group(classifier, steps, rows, token_ids, padding_mask, target, linear_logits=None):
     """The `Attributions` of a few texts, with so many rows at a time, or one for each text."""
-    vectors = classifier.backbone.token_embedding(token_ids)
-    vectors = tf.where(padding_mask[..., tf.newaxis], vectors, tf.zeros_like(vectors))
     # The integration variables: the token vectors, the logits that n-grams of tokens add, and those that the
     # n-grams of the text add.
-    variables = {"vectors": vectors}
-    if classifier.ngram_logits is not None:
-        variables["of_tokens"] = classifier.ngram_logits.of_tokens(token_ids, padding_mask)
+    variables = {}
+    if linear_logits is None or classifier.network_weight:  # a network of weight 0 does not run
+        vectors = classifier.backbone.token_embedding(token_ids)
+        variables["vectors"] = tf.where(padding_mask[..., tf.newaxis], vectors, tf.zeros_like(vectors))
+        if classifier.ngram_logits is not None:
+            variables["of_tokens"] = classifier.ngram_logits.of_tokens(token_ids, padding_mask)
     if linear_logits is not None:
         variables["linear"] = linear_logits - classifier.linear.bias
     texts = tf.shape(token_ids)[0]
 
-    def target_log_odds(count, vectors, of_tokens=None, linear=None):
+    def target_log_odds(count, vectors=None, of_tokens=None, linear=None):
         """The log-odds at `count` points, `(points * texts,)`."""
-        mask = tf.tile(padding_mask, [count, 1])
-        hidden = classifier.backbone.read(vectors, mask, training=False)
-        logits = tf.cast(classifier.score(hidden, mask, training=False), tf.float32)
+        logits = 0.0
+        if vectors is not None:
+            mask = tf.tile(padding_mask, [count, 1])
+            hidden = classifier.backbone.read(vectors, mask, training=False)
+            logits = tf.cast(classifier.score(hidden, mask, training=False), tf.float32)
         if of_tokens is not None:
             logits = logits + tf.reduce_sum(of_tokens, axis=1) + classifier.ngram_logits.bias
         if linear is not None:
@@ -163,7 +166,8 @@ def _attributions_of_group(classifier, steps, rows, token_ids, padding_mask, tar
         sum(
             tf.reduce_sum(tf.cast(variables[name], tf.float32) * slope, axis=-1)
             for name, slope in slopes.items()
-        ),
+        )
+        + tf.zeros(tf.shape(token_ids)),
         directions,
         of_texts - of_zeros,
     )

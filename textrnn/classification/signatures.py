@@ -29,6 +29,7 @@ def classification_signatures(classifier):
     spaces they are tokens. Shorter rows are padded with empty words. With attention pooling, `explain` also
     returns `attention`, `[None, words]`, the share of the attention of each word. The network reads the first
     `sequence_length` tokens of a text, in groups of texts of similar length; the linear part reads all of it.
+    A network of weight 0 does not run, apart from its attention.
 
     Args:
         classifier: A `textrnn.TextClassifier` with a preprocessor.
