@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from builders.language_models import make_lm
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit, cross_val_score
@@ -22,6 +23,7 @@ import textrnn.estimator
 from textrnn import InputError, RecurrentTextClassifier
 from textrnn.classification import fitting
 from textrnn.classification.estimator import _check_labels, _validation_rows
+from textrnn.presets import save_preset
 
 TEXTS = ["dull", "a joy", "so dull", "what joy", "joy", "Dull and long"] * 6
 LABELS = np.array(["bad", "good", "bad", "good", "good", "bad"] * 6)
@@ -301,6 +303,13 @@ def test_what_is_no_weight_is_refused(weights, message):
 def test_every_argument_is_checked(name, value, expected):
     with pytest.raises(ValueError, match=expected):
         small(**{name: value}).fit(["a", "b"], [0, 1])
+
+
+def test_a_preset_may_be_a_path(tmp_path):
+    save_preset(make_lm("byte"), tmp_path)
+    by_path, by_name = (small(preset=preset, epochs=1, ngrams=0) for preset in (tmp_path, str(tmp_path)))
+    expected = by_name.fit(TEXTS[:6], LABELS[:6]).predict_proba(TEXTS[:6])
+    np.testing.assert_allclose(by_path.fit(TEXTS[:6], LABELS[:6]).predict_proba(TEXTS[:6]), expected)
 
 
 def test_the_documented_module_exports_the_estimator():

@@ -3,6 +3,7 @@
 import keras_hub
 import numpy as np
 import pytest
+from builders.tasks import TASKS
 
 import textrnn
 from textrnn.errors import InputError
@@ -114,6 +115,14 @@ def classifier_preset(tmp_path_factory):
 def test_from_preset_refuses_arguments_that_the_weights_do_not_fit(classifier_preset, given, message):
     with pytest.raises(InputError, match=message):
         textrnn.TextClassifier.from_preset(classifier_preset, **given)
+
+
+@pytest.mark.parametrize("make", TASKS.values(), ids=TASKS)
+def test_every_part_of_a_preset_is_loaded_from_a_path(make, tmp_path):
+    task = make()
+    task.save_to_preset(tmp_path)
+    for part in (task, task.backbone, task.preprocessor, task.preprocessor.tokenizer):
+        assert isinstance(type(part).from_preset(tmp_path), type(part))
 
 
 def test_keras_hubs_from_preset_gives_no_untrained_classes(classifier_preset):

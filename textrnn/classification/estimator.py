@@ -1,6 +1,7 @@
 """The classifier as a scikit-learn estimator."""
 
 import math
+import os
 import random
 from collections.abc import Mapping, Set
 from contextlib import contextmanager
@@ -72,9 +73,9 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         validation_fraction: float. Fraction of each class set aside to choose the epoch and to calibrate;
             at least one text of each class that has two or more. None for a tenth, or 30 of fewer than 300
             texts, up to 0.3.
-        preset: The name or the folder of a language model to start from, such as `"english"`; `cell`,
-            `units`, `num_layers`, `embedding_dim`, `pooling`, `tokenizer`, `vocabulary_size` and `lowercase`
-            then have no effect. None for random weights.
+        preset: The name or the folder of a language model to start from, such as `"english"`, a str or path;
+            `cell`, `units`, `num_layers`, `embedding_dim`, `pooling`, `tokenizer`, `vocabulary_size` and
+            `lowercase` then have no effect. None for random weights.
         class_weight: `"balanced"`, a dict from labels to weights, or None for equal ones, as for classifiers
             of scikit-learn. Multiplied with the `sample_weight` of `fit`.
 
@@ -281,6 +282,7 @@ def _check_arguments(estimator):
     for name, parameter in signature(type(estimator)).parameters.items():
         value, annotation = getattr(estimator, name), parameter.annotation
         value = value.item() if isinstance(value, np.generic) else value  # a grid may be an array
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value  # as a preset may be
         if annotation is not parameter.empty:
             expect(conforms(value, annotation), f"{name} is {value!r}: expected {expected(annotation)}")
 

@@ -31,6 +31,11 @@ def layer_groups(backbone, output_layers):
 class RecurrentNetwork(KnownArguments):
     """Mixin of backbones; it stands before KerasHub's backbone among the bases."""
 
+    @classmethod
+    def from_preset(cls, preset, *args, **kwargs):
+        """Load a backbone from a str or path; see `keras_hub.models.Backbone.from_preset`."""
+        return super().from_preset(str(preset), *args, **kwargs)
+
     def default_lora_layer_names(self):
         """The names of all layers that Keras can adapt: embeddings and projections, but no cells."""
         layers = self._flatten_layers(include_self=False)

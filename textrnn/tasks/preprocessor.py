@@ -26,6 +26,11 @@ class RecurrentPreprocessor(KnownArguments):
         """A list of the tokenizers, each once."""
         return [self.tokenizer]
 
+    @classmethod
+    def from_preset(cls, preset, *args, **kwargs):
+        """Load a preprocessor from a str or path; see `keras_hub.models.Preprocessor.from_preset`."""
+        return super().from_preset(str(preset), *args, **kwargs)
+
     def get_config(self):
         """Return the arguments of the constructor."""
         self._name_files()  # KerasHub saves the config, and then the tokenizers

@@ -240,7 +240,8 @@ class Tokenizer(keras_hub.tokenizers.Tokenizer):
         Raises:
             InputError: If it is not an instance of the class that this method is called on.
         """
-        # KerasHub infers the class from the tokenizer's only backbone, but these tokenizers work with any.
+        preset = str(preset)  # KerasHub takes no paths
+        # It infers the class from the tokenizer's only backbone, but these tokenizers work with any.
         config = load_preset_json(preset, config_file)
         tokenizer = keras.saving.deserialize_keras_object(
             {**config, "config": {**config["config"], **kwargs}}
