@@ -110,6 +110,21 @@ def test_both_directions_and_float64_are_those_of_the_loop():
     assert_close([found, states], [expected, expected_states], 1e-12)
 
 
+@tensorflow_only
+@pytest.mark.parametrize("name", KERAS_LAYERS)
+@pytest.mark.parametrize("zero_output_for_mask", [False, True])
+def test_segments_are_those_of_the_loop_where_rows_end_or_begin_in_another_segment(
+    name, zero_output_for_mask
+):
+    x, states, _ = make_batch(name)
+    for mask, return_sequences in itertools.product(MASKS, (False, True)):
+        layers = [make_layer(name, "fused", segments=3), make_layer(name, "loop")]
+        layers[1].set_weights(layers[0].get_weights())
+        for layer in layers:
+            layer.zero_output_for_mask, layer.return_sequences = zero_output_for_mask, return_sequences
+        compare(layers, {"sequences": x, "initial_state": states}, mask=mask_named(mask), training=True)
+
+
 def traced_nodes(layer, mask=False, xla=False, dtype="float32"):
     """The nodes of a training step traced beside a pretended GPU, for batches of unknown size."""
     import tensorflow as tf

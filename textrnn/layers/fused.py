@@ -71,6 +71,7 @@ def recur_fused(
     states: Sequence[Tensor],
     kernels: Mapping[str, Tensor],
     mask: Tensor | None,
+    first_output: Tensor,
     zero_output_for_mask: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
     """Run an LSTM or a GRU over time in the kernel of the backend.
@@ -81,6 +82,7 @@ def recur_fused(
         states: The initial states, each `(batch, units)`.
         kernels: The cell's `recurrent_kernels`, perhaps with weight drop.
         mask: `(time, batch, 1)`, True where a step is valid, or None.
+        first_output: `(batch, units)`, the output before the first step, which masked steps repeat.
         zero_output_for_mask: Whether the output of a masked step is zero, and not the previous output.
 
     Returns:
@@ -102,7 +104,8 @@ def recur_fused(
     seen = ops.cumsum(ops.cast(valid, "int32"), axis=1)  # valid steps so far, this one included
     outputs = _steps_of_rows(outputs, ops.maximum(seen - 1, 0))
     kept = valid if zero_output_for_mask else seen > 0
-    outputs = ops.where(kept[..., None], outputs, ops.zeros_like(outputs))
+    first = ops.expand_dims(ops.zeros_like(first_output) if zero_output_for_mask else first_output, 1)
+    outputs = ops.where(kept[..., None], outputs, first)
     last = [ops.where(lengths > 0, new, old) for new, old in zip(last, current_values(states), strict=True)]
     return ops.swapaxes(outputs, 0, 1), last
 

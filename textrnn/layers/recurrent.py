@@ -260,7 +260,9 @@ class Recurrent(keras.layers.RNN):
         """Run the recurrence over time-major inputs; return the last output, all or None, and the states."""
         cell, outputs = self.cell, None
         if strategy == "fused":
-            outputs, states = recur_fused(cell, inputs, states, kernels, mask, self.zero_output_for_mask)
+            outputs, states = recur_fused(
+                cell, inputs, states, kernels, mask, first_output, self.zero_output_for_mask
+            )
         elif strategy == "scan":
             group = self._zoneout_groups[0]
             outputs, states = recur_linearly(
