@@ -100,6 +100,8 @@ def nt_asgd(losses, patience):
         ([5, 4, 3, 4.5, 4.4, 4], 2, 4),
         ([5, 4, 3, 2, 1], 1, None),
         ([5, 5, 5, 5], 1, None),
+        ([5, 6, 7, 8], 3, None),
+        ([5, 6, 7, 8, 9, 9], 4, 5),
     ],
 )
 def test_nt_asgd_starts_when_the_loss_stops_improving_and_averages_all_steps_since(losses, patience, starts):
@@ -148,6 +150,25 @@ def test_an_evaluation_within_an_epoch_is_of_the_mean_too():
     expected = [steps[:n].mean() for n in (4, 8, 10, 14, 18, 20)]
     np.testing.assert_allclose(seen, expected, rtol=1e-5)
     assert weight(model) == seen[-1]
+
+
+def test_validation_data_of_keras_is_evaluated_with_the_mean():
+    steps = weights_of_steps([None] * 3)
+    set_seed(0)
+    model, data = line()
+    one = (np.ones((1, 1)), np.zeros((1, 1)))  # whose loss is the square of the weight
+    result = fit(model, data, epochs=3, validation_data=one, average=AverageSteps(), **QUIET)
+    means = [steps[:n].mean() for n in (10, 20, 30)]
+    np.testing.assert_allclose(result.history["val_loss"], np.square(means), rtol=1e-5)
+    assert weight(model) == pytest.approx(min(means, key=abs), rel=1e-5)
+
+
+def test_a_run_interrupted_before_any_evaluation_has_the_mean():
+    steps = weights_of_steps([None])
+    average = AverageSteps()
+    _, _, last = trajectory([None], average, callbacks=[At(0, 5, press_ctrl_c)])
+    assert average.steps == 5
+    assert last == pytest.approx(steps[:5].mean(), rel=1e-5)
 
 
 def test_an_interrupted_run_has_the_best_mean():

@@ -155,17 +155,20 @@ class AverageSteps(keras.callbacks.Callback):
             self._counted = batch
             self._add()
 
+    def on_test_begin(self, logs=None):
+        """Give the model the mean for `validation_data`, which Keras evaluates before it ends the epoch."""
+        self._end_epoch()
+
     def on_epoch_end(self, epoch, logs=None):
         """Add the weights after the last batch to the mean, and give it to the model until `restore`."""
-        self._add()
-        self.apply()
+        self._end_epoch()
 
     def on_evaluation(self, epoch, logs, seconds=0.0):
         """Start the mean if the validation loss has not improved for long enough."""
         loss = logs.get(self.monitor)
         if loss is None or self._started:
             return
-        earlier = self._losses[: len(self._losses) - self.patience]
+        earlier = self._losses[: max(0, len(self._losses) - self.patience)]
         self._started = bool(earlier) and loss > min(earlier)
         self._losses.append(float(loss))
 
@@ -173,6 +176,10 @@ class AverageSteps(keras.callbacks.Callback):
         """Give the model the mean; `BestWeights` may replace it."""
         if self.steps:
             self._assign(self._means)
+
+    def on_interrupt(self):
+        """Give the model the mean, as `on_train_end` does."""
+        self.on_train_end()
 
     @contextmanager
     def applied(self):
@@ -208,6 +215,11 @@ class AverageSteps(keras.callbacks.Callback):
         self.steps, self._losses = state["steps"], list(state["losses"])
         self._started, self._counted = state["started"], state["counted"]
         self._means = [_variable(mean) for mean in state["means"]]
+
+    def _end_epoch(self):
+        if self._own is None:  # else the model has the mean since the validation of this epoch
+            self._add()
+            self.apply()
 
     def _add(self):
         if not self._started:
