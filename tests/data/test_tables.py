@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from textrnn.data.table_formats import comma_separated, json_lines, tab_separated
 from textrnn.data.table_values import is_missing, spelled
 from textrnn.data.table_writing import WRITERS, write_table
-from textrnn.data.tables import read_table
+from textrnn.data.tables import Table, has_names, is_table, read_table
 from textrnn.errors import InputError
 
 CELLS = st.text(
@@ -315,3 +316,89 @@ def test_other_tables_need_one_package(start, tmp_path, monkeypatch):
 def test_missing_values_in_any_case(value):
     assert is_missing(value)
     assert not is_missing(value.strip() + "x") and not is_missing("na") and not is_missing("Na")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_headers_of_files_that_were_put_together_are_left_out(name, tmp_path):
+    text = "Text,label\na,x\n text ,LABEL\nb,y\nText,label\nText,x\n"
+    (tmp_path / name).write_text(text.replace(",", "," if name.endswith("csv") else "\t"))
+    table, origin = read_table(tmp_path / name), tmp_path / name
+    assert table.rows == [(2, ["a", "x"]), (4, ["b", "y"]), (6, ["Text", "x"])]
+    assert table.warnings == [f"left out 2 repeated headers: {origin}, line 3; {origin}, line 5"]
+
+
+def test_the_first_row_is_a_header_if_one_is_said_or_found(tmp_path):
+    path, rows = tmp_path / "a.csv", ["a,x\n", "a,x\n", "b,y\n"]
+    path.write_text("".join(rows))
+    table = read_table(path, header=False)
+    assert (table.columns, table.warnings, table.width) == (None, [], 2)
+    assert table.rows == [(1, ["a", "x"]), (2, ["a", "x"]), (3, ["b", "y"])]
+    seen = []
+    assert read_table(path, header=seen.append).rows == table.rows
+    assert read_table(path, header=lambda row: row == ["a", "x"]).columns == ["a", "x"]
+    assert seen == [["a", "x"]]
+
+
+def test_columns_are_found_by_name_then_by_name_in_any_case_then_by_number():
+    table = Table("a.csv", ["Text", "text", "LABEL", "1", "Straße", "cafe\N{COMBINING ACUTE ACCENT}"], [])
+    found = {name: table.position(name) for name in ("Text", "text", "label", "1", "2", "STRASSE", "CAFÉ")}
+    assert list(found.values()) == [0, 1, 2, 3, 1, 4, 5]
+    assert all(map(table.has, found)) and table.has("TEXT")
+    with pytest.raises(
+        InputError, match=r"the columns 1 and 2 are both called 'TEXT': rename one, or choose"
+    ):
+        table.position("TEXT")
+    for absent in ("0", "7", "-1", "²", "", "stars"):
+        assert not table.has(absent)
+        with pytest.raises(
+            InputError, match=f"a.csv: there is no column {absent!r} among the columns 'Text'"
+        ):
+            table.position(absent)
+
+
+def test_columns_without_names_are_found_by_number():
+    table = Table("a.csv", None, [(1, ["a", "b"])])
+    assert (table.width, table.position("2")) == (2, 1)
+    for absent in ("3", "text"):
+        with pytest.raises(InputError, match=r"among its 2 columns, which have no names: choose by number"):
+            table.position(absent)
+    assert Table("a.csv", None, []).width == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252", "latin-1"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.jsonl"])
+def test_tables_are_read_in_the_encoding_of_their_mark_or_of_the_argument(name, encoding, tmp_path):
+    text = "text;label\nnaïve;é\n"
+    if "tsv" in name:
+        text = text.replace(";", "\t")
+    if "jsonl" in name:
+        text = json.dumps({"text": "naïve", "label": "é"}, ensure_ascii=False)
+    content = text.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    given = encoding if encoding in ("cp1252", "latin-1") else None
+    table = read_table(tmp_path / name, encoding=given)
+    assert (table.columns, fields(table.rows)) == (["text", "label"], [["naïve", "é"]])
+    if given:
+        with pytest.raises(InputError, match=name):
+            read_table(tmp_path / name)
+    elif name != "a.jsonl":
+        assert table.dialect.is_marked == (encoding != "utf-8")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.json"])
+def test_an_empty_file_is_a_table_without_rows(name, tmp_path):
+    (tmp_path / name).write_bytes(b"")
+    table = read_table(tmp_path / name)
+    assert (fields(table.rows), table.width) == ([], 0)
+
+
+def test_tables_are_known_by_their_names():
+    names = ["a.CSV", "a.tsv.GZ", "a.ndjson.xz", "a.Xlsx", "a.parquet", "a.tab.bz2"]
+    assert [name for name in names if not is_table(Path(name))] == []
+    assert [name for name in ("csv", "a.txt", "a.csv.txt", "a.gz") if is_table(Path(name))] == []
+
+
+def test_a_header_has_names_in_any_case_and_order():
+    row = [" Label", None, "TEXT", 3]
+    assert has_names(row, ["text", "label"]) and has_names(row, [])
+    assert not has_names(row, ["text", "stars"])
