@@ -119,6 +119,18 @@ def test_a_run_killed_anywhere_ends_as_if_it_had_not_been_killed(uninterrupted, 
     assert resumed["resumed"] == len(places)
 
 
+@pytest.mark.parametrize("stop_at", [(0, 0), (1, 3)])
+def test_the_scores_before_training_outlive_a_kill(stop_at, tmp_path):
+    whole = run(tmp_path, evaluate_first=True)
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    with pytest.raises(Killed):
+        run(parts, stop_at, evaluate_first=True)
+    resumed = run(parts, evaluate_first=True)
+    assert resumed["history"]["epoch"][0] == 0
+    expect_equal(whole, resumed)
+
+
 def test_a_run_killed_after_training_trains_no_more(uninterrupted, ended):
     again = run(ended)
     expect_equal(uninterrupted, again)

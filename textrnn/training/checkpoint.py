@@ -158,8 +158,13 @@ class Checkpoint(keras.callbacks.Callback):
         """
         expect(hasattr(data, "element_spec"), "fit(checkpoint=...) needs a tf.data.Dataset, to resume it")
         self._data, self._listeners = data, listeners
+        self._initial: list[dict] = []
         if self._found is not None:
             self._saved_states()
+
+    def note_initial_states(self):
+        """Note the states of the callbacks before the run changes them."""
+        self._initial = [copy.deepcopy(callback_state(each)) for each in self._listeners]
 
     def remove(self):
         """Remove the folder, when the run and all that follows it have finished."""
@@ -177,7 +182,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._start = self._saved_at = time.monotonic()
         self._check_model()
         self._manager = self._make_manager()
-        self._initial = [copy.deepcopy(callback_state(each)) for each in self._listeners]
+        if not self._initial:
+            self.note_initial_states()
         if self._found is None:
             self._save(0, 0, {})
             return

@@ -127,7 +127,7 @@ def fit(
             callback.weights = nullcontext if average is None else average.applied
     listeners = list(callbacks)
     if evaluate_first and not (checkpoint and checkpoint.found):
-        listeners.append(_FirstEvaluation(callbacks, options.get("validation_data")))
+        listeners.append(_FirstEvaluation(callbacks, options.get("validation_data"), checkpoint))
     if checkpoint is not None:
         expect(
             not {"initial_epoch", "steps_per_epoch"} & options.keys(),
@@ -203,11 +203,14 @@ def _beginning(checkpoint, epochs):
 class _FirstEvaluation(keras.callbacks.Callback):
     """Evaluates before training, after the other callbacks have begun."""
 
-    def __init__(self, listeners, validation_data):
+    def __init__(self, listeners, validation_data, checkpoint):
         super().__init__()
         self.listeners, self.validation_data = list(listeners), validation_data
+        self.checkpoint = checkpoint
 
     def on_train_begin(self, logs=None):
+        if self.checkpoint is not None:
+            self.checkpoint.note_initial_states()
         start = time.perf_counter()
         metrics: dict[str, float] = {}
         for callback in self.listeners:
