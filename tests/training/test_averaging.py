@@ -20,13 +20,14 @@ class Weights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.trainable_variables[0].assign([[self.values[epoch]]])
-        logs["val_loss"] = self.losses[epoch]
+        if self.losses[epoch] is not None:
+            logs["val_loss"] = self.losses[epoch]
 
 
-def fitted(average, values, losses):
+def fitted(average, values, losses, before=()):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.compile("sgd", "mse")
-    callbacks = [Weights(values, losses), average]
+    callbacks = [*before, Weights(values, losses), average]
     model.fit(np.ones((2, 1)), np.ones((2, 1)), epochs=len(values), verbose=0, callbacks=callbacks)
     return model, lambda: float(abs(model.trainable_variables[0].numpy()[0, 0]))
 
@@ -40,6 +41,32 @@ def test_averages_the_last_or_the_best_epochs(of, mean):
     model, loss = fitted(average, VALUES, LOSSES)
     assert average.apply(loss)
     np.testing.assert_allclose(model.trainable_variables[0].numpy(), [[mean]])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), float("inf")])
+def test_the_best_epochs_are_among_those_with_a_finite_loss(missing):
+    average = AverageWeights(2, "best")
+    model, loss = fitted(average, [8.0, 4.0, 10.0, -2.0, 9.0], [missing, 2.0, missing, 1.0, 3.0])
+    assert average.apply(loss)
+    np.testing.assert_allclose(model.trainable_variables[0].numpy(), [[1.0]])
+
+
+def test_an_epoch_whose_training_loss_is_not_finite_is_not_averaged():
+    average = AverageWeights(2)
+    broken = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: logs.update(loss=float("nan") if epoch == 2 else 1.0)
+    )
+    model, loss = fitted(average, [1.0, -3.0, 7.0, 5.0], LOSSES, before=[broken])
+    assert average.apply(loss)
+    np.testing.assert_allclose(model.trainable_variables[0].numpy(), [[1.0]])
+
+
+def test_another_run_forgets_the_epochs_of_the_first():
+    average = AverageWeights(3)
+    fitted(average, VALUES, LOSSES)
+    model, loss = fitted(average, [6.0, -4.0], [1.0, 1.0])
+    assert average.apply(loss)
+    np.testing.assert_allclose(model.trainable_variables[0].numpy(), [[1.0]])
 
 
 def test_keeps_the_last_weights_if_the_mean_is_worse():
@@ -184,6 +211,30 @@ def test_an_interrupted_run_has_the_best_mean():
 def test_arguments_of_an_average_of_steps_are_checked(options, message):
     with pytest.raises(InputError, match=message):
         AverageSteps(**options)
+
+
+def test_another_metric_can_start_the_mean_and_choose_the_best_epochs():
+    def rising(epoch, logs):
+        logs["val_error"] = float(epoch)
+
+    metrics = keras.callbacks.LambdaCallback(on_epoch_end=rising)
+    steps = AverageSteps(patience=0, monitor="val_error")
+    trajectory([3, 2, 1], steps, callbacks=[metrics])
+    assert steps.steps == 10, "the mean starts after the second of three epochs"
+    epochs = AverageWeights(2, "best", monitor="val_error")
+    model, loss = fitted(epochs, [3.0, -2.0, 5.0, 1.0], LOSSES, before=[metrics])
+    assert epochs.apply(loss)
+    np.testing.assert_allclose(model.trainable_variables[0].numpy(), [[0.5]])
+
+
+def test_another_run_begins_another_mean():
+    average = AverageSteps(patience=0)
+    first = trajectory([1, 2, 3], average)
+    assert average.steps == 10
+    second = trajectory([1, 2, 3], average)
+    assert average.steps == 10
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_layers_may_be_frozen_for_some_epochs():

@@ -17,7 +17,7 @@ class AverageWeights(keras.callbacks.Callback):
 
     Args:
         count: Number of epochs to average. 1 or less disables averaging.
-        of: `"last"` for the last epochs, `"best"` for those with the lowest `monitor`.
+        of: `"last"` for the last epochs, `"best"` for those with the lowest finite `monitor`.
         monitor: Name of a metric in the logs.
 
     Raises:
@@ -52,9 +52,9 @@ class AverageWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Keep the weights if they are among those to average."""
-        value = (logs or {}).get(self.monitor, math.inf)
-        rank = value if self.of == "best" else -epoch
-        if self.count < 2 or not math.isfinite((logs or {}).get("loss", 0.0)):
+        logs = logs or {}
+        rank = logs.get(self.monitor, math.nan) if self.of == "best" else -epoch
+        if self.count < 2 or not math.isfinite(rank) or not math.isfinite(logs.get("loss", 0.0)):
             return
         if len(self._kept) == self.count and rank >= self._kept[-1][0]:
             return
