@@ -1,6 +1,7 @@
 """Labelled text: tables and folders are read, and errors name the file and line."""
 
 import gzip
+import itertools
 import json
 
 import pytest
@@ -193,6 +194,15 @@ def test_ratings_are_sorted_as_numbers(tmp_path):
     assert check_classes(other) == ["-3", "1.0", "2", "10", "1e1"]
     words = [Example("", "t", label) for label in ("10", "2", "best")] * 2
     assert check_classes(words) == ["10", "2", "best"]
+    for order in itertools.permutations(["10", "2", "NaN", "3"]):
+        assert check_classes([Example("", "t", label) for label in order] * 2) == ["10", "2", "3", "NaN"]
+
+
+@pytest.mark.parametrize("columns", [("text", "1"), ("2", "label"), ("text", "TEXT")])
+def test_a_column_by_two_names_is_not_both_texts_and_labels(columns, tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\nso dull,bad\na joy,good\n")
+    with pytest.raises(InputError, match=rf"a\.csv: '{columns[0]}' and '{columns[1]}' are the same column"):
+        read_labelled(path, *columns)
 
 
 def test_texts_and_labels_are_two_columns(tmp_path):

@@ -231,7 +231,15 @@ def _positions(table, columns) -> list[int]:
             f"{table.name}: there is no {' and no '.join(missing)}{table.among()}. Choose columns with "
             f"--text_column and --label_column, by name or number{no_header_advice(table, 'text')}"
         )
-    return [table.position(column) for column in columns] if table.rows else [0, 0]
+    if not table.rows:
+        return [0, 0]
+    places = [table.position(column) for column in columns]
+    expect(
+        places[0] != places[1],
+        f"{table.name}: {columns[0]!r} and {columns[1]!r} are the same column: give one with the texts and "
+        "one with the labels",
+    )
+    return places
 
 
 def _labels_last(table) -> list[int]:

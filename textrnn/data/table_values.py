@@ -66,8 +66,10 @@ def in_order(labels: Iterable[str]) -> list[str]:
     (['1', '2', '10'], ['10', '2', 'good'])
     """
     labels = list(labels)
-    try:  # labels such as "nan" are words
+    try:
         ranks = {label: float(label) for label in labels}
     except ValueError:
+        return sorted(labels)
+    if any(map(math.isnan, ranks.values())):  # a word, which has no place among numbers
         return sorted(labels)
     return sorted(labels, key=lambda label: (ranks[label], label))
