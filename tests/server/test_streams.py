@@ -19,6 +19,8 @@ from builders.exporting import export_unchecked
 from builders.language_models import make_lm
 from server.conftest import Rest, settings
 
+from textrnn.client.prompt import Prompt as ClientPrompt
+from textrnn.client.prompt import next_step
 from textrnn.server.completions import _Completion
 from textrnn.server.config_files import ModelConfig
 from textrnn.server.errors import RequestError
@@ -119,6 +121,54 @@ def test_a_text_ends_before_a_stop_text(server, complete):
     found, last = streamed(server, "the cat", max_new_tokens=40, seed=1, temperature=0, stop=[stop, "zzz"])
     assert found == text[: text.index(stop)]
     assert last["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 8, 32])
+def test_how_many_tokens_an_iteration_has_changes_neither_text_nor_count(
+    server, complete, monkeypatch, tokens
+):
+    text, _ = complete("the cat", 40, 1, temperature=0.0)
+    stop = [text[10:13] + "\x00", text[11:13]]
+    expected = text[: text.index(stop[1])]
+    count = next(n for n in range(1, 41) if stop[1] in complete("the cat", n, 1, temperature=0.0)[0])
+    monkeypatch.setattr(server.streams, "tokens_per_iteration", tokens)
+    options = {"max_new_tokens": 40, "seed": 1, "temperature": 0, "stop": stop}
+    found, last = streamed(server, "the cat", **options)
+    assert (found, last["tokens"], last["finish_reason"]) == (expected, count, "stop")
+
+
+@pytest.fixture(scope="module")
+def word_version(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "words"
+    return export_unchecked(make_lm("word"), folder, only=("generate", "read", "advance", "detokenize"))
+
+
+@pytest.mark.parametrize("prompt", ["the cat", "", "the dog\n", "a zebra"])
+@pytest.mark.parametrize("of_client", [False, True])
+def test_prompts_and_streams_of_words_make_up_the_text_of_one_call(word_version, prompt, of_client):
+    functions = load_signatures(word_version.parent)
+    options = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3}
+    inputs = {"text": prompt, "max_new_tokens": 20} | options
+    specs = functions["generate"].structured_input_signature[1]
+    whole = functions["generate"](**{k: tf.constant([v], specs[k].dtype) for k, v in inputs.items()})
+    if of_client:
+        pieces, steps = [], ClientPrompt(prompt, (), 20, options).steps()
+        made = next(steps)
+        while made is not None:
+            outputs = None
+            if isinstance(made, str):
+                pieces.append(made)
+            else:
+                specs = functions[made.signature].structured_input_signature[1]
+                given = {k: tf.constant(v, specs[k].dtype) for k, v in made.inputs.items()}
+                outputs = {k: v.numpy() for k, v in functions[made.signature](**given).items()}
+            made = next_step(steps, outputs)
+    else:
+        with Server(settings(ModelConfig("novel", word_version.parent))) as running:
+            pieces = [streamed(running, prompt, max_new_tokens=20, **options)[0]]
+    read = prompt.replace("a zebra", "<unk> <unk>")
+    assert read + "".join(pieces) == whole["text"].numpy()[0].decode()
+    assert len("".join(pieces)) > 20
 
 
 def test_completions_have_the_shape_of_openai(server, complete):

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +13,8 @@ TEXTS = st.text(st.sampled_from("abé漢😀 "), max_size=20)
 
 
 def pieces(data, sizes, stop=()):
-    """The pieces of a text, and why it ended."""
-    text, start, reason, made = RunningText(stop), 0, None, []
+    """The pieces of a text behind a prompt that ends in "é", and why it ended."""
+    text, start, reason, made = RunningText("é".encode()[-1], stop), 0, None, []
     while reason is None:
         end = start + sizes.pop()
         text.tokens += data[start:end]
@@ -49,6 +50,22 @@ def test_a_text_ends_before_the_first_stop_text(text, sizes, stop):
     places = [text.find(one) for one in stop if one in text]
     assert "".join(made) == text[: min(places, default=None)]
     assert reason == ("stop" if places else "length")
+
+
+@pytest.mark.parametrize("size", range(1, 7))
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [
+        (["abcd", "b"], ("", "stop")),  # one contains another
+        (["bcz", "c"], ("ab", "stop")),  # the longer one does not come
+        (["abcd", "ab"], ("", "stop")),  # one begins with another
+        (["cde", "bcd"], ("a", "stop")),  # they overlap
+        (["abcdefz", "cdefz", "e"], ("abcd", "stop")),  # the text ends before they are complete
+    ],
+)
+def test_which_stop_text_ends_a_text_does_not_depend_on_its_parts(stop, expected, size):
+    made, reason = pieces(b"abcdef", [size] * 6, stop)
+    assert ("".join(made), reason) == expected
 
 
 def test_long_stop_texts_are_held_back_no_further_than_the_text_reaches():

@@ -71,12 +71,13 @@ class Prompt:
         inputs = {"text": [well_formed(self.text)], "seed": seed}
         found = yield Call("read", inputs, ("token_ids", "seed"))
         fixed = {"seed": found["seed"], **options}
-        text, reason, most = RunningText(self.stop), None, 1
-        while reason is None and (left := self.max_new_tokens - len(text.tokens)) > 0:
+        [last_token] = plain(found["token_ids"])
+        text, reason, most = RunningText(last_token, self.stop), None, 1
+        while reason is None and (left := self.max_new_tokens - text.count) > 0:
             carried = {name: x for name, x in found.items() if name.startswith("carried_")}
             inputs = {
                 "token_ids": found["token_ids"],
-                "index": np.array([len(text.tokens)], np.int32),
+                "index": np.array([text.count], np.int32),
                 "steps": np.array([min(most, left)], np.int32),
             }
             found = yield Call("advance", {**fixed, **inputs, **carried}, ("tokens", "count", "finished"))
@@ -84,8 +85,8 @@ class Prompt:
             text.tokens += tokens[:count]
             last = "stop" if finished else "length" if count >= left else None
             decoded = yield Call("detokenize", {"token_ids": padded(text.undecoded())}, ("text",))
-            new, newest = plain(decoded["text"])
-            piece, reason = text.take(new, newest, last)
+            before, whole = plain(decoded["text"])
+            piece, reason = text.take(before, whole, last)
             most = TOKENS_PER_CALL
             if piece:
                 yield piece

@@ -5,6 +5,7 @@ Each iteration reads the prompts of new texts, advances all rows by some tokens 
 drops those that have ended.
 """
 
+import copy
 import threading
 import time
 from collections.abc import Callable
@@ -39,7 +40,7 @@ class Piece(NamedTuple):
 
     Attributes:
         text: The new text.
-        tokens: How many tokens the text has so far.
+        tokens: How many tokens the text has so far; at its end, those up to the stop text, and its own.
         reason: Why the text has ended: `"stop"` or `"length"`; None while it goes on.
         error: Why it cannot go on, a `RequestError`, or None.
     """
@@ -84,13 +85,13 @@ class Prompt:
 class _Row:
     """A running text."""
 
-    def __init__(self, prompt: Prompt):
-        self.prompt, self.text = prompt, RunningText(prompt.stop)
+    def __init__(self, prompt: Prompt, last_token: int):
+        self.prompt, self.text = prompt, RunningText(last_token, prompt.stop)
 
     @property
     def count(self) -> int:
         """The number of its tokens."""
-        return len(self.text.tokens)
+        return self.text.count
 
     @property
     def left(self) -> int:
@@ -286,7 +287,7 @@ class _Batch:
         if self._rows:
             new = {name: np.concatenate([self._arrays[name], array]) for name, array in new.items()}
         self._arrays = new
-        self._rows += [_Row(prompt) for prompt in prompts]
+        self._rows += map(_Row, prompts, found["token_ids"].tolist())
         self.streams.metrics.streams(self.servable.name, len(self._rows))
 
     def _keep(self, kept):
@@ -307,7 +308,7 @@ class _Batch:
             found = self.servable.run("advance", inputs, several_threads=len(steps) >= MANY_ROWS)
             for row, tokens, count in zip(self._rows, found["tokens"], found["count"], strict=True):
                 row.text.tokens += tokens[:count].tolist()
-            texts = self._texts()
+            pieces = self._pieces(index.tolist(), found["finished"].tolist())
         except RequestError as error:
             _emit([(row.prompt, Piece("", row.count, error=error)) for row in self._rows])
             self._keep([False] * len(self._rows))
@@ -315,15 +316,30 @@ class _Batch:
         self._step_seconds = (time.perf_counter() - start) / max(1, int(steps.max()))
         self._arrays |= {name: found[name] for name in ("token_ids", *self._carried)}
         self.streams.metrics.tokens(self.servable.name, int(found["count"].sum()))
-        kept, pieces = [], []
-        for row, (text, last), stopped in zip(self._rows, texts, found["finished"], strict=True):
+        pairs = zip(self._rows, pieces, strict=True)
+        _emit([(row.prompt, piece) for row, piece in pairs if piece.text or piece.reason])
+        self._keep([piece.reason is None for piece in pieces])
+
+    def _pieces(self, counts, finished):
+        """What each row has gained since it had so many tokens."""
+        decoded = self._decoded([row.text for row in self._rows])
+        pieces = []
+        for row, count, stopped, (before, text) in zip(self._rows, counts, finished, decoded, strict=True):
             ended = "stop" if stopped else "length" if row.left <= 0 else None
-            sent, reason = row.text.take(text, last, ended)
-            if sent or reason:
-                pieces.append((row.prompt, Piece(sent, row.count, reason)))
-            kept.append(reason is None)
-        _emit(pieces)
-        self._keep(kept)
+            earlier = copy.copy(row.text)
+            sent, reason = row.text.take(before, text, ended)
+            stops = reason == "stop" and row.prompt.stop
+            tokens = self._count_to_stop(earlier, count) if stops else row.count
+            pieces.append(Piece(sent, tokens, reason))
+        return pieces
+
+    def _count_to_stop(self, text, count):
+        """How many tokens a text has up to where a stop text ended it; the iteration may have added more."""
+        parts = [text.first(number) for number in range(count + 1, text.count)]
+        for part, (before, new) in zip(parts, self._decoded(parts), strict=True):
+            if part.take(before, new, None)[1]:
+                return part.count
+        return text.count
 
     def _most_steps(self):
         """How many tokens a text gets in an iteration at most."""
@@ -333,12 +349,14 @@ class _Batch:
         times = (4, 2) if len(self._rows) >= MANY else ()
         return next((n * usual for n in times if n * usual * self._step_seconds <= LONGEST_ITERATION), usual)
 
-    def _texts(self):
-        """For each row, the texts of the tokens that are not decoded yet."""
-        lists = [tokens for row in self._rows for tokens in row.text.undecoded()]
+    def _decoded(self, texts):
+        """For each text, the arguments of its `take`."""
+        lists = [tokens for text in texts for tokens in text.undecoded()]
+        if not lists:
+            return []
         decoded = self.servable.run("detokenize", {"token_ids": padded(lists)})["text"]
-        texts = [text.decode("utf-8", "replace") for text in decoded]
-        return zip(texts[::2], texts[1::2], strict=True)
+        found = [text.decode("utf-8", "replace") for text in decoded]
+        return [*zip(found[::2], found[1::2], strict=True)]
 
 
 def _is_long(prompt):

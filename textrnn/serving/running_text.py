@@ -1,5 +1,6 @@
 """The text of tokens that come a few at a time, as a stream sends it."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,21 +13,22 @@ INCOMPLETE = 3
 class RunningText:
     r"""A text whose tokens come a few at a time.
 
-    The last tokens are decoded again with the following ones, since a character may take several tokens, and
-    a tokenizer of words needs some context.
+    New tokens are decoded behind earlier ones, since a character may take several tokens, and a tokenizer of
+    words puts a space between two of them.
 
     Args:
-        stop: Texts before which the text ends.
+        last_token: The last token of the prompt.
+        stop: Texts before which the text ends. If several occur, the first one counts.
 
     Attributes:
-        tokens: Its tokens so far.
+        tokens: The last token of the prompt, and those of the text so far.
 
     Example:
 
     >>> from textrnn.serving.running_text import RunningText
     >>> def detokenize(token_ids):
     ...     return bytes(token_ids).decode("utf-8", "replace")
-    >>> text = RunningText(stop=["!"])
+    >>> text = RunningText(ord(" "), stop=["!"])
     >>> for tokens in (b"na\xc3", b"\xafve! no"):
     ...     text.tokens += tokens
     ...     print(text.take(*map(detokenize, text.undecoded()), None))
@@ -34,23 +36,34 @@ class RunningText:
     ('ïve', 'stop')
     """
 
-    def __init__(self, stop: Sequence[str] = ()):
-        self.tokens: list[int] = []
+    def __init__(self, last_token: int, stop: Sequence[str] = ()):
+        self.tokens = [last_token]
         self._stop = tuple(stop)
         self._start = 0  # the token from which on text is decoded again
-        self._known = 0  # the number of characters from there on that are known
-        self._whole = 0  # the number of tokens after which no character was incomplete
+        self._whole = 1  # the number of tokens whose text is known, and ended in no incomplete character
+        self._known = 0  # the number of characters after them that are known
         self._text = ""  # not yet sent, since it may be the beginning of a stop text
+
+    @property
+    def count(self) -> int:
+        """The number of tokens of the text so far."""
+        return len(self.tokens) - 1
+
+    def first(self, count: int) -> "RunningText":
+        """The same text with only so many of its tokens, for `take`, as if the others had not come yet."""
+        text = copy.copy(self)
+        text.tokens = self.tokens[: count + 1]
+        return text
 
     def undecoded(self) -> tuple[list[int], list[int]]:
         """Two lists of tokens, to be detokenized for `take`."""
-        return self.tokens[self._start :], self.tokens[self._whole :]
+        return self.tokens[self._start : self._whole], self.tokens[self._start :]
 
-    def take(self, text: str, last: str, reason: str | None) -> tuple[str, str | None]:
+    def take(self, before: str, text: str, reason: str | None) -> tuple[str, str | None]:
         """Return the new text, as far as it is certain, and why the text has ended.
 
         Args:
-            text, last: The texts of the two lists of `undecoded`.
+            before, text: The texts of the two lists of `undecoded`.
             reason: Why no more tokens come, or None if they do.
 
         Returns:
@@ -58,15 +71,18 @@ class RunningText:
         """
         # An incomplete character is up to three bytes at the end; bytes before them are invalid.
         open_ = min(INCOMPLETE, len(text) - len(text.rstrip(REPLACEMENT)))
-        certain = len(text) - open_  # at the end of the text, it stays incomplete, and is left out
-        self._text += text[self._known : certain]
-        self._known = max(self._known, certain)
-        if not open_:  # a tokenizer of words needs some context, and no more
-            self._start, self._known, self._whole = self._whole, len(last), len(self.tokens)
-        cut = min((at for stop in self._stop if (at := self._text.find(stop)) >= 0), default=None)
-        if cut is not None:
-            self._text, reason = self._text[:cut], "stop"
+        known = len(before) + self._known
+        certain = max(
+            known, len(text) - open_
+        )  # at the end of the text, it stays incomplete, and is left out
+        self._text += text[known:certain]
+        self._known = certain - len(before)
+        if not open_:
+            self._start, self._whole, self._known = self._whole, len(self.tokens), 0
         held = 0 if reason else _held_back(self._text, self._stop)
+        cut = min((at for stop in self._stop if (at := self._text.find(stop)) >= 0), default=None)
+        if cut is not None and cut <= len(self._text) - held:  # otherwise another one may begin before it
+            self._text, reason, held = self._text[:cut], "stop", 0
         sent, self._text = self._text[: len(self._text) - held], self._text[len(self._text) - held :]
         return sent, reason
 
