@@ -240,6 +240,24 @@ def test_a_prompt_that_is_no_unicode_is_echoed_as_far_as_it_can_be(server):
     assert chunks[0]["choices"][0]["text"] == "a?" and end == "[DONE]"
 
 
+def test_a_prompt_that_is_no_unicode_is_continued_as_in_one_call(server):
+    prompt, options = "the\ud800cat", {"max_new_tokens": 20, "temperature": 1}
+    others = {"top_k": -1, "top_p": -1, "seed": -1}
+    status, answer = Rest(server.rest_port, "/v1/models/novel").predict(
+        signature_name="generate", instances=[{"text": prompt} | options | others]
+    )
+    assert status == 200
+    assert streamed(server, prompt, **options)[0] == answer["predictions"][0]["completion"]
+
+
+def test_texts_whose_clients_have_left_do_not_wait():
+    prompts = [Prompt("a", None, print, cancelled=number != 1) for number in range(3)]
+    batch = SimpleNamespace(waiting=[*prompts])
+    streams = Streams(Broken(), Metrics())
+    assert streams.take(batch, 0) == [] and batch.waiting == prompts[1:2]  # all rows are taken
+    assert streams.take(batch, 1) == prompts[1:2] and batch.waiting == []
+
+
 def test_usage_without_the_count_of_an_earlier_export():
     class Old(Broken):
         def run(self, name, inputs, several_threads=False):
@@ -351,6 +369,8 @@ def test_texts_that_run_when_the_server_stops_end_with_an_error(version, monkeyp
         (":stream", {"text": "a", "max_new_tokens": 1.5}, 400, "expected an integer from 0 to 4096"),
         (":stream", {"text": ["a"]}, 400, "'text' key must be a string"),
         (":stream", {"text": "a", "stop": [""]}, 400, "'stop' key must be a string"),
+        (":stream", {"text": "a", "stop": ""}, 400, "'stop' key must be a string"),
+        (":stream", {"text": "a", "stop": False}, 400, "'stop' key must be a string"),
         (":stream", {"text": "a", "stop": ["b"] * 65}, 400, "at most 64 strings of at most 1000 characters"),
         (":stream", {"text": "a", "stop": "b" * 1001}, 400, "at most 64 strings of at most 1000 characters"),
         (":stream", {"text": "ä" * (2**16 + 1)}, 400, "the prompt has 131074 bytes"),

@@ -31,7 +31,7 @@ def prompt_settings(body: dict[str, Any], text: str, length: str, default_length
     prompt = body.get(text)
     if not isinstance(prompt, str):
         raise invalid(f"'{text}' key must be a string: a prompt")
-    stop = body.get("stop") or []
+    stop = [] if body.get("stop") is None else body["stop"]
     stop = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, list) else None
     if stop is None or not all(isinstance(one, str) and one for one in stop):
         raise invalid("'stop' key must be a string, or a list of strings that are not empty")

@@ -150,11 +150,14 @@ class Streams:
             return servable.version
 
     def take(self, batch: "_Batch", most: int) -> list[Prompt]:
-        """Take waiting texts from a batch, the first ones; of those with a long prompt, one at a time."""
+        """Take waiting texts from a batch, the first ones; of those with a long prompt, one at a time.
+
+        Those whose clients have left wait no longer.
+        """
         taken: list[Prompt] = []
         left: list[Prompt] = []
         with self._lock:
-            for prompt in batch.waiting:
+            for prompt in (prompt for prompt in batch.waiting if not prompt.cancelled):
                 first = not (_is_long(prompt) and any(map(_is_long, taken)))
                 (taken if len(taken) < most and first else left).append(prompt)
             batch.waiting[:] = left
@@ -242,8 +245,7 @@ class _Batch:
 
     def _join(self):
         """Read the prompts of waiting texts, and make rows of them."""
-        taken = self.streams.take(self, self.streams.max_rows - len(self._rows))
-        self._joining = taken = [prompt for prompt in taken if not prompt.cancelled]
+        self._joining = taken = self.streams.take(self, self.streams.max_rows - len(self._rows))
         if short := [prompt for prompt in taken if not _is_long(prompt)]:
             self._join_all(short)
         for prompt in filter(_is_long, taken):
@@ -364,7 +366,7 @@ def _is_long(prompt):
 
 
 def _bytes(text):
-    return text.encode("utf-8", "replace")
+    return text.encode("utf-8", "surrogatepass")  # as in other requests
 
 
 def _emit(pieces):
