@@ -35,6 +35,15 @@ def test_unknown_words_are_the_better_warning(capsys):
     )
 
 
+def test_a_stop_text_may_begin_with_the_space_before_the_first_word():
+    def generate(text, **settings):
+        return {"text": text + " c d", "completion": tf.constant(["c d"])}
+
+    assert make_sampler(generate)("a b", Settings(stop=(" c",))) == ["a b"]
+    assert make_sampler(generate)("a b", Settings(stop=(" ",))) == ["a b"]
+    assert make_sampler(generate)("a b", Settings(stop=("b",))) == ["a b c d"]
+
+
 @pytest.mark.parametrize("more", [{}, {"unfamiliar": tf.constant([False])}])
 def test_a_familiar_prompt_and_a_model_that_cannot_tell_give_no_warning(more, capsys):
     continuing(**more)("a b", Settings())

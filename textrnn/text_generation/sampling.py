@@ -69,8 +69,10 @@ def make_sampler(function) -> Callable[[str, Settings], list[str]]:
         elif "unfamiliar" in made and made["unfamiliar"][0] and prompt not in warned_of:
             warned_of.add(prompt)
             warn(f"prompt {shortened(prompt)!r} {UNFAMILIAR}")
+        # A tokenizer of words joins prompt and completion by a space, which is no part of the prompt.
+        joint = int(echo.endswith(" ") and not prompt.endswith(" "))
         return [
-            cut_at(text, settings.stop, len(text) - len(completion))
+            cut_at(text, settings.stop, len(text) - len(completion) - joint)
             for text, completion in zip(texts, completions, strict=True)
         ]
 
