@@ -69,12 +69,11 @@ class RunningText:
         Returns:
             The new text, and `reason`, or `"stop"` if a stop text has come.
         """
-        # An incomplete character is up to three bytes at the end; bytes before them are invalid.
+        # An incomplete character is up to three bytes at the end; bytes before them are invalid. At the end
+        # of the text it stays incomplete, and is left out.
         open_ = min(INCOMPLETE, len(text) - len(text.rstrip(REPLACEMENT)))
         known = len(before) + self._known
-        certain = max(
-            known, len(text) - open_
-        )  # at the end of the text, it stays incomplete, and is left out
+        certain = max(known, len(text) - open_)
         self._text += text[known:certain]
         self._known = certain - len(before)
         if not open_:
