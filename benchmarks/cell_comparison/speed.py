@@ -15,7 +15,7 @@ from cell_comparison.texts import text_model, text_streams
 # These take tenths of a second. Shorter runs would depend on the scheduler of a busy machine.
 SPEED_WINDOWS = 32
 SPEED_NEW_TOKENS = 2000
-TIMED_UPDATES = 20
+TIMED_UPDATES = 40
 TIMES = "times"
 """The `task` of a record with the time of an update of each cell."""
 
