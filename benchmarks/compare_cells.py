@@ -101,7 +101,13 @@ def make_parser():
     add("--jobs", type=positive, default=2, metavar="N", help="training processes at a time")
     add("--minutes", type=float, metavar="N", help="start no run after so many minutes")
     add("--report", action="store_true", help="run nothing, write the tables and the picture")
-    add("--rounds", type=positive, default=7, metavar="N", help="rounds of the measurements of times and speed")
+    add(
+        "--rounds",
+        type=positive,
+        default=7,
+        metavar="N",
+        help="rounds of the measurements of times and speed",
+    )
     add("--output", type=Path, default=output, metavar="PATH", help="folder of the results")
     for field in dataclasses.fields(Settings):
         add(f"--{field.name}", default=field.default, help=field.metadata["help"], **kind_of(field.default))

@@ -186,7 +186,7 @@ def adapted_model(options, labels, texts, checkpoint):
     if options.adapt_epochs and texts:
         print(f"adapting {options.from_preset} to {len(texts):,} texts ...", flush=True)
         adapt_to_texts(lm, texts, options.adapt_epochs, seed=options.seed, checkpoint=checkpoint)
-    return classifier_from(lm, labels, options.max_tokens or 512, **options.regularization())
+    return classifier_from(lm, labels, options.max_tokens, **options.regularization())
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ def main(options: Options):
     folder = options.folder
 
     # === Data ===
+    if not options.from_preset:
+        options = options.filled({"max_tokens": 100})
     pairs = sources.load_pairs(**options.only(PairOptions), seed=options.seed)
     sources.describe(pairs)
     checkpoint = checkpoint_of(options, pairs.fingerprint)
@@ -154,8 +156,8 @@ def new_model(options, pairs):
     backbone = backbone_from(*starts, sizes, dtype=options.precision, **options.backbone_arguments())
     preprocessor = textrnn.Seq2SeqLMPreprocessor(
         *tokenizers,
-        encoder_sequence_length=options.max_tokens or 100,
-        decoder_sequence_length=options.max_tokens or 100,
+        encoder_sequence_length=options.max_tokens,
+        decoder_sequence_length=options.max_tokens,
         split_sentences=are_sentences(sources)
         if options.split_sentences is None
         else options.split_sentences,

@@ -12,9 +12,9 @@ from cell_comparison.tasks import TASKS
 HEADINGS = {STEPS: "The same steps", TIME: "The same time"}
 INTRODUCTIONS = {STEPS: "Updates: {}.", TIME: "As long as `lstm` takes for these updates: {}."}
 NOTES = f"""\
-Scores are means over seeds on the test part, with the lowest, the highest and the learning rate. \
-{BETTER} and {WORSE}: better and worse than `{CONTROL}` by Welch's t-test over the seeds; of the marks of a \
-column, at most 5 % are expected to be false. Squared errors are compared by their logarithms.
+Scores are means over seeds on the test part, geometric means of squared errors, with the lowest and the \
+highest. {BETTER} and {WORSE}: better and worse than `{CONTROL}` by Welch's t-test over the seeds; of the \
+marks of a column, at most 5 % are expected to be false. Squared errors are compared by their logarithms.
 
 Kinds: S, the state goes through a matrix. D, elementwise. P, linear in the state.
 """
@@ -28,17 +28,22 @@ class Result:
         values: The test scores of the successful runs, one per seed.
         problems: The status of the other runs, such as `"diverged"` or `"not run"`, each once.
         learning_rate: The learning rate of these runs.
+        log: Whether the values are compared by their logarithms.
         mark: `BETTER` or `WORSE` than `lstm`, or "".
+        mean: That of the values; geometric for squared errors, of which one bad seed would hide the others.
     """
 
     values: tuple[float, ...] = ()
     problems: tuple[str, ...] = ()
     learning_rate: float | None = None
     mark: str = ""
+    log: bool = False
 
     @property
     def mean(self):
-        return statistics.fmean(self.values) if self.values else math.nan
+        if not self.values:
+            return math.nan
+        return (statistics.geometric_mean if self.log else statistics.fmean)(self.values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +96,8 @@ def result(cell, task, budget, records, plan):
     runs = plan.reported(cell, task, budget, rate) if rate else plan.searches(cell, task)
     values = tuple(found[run]["test"] for run in runs if run in found and found[run]["status"] == "ok")
     states = [found[run]["status"] if run in found else "not run" for run in runs]
-    return Result(values, tuple(dict.fromkeys(state for state in states if state != "ok")), rate)
+    problems = tuple(dict.fromkeys(state for state in states if state != "ok"))
+    return Result(values, problems, rate, log=TASKS[task].log)
 
 
 def marked(task, results):
@@ -111,7 +117,7 @@ def write_result(found, task):
         low, high = form(min(found.values)), form(max(found.values))
         spread = f" ({low.removesuffix('%')}–{high})" if len(found.values) > 1 else ""
         mark = f" {found.mark}" if found.mark else ""
-        parts.insert(0, f"{form(found.mean)}{spread}{mark} @ {found.learning_rate:g}")
+        parts.insert(0, f"{form(found.mean)}{spread}{mark}")
     return ", ".join(parts)
 
 
@@ -146,16 +152,21 @@ def scores_table(rows, tasks, budget, settings):
     return [*lines, f"| {' | '.join(['*without memory*', '', '', '', *baselines])} |", ""]
 
 
-def speed_table(rows):
-    """The speeds, as lines."""
+def details_table(rows, tasks):
+    """The speeds if there are any, and the learning rates, as lines."""
+    kinds = ("training", "generation") if any(row.speeds for row in rows) else ()
+    titles = [f"{kind}, tokens/s (range)" for kind in kinds]
+    titles += [f"rate: {task}" for task in tasks]
     lines = [
-        "## Speed",
+        f"## {'Speed and learning rates' if kinds else 'Learning rates'}",
         "",
-        "| cell | training, tokens/s (range) | generation, tokens/s (range) |",
-        "|---|--:|--:|",
+        f"| cell | {' | '.join(titles)} |",
+        "|---|" + "--:|" * len(titles),
     ]
     for row in rows:
-        cells = [f"`{row.cell}`", *(write_speed(row.speeds, kind) for kind in ("training", "generation"))]
+        rates = [row.results[task].learning_rate for task in tasks]
+        cells = [f"`{row.cell}`", *(write_speed(row.speeds, kind) for kind in kinds)]
+        cells += ["" if rate is None else f"{rate:g}" for rate in rates]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
@@ -175,5 +186,5 @@ def markdown(tables, tasks, settings, facts, problems):
         lines += scores_table(rows, tasks, budget, settings)
     lines += [NOTES] if tasks else []
     rows = next(iter(tables.values()))
-    lines += speed_table(rows) if any(row.speeds for row in rows) else []
+    lines += details_table(rows, tasks)
     return "\n".join([*lines, *(f"- {problem}" for problem in problems), ""])

@@ -464,21 +464,21 @@ def test_the_tables_are_sorted_and_complete(tiny):
     lines = [line for line in written.splitlines() if line.startswith("| `")]
     size = "S | 8 | 1,234"
     assert lines == [
-        f"| `better` | {size} | 2.100 (2.000–2.200) @ 0.02 |",
-        f"| `worse` | {size} | 2.500 (2.500–2.500) @ 0.01 |",
-        f"| `begun` | {size} | 9.000 @ 0.01, **not run** |",
+        f"| `better` | {size} | 2.100 (2.000–2.200) |",
+        f"| `worse` | {size} | 2.500 (2.500–2.500) |",
+        f"| `begun` | {size} | 9.000, **not run** |",
         "| `absent` |  |  |  | **not run** |",
         f"| `wild` | {size} | **diverged** |",
-        f"| `better` | {size} | 2.200 (2.100–2.300) @ 0.02 |",
-        f"| `worse` | {size} | 2.600 (2.600–2.600) @ 0.01 |",
+        f"| `better` | {size} | 2.200 (2.100–2.300) |",
+        f"| `worse` | {size} | 2.600 (2.600–2.600) |",
         "| `absent` |  |  |  | **not run** |",
         f"| `wild` | {size} | **diverged** |",
         f"| `begun` | {size} | **not run** |",
-        "| `better` | 20 (10–30) | 1 (1–1) |",
-        "| `worse` | **failed** | **failed** |",
-        "| `begun` | not measured | not measured |",
-        "| `absent` | not measured | not measured |",
-        "| `wild` | not measured | not measured |",
+        "| `better` | 20 (10–30) | 1 (1–1) | 0.02 |",
+        "| `worse` | **failed** | **failed** | 0.01 |",
+        "| `begun` | not measured | not measured | 0.01 |",
+        "| `absent` | not measured | not measured |  |",
+        "| `wild` | not measured | not measured |  |",
     ]
     assert written.count(f"| *without memory* |  |  |  | {texts.bigram_bits(tiny):.3f} |") == 2
     assert "- seeds: 0, 1" in written and "- wild diverged" in written
@@ -487,11 +487,12 @@ def test_the_tables_are_sorted_and_complete(tiny):
 
 def test_a_mark_is_shown_beside_the_score():
     marked = table.marked("text", {"lstm": Result((2.0, 2.01), (), 0.1), "gru": Result((1.0, 1.01), (), 0.2)})
-    assert table.write_result(marked["gru"], "text") == "1.005 (1.000–1.010) ▲ @ 0.2"
-    assert table.write_result(marked["lstm"], "text") == "2.005 (2.000–2.010) @ 0.1"
+    assert table.write_result(marked["gru"], "text") == "1.005 (1.000–1.010) ▲"
+    assert table.write_result(marked["lstm"], "text") == "2.005 (2.000–2.010)"
     assert table.write_result(Result((0.5, 0.75), ("diverged",), 0.01), "copy") == (
-        "62.5% (50.0–75.0%) @ 0.01, **diverged**"
+        "62.5% (50.0–75.0%), **diverged**"
     )
+    assert table.write_result(Result((1e-5, 1e-1), log=True), "adding") == "0.001 (1e-05–0.1)"
 
 
 def size_of(path):

@@ -188,6 +188,16 @@ def test_what_is_for_a_language_model_needs_one():
         ClassificationOptions(adapt_epochs=0).starting_from(preset, False, texts=500)
 
 
+def test_a_classifier_keeps_what_a_new_one_has_by_default(capsys):
+    kept = ClassificationOptions().starting_from("sentiment", False, texts=500)
+    assert (kept.max_tokens, kept.dropout, kept.embedding_dropout, kept.epochs) == (None, None, None, 10)
+    kept.check()  # as of a report
+    assert capsys.readouterr().err == ""
+    for preset, is_language_model, dropout in ((None, False, 0.5), ("english", True, 0.1)):
+        options = ClassificationOptions().starting_from(preset, is_language_model, texts=500)
+        assert (options.max_tokens, options.dropout) == (512, dropout)
+
+
 def test_a_classifier_that_is_trained_further_gets_another_length_and_loses_its_n_grams(tmp_path):
     texts, labels = ["so dull it was", "a joy it was"], ["bad", "good"]
     classifier = new_classifier(texts, labels, "word", units=4)

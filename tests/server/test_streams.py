@@ -143,7 +143,7 @@ def word_version(tmp_path_factory):
     return export_unchecked(make_lm("word"), folder, only=("generate", "read", "advance", "detokenize"))
 
 
-@pytest.mark.parametrize("prompt", ["the cat", "", "the dog\n", "a zebra"])
+@pytest.mark.parametrize("prompt", ["the cat", "the cat ", "", "the dog\n", "a zebra"])
 @pytest.mark.parametrize("of_client", [False, True])
 def test_prompts_and_streams_of_words_make_up_the_text_of_one_call(word_version, prompt, of_client):
     functions = load_signatures(word_version.parent)

@@ -164,10 +164,12 @@ def _attributions_of_group(classifier, steps, rows, token_ids, padding_mask, tar
     of_texts, of_zeros = tf.split(target_log_odds(2, **whole_and_zeros), 2)
     return Attributions(
         sum(
-            tf.reduce_sum(tf.cast(variables[name], tf.float32) * slope, axis=-1)
-            for name, slope in slopes.items()
-        )
-        + tf.zeros(tf.shape(token_ids)),
+            (
+                tf.reduce_sum(tf.cast(variables[name], tf.float32) * slope, axis=-1)
+                for name, slope in slopes.items()
+            ),
+            start=tf.zeros(tf.shape(token_ids)),
+        ),
         directions,
         of_texts - of_zeros,
     )

@@ -135,7 +135,7 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
 
     def fit(self, X, y, sample_weight=None):
-        """Fit the classifier.
+        """Fit the classifier. If that fails or is interrupted, the estimator stays as it was.
 
         Args:
             X: Texts, a sequence of str: a list, an array or a column of a table.
@@ -151,8 +151,6 @@ class RecurrentTextClassifier(ClassifierMixin, BaseEstimator):
                 texts alone, or if there are fewer than two classes.
             ValueError: If lengths differ, if `y` holds no class labels, or if a weight is negative or not
                 finite, or if `class_weight` does not fit the labels.
-
-        After an error or Ctrl-C the estimator is as it was.
         """
         _check_arguments(self)
         texts = _check_texts(X)

@@ -46,12 +46,13 @@ def folds_of(targets, seed=0, texts=None):
     Args:
         targets: Classes `(texts,)`.
         seed: Seed of the split.
-        texts: The texts, strings `(texts,)`. Copies of a text are in the same fold, since what is predicted
-            of a text that was learned says nothing about others. Whitespace is ignored. Default: all differ.
+        texts: The texts, strings `(texts,)`. Copies of a text, whatever their whitespace, are in the same
+            fold, so that no text is predicted that was learned. Default: all differ.
 
     Returns:
         A list of pairs of row numbers: to fit and to predict. Up to 2,000 different texts have five folds,
-        and up to 20,000 have three. Of more, a tenth is held out once. A text alone has none.
+        and up to 20,000 have three. Of more, a tenth is held out once. Without two different
+        texts there are no folds.
 
     Example:
 

@@ -36,6 +36,10 @@ class LabelledTextOptions(DataOptions):
     include: str | None = option(None, "Names of the files to read in a folder, such as '*.txt'")
 
 
+KEPT = ("max_tokens", "dropout", "embedding_dropout")
+"""Options whose defaults, where a classifier is trained further, are what it has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClassifierOptions(ModelOptions):
     """Model: what a classifier starts from, or the parts of a new one."""
@@ -88,9 +92,8 @@ class ClassifierOptions(ModelOptions):
 
     def classifier_arguments(self) -> dict[str, Any]:
         """The arguments of `textrnn.classification.new_classifier.new_classifier`."""
-        names = ("tokenizer", "vocabulary_size", "lowercase", "pooling")
-        arguments = {name: getattr(self, name) for name in names} | self.backbone_arguments()
-        return arguments | {"max_tokens": self.max_tokens or 512}
+        names = ("tokenizer", "vocabulary_size", "lowercase", "max_tokens", "pooling")
+        return {name: getattr(self, name) for name in names} | self.backbone_arguments()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,4 +194,8 @@ class ClassificationOptions(
             f"--adapt_epochs {self.adapt_epochs}: there is no language model to adapt: give one with "
             "--from_preset, or leave it out",
         )
-        return self.filled({"from_preset": preset, **defaults_for(texts, is_language_model)._asdict()})
+        defaults: dict[str, Any] = {"from_preset": preset, "max_tokens": 512}
+        defaults |= defaults_for(texts, is_language_model)._asdict()
+        if preset is not None and not is_language_model:  # a classifier keeps its own
+            defaults = {name: x for name, x in defaults.items() if name not in KEPT}
+        return self.filled(defaults)

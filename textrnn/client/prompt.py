@@ -72,7 +72,7 @@ class Prompt:
         found = yield Call("read", inputs, ("token_ids", "seed"))
         fixed = {"seed": found["seed"], **options}
         [last_token] = plain(found["token_ids"])
-        text, reason, most = RunningText(last_token, self.stop), None, 1
+        text, reason, most = RunningText(last_token, self.stop, self.text.endswith(" ")), None, 1
         while reason is None and (left := self.max_new_tokens - text.count) > 0:
             carried = {name: x for name, x in found.items() if name.startswith("carried_")}
             inputs = {

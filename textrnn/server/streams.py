@@ -40,7 +40,7 @@ class Piece(NamedTuple):
 
     Attributes:
         text: The new text.
-        tokens: How many tokens the text has so far; at its end, those up to the stop text, and its own.
+        tokens: How many tokens the text has so far; at a stop text, those after which it was certain.
         reason: Why the text has ended: `"stop"` or `"length"`; None while it goes on.
         error: Why it cannot go on, a `RequestError`, or None.
     """
@@ -86,7 +86,8 @@ class _Row:
     """A running text."""
 
     def __init__(self, prompt: Prompt, last_token: int):
-        self.prompt, self.text = prompt, RunningText(last_token, prompt.stop)
+        self.prompt = prompt
+        self.text = RunningText(last_token, prompt.stop, prompt.text.endswith(" "))
 
     @property
     def count(self) -> int:
@@ -157,7 +158,7 @@ class Streams:
         taken: list[Prompt] = []
         left: list[Prompt] = []
         with self._lock:
-            for prompt in (prompt for prompt in batch.waiting if not prompt.cancelled):
+            for prompt in [waiting for waiting in batch.waiting if not waiting.cancelled]:
                 first = not (_is_long(prompt) and any(map(_is_long, taken)))
                 (taken if len(taken) < most and first else left).append(prompt)
             batch.waiting[:] = left
@@ -208,6 +209,7 @@ class _Batch:
 
     def add(self, prompt: Prompt) -> None:
         """Let a text wait for the next iteration."""
+        self.waiting[:] = [waiting for waiting in self.waiting if not waiting.cancelled]
         if len(self.waiting) >= self.streams.max_waiting:
             raise RequestError(
                 "RESOURCE_EXHAUSTED", f"{len(self.waiting)} texts wait already: try again later"
@@ -289,7 +291,8 @@ class _Batch:
         if self._rows:
             new = {name: np.concatenate([self._arrays[name], array]) for name, array in new.items()}
         self._arrays = new
-        self._rows += map(_Row, prompts, found["token_ids"].tolist())
+        last_tokens = found["token_ids"].tolist()
+        self._rows += [_Row(prompt, token) for prompt, token in zip(prompts, last_tokens, strict=True)]
         self.streams.metrics.streams(self.servable.name, len(self._rows))
 
     def _keep(self, kept):
@@ -336,7 +339,7 @@ class _Batch:
         return pieces
 
     def _count_to_stop(self, text, count):
-        """How many tokens a text has up to where a stop text ended it; the iteration may have added more."""
+        """How many tokens a text needed until a stop text ended it; the iteration may have added more."""
         parts = [text.first(number) for number in range(count + 1, text.count)]
         for part, (before, new) in zip(parts, self._decoded(parts), strict=True):
             if part.take(before, new, None)[1]:

@@ -18,6 +18,7 @@ class RunningText:
 
     Args:
         last_token: The last token of the prompt.
+        after_space: Whether the prompt ends in a space. A tokenizer of words adds none then.
         stop: Texts before which the text ends. If several occur, the first one counts.
 
     Attributes:
@@ -36,8 +37,9 @@ class RunningText:
     ('ïve', 'stop')
     """
 
-    def __init__(self, last_token: int, stop: Sequence[str] = ()):
+    def __init__(self, last_token: int, stop: Sequence[str] = (), after_space: bool = False):
         self.tokens = [last_token]
+        self._after_space = after_space
         self._stop = tuple(stop)
         self._start = 0  # the token from which on text is decoded again
         self._whole = 1  # the number of tokens whose text is known, and ended in no incomplete character
@@ -74,7 +76,11 @@ class RunningText:
         open_ = min(INCOMPLETE, len(text) - len(text.rstrip(REPLACEMENT)))
         known = len(before) + self._known
         certain = max(known, len(text) - open_)
-        self._text += text[known:certain]
+        new = text[known:certain]
+        if new and self._after_space:
+            new = new.removeprefix(" ") if before and before[-1] != " " else new
+            self._after_space = False
+        self._text += new
         self._known = certain - len(before)
         if not open_:
             self._start, self._whole, self._known = self._whole, len(self.tokens), 0

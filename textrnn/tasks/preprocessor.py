@@ -42,7 +42,10 @@ class RecurrentPreprocessor(KnownArguments):
         super().load_preset_assets(preset)
 
     def _name_files(self):
-        """Give each tokenizer its name in presets of this model; in those of another it may differ."""
+        """Give each tokenizer its name in presets of this model.
+
+        Models that share a tokenizer may have other names for it, so each sets them before it saves or loads.
+        """
         for tokenizer, name in zip(self.tokenizers, TOKENIZER_FILES, strict=False):
             tokenizer.config_file = name
 
