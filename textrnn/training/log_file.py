@@ -26,7 +26,7 @@ class LogFile(ProgressBar):
     >>> _ = model.fit(data, data, batch_size=2, verbose=0, callbacks=[LogFile(path)])
     >>> print(path.read_text())  # doctest: +ELLIPSIS
     20...  training begins
-    20...  epoch 1/1  loss 0.0000  ... batch/s  00:00 elapsed
+    20...  epoch 1/1  loss 0.0000  ... batch/s  ... elapsed
     """
 
     plain_interval = 60.0

@@ -36,7 +36,7 @@ class ProgressBar(keras.callbacks.Callback):
     >>> data = np.zeros((4, 1))
     >>> bar = ProgressBar(unit="row", items_per_batch=2, file=sys.stdout)
     >>> _ = model.fit(data, data, batch_size=2, epochs=1, verbose=0, callbacks=[bar])  # doctest: +ELLIPSIS
-    epoch 1/1  loss 0.0000  ... row/s  00:00 elapsed
+    epoch 1/1  loss 0.0000  ... row/s  ... elapsed
     """
 
     async_safe = True
