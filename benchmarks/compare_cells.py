@@ -45,9 +45,8 @@ all runs have the same steps.
 A cell is marked where it differs from `lstm` by Welch's t-test over the seeds. Of the marks of a column, at
 most 5 % are expected to be false. Squared errors are compared by their logarithms.
 
-All 27 cells have at most 1,200 runs, and 1,053 with the times measured so far. 1,200 take about 11 hours of a
-processor core, or 6 hours with two processes on two idle cores: an estimate from 50 updates of each cell,
-compiling and scoring, on an AMD EPYC.
+All 27 cells have at most 1,200 runs, and 1,017 with the times measured so far. They take about 10 hours of a
+processor core, or 6 hours with two processes on two cores. An AMD EPYC takes half as long as an Intel Xeon.
 
 Each run is a line of `runs.jsonl` in the `--output` folder, written as soon as it ends. Runs that have a
 line with the same settings are not repeated unless they failed. So a command that was stopped goes on where
